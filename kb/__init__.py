@@ -1,0 +1,1 @@
+"""Knowledge: documents in, ranked passages out. A pure library."""

@@ -1,0 +1,231 @@
+"""What api and worker tell each other: a brief down, events up, orders and status across.
+
+        api ──POST brief──────────────────────────► CallBrief           (once for each attempt)
+        api ◄─POST events, batches, at least once── CallEvent           (accepted once)
+        api ◄─WebSocket: Hello, Status────────────  the worker's supervisor
+        api ──WebSocket: HangUp──────────────────►
+
+The field `version` of `CallBrief` is raised when an older worker could misread a newer api. Both
+sides ignore fields they do not know.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from pipelines.agent_config import AgentConfig
+from pipelines.transcript import Turn, Utterance
+
+VERSION = 1
+
+MAX_EVENTS_PER_BATCH = 256
+"""More in one request is a 422; a worker sends the rest in the next one."""
+
+SEQUENCES_PER_ATTEMPT = 1_000_000
+"""Attempt n of a call numbers its events from (n - 1) * this, so attempts never collide."""
+
+AGENT_NAME = "call2me"
+"""The LiveKit agent name that our workers register and our dispatches ask for."""
+
+LIVE_TOPIC = "call2me.event"
+"""LiveKit data topic on which a call tells its room of turns, warnings and its end (JSON)."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# ── the brief ────────────────────────────────────────────────────────────────────────────────────
+class KnowledgeText(_Wire):
+    """One text that the agent may answer from. Its wording is data, never instructions."""
+
+    source_id: str
+    title: str
+    text: str
+
+
+class BriefRequest(_Wire):
+    """A worker asks whom a call is for. The same `job_id` again gets the same attempt."""
+
+    worker_id: str
+    job_id: str
+
+
+class CallBrief(_Wire):
+    """Everything one attempt at one call needs to know, as it was at this moment."""
+
+    version: Literal[1] = VERSION
+    call_id: str
+    attempt: Annotated[int, Field(ge=1)] = 1
+    agent: AgentConfig
+    variables: dict[str, str] = {}
+    knowledge: tuple[KnowledgeText, ...] = ()
+    max_duration_seconds: Annotated[int, Field(ge=1)] = 3600
+    participant_identity: str = ""
+    """Whom the agent listens to in the room."""
+    transcript: tuple[Utterance, ...] = ()
+    """What earlier attempts heard and said; empty for a new call."""
+
+
+class JobMetadata(_Wire):
+    """What a LiveKit dispatch carries. A token's holder can read it, so nothing secret is here."""
+
+    call_id: str
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────
+class _Event(_Wire):
+    call_id: str
+    attempt: int
+    sequence: int
+    at: datetime
+
+
+class CallStarted(_Event):
+    """The session runs on its line. Names what really listens, thinks and speaks."""
+
+    kind: Literal["call_started"] = "call_started"
+    worker_id: str
+    stt: str
+    llm: str
+    tts: str
+
+
+class UtteranceHeard(_Event):
+    """Somebody said something, and it is over."""
+
+    kind: Literal["utterance"] = "utterance"
+    utterance: Utterance
+
+
+class TurnTaken(_Event):
+    """The agent answered, and this is where the time went."""
+
+    kind: Literal["turn"] = "turn"
+    turn: Turn
+
+
+class FunctionCalled(_Event):
+    """A function ran. Exactly one of `result` and `error` is set."""
+
+    kind: Literal["function"] = "function"
+    name: str
+    arguments: dict[str, Any]
+    result: str | None = None
+    error: str | None = None
+    started_at: datetime
+    duration_ms: float
+
+
+class WarningRaised(_Event):
+    """Something is not as the agent's owner asked; the call goes on."""
+
+    kind: Literal["warning"] = "warning"
+    code: str
+    message: str
+
+
+CallStatus = Literal["completed", "failed", "ended"]
+
+
+class CallEnded(_Event):
+    """The last event of an attempt that could still speak for itself."""
+
+    kind: Literal["call_ended"] = "call_ended"
+    status: CallStatus
+    reason: str
+    """`user_hangup`, `agent_hangup`, `silence`, `max_duration`, `error: …`; at most 500 characters."""
+    has_recording: bool = False
+    usage: dict[str, float] = {}
+    """`llm_input_tokens`, `llm_output_tokens`, `tts_characters`, `stt_seconds`."""
+
+
+class CallLost(_Event):
+    """The process of a call died; its supervisor says so in its place."""
+
+    kind: Literal["call_lost"] = "call_lost"
+    reason: str
+    has_recording: bool = False
+
+
+CallEvent = Annotated[
+    CallStarted | UtteranceHeard | TurnTaken | FunctionCalled | WarningRaised | CallEnded | CallLost,
+    Field(discriminator="kind"),
+]
+EVENT: TypeAdapter[CallEvent] = TypeAdapter(CallEvent)
+
+
+class EventBatch(_Wire):
+    """Events of one or more calls, in each call's order."""
+
+    worker_id: str
+    events: Annotated[list[CallEvent], Field(max_length=MAX_EVENTS_PER_BATCH)]
+
+
+class BatchReceipt(_Wire):
+    """How many of a batch were new, and the calls that want no more events of that attempt."""
+
+    accepted: int
+    refused_call_ids: list[str] = []
+
+
+# ── the WebSocket between a worker's supervisor and the api ───────────────────────────────────────
+class Available(_Wire):
+    """One thing an agent may ask for here (`stt`, `llm`, `tts`), and why not if it may not."""
+
+    kind: Literal["stt", "llm", "tts"]
+    provider: str
+    is_available: bool
+    languages: tuple[str, ...] = ()
+    """Language codes (`en`, `tr`); empty means any."""
+    hint: str = ""
+    """What to do to make it available."""
+
+
+class FunctionSignature(_Wire):
+    """A developer's function that this worker has loaded. `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Hello(_Wire):
+    """First frame of a worker's supervisor."""
+
+    kind: Literal["hello"] = "hello"
+    worker_id: str
+    version: str
+    functions: tuple[FunctionSignature, ...] = ()
+    available: tuple[Available, ...] = ()
+
+
+class Status(_Wire):
+    """Sent each second and on every change. Running calls that are missing from `call_ids` are lost."""
+
+    kind: Literal["status"] = "status"
+    is_ready: bool
+    """True only when this worker could answer a call now."""
+    why_not: str = ""
+    call_ids: tuple[str, ...] = ()
+    processes: dict[str, int] = {}
+    """Name of a part to its process id."""
+
+
+class Goodbye(_Wire):
+    """Last frame of a supervisor that stops on purpose."""
+
+    kind: Literal["goodbye"] = "goodbye"
+
+
+class HangUp(_Wire):
+    """The api orders a call to end."""
+
+    kind: Literal["hang_up"] = "hang_up"
+    call_id: str
+    reason: str
+
+
+FromWorker = Annotated[Hello | Status | Goodbye, Field(discriminator="kind")]
+FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(FromWorker)

@@ -1,0 +1,1 @@
+"""Speech and dialog on this machine, without a key or a network."""

@@ -1,0 +1,64 @@
+"""What was said in a call, and how it reads."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Role = Literal["user", "agent"]
+
+
+class Utterance(BaseModel):
+    """One stretch of speech by one party.
+
+    `text` is what was *heard*: an agent's utterance that was cut off ends where the sound ended.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    utterance_id: str
+    role: Role
+    text: str
+    started_at: datetime
+    ended_at: datetime
+    was_interrupted: bool = False
+    is_typed: bool = False
+    """True for what a person typed instead of saying it."""
+
+
+class TurnLatency(BaseModel):
+    """Where the time between a person's last word and the agent's first sound went, in milliseconds.
+
+        user   ▁▁███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+                    └endpointing┴kb┴─llm─┴─tts─┴out┘
+        agent  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████
+
+    `stt_ms` (end of speech to the final transcript) runs inside `endpointing_ms`.
+    None means that the stage did not take place or could not be seen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpointing_ms: float | None = None
+    stt_ms: float | None = None
+    knowledge_ms: float | None = None
+    llm_first_token_ms: float | None = None
+    tts_first_audio_ms: float | None = None
+    playout_ms: float | None = None
+    total_ms: float | None = None
+
+
+class Turn(BaseModel):
+    """One answer of the agent with what it cost in time. `utterance_id` is the agent's utterance."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    utterance_id: str
+    latency: TurnLatency
+
+
+def as_text(utterances: Sequence[Utterance]) -> str:
+    """One line for each utterance, `Agent: …` or `User: …`, in the order they began."""
+    ordered = sorted(utterances, key=lambda utterance: utterance.started_at)
+    return "\n".join(f"{utterance.role.capitalize()}: {utterance.text}" for utterance in ordered)

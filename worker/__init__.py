@@ -1,0 +1,1 @@
+"""Real time: the processes that hold the calls."""

@@ -1,0 +1,55 @@
+"""What a call needs of whatever it talks over: a room today, a telephone tomorrow."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from livekit.agents import Agent, AgentSession
+
+HangUpCause = Literal["user_hangup", "line_lost", "nobody_came"]
+
+
+@dataclass(frozen=True)
+class LineClosed:
+    """The other side is gone. `detail` says more for the record, never who it was."""
+
+    cause: HangUpCause
+    detail: str = ""
+
+
+class AudioTap(Protocol):
+    """Someone who listens to both sides, as they sound, while the call runs (the recording).
+
+    Frames are int16 mono little-endian PCM; `at` is `time.time()` at their first sample.
+    """
+
+    def caller(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """The caller said this."""
+
+    def agent(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """The agent was heard saying this: only what was really played, also after a barge-in."""
+
+
+class Line(Protocol):
+    """Audio in and out, and who is on it. `call.py` knows lines by these words only.
+
+    opened ──start()──► talking ──closed() returns / hang_up()──► over
+    """
+
+    async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
+        """Wait for the other side, connect the session's audio to it and start the session.
+
+        Raises `NobodyCame` when nobody is on the line after the time it allows.
+        """
+
+    async def closed(self) -> LineClosed:
+        """Return once the other side has gone for good; a short network loss is not that."""
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        """Show something beside the audio, where the line can (a page); else nothing happens."""
+
+    async def hang_up(self) -> None:
+        """End the line for everybody on it. Safe to call twice."""
+
+
+class NobodyCame(Exception):
+    """Nobody came to this call"""
