@@ -1,0 +1,1 @@
+"""One protocol, and its adapters, for each service outside of us."""

@@ -1,0 +1,121 @@
+"""Storage: where recordings lie. A folder today; the protocol leaves room for a bucket."""
+
+import asyncio
+import contextlib
+import os
+import re
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}\.[a-z0-9]{1,8}")
+_READ_BYTES = 256 * 1024
+
+
+class TooLarge(Exception):
+    """More bytes than this place takes"""
+
+
+class Storage(Protocol):
+    """Named blobs. Names are `letters_digits-dashes.ext`, so that they are safe as file names and keys."""
+
+    async def put(self, name: str, chunks: AsyncIterable[bytes], max_bytes: int) -> int:
+        """Store everything or nothing; returns the size. A name in use is replaced.
+
+        Raises `TooLarge` as soon as `max_bytes` is passed.
+        """
+
+    async def size(self, name: str) -> int | None:
+        """Bytes stored under this name, None for nothing."""
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Bytes from `start` on, `length` of them at most."""
+
+    async def delete(self, name: str) -> None:
+        """Forget it; nothing there is fine."""
+
+
+class FolderStorage:
+    """Blobs as files of one folder: written beside, made durable, then renamed into place."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a name for a blob: {name!r}")
+        return self._folder / name
+
+    async def put(self, name: str, chunks: AsyncIterable[bytes], max_bytes: int) -> int:
+        path = self._path(name)
+        # Two uploads of one name (a worker that tries again) must not write into the same file.
+        part = self._folder / f".{name}.{uuid.uuid4().hex}.part"
+        size = 0
+        file = await asyncio.to_thread(_create, part)
+        try:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > max_bytes:
+                    raise TooLarge
+                await asyncio.to_thread(file.write, chunk)
+            await asyncio.to_thread(_seal, file, part, path)
+        except BaseException:
+            await asyncio.to_thread(_discard, file, part)
+            raise
+        return size
+
+    async def size(self, name: str) -> int | None:
+        try:
+            return (await asyncio.to_thread(self._path(name).stat)).st_size
+        except FileNotFoundError:
+            return None
+
+    async def read(self, name: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        file = await asyncio.to_thread(_open_at, self._path(name), start)
+        try:
+            left = length
+            while left is None or left > 0:
+                wanted = _READ_BYTES if left is None else min(left, _READ_BYTES)
+                chunk = await asyncio.to_thread(file.read, wanted)
+                if not chunk:
+                    return
+                if left is not None:
+                    left -= len(chunk)
+                yield chunk
+        finally:
+            file.close()
+
+    async def delete(self, name: str) -> None:
+        path = self._path(name)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+
+def _create(part: Path) -> BinaryIO:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return os.fdopen(descriptor, "wb")
+
+
+def _open_at(path: Path, start: int) -> BinaryIO:
+    file = path.open("rb")
+    file.seek(start)
+    return file
+
+
+def _seal(file: BinaryIO, part: Path, path: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _discard(file: BinaryIO, part: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.close()
+    part.unlink(missing_ok=True)
