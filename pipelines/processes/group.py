@@ -1,0 +1,62 @@
+"""Several processes under one supervisor."""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from pipelines.processes.life import LifePipe
+from pipelines.processes.supervised import Backoff, ProcessSpec, Supervised
+
+
+class Group:
+    """Several processes under one supervisor, stopped in the reverse of the order they were started in."""
+
+    def __init__(
+        self,
+        *,
+        backoff: Backoff | None = None,
+        on_line: Callable[[Supervised, str], None] | None = None,
+        on_exit: Callable[[Supervised, int], None] | None = None,
+    ) -> None:
+        """`on_line` gets every line of output, `on_exit` every end, wanted or not; neither may block."""
+        self.processes: dict[str, Supervised] = {}
+        self._backoff = backoff or Backoff()
+        self._on_line = on_line
+        self._on_exit = on_exit
+        self._life = LifePipe()
+
+    def start(self, spec: ProcessSpec) -> Supervised:
+        """Start a process and keep it alive; returns at once."""
+        if spec.name in self.processes:
+            raise ValueError(f"{spec.name} is already in the group")
+        supervised = Supervised(
+            spec, self._life, backoff=self._backoff, on_line=self._on_line, on_exit=self._on_exit
+        )
+        self.processes[spec.name] = supervised
+        return supervised
+
+    async def stop(self) -> None:
+        """Stop all, one after another, the last started first; at worst the sum of their `stop_seconds`."""
+        # A process that waits for its restart must not come up again while others are being stopped.
+        for supervised in self.processes.values():
+            supervised.give_up()
+        for supervised in reversed(self.processes.values()):
+            await supervised.stop()
+        self._life.close()
+
+    def kill(self) -> None:
+        """SIGKILL everything at once; may be called while `stop` is under way, which then returns soon."""
+        for supervised in self.processes.values():
+            supervised.kill()
+
+    async def __aenter__(self) -> "Group":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.stop()
+        except asyncio.CancelledError:
+            self.kill()
+            raise
