@@ -1,0 +1,1 @@
+"""The parts of a measurement: a caller with a clock, providers that take no time."""
