@@ -1,0 +1,345 @@
+"""How the models process is asked: frames on a Unix socket, and the client that speaks them.
+
+        length of header   length of payload   header (JSON)   payload (raw)
+        4 bytes            4 bytes             ≤ 1 MiB          ≤ 16 MiB
+
+Many requests share one connection; each reply carries the id of its request. What may be asked and
+answered is in docs/architecture.md, "The models process".
+"""
+
+import asyncio
+import itertools
+import json
+import struct
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_HEADER_BYTES = 1 << 20
+MAX_PAYLOAD_BYTES = 16 << 20
+MAX_SOCKET_PATH_BYTES = 107
+"""The kernel's limit for the address of a Unix socket (104 on macOS)."""
+
+_LENGTHS = struct.Struct(">II")
+_RECONNECT_SECONDS = 0.05
+_GRACE_SECONDS = 0.25
+_MAX_WAITING_REPLIES = 4096
+
+Urgency = Literal["now", "later", "if_idle"]
+"""`later` waits behind every `now`; `if_idle` is refused as busy unless nothing else is under way."""
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────
+#   ModelsError ── ModelBusy · DeadlinePassed · BadRequest · ModelUnavailable · ModelFailed · ModelsGone
+class ModelsError(Exception):
+    """The models process did not do what was asked"""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or ""))
+
+
+class ModelBusy(ModelsError):
+    """The model has more to do than it may take on"""
+
+
+class DeadlinePassed(ModelsError):
+    """The model did not answer in time"""
+
+
+class BadRequest(ModelsError):
+    """The models process does not understand the request"""
+
+
+class ModelUnavailable(ModelsError):
+    """The model is not installed here"""
+
+
+class ModelFailed(ModelsError):
+    """The model failed"""
+
+
+class ModelsGone(ModelsError):
+    """The models process is not there"""
+
+
+class GarbledFrame(Exception):
+    """What came over the socket is not a frame"""
+
+
+ERRORS: dict[str, type[ModelsError]] = {
+    "busy": ModelBusy,
+    "deadline": DeadlinePassed,
+    "bad_request": BadRequest,
+    "unavailable": ModelUnavailable,
+    "failed": ModelFailed,
+}
+
+
+# ── frames ───────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Frame:
+    """One message. `header["id"]` says which request it belongs to."""
+
+    header: dict[str, Any]
+    payload: bytes = b""
+
+    def encode(self) -> bytes:
+        """As it travels. Raises `BadRequest` when it is too large to."""
+        header = json.dumps(self.header, separators=(",", ":")).encode()
+        if len(header) > MAX_HEADER_BYTES or len(self.payload) > MAX_PAYLOAD_BYTES:
+            raise BadRequest("The request is too large")
+        return _LENGTHS.pack(len(header), len(self.payload)) + header + self.payload
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
+    """The next frame, None at the end of the stream.
+
+    Raises `GarbledFrame` for anything else, also for a stream that ends within a frame.
+    """
+    try:
+        lengths = await reader.readexactly(_LENGTHS.size)
+    except asyncio.IncompleteReadError as error:
+        if not error.partial:
+            return None
+        raise GarbledFrame from error
+    header_bytes, payload_bytes = _LENGTHS.unpack(lengths)
+    if header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
+        raise GarbledFrame
+    try:
+        header = json.loads(await reader.readexactly(header_bytes))
+        payload = await reader.readexactly(payload_bytes)
+    except (asyncio.IncompleteReadError, ValueError, RecursionError) as error:
+        raise GarbledFrame from error
+    if not isinstance(header, dict) or not isinstance(header.get("id"), int):
+        raise GarbledFrame
+    return Frame(header, payload)
+
+
+# ── client ───────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Heard:
+    """What was understood of one stretch of sound. An empty `text` means: no words.
+
+    `confidence` is the mean probability of a token, 0 to 1; `reasons` say what the guards did.
+    """
+
+    text: str
+    language: str
+    confidence: float
+    reasons: tuple[str, ...] = ()
+    model_seconds: float = 0.0
+
+
+@dataclass
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    waiting: dict[int, asyncio.Queue[Frame | None]] = field(default_factory=dict)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    pump: asyncio.Task[None] | None = None
+    is_gone: bool = False
+
+    async def run(self) -> None:
+        try:
+            while (frame := await read_frame(self.reader)) is not None:
+                if (queue := self.waiting.get(frame.header["id"])) is not None:
+                    if queue.full():
+                        break
+                    queue.put_nowait(frame)
+        except (GarbledFrame, OSError):
+            pass
+        finally:
+            self.is_gone = True
+            for queue in self.waiting.values():
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(None)
+            self.writer.close()
+
+    async def send(self, frame: Frame) -> None:
+        data = frame.encode()
+        async with self.writing:
+            if self.is_gone:
+                raise ModelsGone
+            try:
+                self.writer.write(data)
+                await self.writer.drain()
+            except OSError as error:
+                raise ModelsGone from error
+
+    def abandon(self, request_id: int) -> None:
+        self.waiting.pop(request_id, None)
+        if not self.is_gone and not self.writer.is_closing():
+            self.writer.write(Frame({"id": request_id, "op": "cancel"}).encode())
+
+
+class ModelsClient:
+    """Asks the models process; one for each event loop.
+
+    Connects when first asked and again after a loss. A request that was lost with the process before
+    its first answer is asked once more, within its own deadline. Cancelling the task that waits
+    cancels the request there. At most `max_in_flight` requests are under way; more wait here.
+    """
+
+    def __init__(self, path: Path, *, max_in_flight: int = 32) -> None:
+        self._path = path
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._ids = itertools.count(1)
+        self._connecting = asyncio.Lock()
+        self._connection: _Connection | None = None
+
+    async def transcribe(
+        self,
+        pcm: bytes | NDArray[np.int16],
+        *,
+        sample_rate: int = 16000,
+        language: str | None = None,
+        urgency: Urgency = "now",
+        timeout: float = 8.0,
+    ) -> Heard:
+        """The words in int16 mono PCM, at most two minutes of it. Without `language` it is detected."""
+        header = {"op": "transcribe", "sample_rate": sample_rate, "language": language, "urgency": urgency}
+        payload = pcm if isinstance(pcm, bytes) else np.ascontiguousarray(pcm, np.int16).tobytes()
+        reply = await self._ask(header, payload, timeout)
+        return Heard(
+            text=str(reply.header["text"]),
+            language=str(reply.header["language"]),
+            confidence=float(reply.header["confidence"]),
+            reasons=tuple(reply.header.get("reasons", ())),
+            model_seconds=float(reply.header.get("model_seconds", 0.0)),
+        )
+
+    async def synthesize(
+        self, text: str, *, speed: float = 1.0, timeout: float = 8.0
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Sound for English text: (sample rate, int16 mono PCM), a clause or a sentence at a time.
+
+        `timeout` is for the whole text. Close the generator to stop it early.
+        """
+        header = {"op": "synthesize", "text": text, "speed": speed}
+        async with aclosing(self._stream(header, b"", timeout)) as replies:
+            async for reply in replies:
+                if reply.header["status"] == "chunk":
+                    yield int(reply.header["sample_rate"]), reply.payload
+
+    async def embed(
+        self, texts: Sequence[str], *, urgency: Urgency = "now", timeout: float = 2.0
+    ) -> NDArray[np.float32]:
+        """One normalised float32 row for each text."""
+        reply = await self._ask({"op": "embed", "texts": list(texts), "urgency": urgency}, b"", timeout)
+        rows, columns = reply.header["shape"]
+        return np.frombuffer(reply.payload, np.float32).reshape(rows, columns)
+
+    async def health(self, *, timeout: float = 1.0) -> dict[str, Any]:
+        """Which models are ready, loading or missing and why, their queues, and the memory they take."""
+        return (await self._ask({"op": "health"}, b"", timeout)).header
+
+    async def aclose(self) -> None:
+        """Drop the connection; what is under way fails with `ModelsGone`."""
+        if (connection := self._connection) is not None and connection.pump is not None:
+            self._connection = None
+            connection.pump.cancel()
+            await asyncio.gather(connection.pump, return_exceptions=True)
+
+    # ── one request ──
+    async def _ask(self, header: dict[str, Any], payload: bytes, timeout: float) -> Frame:
+        async with aclosing(self._stream(header, payload, timeout)) as replies:
+            async for reply in replies:
+                return reply
+        raise ModelFailed
+
+    async def _stream(
+        self, header: dict[str, Any], payload: bytes, timeout: float
+    ) -> AsyncGenerator[Frame, None]:
+        deadline = time.monotonic() + timeout
+        async with _before(deadline):
+            await self._slots.acquire()
+        try:
+            for is_last_try in (False, True):
+                has_answered = False
+                try:
+                    async with aclosing(self._attempt(header, payload, deadline)) as replies:
+                        async for reply in replies:
+                            has_answered = True
+                            yield reply
+                except ModelsGone:
+                    if is_last_try or has_answered:
+                        raise
+                else:
+                    return
+        finally:
+            self._slots.release()
+
+    async def _attempt(
+        self, header: dict[str, Any], payload: bytes, deadline: float
+    ) -> AsyncGenerator[Frame, None]:
+        async with _before(deadline):
+            connection = await self._connected(deadline)
+        request_id = next(self._ids)
+        queue: asyncio.Queue[Frame | None] = asyncio.Queue(_MAX_WAITING_REPLIES)
+        connection.waiting[request_id] = queue
+        is_over = False
+        try:
+            deadline_ms = max(1, round((deadline - time.monotonic()) * 1000))
+            request = Frame({"id": request_id, "deadline_ms": deadline_ms, **header}, payload)
+            async with _before(deadline):
+                await connection.send(request)
+            while True:
+                if connection.is_gone and queue.empty():
+                    is_over = True
+                    raise ModelsGone
+                async with _before(deadline):
+                    frame = await queue.get()
+                if frame is None:
+                    is_over = True
+                    raise ModelsGone
+                status = frame.header.get("status")
+                if status == "error":
+                    is_over = True
+                    error = ERRORS.get(str(frame.header.get("code")), ModelFailed)
+                    raise error(str(frame.header.get("message", "")))
+                is_over = status == "done"
+                yield frame
+                if is_over:
+                    return
+        finally:
+            connection.waiting.pop(request_id, None)
+            if not is_over:
+                connection.abandon(request_id)
+
+    async def _connected(self, deadline: float) -> _Connection:
+        """The connection, made anew if need be; waits for a process that is being restarted."""
+        async with self._connecting:
+            if self._connection is not None and not self._connection.is_gone:
+                return self._connection
+            while True:
+                try:
+                    reader, writer = await asyncio.open_unix_connection(str(self._path))
+                except OSError as error:
+                    if time.monotonic() + _RECONNECT_SECONDS >= deadline:
+                        raise ModelsGone from error
+                    await asyncio.sleep(_RECONNECT_SECONDS)
+                else:
+                    connection = _Connection(reader, writer)
+                    connection.pump = asyncio.create_task(connection.run(), name="models connection")
+                    self._connection = connection
+                    return connection
+
+
+@asynccontextmanager
+async def _before(deadline: float) -> AsyncGenerator[None, None]:
+    """Raise `DeadlinePassed` a little after the deadline: the process's own answer should come first.
+
+    Never around a `yield`: it would cancel whoever reads the generator.
+    """
+    try:
+        async with asyncio.timeout(deadline - time.monotonic() + _GRACE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise DeadlinePassed from error
