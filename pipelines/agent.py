@@ -1,0 +1,81 @@
+"""The agent a session runs: its instructions, its functions, and what it knows."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+
+from pipelines.tools.knowledge import Retrieval
+from pipelines.transcript import Utterance
+
+Question = Callable[[llm.ChatContext], str]
+"""What the last turn of a conversation asks of the knowledge base."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the agent speaks first: words to say as they are, or what to tell the engine; or silence."""
+
+    words: str = ""
+    instructions: str = ""
+
+
+class SpokenAgent(Agent):
+    """Speaks first, answers from what it knows, and never lets a failing search cost an answer."""
+
+    def __init__(
+        self,
+        *,
+        instructions: str,
+        tools: Sequence[llm.Tool],
+        opening: Opening,
+        retrieval: Retrieval | None,
+        question: Question,
+        said_before: Sequence[Utterance] = (),
+    ) -> None:
+        super().__init__(instructions=instructions, tools=list(tools), chat_ctx=_as_context(said_before))
+        self._opening = opening
+        self._question_of = question
+        self.retrieval = retrieval
+
+    async def on_enter(self) -> None:
+        """Speak first, unless the call goes on where another attempt lost it."""
+        if self._opening.words:
+            self.session.say(self._opening.words)
+        elif self._opening.instructions:
+            self.session.generate_reply(instructions=self._opening.instructions)
+
+    async def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
+        """Answer with the passages at hand.
+
+        Searched here and not in `on_user_turn_completed`: this runs while the pause is still being
+        judged, so the search costs the caller nothing.
+        """
+        if self.retrieval is not None:
+            chat_ctx = await self.retrieval.add_to(chat_ctx, self._question_of(chat_ctx))
+        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+            yield chunk
+
+
+def last_question(chat_ctx: llm.ChatContext) -> str:
+    """What the person said last, in their own words."""
+    for item in reversed(chat_ctx.items):
+        if isinstance(item, llm.ChatMessage) and item.role == "user":
+            return item.text_content or ""
+    return ""
+
+
+def _as_context(said_before: Sequence[Utterance]) -> llm.ChatContext:
+    context = llm.ChatContext.empty()
+    roles: dict[str, Any] = {"user": "user", "agent": "assistant"}
+    for utterance in said_before:
+        context.add_message(
+            role=roles[utterance.role],
+            content=utterance.text,
+            interrupted=utterance.was_interrupted,
+            created_at=utterance.started_at.timestamp(),
+        )
+    return context

