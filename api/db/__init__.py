@@ -1,0 +1,1 @@
+"""The database: one engine, its column types, its migrations."""

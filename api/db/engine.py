@@ -1,0 +1,109 @@
+"""The database behind one URL: SQLite by default, PostgreSQL by its URL."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+Hook = Callable[[], Awaitable[None]]
+
+_HOOKS = "call2me.after_commit"
+
+
+class Database:
+    """One engine with two ways in: transactions that read, and transactions that write.
+
+    On SQLite a writing transaction begins with `BEGIN IMMEDIATE`: it waits for its turn at the
+    start, where waiting is possible, rather than failing in the middle, where it is not.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._reads = self.engine.execution_options(call2me_writes=False)
+        self._writes = self.engine.execution_options(call2me_writes=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    def session(self, *, writes: bool) -> AsyncSession:
+        """A session that takes a connection only when it is first used. Whoever asks commits and closes."""
+        return AsyncSession(self._writes if writes else self._reads, expire_on_commit=False, autoflush=True)
+
+    @asynccontextmanager
+    async def transaction(self, *, writes: bool = True) -> AsyncIterator[AsyncSession]:
+        """One transaction outside of a request: committed at the end, rolled back by an exception."""
+        async with self.session(writes=writes) as session:
+            yield session
+            await commit(session)
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.engine.dispose()
+
+
+def after_commit(session: AsyncSession, hook: Hook) -> None:
+    """Run `hook` once the session's transaction is committed and its connection given back.
+
+    Hooks of a transaction that is rolled back never run; one that raises stops those after it.
+    """
+    session.info.setdefault(_HOOKS, []).append(hook)
+
+
+async def commit(session: AsyncSession) -> None:
+    """Commit, then run what waited for it. Also used to let go before the network is asked."""
+    await session.commit()
+    for hook in session.info.pop(_HOOKS, ()):
+        await hook()
+
+
+def _engine(url: str) -> AsyncEngine:
+    # hide_parameters: a statement's values are what people said; they must not reach a log.
+    if url.startswith("sqlite"):
+        engine = create_async_engine(
+            url,
+            hide_parameters=True,
+            pool_size=8,
+            max_overflow=0,
+            pool_timeout=10,
+            connect_args={"timeout": 10},
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"timeout": 10, "command_timeout": 30},
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Python's driver would open transactions at moments of its own choosing; `_begin_sqlite` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        for pragma in (
+            "journal_mode=WAL",
+            "busy_timeout=10000",
+            "foreign_keys=ON",
+            # Loses the last moments in a power cut, never the file; money will use FULL.
+            "synchronous=NORMAL",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+    finally:
+        cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("call2me_writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,1 @@
+"""HTTP as every resource speaks it: typed routes, errors, callers, limits."""

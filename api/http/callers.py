@@ -1,0 +1,107 @@
+"""Who calls: one header, two kinds of credentials, and a key of their own for workers."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+
+from api.http.errors import Forbidden, Unauthorized
+from api.http.rate_limits import Limit, Standing
+from api.http.routes import Route
+from api.keys import AUTHENTICATORS, CALLER, RATE_LIMITS, SETTINGS
+
+API_KEY_PREFIX = "sk_"
+INTERNAL_HEADER = "X-Internal-Key"
+STANDING: web.RequestKey[Standing] = web.RequestKey("standing")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who authenticated, and whose things they see."""
+
+    owner_id: str
+    """Stands in every query for a thing that belongs to somebody."""
+    user_id: str
+    kind: Literal["user", "api_key"]
+    login_id: str = ""
+    """Of a user: the login that this token came from."""
+    key_id: str = ""
+    is_read_only: bool = False
+    rate_limit: int = 0
+    """Requests a minute; 0 means the usual."""
+
+
+Authenticate = Callable[[web.Request, str], Awaitable[Caller]]
+"""Turn a token into who carries it, or raise `Unauthorized`."""
+
+
+@dataclass(frozen=True)
+class Authenticators:
+    """How each kind of token is checked; `api.app` puts them together."""
+
+    access_token: Authenticate
+    api_key: Authenticate
+
+
+class ReadOnlyKey(Forbidden):
+    """This API key may only read"""
+
+
+class NotAWorker(Unauthorized):
+    """The internal key is missing or wrong"""
+
+
+async def admit(request: web.Request, route: Route) -> None:
+    """Let a request in to a route: who it is, whether they may, whether they may now."""
+    if route.access == "internal":
+        _require_internal_key(request)
+        return
+    if route.access == "public":
+        _count(request, route.limit, address(request))
+        return
+    caller = await identify(request)
+    limit = Limit(route.limit.name, caller.rate_limit, 60) if caller.rate_limit else route.limit
+    _count(request, limit, caller.key_id or caller.user_id)
+    if caller.is_read_only and request.method not in _READING:
+        raise ReadOnlyKey
+
+
+async def identify(request: web.Request) -> Caller:
+    """Who carries this request's credentials; raises `Unauthorized` where nobody we know does.
+
+    For public routes with a second way in (a signed URL, else a caller). Sets `request[CALLER]`.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or len(token) > 4096:
+        raise Unauthorized
+    authenticators = request.app[AUTHENTICATORS]
+    check = authenticators.api_key if token.startswith(API_KEY_PREFIX) else authenticators.access_token
+    caller = request[CALLER] = await check(request, token)
+    return caller
+
+
+def address(request: web.Request) -> str:
+    """The client's address; X-Forwarded-For counts only as far as proxies are trusted."""
+    hops = request.app[SETTINGS].trusted_proxies
+    if hops:
+        forwarded = [
+            part.strip() for part in ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+        ]
+        if len(forwarded) >= hops and forwarded[-hops]:
+            return forwarded[-hops][:64]
+    return request.remote or ""
+
+
+def _count(request: web.Request, limit: Limit, key: str) -> None:
+    if (standing := request.app[RATE_LIMITS].take(limit, key)) is not None:
+        request[STANDING] = standing
+
+
+def _require_internal_key(request: web.Request) -> None:
+    given = request.headers.get(INTERNAL_HEADER, "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, request.app[SETTINGS].secrets.internal_key.encode()):
+        raise NotAWorker

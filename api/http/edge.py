@@ -1,0 +1,119 @@
+"""The outermost ring: a request id, one log line, the contract's errors, security headers, CORS."""
+
+import logging
+import re
+import time
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from api.db.columns import new_id
+from api.http.callers import STANDING
+from api.http.errors import ApiError, Internal, reply, translated
+from api.keys import REQUEST_ID, SETTINGS
+from api.logs import REQUEST
+
+_LOG = logging.getLogger(__name__)
+_GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
+
+SECURITY_HEADERS = {
+    "Server": "call2me",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Of every reply. A page brings a Content-Security-Policy and a Permissions-Policy of its own."""
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every request in the contract's shape and write one line about it."""
+    given = request.headers.get("X-Request-ID", "")
+    request_id = request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else new_id("req", 16)
+    token = REQUEST.set(request_id)
+    started = time.perf_counter()
+    status = 0
+    try:
+        response = await _answer(request, handler)
+        status = response.status
+        return response
+    finally:
+        # The route, not the path: a path may carry a token.
+        route = request.match_info.route.resource
+        _LOG.info(
+            "request answered",
+            extra={
+                "method": request.method,
+                "route": route.canonical if route else "",
+                "status": status,
+                "ms": round((time.perf_counter() - started) * 1000, 1),
+            },
+        )
+        REQUEST.reset(token)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        if _is_preflight(request):
+            return web.Response(status=204)
+        response = await handler(request)
+    except ApiError as error:
+        response = reply(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = reply(translated(error))
+    except ConnectionError:
+        raise  # the client is gone; nobody reads a reply
+    except Exception:  # noqa: BLE001 - the outermost ring: nothing may pass it unanswered
+        _LOG.exception("request failed")
+        response = reply(Internal())
+    return response
+
+
+async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal `on_response_prepare`: what every reply carries, streams too."""
+    headers = response.headers
+    headers["X-Request-ID"] = request.get(REQUEST_ID, "")
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    if "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
+    if (standing := request.get(STANDING)) is not None:
+        for name, value in standing.headers.items():
+            headers.setdefault(name, value)
+    if (origin := _allowed_origin(request)) is not None:
+        headers.update(_cors(request, origin))
+
+
+def _allowed_origin(request: web.Request) -> str | None:
+    origins = request.app[SETTINGS].cors_origins
+    origin = request.headers.get("Origin")
+    return origin if origins and origin in origins else None
+
+
+def _is_preflight(request: web.Request) -> bool:
+    return (
+        request.method == "OPTIONS"
+        and "Access-Control-Request-Method" in request.headers
+        and _allowed_origin(request) is not None
+    )
+
+
+def _cors(request: web.Request, origin: str) -> dict[str, Any]:
+    headers = {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": "X-Request-ID, Location, Retry-After",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Vary": "Origin",
+    }
+    if _is_preflight(request):
+        headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-Request-ID"
+        headers["Access-Control-Max-Age"] = "600"
+    return headers

@@ -1,0 +1,306 @@
+"""Typed routes: a handler's signature is its contract.
+
+    routes = Routes("/v1/agents", tag="Agents")
+
+    @routes.get("/{agent_id}", errors=[AgentNotFound])
+    async def get_agent(request: web.Request, agent_id: AgentId) -> Agent:
+        \"\"\"Get an agent.\"\"\"
+
+`request` is the request, `body` a model read from JSON, `query` a model read from the query string,
+`form` a model read from a form; every other name is a part of the path. The return type is the
+reply: a model or a list of them as JSON, None for 204, a `web.StreamResponse` for anything else.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from api.http.errors import ApiError, Invalid, NotFound, TooLarge
+from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
+
+Access = Literal["caller", "public", "internal"]
+Handler = Callable[..., Awaitable[Any]]
+H = TypeVar("H", bound=Handler)
+
+_PLACES = {"request", "body", "query", "form"}
+PARAMETER = re.compile(r"{(\w+)(?::[^{}]*(?:{[^{}]*}[^{}]*)*)?}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation: what the spec says about it and what is needed to serve it."""
+
+    method: str
+    paths: tuple[str, ...]
+    """The path, then its other spellings."""
+    handler: Handler
+    tag: str
+    status: int
+    errors: tuple[type[ApiError], ...]
+    access: Access
+    limit: Limit
+    is_in_spec: bool
+    produces: tuple[str, ...]
+    location: str
+    body: TypeAdapter[Any] | None
+    is_body_optional: bool
+    query: TypeAdapter[Any] | None
+    form: TypeAdapter[Any] | None
+    path_parameters: dict[str, TypeAdapter[Any]]
+    reply: TypeAdapter[Any] | None
+    """None where the handler answers with a response of its own, or with nothing."""
+
+    @property
+    def name(self) -> str:
+        """The operation's id."""
+        return self.handler.__name__
+
+
+@dataclass
+class Routes:
+    """The routes of one resource, below one prefix."""
+
+    prefix: str
+    tag: str
+    access: Access = "caller"
+    is_in_spec: bool = True
+    all: list[Route] = field(default_factory=list)
+
+    def get(self, path: str = "", **options: Any) -> Callable[[H], H]:
+        """A GET; HEAD is answered too. The options are those of `add`."""
+        return self.add("GET", path, **options)
+
+    def post(self, path: str = "", **options: Any) -> Callable[[H], H]:
+        """A POST. The options are those of `add`."""
+        return self.add("POST", path, **options)
+
+    def put(self, path: str = "", **options: Any) -> Callable[[H], H]:
+        """A PUT. The options are those of `add`."""
+        return self.add("PUT", path, **options)
+
+    def patch(self, path: str = "", **options: Any) -> Callable[[H], H]:
+        """A PATCH. The options are those of `add`."""
+        return self.add("PATCH", path, **options)
+
+    def delete(self, path: str = "", **options: Any) -> Callable[[H], H]:
+        """A DELETE. The options are those of `add`."""
+        return self.add("DELETE", path, **options)
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        status: int | None = None,
+        errors: Sequence[type[ApiError]] = (),
+        aliases: Sequence[str] = (),
+        public: bool = False,
+        access: Access | None = None,
+        limit: Limit | None = None,
+        spec: bool | None = None,
+        produces: Sequence[str] = (),
+        location: str = "",
+    ) -> Callable[[H], H]:
+        """Serve a path with the handler below.
+
+        `aliases` are other spellings (absolute with a leading `//`, else below the prefix).
+        `public` needs no credentials. `produces` names the media types of replies that are not
+        JSON. `location` is a template for the Location header, filled from the reply's fields.
+        `spec=False` keeps websockets and raw routes out of the OpenAPI document.
+        """
+        chosen: Access = access or ("public" if public else self.access)
+
+        def register(handler: H) -> H:
+            signature = _read_signature(handler)
+            paths = tuple(
+                spelling[1:] if spelling.startswith("//") else self.prefix + spelling
+                for spelling in (path, *aliases)
+            )
+            _check_paths(handler, paths, signature.path_parameters)
+            self.all.append(
+                Route(
+                    method=method,
+                    paths=paths,
+                    handler=handler,
+                    tag=self.tag,
+                    status=status or (204 if signature.is_empty else 200),
+                    errors=tuple(errors),
+                    access=chosen,
+                    limit=limit or (CALLER_LIMIT if chosen == "caller" else PUBLIC_LIMIT),
+                    is_in_spec=self.is_in_spec if spec is None else spec,
+                    produces=tuple(produces),
+                    location=location,
+                    body=signature.body,
+                    is_body_optional=signature.is_body_optional,
+                    query=signature.query,
+                    form=signature.form,
+                    path_parameters=signature.path_parameters,
+                    reply=signature.reply,
+                )
+            )
+            return handler
+
+        return register
+
+
+Admit = Callable[[web.Request, Route], Awaitable[None]]
+"""Asked before anything of a request is read: raises where the caller may not, or not now."""
+
+
+def mount(app: web.Application, resources: Sequence[Routes], admit: Admit) -> None:
+    """Put every route on the application."""
+    for routes in resources:
+        for route in routes.all:
+            handler = _served(route, admit)
+            for path in route.paths:
+                resource = app.router.add_resource(path)
+                resource.add_route(route.method, handler)
+                if route.method == "GET":
+                    resource.add_route("HEAD", handler)
+
+
+def _served(route: Route, admit: Admit) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    handler, reply, status = route.handler, route.reply, route.status
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        await admit(request, route)
+        result = await handler(request, **await _arguments(request, route))
+        if isinstance(result, web.StreamResponse):
+            return result
+        if reply is None:
+            return web.Response(status=status)
+        headers = {"Location": route.location.format_map(vars(result))} if route.location else None
+        return web.Response(
+            body=reply.dump_json(result, by_alias=True),
+            status=status,
+            headers=headers,
+            content_type="application/json",
+        )
+
+    return serve
+
+
+async def _arguments(request: web.Request, route: Route) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if "\x00" in request.path:
+        raise NotFound
+    for name, adapter in route.path_parameters.items():
+        arguments[name] = _validated(adapter, request.match_info[name], "path", name)
+    if route.query is not None:
+        arguments["query"] = _validated(route.query, _query(request), "query")
+    if route.body is not None:
+        arguments["body"] = await _body(request, route.body, route.is_body_optional)
+    if route.form is not None:
+        arguments["form"] = _validated(route.form, dict(await request.post()), "body")
+    return arguments
+
+
+def _validated(adapter: TypeAdapter[Any], value: Any, *loc: str) -> Any:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        invalid = Invalid.of(error, loc[0])
+        for found in invalid.errors:
+            found["loc"] = [*loc, *found["loc"][1:]]  # type: ignore[index]
+        raise invalid from None
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    query = dict(request.query)
+    for name, value in query.items():
+        if "\x00" in name or "\x00" in value:
+            raise Invalid.at(
+                "query", name.replace("\x00", ""), msg="Text must not contain NUL", type="string_nul"
+            )
+    return query
+
+
+async def _body(request: web.Request, adapter: TypeAdapter[Any], is_optional: bool) -> Any:
+    length = request.content_length
+    if length is not None and length > request.client_max_size:
+        raise TooLarge  # before a byte of it is read
+    raw = await request.read()
+    if not raw.strip():
+        if is_optional:
+            return None
+        raw = b"{}"  # an SDK that has nothing to say sends nothing; what is missing is named below
+    if b"\\u0000" in raw:
+        _refuse_nul(raw)
+    try:
+        return adapter.validate_json(raw)
+    except ValidationError as error:
+        raise Invalid.of(error, "body") from None
+
+
+def _refuse_nul(raw: bytes) -> None:
+    """PostgreSQL keeps no NUL in text. An escaped backslash before `u0000` is not one."""
+    try:
+        is_bad = "\\u0000" in json.dumps(json.loads(raw)).replace("\\\\", "")
+    except (ValueError, RecursionError):
+        return  # pydantic finds better words for it
+    if is_bad:
+        raise Invalid.at("body", msg="Text must not contain NUL", type="string_nul")
+
+
+# ── signatures ───────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class _Signature:
+    body: TypeAdapter[Any] | None
+    is_body_optional: bool
+    query: TypeAdapter[Any] | None
+    form: TypeAdapter[Any] | None
+    path_parameters: dict[str, TypeAdapter[Any]]
+    reply: TypeAdapter[Any] | None
+    is_empty: bool
+
+
+def _read_signature(handler: Handler) -> _Signature:
+    # include_extras: without it the limits in Annotated vanish without a word.
+    hints = get_type_hints(handler, include_extras=True)
+    names = list(inspect.signature(handler).parameters)
+    for name in [*names, "return"]:
+        if name not in hints:
+            raise TypeError(f"{handler.__module__}.{handler.__name__}: {name} has no type")
+    reply, is_empty = _reply(hints["return"])
+    return _Signature(
+        body=TypeAdapter(hints["body"]) if "body" in hints else None,
+        is_body_optional="body" in hints and NoneType in get_args(hints["body"]),
+        query=_model(handler, hints, "query"),
+        form=_model(handler, hints, "form"),
+        path_parameters={name: TypeAdapter(hints[name]) for name in names if name not in _PLACES},
+        reply=reply,
+        is_empty=is_empty,
+    )
+
+
+def _model(handler: Handler, hints: dict[str, Any], name: str) -> TypeAdapter[Any] | None:
+    if (model := hints.get(name)) is None:
+        return None
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise TypeError(f"{handler.__module__}.{handler.__name__}: {name} must be a model")
+    return TypeAdapter(model)
+
+
+def _reply(hint: Any) -> tuple[TypeAdapter[Any] | None, bool]:
+    """The adapter of a return type without its raw responses, and whether nothing is answered."""
+    members = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    modelled = [m for m in members if not (isinstance(m, type) and issubclass(m, web.StreamResponse))]
+    if not modelled:
+        return None, False
+    if modelled in ([NoneType], [None]):
+        return None, True
+    wanted: Any = Union[tuple(modelled)]  # noqa: UP007 - built, not written
+    return TypeAdapter(wanted), False
+
+
+def _check_paths(handler: Handler, paths: tuple[str, ...], parameters: dict[str, TypeAdapter[Any]]) -> None:
+    for path in paths:
+        if set(PARAMETER.findall(path)) != set(parameters):
+            raise TypeError(f"{handler.__module__}.{handler.__name__}: {path} and the signature differ")

@@ -1,0 +1,30 @@
+"""Every typed key of the application and of a request."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from api.auth.passwords import Passwords
+    from api.db.engine import Database
+    from api.http.callers import Authenticators, Caller
+    from api.http.rate_limits import RateLimits
+    from api.http.readiness import Readiness
+    from api.http.routes import Routes
+    from api.settings import Settings
+
+# ── of the application ───────────────────────────────────────────────────────────────────────────
+SETTINGS: "web.AppKey[Settings]" = web.AppKey("settings")
+DATABASE: "web.AppKey[Database]" = web.AppKey("database")
+READINESS: "web.AppKey[Readiness]" = web.AppKey("readiness")
+AUTHENTICATORS: "web.AppKey[Authenticators]" = web.AppKey("authenticators")
+RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")
+PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
+MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
+
+# ── of a request ─────────────────────────────────────────────────────────────────────────────────
+SESSION: "web.RequestKey[AsyncSession]" = web.RequestKey("session")
+CALLER: "web.RequestKey[Caller]" = web.RequestKey("caller")
+REQUEST_ID: "web.RequestKey[str]" = web.RequestKey("request_id")

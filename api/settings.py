@@ -1,0 +1,264 @@
+"""The api's settings: the environment is read here, once, into frozen values handed down."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import platformdirs
+
+Choice = TypeVar("Choice", bound=str)
+
+FOLDERS = ("recordings", "functions", "spool", "run", "logs", "models", "bin")
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. The message is one sentence: what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What nobody else may know. Made on the first start, kept in `secrets.json` (0600)."""
+
+    jwt: str = field(repr=False)
+    internal_key: str = field(repr=False)
+    livekit_api_key: str = field(repr=False)
+    livekit_api_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LiveKit:
+    """Where livekit-server is, and how we speak to it."""
+
+    url: str
+    """For servers: `ws://…` or `wss://…`."""
+    public_url: str
+    """For browsers."""
+    port: int
+    udp_port: int
+    server: str
+    """Path of a livekit-server binary to use instead of looking for one; empty means look."""
+    is_ours: bool
+    """True when `call2me up` starts livekit-server itself, because no other was configured."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """How log lines look."""
+
+    format: Literal["human", "json"]
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the api was told. Paths are absolute, addresses have no trailing slash."""
+
+    home: Path
+    host: str
+    port: int
+    public_url: str
+    database_url: str = field(repr=False)
+    """An async SQLAlchemy URL: `sqlite+aiosqlite://…` or `postgresql+asyncpg://…`."""
+    signup: Literal["open", "closed"]
+    cors_origins: tuple[str, ...]
+    trusted_proxies: int
+    """How many proxies in front of us append to X-Forwarded-For; 0 means that it is not read."""
+    has_rate_limits: bool
+    log: Log
+    livekit: LiveKit
+    secrets: Secrets
+
+    @property
+    def recordings(self) -> Path:
+        """Sealed recordings, `<call_id>.ogg`."""
+        return self.home / "recordings"
+
+    @property
+    def functions(self) -> Path:
+        """Developers' Python functions."""
+        return self.home / "functions"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, pid files, what was generated for other programs."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.home / "logs"
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when only this machine can reach us."""
+        return _is_loopback(self.host)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings, and make the data folder and its secrets where they are missing.
+
+        Raises `SettingsError` with a sentence for a person.
+        """
+        read = _Environment(os.environ if environ is None else environ)
+        home = Path(read.text("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))).expanduser().absolute()
+        _make_folders(home)
+        host = read.text("CALL2ME_HOST", "127.0.0.1")
+        port = read.number("CALL2ME_PORT", 8000, 0, 65_535)
+        livekit_port = read.number("CALL2ME_LIVEKIT_PORT", 7880, 1, 65_535)
+        livekit_url = read.text("LIVEKIT_URL", f"ws://127.0.0.1:{livekit_port}").rstrip("/")
+        return cls(
+            home=home,
+            host=host,
+            port=port,
+            public_url=read.text("CALL2ME_PUBLIC_URL", f"http://{_address(host)}:{port}").rstrip("/"),
+            database_url=_database_url(read.text("CALL2ME_DATABASE_URL", ""), home),
+            signup=read.choice(
+                "CALL2ME_SIGNUP", "open" if _is_loopback(host) else "closed", ("open", "closed")
+            ),
+            cors_origins=tuple(
+                o.strip().rstrip("/") for o in read.text("CALL2ME_CORS_ORIGINS", "").split(",") if o.strip()
+            ),
+            trusted_proxies=read.number("CALL2ME_TRUSTED_PROXIES", 0, 0, 10),
+            has_rate_limits=read.choice("CALL2ME_RATE_LIMITS", "on", ("on", "off")) == "on",
+            log=Log(
+                format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
+                level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            ),
+            livekit=LiveKit(
+                url=livekit_url,
+                public_url=read.text("LIVEKIT_PUBLIC_URL", livekit_url).rstrip("/"),
+                port=livekit_port,
+                udp_port=read.number("CALL2ME_LIVEKIT_UDP_PORT", 7882, 1, 65_535),
+                server=read.text("CALL2ME_LIVEKIT_SERVER", ""),
+                is_ours=read.text("LIVEKIT_URL", "") == "",
+            ),
+            secrets=_secrets(read, home),
+        )
+
+
+class _Environment:
+    """Reads one variable at a time; an empty one counts as absent."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name, "").strip() or default
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        raw = self.text(name, str(default))
+        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+            raise SettingsError(f"{name} must be a whole number from {low} to {high}.")
+        return int(raw)
+
+    def choice(self, name: str, default: Choice, choices: tuple[Choice, ...]) -> Choice:
+        raw = self.text(name, default)
+        for choice in choices:
+            if raw.lower() == choice.lower():
+                return choice
+        raise SettingsError(f"{name} must be one of: {', '.join(choices)}.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(host: str) -> str:
+    """The address a browser on this machine can use for what we listen on."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared with, not listened on
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _database_url(raw: str, home: Path) -> str:
+    if not raw:
+        return f"sqlite+aiosqlite:///{home / 'call2me.sqlite'}"
+    scheme, separator, rest = raw.partition("://")
+    match scheme:
+        case "sqlite" | "sqlite+aiosqlite" if separator:
+            return f"sqlite+aiosqlite://{rest}"
+        case "postgres" | "postgresql" | "postgresql+asyncpg" if separator:
+            return f"postgresql+asyncpg://{rest}"
+    raise SettingsError("CALL2ME_DATABASE_URL must begin with sqlite:// or postgresql://.")
+
+
+def _make_folders(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in FOLDERS:
+            (home / name).mkdir(exist_ok=True, mode=0o700)
+        if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(13, os.strerror(13))
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {home} cannot be used ({error.strerror}); "
+            "make it writable or set CALL2ME_HOME to another folder."
+        ) from error
+
+
+def _secrets(read: _Environment, home: Path) -> Secrets:
+    kept = _kept_secrets(home / "secrets.json")
+    found = Secrets(
+        jwt=read.text("CALL2ME_JWT_SECRET", kept["jwt_secret"]),
+        internal_key=read.text("CALL2ME_INTERNAL_KEY", kept["internal_key"]),
+        livekit_api_key=read.text("LIVEKIT_API_KEY", kept["livekit_api_key"]),
+        livekit_api_secret=read.text("LIVEKIT_API_SECRET", kept["livekit_api_secret"]),
+    )
+    if len(found.jwt) < 32:
+        raise SettingsError("CALL2ME_JWT_SECRET must have at least 32 characters.")
+    if len(found.internal_key) < 16:
+        raise SettingsError("CALL2ME_INTERNAL_KEY must have at least 16 characters.")
+    return found
+
+
+def _kept_secrets(path: Path) -> dict[str, str]:
+    """Read the secrets, after making those that are missing."""
+    try:
+        if not path.exists():
+            _write_once(path, json.dumps(_fresh_secrets(), indent=2))
+        kept = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}); give it back to its owner."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(f"{path} is not JSON; restore it, or remove it to make new secrets.") from error
+    names = _fresh_secrets().keys()
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(name), str) for name in names):
+        raise SettingsError(
+            f"{path} lacks one of {', '.join(names)}; restore it, or remove it to make new ones."
+        )
+    return cast("dict[str, str]", kept)
+
+
+def _fresh_secrets() -> dict[str, str]:
+    return {
+        "jwt_secret": secrets.token_hex(32),
+        "internal_key": secrets.token_hex(32),
+        "livekit_api_key": "API" + secrets.token_hex(6),
+        "livekit_api_secret": secrets.token_hex(32),
+    }
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a whole file, or leave the one that another process wrote in the same moment."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)  # fails where the file exists: the first process wins
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
