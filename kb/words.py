@@ -1,0 +1,74 @@
+"""Words as they are compared: folded, without their endings, and without those that mean nothing."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_WORD = re.compile(r"\d+(?:[.:,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*", re.UNICODE)
+# Turkish has four letters i; a recogniser and an owner rarely agree on which one.
+_FOLD = str.maketrans({"İ": "i", "I": "i", "ı": "i", "’": "'", "ß": "ss", "ø": "o", "ł": "l", "đ": "d"})
+
+_ENGLISH = """
+a about all also an and any are as at be been being but by can could did do does doing don't for
+from get give go going good got had has have having he hello her here hers hi him his how i i'd i'll
+i'm i've if in into is isn't it it's its just know let let's like me might mine more most much must
+my need no not now of ok okay on one or our ours out please shall she should so some sorry such tell
+than thank thanks that that's the their them then there there's these they they're this those to too
+uh um up us very want wanted was we we're well were what what's when where which who whom whose why
+will with won't would yeah yes you you'd you're your yours
+""".split()
+_TURKISH = """
+acaba ama ancak bana bazi ben beni benim bir biraz biri biz bize bizim bu bunu bunun burada cok da
+daha de degil diye evet fakat gibi hangi hayir hem hep hic icin ile ise iste kac kadar ki kim lutfen
+merhaba mi midir misiniz mu musunuz nasil ne neden nedir nerede nereye o olan olarak oldugu olur on
+onlar onu onun peki sadece sayin selam sen siz size sizde sizin su tamam tesekkur tesekkurler var ve
+veya ya yani yok
+""".split()
+EMPTY = frozenset(_ENGLISH) | frozenset(_TURKISH)
+"""Folded words that say nothing about what is asked (English and Turkish)."""
+
+_ENDINGS = ("ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly")
+_LONGEST = 7
+
+
+def fold(text: str) -> str:
+    """Lower case without accents: two spellings of one word become equal."""
+    text = text.translate(_FOLD).casefold()
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def words(text: str) -> list[str]:
+    """All words and numbers of a text, folded, in order."""
+    return _WORD.findall(fold(text))
+
+
+def stem(word: str) -> str:
+    """A folded word without its ending: crude, but the same for `booking`, `booked` and `books`.
+
+    Cut at seven letters, which does for Turkish endings what the list does for English ones.
+    """
+    if word[:1].isdigit():
+        return word
+    word = word.split("'", maxsplit=1)[0] or word
+    if len(word) > 3 and not word.endswith(("ss", "us", "is")):
+        for ending in _ENDINGS:
+            if word.endswith(ending) and len(word) - len(ending) >= 3:
+                word = word[: -len(ending)] + ("y" if ending in ("ied", "ies") else "")
+                break
+    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aeiousl":
+        word = word[:-1]
+    if len(word) > 4 and word.endswith("e"):
+        word = word[:-1]
+    return word[:_LONGEST]
+
+
+def terms(text: str) -> list[str]:
+    """Stems of the words that mean something, in order, repeated as often as they stand there."""
+    return list(_terms(text))
+
+
+def _terms(text: str) -> Iterator[str]:
+    for word in words(text):
+        if word not in EMPTY:
+            yield stem(word)
