@@ -1,0 +1,1 @@
+"""Calls: what was talked, when, with which agent, and how it ended."""

@@ -1,0 +1,60 @@
+"""How a call begins and ends: the only code that changes a call's status.
+
+    pending ──briefed──► pending ──began──► in_progress ──ended──► completed · ended · failed
+       └─never used─► (deleted)                  └─concluded─► failed, until the worker says more
+
+`concluded` is what the api presumes when a worker is gone or somebody ordered the end; the worker's own
+last word, should it still come, replaces it.
+"""
+
+from datetime import datetime
+
+from api.calls.table import CallRow
+from api.db.columns import now
+
+MAX_REASON = 500
+
+
+def brief(call: CallRow, worker_id: str, job_id: str) -> None:
+    """A worker asked for this call. The same job again is the same attempt."""
+    if call.job_id != job_id or call.attempt == 0:
+        call.attempt += 1
+        call.job_id = job_id
+    call.worker_id = worker_id
+    call.briefed_at = call.briefed_at or now()
+    call.updated_at = now()
+
+
+def begin(call: CallRow, at: datetime, worker_id: str) -> None:
+    """The agent listens."""
+    call.started_at = call.started_at or at
+    if call.status in {"pending", "ringing"}:
+        call.status = "in_progress"
+    if not call.is_over:
+        call.worker_id = worker_id
+    call.updated_at = now()
+
+
+def end(call: CallRow, status: str, reason: str, at: datetime) -> bool:
+    """The worker says how it ended. False when an end that it told before already stands."""
+    if call.is_over and not call.is_presumed:
+        return False
+    _close(call, status, reason, at)
+    call.is_presumed = False
+    return True
+
+
+def conclude(call: CallRow, status: str, reason: str) -> bool:
+    """The api presumes that a call is over. False when it already is."""
+    if call.is_over:
+        return False
+    _close(call, status, reason, now())
+    call.is_presumed = True
+    return True
+
+
+def _close(call: CallRow, status: str, reason: str, at: datetime) -> None:
+    call.status = status
+    call.disconnection_reason = reason[:MAX_REASON]
+    call.ended_at = max(at, call.started_at) if call.started_at else at
+    call.updated_at = now()

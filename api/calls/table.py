@@ -1,0 +1,106 @@
+"""Rows of calls, of what happened in them, and of what they used."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Text
+from sqlmodel import Field, SQLModel
+
+from api.db.columns import Json, UtcDateTime, new_id, now
+
+RUNNING = ("pending", "ringing", "in_progress")
+"""Statuses of a call that is not over."""
+
+
+class CallRow(SQLModel, table=True):
+    """One call. Written before anybody joins; `briefed_at` is None until a worker asked for it."""
+
+    __tablename__ = "calls"
+    __table_args__ = (
+        Index("ix_calls_owner_created", "owner_id", "created_at"),
+        Index("ix_calls_unsettled", "settled_at", "ended_at"),
+    )
+
+    id: str = Field(default_factory=lambda: new_id("call", 16), primary_key=True)
+    owner_id: str
+    agent_id: str | None = Field(default=None, index=True)
+    """Kept when the agent is deleted: the call still happened."""
+    status: str = Field(default="pending", index=True)
+    call_type: str = "web_call"
+    direction: str = "web"
+    from_number: str | None = None
+    to_number: str | None = None
+    room_name: str | None = Field(default=None, unique=True)
+    participant_identity: str = ""
+    participant_name: str = ""
+    variables: dict[str, str] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    extra: dict[str, Any] | None = Field(default=None, sa_column=Column("metadata", Json))
+    max_duration_seconds: int | None = None
+    """A bound of this call alone; the agent's own holds as well."""
+
+    attempt: int = 0
+    job_id: str | None = None
+    worker_id: str | None = Field(default=None, index=True)
+    briefed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    disconnection_reason: str | None = Field(default=None, max_length=500)
+    is_presumed: bool = False
+    """True while the end is only what the api concluded; the worker's own word replaces it."""
+    hang_up_reason: str | None = None
+    """Somebody ordered this call to end; the worker is told until it did."""
+
+    transcript: str | None = Field(default=None, sa_column=Column(Text))
+    recording_bytes: int | None = Field(default=None, sa_column=Column(BigInteger))
+    recording_ms: int | None = None
+    token_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+    @property
+    def is_over(self) -> bool:
+        """True once the call has an end, presumed or told."""
+        return self.status not in RUNNING
+
+    @property
+    def duration_ms(self) -> int | None:
+        """From the agent's start to the end; None before that, 0 for a call that never began."""
+        if self.ended_at is None:
+            return None
+        if self.started_at is None:
+            return 0
+        return max(0, round((self.ended_at - self.started_at).total_seconds() * 1000))
+
+
+class CallEventRow(SQLModel, table=True):
+    """One event as the worker sent it. The primary key is what accepts it only once."""
+
+    __tablename__ = "call_events"
+
+    call_id: str = Field(primary_key=True, foreign_key="calls.id", ondelete="CASCADE")
+    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    attempt: int
+    kind: str
+    at: datetime = Field(sa_type=UtcDateTime)
+    payload: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+
+
+class CallUsageRow(SQLModel, table=True):
+    """What a call used: written once, by its settlement."""
+
+    __tablename__ = "call_usage"
+
+    call_id: str = Field(primary_key=True)
+    """No foreign key: what was used is kept when a call is deleted."""
+    owner_id: str = Field(index=True)
+    agent_id: str | None = None
+    duration_ms: int
+    user_talk_ms: int
+    agent_talk_ms: int
+    turns: int
+    llm_input_tokens: int = 0
+    llm_output_tokens: int = 0
+    tts_characters: int = 0
+    stt_seconds: float = 0.0
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

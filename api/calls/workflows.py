@@ -1,0 +1,110 @@
+"""What happens after a call, exactly once: `settle-<call_id>`.
+
+Each step may run more than once (the process may die between a step's commit and DBOS noting it), so
+each has an effect with a key of its own: a usage row for a call, a room that is gone, a moment written once.
+"""
+
+import logging
+from datetime import timedelta
+
+from dbos import DBOS
+from sqlmodel import col, delete, select
+
+from api.calls import settlement
+from api.calls.table import RUNNING, CallRow
+from api.db.columns import now
+from api.durable import engine
+from api.outside.rooms import RoomsUnavailable
+
+_LOG = logging.getLogger(__name__)
+
+LAST_WORD_SECONDS = 30
+"""A call whose end was only presumed is settled after this: its worker may still deliver what was said."""
+
+OVERDUE_SECONDS = 300
+"""A call that ended this long ago and is not settled has a settlement that stands still."""
+
+UNUSED_GRACE_SECONDS = 60
+
+
+@DBOS.workflow(name="settle")
+async def settle(call_id: str) -> None:
+    """Turn a call that ended into its figures and its text, and close its room."""
+    with engine.at_work():
+        await close_room(call_id)
+        await write_usage(call_id)
+        await mark_settled(call_id)
+    _LOG.info("call settled", extra={"call_id": call_id})
+
+
+@DBOS.step(name="settle.close_room")
+async def close_room(call_id: str) -> None:
+    """Delete the call's room; one that cannot be reached empties by itself."""
+    reach = engine.reach()
+    async with reach.database.transaction(writes=False) as session:
+        found = await session.exec(select(CallRow.room_name).where(CallRow.id == call_id))
+        room_name = found.one_or_none()
+    if room_name:
+        try:
+            await reach.rooms.delete_room(room_name)
+        except RoomsUnavailable:
+            _LOG.warning("room not deleted", extra={"call_id": call_id})
+
+
+@DBOS.step(name="settle.write_usage", retries_allowed=True, max_attempts=5)
+async def write_usage(call_id: str) -> None:
+    """Write the call's one usage row."""
+    async with engine.reach().database.transaction() as session:
+        await settlement.write_usage(session, call_id)
+
+
+@DBOS.step(name="settle.mark_settled", retries_allowed=True, max_attempts=5)
+async def mark_settled(call_id: str) -> None:
+    """Write the text onto the call and mark it."""
+    async with engine.reach().database.transaction() as session:
+        await settlement.mark_settled(session, call_id)
+
+
+async def start_settlement(call_id: str) -> None:
+    """Settle a call that ended. Safe to ask for twice; never raises, since the sweeper asks again."""
+    try:
+        await engine.start(f"settle-{call_id}", settle, call_id)
+    except Exception as error:  # noqa: BLE001 - the events are committed; the sweeper starts what this did not
+        _LOG.warning("settlement not started", extra={"call_id": call_id, "error": type(error).__name__})
+
+
+async def sweep_unsettled() -> None:
+    """Start the settlement of each call that ended and has none; again, where one stands still."""
+    reach = engine.reach()
+    moment = now()
+    async with reach.database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(CallRow.id, CallRow.ended_at, CallRow.is_presumed)
+            .where(
+                col(CallRow.settled_at).is_(None),
+                col(CallRow.ended_at).is_not(None),
+                col(CallRow.status).not_in(RUNNING),
+            )
+            .order_by(col(CallRow.ended_at))
+            .limit(1000)
+        )
+        unsettled = found.all()
+    for call_id, ended_at, is_presumed in unsettled:
+        age = moment - (ended_at or moment)
+        if is_presumed and age < timedelta(seconds=LAST_WORD_SECONDS):
+            continue
+        if age > timedelta(seconds=OVERDUE_SECONDS):
+            await engine.start_again(f"settle-{call_id}", settle, call_id)
+        else:
+            await start_settlement(call_id)
+
+
+async def sweep_unused() -> None:
+    """Forget calls whose token expired before anybody used it: unbilled, and never heard of."""
+    async with engine.reach().database.transaction() as session:
+        await session.exec(
+            delete(CallRow).where(
+                col(CallRow.briefed_at).is_(None),
+                col(CallRow.token_expires_at) < now() - timedelta(seconds=UNUSED_GRACE_SECONDS),
+            )
+        )

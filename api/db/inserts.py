@@ -1,0 +1,34 @@
+"""Rows that are written once: an insert that leaves alone what is already there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.db.columns import fields_of
+
+
+async def insert_new(
+    session: AsyncSession, table: type[SQLModel], rows: Sequence[SQLModel]
+) -> list[tuple[Any, ...]]:
+    """Insert the rows whose primary key is not there yet; returns the primary keys of those.
+
+    One statement, so that two who insert the same at once do not both succeed, and neither fails.
+    """
+    if not rows:
+        return []
+    target = SQLModel.metadata.tables[str(table.__tablename__)]
+    values = [fields_of(row) for row in rows]
+    key = list(target.primary_key.columns)
+    dialect = (await session.connection()).dialect.name
+    if dialect == "sqlite":
+        result = await session.execute(
+            sqlite.insert(target).values(values).on_conflict_do_nothing().returning(*key)
+        )
+    else:
+        result = await session.execute(
+            postgresql.insert(target).values(values).on_conflict_do_nothing().returning(*key)
+        )
+    return [tuple(row) for row in result.all()]

@@ -1,0 +1,1 @@
+"""Durable work: what must happen exactly once, whatever dies in between."""

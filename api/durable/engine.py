@@ -1,0 +1,185 @@
+"""The DBOS engine: launched on the loop, in a database of its own, under a slot of its own.
+
+Workflows are module functions that get only what can be stored, so what they work with (database,
+rooms) is laid down here at launch and fetched with `reach()`.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+from api.db.engine import Database
+from api.durable import slots
+from api.outside.rooms import Rooms
+from api.outside.storage import Storage
+from api.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+APPLICATION_VERSION = "1"
+"""Pinned: by default it is a hash of the code, and a new release would leave the old one's work lying."""
+
+_FINISH_SECONDS = 3.0
+Workflow = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class NotLaunched(Exception):
+    """Durable work was asked for in a process that launched no engine"""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What durable work may touch."""
+
+    database: Database
+    rooms: Rooms
+    storage: Storage
+
+
+@dataclass
+class _Launched:
+    reach: Reach
+    slot: slots.Slot
+    folder: Path
+    running: int = 0
+
+
+_launched: _Launched | None = None  # DBOS itself is one for each process, so this is too
+
+
+def launch(settings: Settings, reach: Reach) -> None:
+    """Start the engine on the running loop, and with it whatever a dead process left under our slot.
+
+    Blocks for some hundred milliseconds: call it while the application starts.
+    """
+    global _launched  # noqa: PLW0603
+    if _launched is not None:
+        raise RuntimeError("durable work was launched twice")
+    asyncio.get_running_loop()  # DBOS would otherwise run workflows on a thread's loop
+    slot = slots.take(settings.run)
+    _launched = _Launched(reach, slot, settings.run)
+    try:
+        config: DBOSConfig = {
+            "name": "call2me",
+            "system_database_url": _database_url(settings),
+            "executor_id": slot.executor_id,
+            "application_version": APPLICATION_VERSION,
+            "log_level": "ERROR",
+            "sys_db_pool_size": 5,
+            "max_executor_threads": 32,
+        }
+        DBOS(config=config)
+        # Its console handler and its own format would stand beside our log lines.
+        dbos_log = logging.getLogger("dbos")
+        dbos_log.handlers.clear()
+        dbos_log.propagate = True
+        DBOS.launch()
+    except BaseException:
+        _launched = None
+        slot.release()
+        raise
+
+
+async def close() -> None:
+    """Stop the engine. Work under way gets three seconds; what is left goes on at the next start."""
+    global _launched  # noqa: PLW0603
+    if _launched is None:
+        return
+    deadline = asyncio.get_running_loop().time() + _FINISH_SECONDS
+    while _launched.running and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as own:
+        await loop.run_in_executor(own, DBOS.destroy)
+    # DBOS made its own pool the loop's default and has just shut it down.
+    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+    _launched.slot.release()
+    _launched = None
+
+
+def reach() -> Reach:
+    """What a workflow's steps may touch."""
+    if _launched is None:
+        raise NotLaunched
+    return _launched.reach
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Around a workflow's body: a shutdown waits a moment for it."""
+    if _launched is None:
+        raise NotLaunched
+    mine = _launched
+    mine.running += 1
+    try:
+        yield
+    finally:
+        mine.running -= 1
+
+
+async def start(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
+    """Start a workflow under an id that is derived from its work: a second start does nothing."""
+    if _launched is None:
+        raise NotLaunched
+    with SetWorkflowID(workflow_id):
+        await DBOS.start_workflow_async(workflow, *arguments)
+
+
+async def start_again(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
+    """Start a workflow whose effect is missing although it should be there by now.
+
+    One that gave up is forgotten and begun anew; one that stands still is resumed. Its steps may run
+    a second time, which is why each has an effect with a unique key.
+    """
+    if _launched is None:
+        raise NotLaunched
+    status = await DBOS.get_workflow_status_async(workflow_id)
+    if status is not None and status.status == "PENDING":
+        await DBOS.resume_workflow_async(workflow_id)
+        return
+    if status is not None and status.status in {"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "SUCCESS"}:
+        await DBOS.delete_workflow_async(workflow_id)
+    await start(workflow_id, workflow, *arguments)
+
+
+async def adopt() -> int:
+    """Resume what processes of this machine left behind when they died; returns how many workflows."""
+    if _launched is None:
+        raise NotLaunched
+    pending = await DBOS.list_workflows_async(
+        status="PENDING", load_input=False, load_output=False, limit=1000
+    )
+    left = [
+        workflow.workflow_id
+        for workflow in pending
+        if workflow.executor_id
+        and workflow.executor_id != _launched.slot.executor_id
+        and slots.is_abandoned(_launched.folder, workflow.executor_id)
+    ]
+    if left:
+        await DBOS.resume_workflows_async(left)
+        _LOG.info("workflows of a lost process resumed", extra={"count": len(left)})
+    return len(left)
+
+
+def _database_url(settings: Settings) -> str:
+    """A SQLite file of its own beside ours, in WAL; or, on PostgreSQL, a schema of its own."""
+    scheme, _, rest = settings.database_url.partition("://")
+    if scheme.startswith("postgresql"):
+        return f"postgresql+psycopg://{rest}"
+    path = settings.home / "durable.sqlite"
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")  # kept in the file
+    finally:
+        connection.close()
+    path.chmod(0o600)
+    return f"sqlite:///{path}"

@@ -1,0 +1,1 @@
+"""What workers and api tell each other over HTTP."""

@@ -1,0 +1,27 @@
+"""Rows of workers: what each last said of itself, so that every api process knows all of them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column
+from sqlmodel import Field, SQLModel
+
+from api.db.columns import Json, UtcDateTime, now
+
+
+class WorkerRow(SQLModel, table=True):
+    """One worker's supervisor. `seen_at` stops when it, or its connection, is gone."""
+
+    __tablename__ = "workers"
+
+    id: str = Field(primary_key=True)
+    version: str = ""
+    is_ready: bool = False
+    why_not: str = ""
+    said_goodbye: bool = False
+    call_ids: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    processes: dict[str, int] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    available: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    functions: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    connected_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -1,0 +1,1 @@
+"""Knowledge bases: texts that agents answer from."""
