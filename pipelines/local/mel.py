@@ -52,5 +52,15 @@ def log_mel(samples: NDArray[np.float32], bands: int = 80) -> NDArray[np.float32
     spectrum = np.fft.rfft(frames * _HANN, axis=-1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     logs = np.log10(np.maximum(_filters(bands) @ power.T, 1e-10))
-    picture: NDArray[np.float32] = (np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0
+    picture = (np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0
     return np.ascontiguousarray(picture, np.float32)
+
+
+def at_16_khz(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """The same sound at 16 kHz, by cutting or padding its spectrum; for whole utterances, not for streams."""
+    if rate == SAMPLE_RATE or not len(samples):
+        return samples
+    size = max(1, round(len(samples) * SAMPLE_RATE / rate))
+    spectrum = np.fft.rfft(samples)[: size // 2 + 1]
+    resampled = np.fft.irfft(spectrum, size) * (size / len(samples))
+    return resampled.astype(np.float32)

