@@ -1,0 +1,224 @@
+"""The worker's settings: the environment is read here, once, into frozen values handed down."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import platformdirs
+
+from pipelines.providers import ProviderSettings, Vad
+
+Choice = TypeVar("Choice", bound=str)
+LogFormat = Literal["human", "json"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+MAX_SOCKET_PATH_BYTES = 100
+"""Unix sockets have addresses of at most 108 bytes on Linux and 104 on macOS."""
+
+_WORKER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. The message is one sentence: what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Everything the worker was told. Paths are absolute, addresses have no trailing slash."""
+
+    home: Path
+    worker_id: str
+    """The same after every restart; another one for each data folder and machine."""
+    api_url: str
+    internal_key: str = field(repr=False)
+    livekit_url: str
+    livekit_api_key: str = field(repr=False)
+    livekit_api_secret: str = field(repr=False)
+    providers: ProviderSettings = field(repr=False)
+    whisper_model: str
+    """A folder with Whisper's weights, or a name on the hub; empty means the packaged ones."""
+    idle_processes: int
+    max_calls: int
+    drain_seconds: float
+    log_format: LogFormat
+    log_level: LogLevel
+
+    @property
+    def functions(self) -> Path:
+        """Developers' Python functions."""
+        return self.providers.functions or self.home / "functions"
+
+    @property
+    def spool(self) -> Path:
+        """Events and recordings of running calls."""
+        return self.home / "spool"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and locks."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.home / "logs"
+
+    @property
+    def models(self) -> Path:
+        """Joined and checked weights."""
+        return self.home / "models"
+
+    @property
+    def calls_socket(self) -> Path:
+        """Where each call says that it is alive."""
+        return self.run / "calls.sock"
+
+    @property
+    def models_socket(self) -> Path:
+        """Where the models process is asked."""
+        return self.run / "models.sock"
+
+    @property
+    def has_models_process(self) -> bool:
+        """True when speech is heard or spoken by models on this machine."""
+        return self.providers.models_socket is not None
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "WorkerSettings":
+        """Read the settings and make the folders that are missing.
+
+        Raises `SettingsError` with a sentence for a person.
+        """
+        read = _Environment(os.environ if environ is None else environ)
+        home = Path(read.text("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))).expanduser().absolute()
+        run = home / "run"
+        if len(os.fsencode(run / "models.sock")) > MAX_SOCKET_PATH_BYTES:
+            raise SettingsError(
+                f"The path {home} is too long for a socket; set CALL2ME_HOME to a shorter one."
+            )
+        _make_folders(home)
+        kept = _kept_secrets(home / "secrets.json")
+        functions = Path(read.text("CALL2ME_FUNCTIONS", str(home / "functions"))).expanduser().absolute()
+        livekit_port = read.number("CALL2ME_LIVEKIT_PORT", 7880, 1, 65_535)
+        api_port = read.number("CALL2ME_PORT", 8000, 0, 65_535)
+        return cls(
+            home=home,
+            worker_id=_worker_id(read, home),
+            api_url=read.url("CALL2ME_API_URL", f"http://127.0.0.1:{api_port}", ("http", "https")),
+            internal_key=_secret(read, "CALL2ME_INTERNAL_KEY", kept, "internal_key"),
+            livekit_url=read.url(
+                "LIVEKIT_URL", f"ws://127.0.0.1:{livekit_port}", ("ws", "wss", "http", "https")
+            ),
+            livekit_api_key=_secret(read, "LIVEKIT_API_KEY", kept, "livekit_api_key"),
+            livekit_api_secret=_secret(read, "LIVEKIT_API_SECRET", kept, "livekit_api_secret"),
+            providers=_providers(read, run, functions),
+            whisper_model=read.text("CALL2ME_WHISPER_MODEL", ""),
+            idle_processes=read.number("CALL2ME_IDLE_PROCESSES", 2, 1, 64),
+            max_calls=read.number("CALL2ME_MAX_CALLS", 4 * (os.cpu_count() or 1), 1, 10_000),
+            drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 3, 0, 86_400)),
+            log_format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
+            log_level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )
+
+
+class _Environment:
+    """Reads one variable at a time; an empty one counts as absent."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name, "").strip() or default
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        raw = self.text(name, str(default))
+        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+            raise SettingsError(f"{name} must be a whole number from {low} to {high}.")
+        return int(raw)
+
+    def choice(self, name: str, default: Choice, choices: tuple[Choice, ...]) -> Choice:
+        raw = self.text(name, default)
+        for choice in choices:
+            if raw.lower() == choice.lower():
+                return choice
+        raise SettingsError(f"{name} must be one of: {', '.join(choices)}.")
+
+    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
+        raw = self.text(name, default).rstrip("/")
+        scheme, separator, rest = raw.partition("://")
+        if not separator or scheme not in schemes or not rest:
+            raise SettingsError(f"{name} must begin with {' or '.join(f'{known}://' for known in schemes)}.")
+        return raw
+
+
+def _make_folders(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("functions", "spool", "run", "logs", "models"):
+            (home / name).mkdir(exist_ok=True, mode=0o700)
+        if not os.access(home / "spool", os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(13, os.strerror(13))
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {home} cannot be used ({error.strerror}); "
+            "make it writable or set CALL2ME_HOME to another folder."
+        ) from error
+
+
+def _kept_secrets(path: Path) -> Mapping[str, object]:
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}); give it back to its owner."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(f"{path} is not JSON; restore it, or remove it to make new secrets.") from error
+    return cast("dict[str, object]", kept) if isinstance(kept, dict) else {}
+
+
+def _secret(read: _Environment, name: str, kept: Mapping[str, object], key: str) -> str:
+    value = read.text(name, "") or kept.get(key)
+    if not isinstance(value, str) or not value:
+        raise SettingsError(
+            f"{name} is not set and secrets.json has no {key}; start the api on this data folder once, "
+            f"or set {name} to what the api uses."
+        )
+    return value
+
+
+def _worker_id(read: _Environment, home: Path) -> str:
+    node = re.sub(r"[^A-Za-z0-9-]", "-", platform.node().split(".")[0])[:40].strip("-") or "worker"
+    digest = hashlib.sha256(f"{platform.node()}\0{home}".encode()).hexdigest()[:8]
+    worker_id = read.text("CALL2ME_WORKER_ID", f"{node}-{digest}")
+    if not _WORKER_ID.fullmatch(worker_id):
+        raise SettingsError("CALL2ME_WORKER_ID must be 1 to 64 letters, digits, dots, dashes or underscores.")
+    return worker_id
+
+
+def _providers(read: _Environment, run: Path, functions: Path) -> ProviderSettings:
+    vads: tuple[Vad, ...] = ("native", "silero")
+    given = ProviderSettings(
+        openai_api_key=read.text("OPENAI_API_KEY", ""),
+        openai_base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
+        deepgram_api_key=read.text("DEEPGRAM_API_KEY", ""),
+        deepgram_base_url=read.text("DEEPGRAM_BASE_URL", "").rstrip("/"),
+        llm_model=read.text("CALL2ME_LLM_MODEL", ""),
+        vad=read.choice("CALL2ME_VAD", "native", vads),
+        functions=functions,
+        models_socket=run / "models.sock",
+    )
+    # Providers hear and speak for every agent: nothing is left for models that cost 600 MB.
+    is_served = bool(given.deepgram_api_key) and given.is_openai_itself
+    wanted = read.choice("CALL2ME_LOCAL_MODELS", "auto", ("auto", "on", "off"))
+    if wanted == "off" or (wanted == "auto" and is_served):
+        return ProviderSettings(**{**vars(given), "models_socket": None})
+    return given
