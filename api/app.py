@@ -4,20 +4,43 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from api import work
+from api.agents import routes as agents
+from api.api_keys import routes as api_keys
+from api.api_keys import service as api_keys_service
+from api.auth import routes as auth
+from api.auth import service as auth_service
+from api.auth.passwords import Passwords
+from api.calls import routes as calls
 from api.db.engine import Database
-from api.http.callers import admit
+from api.http.callers import Authenticators, admit
 from api.http.edge import complete_headers, edge
 from api.http.rate_limits import RateLimits
 from api.http.readiness import Readiness
 from api.http.routes import Routes, mount
 from api.http.transactions import one_transaction
-from api.keys import DATABASE, MOUNTED, RATE_LIMITS, READINESS, SETTINGS
+from api.internal import routes as internal
+from api.keys import AUTHENTICATORS, DATABASE, MOUNTED, PASSWORDS, RATE_LIMITS, READINESS, SETTINGS
+from api.public import routes as public
 from api.settings import Settings
 from api.system import routes as system
+from api.users import routes as users
+from api.voice import routes as voice
 
 MAX_JSON_BYTES = 1024 * 1024
 
-RESOURCES: tuple[Routes, ...] = (system.routes,)
+RESOURCES: tuple[Routes, ...] = (
+    auth.routes,
+    users.routes,
+    api_keys.routes,
+    agents.routes,
+    calls.routes,
+    calls.links,
+    voice.routes,
+    public.routes,
+    internal.routes,
+    system.routes,
+)
 """Every resource's routes, in the order of the OpenAPI document."""
 
 
@@ -28,9 +51,14 @@ def create_app(settings: Settings) -> web.Application:
     app[DATABASE] = Database(settings.database_url)
     app[READINESS] = Readiness()
     app[RATE_LIMITS] = RateLimits(is_on=settings.has_rate_limits)
+    app[PASSWORDS] = Passwords()
+    app[AUTHENTICATORS] = Authenticators(
+        access_token=auth_service.authenticate, api_key=api_keys_service.authenticate
+    )
     app[MOUNTED] = RESOURCES
     app.on_response_prepare.append(complete_headers)
     app.cleanup_ctx.append(_database)
+    work.install(app)
     mount(app, RESOURCES, admit)
     system.install(app)
     return app
@@ -39,3 +67,4 @@ def create_app(settings: Settings) -> web.Application:
 async def _database(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[DATABASE].close()
+    app[PASSWORDS].close()

@@ -27,7 +27,8 @@ def configure(settings: Log, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level)
-    for chatty in ("aiosqlite", "asyncio", "alembic.runtime.plugins"):
+    # What each would say of every request or query, `api.http.edge` says better or nobody asked.
+    for chatty in ("aiosqlite", "asyncio", "aiohttp.access", "alembic.runtime", "dbos"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

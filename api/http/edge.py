@@ -13,12 +13,12 @@ from api.http.callers import STANDING
 from api.http.errors import ApiError, Internal, reply, translated
 from api.keys import REQUEST_ID, SETTINGS
 from api.logs import REQUEST
+from api.version import SERVICE
 
 _LOG = logging.getLogger(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 
 SECURITY_HEADERS = {
-    "Server": "call2me",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -80,6 +80,7 @@ async def complete_headers(request: web.Request, response: web.StreamResponse) -
     """Signal `on_response_prepare`: what every reply carries, streams too."""
     headers = response.headers
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
+    headers["Server"] = SERVICE  # which library this is concerns nobody
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
     if "Cache-Control" not in headers:

@@ -17,6 +17,9 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+_MAX_PARTS = 50
+_MAX_ECHO = 500
+
 
 class ApiError(Exception):
     """Something went wrong"""
@@ -105,12 +108,27 @@ class Invalid(ApiError):
     @classmethod
     def of(cls, error: ValidationError, place: str) -> "Invalid":
         """What pydantic found in one part of a request: `body`, `query`, `path`."""
+        found = error.errors(include_url=False, include_context=False)
         return cls(
             [
-                {**found, "loc": [place, *found["loc"]]}
-                for found in error.errors(include_url=False, include_context=False)
+                {**part, "loc": [place, *part["loc"]], "input": _echoed(part["input"])}
+                for part in found[:_MAX_PARTS]
             ]
         )
+
+
+def _echoed(value: Any) -> Any:
+    """What was sent, as far as repeating it helps: short, and always something JSON can say.
+
+    A missing field's input is all that stood around it; a reply must not grow larger than its request.
+    """
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, str):
+        return value[:_MAX_ECHO].encode("utf-8", "replace").decode()
+    if isinstance(value, dict | list) and len(value) <= 10 and len(shown := repr(value)) <= _MAX_ECHO:
+        return value if shown.isascii() else None
+    return None
 
 
 class TooManyRequests(ApiError):

@@ -18,7 +18,13 @@ class Wire(BaseModel):
     @classmethod
     def _null_is_absent(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         if isinstance(value, dict) and None in value.values():
-            value = {name: inner for name, inner in value.items() if inner is not None}
+            fields = cls.model_fields
+            value = {
+                name: inner
+                for name, inner in value.items()
+                # A field that must be there keeps its null: a reply's may be nothing but null.
+                if inner is not None or (name in fields and fields[name].is_required())
+            }
         return handler(value)
 
     def sent(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Agents: configuration that talks."""

@@ -1,0 +1,48 @@
+"""/v1/agents"""
+
+from aiohttp import web
+
+from api.agents import service
+from api.agents.schemas import Agent, AgentCreate, AgentUpdate
+from api.agents.service import AgentNotFound
+from api.http.pages import Page
+from api.http.routes import Routes
+from api.keys import CALLER, SESSION
+
+routes = Routes("/v1/agents", tag="Agents")
+
+
+@routes.post(status=201, location="/v1/agents/{agent_id}")
+async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
+    """Make an agent."""
+    return Agent.of(await service.create(request[SESSION], request[CALLER].owner_id, body))
+
+
+@routes.get()
+async def list_agents(request: web.Request, query: Page) -> list[Agent]:
+    """List agents, newest first."""
+    return [Agent.of(row) for row in await service.page(request[SESSION], request[CALLER], query)]
+
+
+@routes.get("/{agent_id}", errors=[AgentNotFound])
+async def get_agent(request: web.Request, agent_id: str) -> Agent:
+    """Get an agent."""
+    return Agent.of(await service.get(request[SESSION], request[CALLER], agent_id))
+
+
+@routes.patch("/{agent_id}", errors=[AgentNotFound])
+async def update_agent(request: web.Request, agent_id: str, body: AgentUpdate) -> Agent:
+    """Change an agent; what is not sent stays as it is."""
+    return Agent.of(await service.update(request[SESSION], request[CALLER], agent_id, body))
+
+
+@routes.delete("/{agent_id}", errors=[AgentNotFound])
+async def delete_agent(request: web.Request, agent_id: str) -> None:
+    """Delete an agent. Its calls stay."""
+    await service.remove(request[SESSION], request[CALLER], agent_id)
+
+
+@routes.post("/{agent_id}/duplicate", status=201, errors=[AgentNotFound], location="/v1/agents/{agent_id}")
+async def duplicate_agent(request: web.Request, agent_id: str) -> Agent:
+    """Copy an agent; the copy's name says that it is one."""
+    return Agent.of(await service.duplicate(request[SESSION], request[CALLER], agent_id))

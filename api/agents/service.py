@@ -1,0 +1,121 @@
+"""Agents: made, changed, copied, and handed down to a call."""
+
+from sqlalchemy import delete
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.agents.fields import BuiltinEngine
+from api.agents.schemas import AgentCreate, AgentSettings, AgentUpdate
+from api.agents.table import AgentRow
+from api.db.columns import now
+from api.http.callers import Caller
+from api.http.errors import NotFound
+from api.http.pages import Page
+from pipelines.agent_config import AgentConfig, EngineConfig
+
+COPY_SUFFIX = " (Copy)"
+
+
+class AgentNotFound(NotFound):
+    """Agent not found"""
+
+
+async def create(session: AsyncSession, owner_id: str, wanted: AgentCreate) -> AgentRow:
+    """A new agent, kept as it was asked for."""
+    row = AgentRow(owner_id=owner_id, name=wanted.agent_name, config=wanted.model_dump(mode="json"))
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def page(session: AsyncSession, caller: Caller, wanted: Page) -> list[AgentRow]:
+    """The owner's agents, newest first."""
+    found = await session.exec(
+        select(AgentRow)
+        .where(AgentRow.owner_id == caller.owner_id)
+        .order_by(col(AgentRow.created_at).desc(), col(AgentRow.id))
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return list(found.all())
+
+
+async def get(session: AsyncSession, caller: Caller, agent_id: str) -> AgentRow:
+    """One of the owner's agents."""
+    return await of_owner(session, caller.owner_id, agent_id)
+
+
+async def of_owner(session: AsyncSession, owner_id: str, agent_id: str) -> AgentRow:
+    """The same, for work that nobody asked for in a request."""
+    found = await session.exec(select(AgentRow).where(AgentRow.id == agent_id, AgentRow.owner_id == owner_id))
+    if (row := found.one_or_none()) is None:
+        raise AgentNotFound
+    return row
+
+
+async def update(session: AsyncSession, caller: Caller, agent_id: str, changes: AgentUpdate) -> AgentRow:
+    """Change what was sent."""
+    row = await get(session, caller, agent_id)
+    sent = changes.model_fields_set
+    row.config = {**row.config, **changes.model_dump(mode="json", include=sent)}
+    row.name = row.config["agent_name"]
+    row.updated_at = now()
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def remove(session: AsyncSession, caller: Caller, agent_id: str) -> None:
+    """Forget an agent; what it did stays in its calls."""
+    row = await get(session, caller, agent_id)
+    await session.exec(delete(AgentRow).where(col(AgentRow.id) == row.id))
+
+
+async def duplicate(session: AsyncSession, caller: Caller, agent_id: str) -> AgentRow:
+    """A copy under another name, which is shortened where it would become too long."""
+    config = settings_of(await get(session, caller, agent_id))
+    name = config.agent_name[: 100 - len(COPY_SUFFIX)] + COPY_SUFFIX
+    copied = AgentCreate.model_validate({**config.model_dump(mode="json"), "agent_name": name})
+    return await create(session, caller.owner_id, copied)
+
+
+def settings_of(row: AgentRow) -> AgentSettings:
+    """What the owner decided, as a model; fields added since it was stored have their defaults."""
+    return AgentSettings.model_validate(row.config)
+
+
+def to_config(row: AgentRow) -> AgentConfig:
+    """What a call needs to know of an agent, as it is at this moment."""
+    asked = settings_of(row)
+    return AgentConfig(
+        agent_id=row.id,
+        name=asked.agent_name,
+        language=asked.language,
+        voice_id=asked.voice_id,
+        voice_speed=asked.voice_speed,
+        engine=_engine(asked),
+        begin_message=asked.begin_message or "",
+        begin_message_mode=asked.begin_message_mode,
+        responsiveness=asked.responsiveness,
+        interruption_sensitivity=asked.interruption_sensitivity,
+        end_call_after_silence_ms=asked.end_call_after_silence_ms,
+        max_call_duration_ms=asked.max_call_duration_ms,
+        enable_recording=asked.enable_recording,
+        kb_chunks_count=asked.kb_chunks_count,
+        kb_similarity_threshold=asked.kb_similarity_threshold,
+    )
+
+
+def _engine(asked: AgentSettings) -> EngineConfig:
+    engine = asked.response_engine
+    if not isinstance(engine, BuiltinEngine):
+        # As asked: no such provider is available, so the default answers and the call says so.
+        return EngineConfig(provider=engine.type, model="")
+    return EngineConfig(
+        instructions=engine.system_prompt,
+        provider=engine.llm_provider,
+        model=engine.llm_model,
+        temperature=engine.temperature,
+        max_tokens=engine.max_tokens,
+        functions=tuple(engine.functions or ()),
+    )

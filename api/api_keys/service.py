@@ -1,0 +1,134 @@
+"""API keys: made, listed, revoked, and recognised on every request."""
+
+import hmac
+import secrets
+from datetime import timedelta
+
+from aiohttp import web
+from sqlalchemy import delete, or_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.api_keys.schemas import ApiKeyCreate
+from api.api_keys.table import ApiKeyRow
+from api.auth.tokens import hashed
+from api.db.columns import now
+from api.db.engine import Database, after_commit
+from api.http.callers import Caller
+from api.http.errors import Conflict, NotFound, Unauthorized
+from api.keys import DATABASE, SESSION
+
+_PREFIX = "sk_call2me_"
+_SHOWN = len(_PREFIX) + 8
+_USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+class ApiKeyNotFound(NotFound):
+    """API key not found"""
+
+
+class ApiKeyStillActive(Conflict):
+    """This API key is still active; revoke it first"""
+
+
+class InvalidApiKey(Unauthorized):
+    """Invalid, expired or revoked API key"""
+
+
+async def create(session: AsyncSession, owner_id: str, wanted: ApiKeyCreate) -> tuple[ApiKeyRow, str]:
+    """A new key: its row, and the key itself, which is kept nowhere."""
+    key = _PREFIX + secrets.token_hex(24)
+    days = wanted.expires_in_days
+    row = ApiKeyRow(
+        owner_id=owner_id,
+        name=wanted.name,
+        prefix=key[:_SHOWN],
+        hash=hashed(key),
+        permissions=wanted.permissions,
+        rate_limit=wanted.rate_limit,
+        is_read_only=wanted.read_only,
+        expires_at=now() + timedelta(days=days) if days else None,
+    )
+    session.add(row)
+    await session.flush()
+    return row, key
+
+
+async def every(session: AsyncSession, caller: Caller) -> list[ApiKeyRow]:
+    """The owner's keys, newest first, revoked ones too."""
+    found = await session.exec(
+        select(ApiKeyRow)
+        .where(ApiKeyRow.owner_id == caller.owner_id)
+        .order_by(col(ApiKeyRow.created_at).desc(), col(ApiKeyRow.id))
+    )
+    return list(found.all())
+
+
+async def get(session: AsyncSession, caller: Caller, key_id: str) -> ApiKeyRow:
+    """One of the owner's keys."""
+    found = await session.exec(
+        select(ApiKeyRow).where(ApiKeyRow.id == key_id, ApiKeyRow.owner_id == caller.owner_id)
+    )
+    if (row := found.one_or_none()) is None:
+        raise ApiKeyNotFound
+    return row
+
+
+async def revoke(session: AsyncSession, caller: Caller, key_id: str) -> None:
+    """Refuse this key from now on. Safe to repeat."""
+    row = await get(session, caller, key_id)
+    row.is_active = False
+    session.add(row)
+
+
+async def remove(session: AsyncSession, caller: Caller, key_id: str) -> None:
+    """Forget a key that was revoked."""
+    row = await get(session, caller, key_id)
+    if row.is_active:
+        raise ApiKeyStillActive
+    await session.exec(delete(ApiKeyRow).where(col(ApiKeyRow.id) == row.id))
+
+
+async def authenticate(request: web.Request, key: str) -> Caller:
+    """Who carries this key. Its use is noted once a minute."""
+    database = request.app[DATABASE]
+    # A session of its own for what writes: its lock must not be held while a body arrives.
+    if request.method in {"GET", "HEAD"}:
+        row = await _recognised(request[SESSION], key)
+    else:
+        async with database.session(writes=False) as session:
+            row = await _recognised(session, key)
+    if row.last_used_at is None or now() - row.last_used_at > _USE_IS_NOTED_EVERY:
+
+        async def note() -> None:
+            await _note_use(database, row.id)
+
+        after_commit(request[SESSION], note)
+    return Caller(
+        owner_id=row.owner_id,
+        user_id=row.owner_id,
+        kind="api_key",
+        key_id=row.id,
+        is_read_only=row.is_read_only,
+        rate_limit=row.rate_limit,
+    )
+
+
+async def _recognised(session: AsyncSession, key: str) -> ApiKeyRow:
+    wanted = hashed(key)
+    found = await session.exec(
+        select(ApiKeyRow).where(
+            ApiKeyRow.prefix == key[:_SHOWN],
+            col(ApiKeyRow.is_active).is_(True),
+            or_(col(ApiKeyRow.expires_at).is_(None), col(ApiKeyRow.expires_at) > now()),
+        )
+    )
+    matching = [row for row in found.all() if hmac.compare_digest(row.hash, wanted)]
+    if not matching:
+        raise InvalidApiKey
+    return matching[0]
+
+
+async def _note_use(database: Database, key_id: str) -> None:
+    async with database.transaction() as session:
+        await session.exec(update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=now()))

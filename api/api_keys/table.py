@@ -1,0 +1,27 @@
+"""Rows of API keys."""
+
+from datetime import datetime
+
+from sqlalchemy import Column
+from sqlmodel import Field, SQLModel
+
+from api.db.columns import Json, UtcDateTime, new_id, now
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """A key, without the key: its prefix to find it and its SHA-256 to check it."""
+
+    __tablename__ = "api_keys"
+
+    id: str = Field(default_factory=lambda: new_id("key"), primary_key=True)
+    owner_id: str = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    name: str
+    prefix: str = Field(index=True)
+    hash: str
+    permissions: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    rate_limit: int
+    is_read_only: bool
+    is_active: bool = True
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

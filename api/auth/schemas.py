@@ -1,0 +1,70 @@
+"""Wire models of signing in."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, EmailStr, Field
+
+from api.auth.passwords import MAX_BYTES
+from api.http.wire import Wire
+from api.users.schemas import UserProfile
+
+
+def _short_enough(password: str) -> str:
+    if len(password.encode()) > MAX_BYTES:
+        raise ValueError(f"must have at most {MAX_BYTES} bytes")
+    return password
+
+
+Email = Annotated[EmailStr, Field(max_length=254)]
+NewPassword = Annotated[str, Field(min_length=8, max_length=MAX_BYTES), AfterValidator(_short_enough)]
+Token = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class SignUp(Wire):
+    """Who wants to be a user here."""
+
+    email: Email
+    password: NewPassword
+    full_name: Annotated[str, Field(max_length=255)] | None = None
+
+
+class LogIn(Wire):
+    """Who says that they are a user here."""
+
+    email: Annotated[str, Field(max_length=254)]
+    password: Annotated[str, Field(max_length=1024)]
+
+
+class Refresh(Wire):
+    """A refresh token; good once."""
+
+    refresh_token: Token
+
+
+class LogOut(Wire):
+    """Optionally the refresh token to revoke as well, where it is of another login."""
+
+    refresh_token: Token | None = None
+
+
+class OneTimeToken(Wire):
+    """The token of a one-time link."""
+
+    token: Token
+
+
+class Credentials(Wire):
+    """Tokens, and whose they are."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a word, not a secret
+    expires_in: int
+    """Seconds that the access token is good for."""
+    user: UserProfile
+
+
+class LoggedOut(Wire):
+    """What logging out answers."""
+
+    message: str = "Logged out"

@@ -1,0 +1,207 @@
+"""Signing in and staying signed in.
+
+password / one-time link ──► login ──► access token (an hour), refresh token (once)
+                               ▲             │
+                               └── refresh ──┘     used twice: the login is revoked
+"""
+
+from datetime import datetime, timedelta
+
+from aiohttp import web
+from sqlalchemy import delete, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.auth import tokens
+from api.auth.schemas import Credentials
+from api.auth.table import LoginRow, OneTimeLinkRow, RefreshTokenRow
+from api.auth.tokens import ACCESS_SECONDS, REFRESH_DAYS, AccessClaims, InvalidToken, hashed, new_opaque
+from api.db.columns import now
+from api.db.engine import Database
+from api.http.callers import Caller
+from api.http.errors import Forbidden, Unauthorized
+from api.keys import DATABASE, SESSION, SETTINGS
+from api.users import service as users
+from api.users.schemas import UserProfile
+from api.users.service import UserNotFound
+from api.users.table import UserRow
+
+
+class WrongCredentials(Unauthorized):
+    """Invalid email or password"""
+
+
+class SignupClosed(Forbidden):
+    """Signing up is closed here; ask the owner of this installation for a login"""
+
+
+class RefreshTokenReused(Unauthorized):
+    """This refresh token was used before; sign in again"""
+
+    keeps_changes = True
+
+
+class LinkUsed(Unauthorized):
+    """This link was used before or is too old; ask for a new one"""
+
+
+async def open_login(session: AsyncSession, user: UserRow, jwt_secret: str) -> Credentials:
+    """Sign a user in on one more device."""
+    user.last_login_at = now()
+    login = LoginRow(user_id=user.id)
+    session.add(user)
+    session.add(login)
+    await session.flush()
+    await _forget_expired(session)
+    return await _credentials(session, user, login.id, jwt_secret)
+
+
+async def refresh(session: AsyncSession, refresh_token: str, jwt_secret: str) -> Credentials:
+    """New tokens for an old one, which is used up by it.
+
+    One that was used before means that two hold it, and nobody knows which of them is the user:
+    the whole login ends.
+    """
+    moment = now()
+    kept = hashed(refresh_token)
+    # One statement decides who uses it, however many ask at once.
+    used = await session.exec(
+        update(RefreshTokenRow)
+        .where(
+            col(RefreshTokenRow.hash) == kept,
+            col(RefreshTokenRow.used_at).is_(None),
+            col(RefreshTokenRow.expires_at) > moment,
+        )
+        .values(used_at=moment)
+        .returning(col(RefreshTokenRow.login_id))
+    )
+    if (login_id := used.scalar_one_or_none()) is None:
+        await _end_if_reused(session, kept)
+        raise InvalidToken
+    found = await session.exec(
+        select(UserRow)
+        .join(LoginRow, col(LoginRow.user_id) == UserRow.id)
+        .where(LoginRow.id == login_id, col(LoginRow.revoked_at).is_(None))
+    )
+    if (user := found.one_or_none()) is None:
+        raise InvalidToken
+    return await _credentials(session, user, login_id, jwt_secret)
+
+
+async def log_out(session: AsyncSession, caller: Caller, refresh_token: str | None) -> None:
+    """End the login that these credentials came from, and that of the refresh token if it is theirs."""
+    ends = [caller.login_id] if caller.login_id else []
+    if refresh_token is not None:
+        found = await session.exec(
+            select(RefreshTokenRow.login_id)
+            .join(LoginRow, col(LoginRow.id) == RefreshTokenRow.login_id)
+            .where(RefreshTokenRow.hash == hashed(refresh_token), LoginRow.user_id == caller.user_id)
+        )
+        ends.extend(found.all())
+    await _revoke(session, ends)
+
+
+async def mint_link(session: AsyncSession, user: UserRow, lifetime: timedelta = timedelta(hours=1)) -> str:
+    """A token that signs this user in once, before it is too old. It is kept only as a hash."""
+    token = new_opaque("once")
+    session.add(OneTimeLinkRow(hash=hashed(token), user_id=user.id, expires_at=now() + lifetime))
+    await session.flush()
+    return token
+
+
+async def mint_owner_link(database: Database, email: str = "") -> str:
+    """A one-time token for the person at this machine, without a running api.
+
+    For the user with this email, else for who was here first. Raises `UserNotFound`.
+    """
+    async with database.transaction() as session:
+        user = await (users.find(session, email) if email else users.first(session))
+        if user is None:
+            raise UserNotFound
+        return await mint_link(session, user)
+
+
+async def use_link(session: AsyncSession, token: str, jwt_secret: str) -> Credentials:
+    """Sign in with the token of a one-time link."""
+    moment = now()
+    used = await session.exec(
+        update(OneTimeLinkRow)
+        .where(
+            col(OneTimeLinkRow.hash) == hashed(token),
+            col(OneTimeLinkRow.used_at).is_(None),
+            col(OneTimeLinkRow.expires_at) > moment,
+        )
+        .values(used_at=moment)
+        .returning(col(OneTimeLinkRow.user_id))
+    )
+    user_id = used.scalar_one_or_none()
+    user = await session.get(UserRow, user_id) if user_id else None
+    if user is None:
+        raise LinkUsed
+    return await open_login(session, user, jwt_secret)
+
+
+async def authenticate(request: web.Request, token: str) -> Caller:
+    """Who carries this access token. A login that has ended takes its tokens along at once."""
+    claims = tokens.read_access(request.app[SETTINGS].secrets.jwt, token)
+    query = (
+        select(LoginRow.user_id)
+        .join(UserRow, col(UserRow.id) == LoginRow.user_id)
+        .where(
+            LoginRow.id == claims.login_id,
+            LoginRow.user_id == claims.user_id,
+            col(LoginRow.revoked_at).is_(None),
+        )
+    )
+    # A session of its own for what writes: its lock must not be held while a body arrives.
+    if request.method in {"GET", "HEAD"}:
+        found = (await request[SESSION].exec(query)).one_or_none()
+    else:
+        async with request.app[DATABASE].session(writes=False) as session:
+            found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise InvalidToken
+    return Caller(owner_id=found, user_id=found, kind="user", login_id=claims.login_id)
+
+
+async def _credentials(session: AsyncSession, user: UserRow, login_id: str, jwt_secret: str) -> Credentials:
+    refresh_token = new_opaque("refresh")
+    session.add(
+        RefreshTokenRow(
+            hash=hashed(refresh_token), login_id=login_id, expires_at=now() + timedelta(days=REFRESH_DAYS)
+        )
+    )
+    await session.flush()
+    return Credentials(
+        access_token=tokens.sign_access(jwt_secret, AccessClaims(user.id, login_id)),
+        refresh_token=refresh_token,
+        expires_in=ACCESS_SECONDS,
+        user=UserProfile.of(user),
+    )
+
+
+async def _end_if_reused(session: AsyncSession, kept: str) -> None:
+    found = await session.exec(
+        select(RefreshTokenRow.login_id).where(
+            RefreshTokenRow.hash == kept, col(RefreshTokenRow.used_at).is_not(None)
+        )
+    )
+    if (login_id := found.one_or_none()) is not None:
+        await _revoke(session, [login_id])
+        raise RefreshTokenReused
+
+
+async def _revoke(session: AsyncSession, login_ids: list[str]) -> None:
+    if login_ids:
+        await session.exec(
+            update(LoginRow)
+            .where(col(LoginRow.id).in_(login_ids), col(LoginRow.revoked_at).is_(None))
+            .values(revoked_at=now())
+        )
+
+
+async def _forget_expired(session: AsyncSession) -> None:
+    """What is past its time is of no use, not even to notice a thief."""
+    moment: datetime = now()
+    await session.exec(delete(RefreshTokenRow).where(col(RefreshTokenRow.expires_at) < moment))
+    await session.exec(delete(OneTimeLinkRow).where(col(OneTimeLinkRow.expires_at) < moment))
