@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from api.http.rate_limits import RateLimits
     from api.http.readiness import Readiness
     from api.http.routes import Routes
+    from api.internal.workers import Workers
+    from api.outside.rooms import Rooms
+    from api.outside.storage import Storage
     from api.settings import Settings
 
 # ── of the application ───────────────────────────────────────────────────────────────────────────
@@ -23,6 +26,9 @@ AUTHENTICATORS: "web.AppKey[Authenticators]" = web.AppKey("authenticators")
 RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")
 PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
 MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
+ROOMS: "web.AppKey[Rooms]" = web.AppKey("rooms")
+STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
+WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 
 # ── of a request ─────────────────────────────────────────────────────────────────────────────────
 SESSION: "web.RequestKey[AsyncSession]" = web.RequestKey("session")

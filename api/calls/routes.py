@@ -1,0 +1,127 @@
+"""/v1/calls: what was talked."""
+
+from functools import partial
+
+from aiohttp import web
+
+from api.calls import recordings, service
+from api.calls.schemas import (
+    Call,
+    CallId,
+    CallList,
+    CallQuery,
+    CallSummary,
+    SignedRecording,
+    Transcript,
+)
+from api.calls.table import CallRow
+from api.db.engine import after_commit
+from api.http.errors import RangeNotSatisfiable
+from api.http.negotiation import JSON, preferred
+from api.http.routes import Routes
+from api.http.transactions import let_go
+from api.http.wire import Wire
+from api.keys import CALLER, SESSION, STORAGE, WORKERS
+
+routes = Routes("/v1/calls", tag="Calls")
+links = Routes("/v1/recordings", tag="Calls", access="public")
+_TEXT = "text/plain"
+
+
+@routes.get()
+async def list_calls(request: web.Request, query: CallQuery) -> CallList:
+    """List your calls, newest first."""
+    rows, total = await service.list_calls(request[SESSION], request[CALLER], query)
+    return CallList(calls=[CallSummary.of(row, recordings.url(request, row)) for row in rows], total=total)
+
+
+@routes.get("/{call_id}", errors=[service.CallNotFound])
+async def get_call(request: web.Request, call_id: CallId) -> Call:
+    """Get a call: what was said, what it cost in time, what ran."""
+    return await _told(request, call_id)
+
+
+@routes.get("/{call_id}/transcript", errors=[service.CallNotFound], produces=[_TEXT])
+async def get_transcript(request: web.Request, call_id: CallId) -> Transcript | web.Response:
+    """Get what was said, as JSON, or as text where that is asked for (`Accept: text/plain`)."""
+    call = await _told(request, call_id)
+    if preferred(request, (JSON, _TEXT), otherwise=JSON) == _TEXT:
+        return web.Response(text=call.transcript or "", content_type=_TEXT, charset="utf-8")
+    return Transcript(
+        call_id=call.call_id, transcript=call.transcript or "", transcript_object=call.transcript_object
+    )
+
+
+@routes.get(
+    "/{call_id}/recording",
+    errors=[service.CallNotFound, service.NoRecording, RangeNotSatisfiable],
+    produces=[recordings.CONTENT_TYPE],
+    aliases=["/{call_id}/recording.ogg"],
+)
+async def get_recording(request: web.Request, call_id: CallId) -> SignedRecording | web.StreamResponse:
+    """Get the recording: its bytes, or for a client that speaks JSON a link that is valid for an hour."""
+    call = await service.get(request[SESSION], request[CALLER], call_id)
+    size = await _stored(request, call)
+    otherwise = recordings.CONTENT_TYPE
+    if preferred(request, (JSON, otherwise), otherwise) == JSON:
+        link, expires_at = recordings.signed_url(request, call)
+        return SignedRecording(
+            call_id=call.id,
+            recording_url=link,
+            url=link,
+            expires_at=expires_at,
+            expires_in=recordings.LINK_SECONDS,
+            content_type=recordings.CONTENT_TYPE,
+            size_bytes=size,
+            duration_ms=call.recording_ms,
+        )
+    await let_go(request)
+    return await recordings.reply(request, call, size)
+
+
+@routes.post("/{call_id}/end", errors=[service.CallNotFound, service.CallNotOngoing])
+async def end_call(request: web.Request, call_id: CallId) -> Call:
+    """End a call that is going on."""
+    call = await service.end(request[SESSION], request[CALLER], call_id)
+    after_commit(
+        request[SESSION], partial(request.app[WORKERS].hang_up, call.worker_id, call.id, "agent_hangup")
+    )
+    return await _told(request, call_id)
+
+
+class Link(Wire):
+    """What a signed link carries."""
+
+    expires: int
+    signature: str
+
+
+@links.get(
+    "/{call_id}.ogg",
+    errors=[recordings.LinkInvalid, service.NoRecording, RangeNotSatisfiable],
+    produces=[recordings.CONTENT_TYPE],
+)
+async def get_linked_recording(request: web.Request, call_id: CallId, query: Link) -> web.StreamResponse:
+    """Get a recording by a signed link, without credentials."""
+    recordings.check_link(request, call_id, query.expires, query.signature)
+    call = await request[SESSION].get(CallRow, call_id)
+    if call is None:
+        raise service.NoRecording
+    size = await _stored(request, call)
+    await let_go(request)
+    return await recordings.reply(request, call, size)
+
+
+async def _told(request: web.Request, call_id: str) -> Call:
+    call, events = await service.get_told(request[SESSION], request[CALLER], call_id)
+    link = recordings.signed_url(request, call)[0] if call.recording_bytes is not None else None
+    return Call.told(call, events, link)
+
+
+async def _stored(request: web.Request, call: CallRow) -> int:
+    """The size of what is really in the storage: a file that was removed by hand is no recording."""
+    service.recorded(call)
+    size = await request.app[STORAGE].size(recordings.blob_name(call.id))
+    if size is None:
+        raise service.NoRecording
+    return size

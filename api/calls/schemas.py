@@ -1,0 +1,222 @@
+"""What calls look like on the wire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from api.calls.table import CallRow
+from api.http.pages import Page
+from api.http.wire import Wire
+from pipelines.contract import (
+    CallEvent,
+    CallStarted,
+    FunctionCalled,
+    TurnTaken,
+    UtteranceHeard,
+    WarningRaised,
+)
+from pipelines.transcript import TurnLatency, Utterance, as_text
+
+CallId = Annotated[str, Field(pattern=r"^(call|demo|test|interp|bridge)_[a-f0-9]{8,24}$")]
+
+
+class CallQuery(Page):
+    """Which calls. `status` also takes `queued`, `active`, `ongoing` and `canceled`."""
+
+    agent_id: str | None = None
+    status: str | None = None
+    direction: str | None = None
+
+
+class CallSummary(Wire):
+    """One call in a list. Timestamps are milliseconds since 1970, durations milliseconds."""
+
+    call_id: str
+    agent_id: str | None
+    call_status: str
+    call_type: str
+    direction: str
+    from_number: str | None
+    to_number: str | None
+    start_timestamp: int | None
+    end_timestamp: int | None
+    duration_ms: int | None
+    disconnection_reason: str | None
+    recording_url: str | None
+    metadata: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, row: CallRow, recording_url: str | None = None) -> "CallSummary":
+        """A row as a list shows it."""
+        return cls(**_summary(row, recording_url))
+
+
+class CallList(Wire):
+    """A page of calls, newest first, and how many there are."""
+
+    calls: list[CallSummary]
+    total: int
+
+
+class TranscriptEntry(Wire):
+    """One utterance. `start_ms` and `end_ms` count from the moment the agent began to listen."""
+
+    role: Literal["agent", "user"]
+    text: str
+    timestamp: datetime
+    start_ms: int
+    end_ms: int
+    was_interrupted: bool
+    is_typed: bool
+    utterance_id: str
+
+    @classmethod
+    def of(cls, utterance: Utterance, origin: datetime) -> "TranscriptEntry":
+        """An utterance on a call's own clock."""
+        return cls(
+            role=utterance.role,
+            text=utterance.text,
+            timestamp=utterance.started_at,
+            start_ms=_since(origin, utterance.started_at),
+            end_ms=_since(origin, utterance.ended_at),
+            was_interrupted=utterance.was_interrupted,
+            is_typed=utterance.is_typed,
+            utterance_id=utterance.utterance_id,
+        )
+
+
+class CallTurn(Wire):
+    """One answer of the agent, and where its time went."""
+
+    utterance_id: str
+    text: str | None = None
+    latency: TurnLatency
+
+
+class CallFunction(Wire):
+    """A function that ran during the call."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: str | None = None
+    error: str | None = None
+    started_at: datetime
+    duration_ms: float
+
+
+class CallWarning(Wire):
+    """Something was not as the agent asks for; the call went on."""
+
+    code: str
+    message: str
+    at: datetime | None = None
+
+
+class Call(CallSummary):
+    """One call with all that is known of it."""
+
+    transcript: str | None
+    transcript_object: list[TranscriptEntry]
+    turns: list[CallTurn]
+    functions: list[CallFunction]
+    warnings: list[CallWarning]
+    call_analysis: dict[str, Any] | None = None
+    room_name: str | None = None
+    engines: dict[str, str] | None = None
+    """What really listened, thought and spoke: `stt`, `llm`, `tts`."""
+    recording_duration_ms: int | None = None
+    attempt: int = 0
+
+    @classmethod
+    def told(cls, row: CallRow, events: Sequence[CallEvent], recording_url: str | None) -> "Call":
+        """A row with its events told in order."""
+        utterances = sorted(
+            (event.utterance for event in events if isinstance(event, UtteranceHeard)),
+            key=lambda utterance: utterance.started_at,
+        )
+        texts = {utterance.utterance_id: utterance.text for utterance in utterances}
+        origin = row.started_at or row.created_at
+        started = [event for event in events if isinstance(event, CallStarted)]
+        return cls(
+            **_summary(row, recording_url),
+            transcript=as_text(utterances) if utterances else row.transcript,
+            transcript_object=[TranscriptEntry.of(utterance, origin) for utterance in utterances],
+            turns=[
+                CallTurn(
+                    utterance_id=event.turn.utterance_id,
+                    text=texts.get(event.turn.utterance_id),
+                    latency=event.turn.latency,
+                )
+                for event in events
+                if isinstance(event, TurnTaken)
+            ],
+            functions=[
+                CallFunction(**event.model_dump(include=set(CallFunction.model_fields)))
+                for event in events
+                if isinstance(event, FunctionCalled)
+            ],
+            warnings=[
+                CallWarning(code=event.code, message=event.message, at=event.at)
+                for event in events
+                if isinstance(event, WarningRaised)
+            ],
+            room_name=row.room_name,
+            engines={"stt": started[-1].stt, "llm": started[-1].llm, "tts": started[-1].tts}
+            if started
+            else None,
+            recording_duration_ms=row.recording_ms,
+            attempt=row.attempt,
+        )
+
+
+class Transcript(Wire):
+    """What was said in a call."""
+
+    call_id: str
+    transcript: str
+    transcript_object: list[TranscriptEntry]
+
+
+class SignedRecording(Wire):
+    """Where a recording can be fetched without credentials, and until when."""
+
+    call_id: str
+    recording_url: str
+    url: str
+    expires_at: datetime
+    expires_in: int
+    content_type: str
+    size_bytes: int
+    duration_ms: int | None
+
+
+def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
+    return {
+        "call_id": row.id,
+        "agent_id": row.agent_id,
+        "call_status": row.status,
+        "call_type": row.call_type,
+        "direction": row.direction,
+        "from_number": row.from_number,
+        "to_number": row.to_number,
+        "start_timestamp": _milliseconds(row.started_at),
+        "end_timestamp": _milliseconds(row.ended_at),
+        "duration_ms": row.duration_ms,
+        "disconnection_reason": row.disconnection_reason,
+        "recording_url": recording_url,
+        "metadata": row.extra,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def _since(origin: datetime, moment: datetime) -> int:
+    return max(0, round((moment - origin).total_seconds() * 1000))

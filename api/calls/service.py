@@ -1,0 +1,112 @@
+"""Rules of calls: whose they are, which are shown, when one may be ended."""
+
+from sqlalchemy import ColumnElement
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.calls import lifecycle
+from api.calls.schemas import CallQuery
+from api.calls.settlement import events_of
+from api.calls.table import RUNNING, CallRow
+from api.http.callers import Caller
+from api.http.errors import BadRequest, NotFound
+from pipelines.contract import CallEvent
+
+_SPELLINGS = {
+    "queued": ("pending", "ringing"),
+    "active": ("ringing", "in_progress"),
+    "ongoing": ("ringing", "in_progress"),
+    "canceled": ("ended",),
+}
+
+
+class CallNotFound(NotFound):
+    """Call not found"""
+
+
+class NoRecording(NotFound):
+    """This call has no recording"""
+
+
+class CallNotOngoing(BadRequest):
+    """This call is not ongoing"""
+
+
+async def list_calls(session: AsyncSession, caller: Caller, query: CallQuery) -> tuple[list[CallRow], int]:
+    """A page of the caller's calls, newest first, and how many there are. Unused tokens are no calls."""
+    asked: list[ColumnElement[bool]] = [
+        col(CallRow.owner_id) == caller.owner_id,
+        col(CallRow.briefed_at).is_not(None),
+    ]
+    if query.agent_id is not None:
+        asked.append(col(CallRow.agent_id) == query.agent_id)
+    if query.status is not None:
+        asked.append(col(CallRow.status).in_(_SPELLINGS.get(query.status, (query.status,))))
+    if query.direction is not None:
+        asked.append(col(CallRow.direction) == query.direction)
+    total = await session.exec(select(func.count()).select_from(CallRow).where(*asked))
+    found = await session.exec(
+        select(CallRow)
+        .where(*asked)
+        # The id decides between two of one moment, so that pages never overlap.
+        .order_by(col(CallRow.created_at).desc(), col(CallRow.id).desc())
+        .limit(query.limit)
+        .offset(query.offset)
+    )
+    return list(found.all()), total.one()
+
+
+async def get(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:
+    """A call of the caller."""
+    found = await session.exec(
+        select(CallRow).where(CallRow.id == call_id, CallRow.owner_id == caller.owner_id)
+    )
+    if (call := found.one_or_none()) is None:
+        raise CallNotFound
+    return call
+
+
+async def get_told(session: AsyncSession, caller: Caller, call_id: str) -> tuple[CallRow, list[CallEvent]]:
+    """A call of the caller and all that happened in it."""
+    call = await get(session, caller, call_id)
+    return call, await events_of(session, call_id)
+
+
+def recorded(call: CallRow) -> int:
+    """How many bytes the call's recording has."""
+    if call.recording_bytes is None:
+        raise NoRecording
+    return call.recording_bytes
+
+
+async def of_room(session: AsyncSession, room_name: str) -> CallRow | None:
+    """The call that a room was minted for, whoever it belongs to."""
+    found = await session.exec(select(CallRow).where(CallRow.room_name == room_name))
+    return found.one_or_none()
+
+
+async def end(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:
+    """Conclude a running call and leave the order for its worker."""
+    found = await session.exec(
+        select(CallRow).where(CallRow.id == call_id, CallRow.owner_id == caller.owner_id).with_for_update()
+    )
+    if (call := found.one_or_none()) is None:
+        raise CallNotFound
+    if not lifecycle.conclude(call, "ended", "agent_hangup"):
+        raise CallNotOngoing
+    call.hang_up_reason = "agent_hangup"
+    session.add(call)
+    return call
+
+
+async def fail_lost(session: AsyncSession, call_ids: list[str], reason: str) -> list[CallRow]:
+    """Conclude the running ones of these calls as failed; returns those that were."""
+    found = await session.exec(
+        select(CallRow)
+        .where(col(CallRow.id).in_(call_ids), col(CallRow.status).in_(RUNNING))
+        .order_by(col(CallRow.id))
+        .with_for_update()
+    )
+    lost = [call for call in found.all() if lifecycle.conclude(call, "failed", reason)]
+    session.add_all(lost)
+    return lost

@@ -1,0 +1,87 @@
+"""/internal: what workers ask and tell. Every request carries the internal key."""
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from api.calls import recordings
+from api.calls.schemas import CallId
+from api.calls.table import CallRow
+from api.http.errors import Invalid, TooLarge
+from api.http.routes import Routes
+from api.http.transactions import let_go
+from api.internal import service
+from api.keys import SESSION, STORAGE, WORKERS
+from api.outside import storage
+from pipelines.contract import BatchReceipt, BriefRequest, CallBrief, EventBatch
+
+routes = Routes("/internal", tag="Internal", access="internal")
+_KINDS = {"call_started", "utterance", "turn", "function", "warning", "call_ended", "call_lost"}
+_UPLOAD_SECONDS = 300
+"""For a recording of two hours over a slow line; a worker tries again after that."""
+
+
+@routes.post("/calls/{call_id}/brief", errors=[service.CallGone, service.AgentGone, service.CallOver])
+async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) -> CallBrief:
+    """Tell a worker whom a call is for."""
+    return await service.brief(request[SESSION], call_id, body)
+
+
+@routes.post("/events", errors=[Invalid])
+async def accept_events(request: web.Request) -> BatchReceipt:
+    """Take what happened in calls. The same events again change nothing."""
+    return await service.accept(request[SESSION], await _batch(request))
+
+
+@routes.put("/calls/{call_id}/recording", status=204, errors=[service.CallGone, TooLarge])
+async def put_recording(request: web.Request, call_id: CallId) -> None:
+    """Take a call's sealed recording, an Ogg file; the same again replaces it."""
+    if await request[SESSION].get(CallRow, call_id) is None:
+        raise service.CallGone
+    await let_go(request)  # an upload may take a while; nobody waits for its lock
+    try:
+        async with asyncio.timeout(_UPLOAD_SECONDS):
+            size = await request.app[STORAGE].put(
+                recordings.blob_name(call_id), request.content.iter_chunked(64 * 1024), recordings.MAX_BYTES
+            )
+    except storage.TooLarge:
+        raise TooLarge from None
+    duration = request.headers.get("X-Duration-Ms", "")
+    duration_ms = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 10 else None
+    await service.note_recording(request[SESSION], call_id, size, duration_ms)
+
+
+@routes.get("/worker", spec=False)
+async def connect_worker(request: web.Request) -> web.WebSocketResponse:
+    """A worker's supervisor: it says how it is, we say which calls to end."""
+    socket = web.WebSocketResponse(max_msg_size=1024 * 1024)
+    await socket.prepare(request)
+    await request.app[WORKERS].serve(socket)
+    return socket
+
+
+async def _batch(request: web.Request) -> EventBatch:
+    """The body as a batch.
+
+    Read by hand: an event that cannot be kept would be sent again for ever. So NUL characters that
+    somebody typed are taken out, and kinds of a newer worker's are passed over.
+    """
+    try:
+        body: Any = service.without_nul(json.loads(await request.read()))
+    except (ValueError, RecursionError):
+        raise Invalid.at("body", msg="Invalid JSON", type="json_invalid") from None
+    if isinstance(body, dict) and isinstance(events := body.get("events"), list):
+        body["events"] = [event for event in events if not _is_news(event)]
+    try:
+        return EventBatch.model_validate_json(json.dumps(body))
+    except ValidationError as error:
+        raise Invalid.of(error, "body") from None
+
+
+def _is_news(event: Any) -> bool:
+    """True for an event of a kind that we do not know."""
+    kind = event.get("kind") if isinstance(event, dict) else None
+    return isinstance(kind, str) and kind not in _KINDS

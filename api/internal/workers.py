@@ -1,0 +1,244 @@
+"""Who could answer a call now: workers, their WebSockets, and the calls that they lost.
+
+What a worker says of itself is written to its row, so every api process knows it; the process that
+holds the WebSocket passes orders on. Each process watches all rows: whoever sees first that a worker
+or a call is gone concludes it, and the call's row decides between two that see it at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from datetime import datetime, timedelta
+
+from aiohttp import WSMsgType, web
+from pydantic import ValidationError
+from sqlmodel import col, select, update
+
+from api.calls import service as calls
+from api.calls.table import RUNNING, CallRow
+from api.db.columns import now
+from api.db.engine import Database
+from api.internal.table import WorkerRow
+from api.outside.rooms import Rooms, RoomsUnavailable
+from pipelines.contract import FROM_WORKER, Goodbye, HangUp, Hello, Status
+
+_LOG = logging.getLogger(__name__)
+
+GONE_SECONDS = 3.0
+"""Without a status for this long, and without a goodbye, a worker is gone and its calls are lost."""
+GOODBYE_SECONDS = 15.0
+"""What a worker that said goodbye has left to deliver the last of its calls."""
+BRIEFED_SECONDS = 10.0
+"""A call this young may not be in its worker's status yet."""
+MISSING_SECONDS = 5.0
+"""A call that left the status may have its last events under way for this long."""
+SETTLING_IN_SECONDS = 10.0
+"""After our own start nobody is called gone: workers come back in their own time."""
+_TICK_SECONDS = 1.0
+_SILENCE_SECONDS = 5.0
+_SEND_SECONDS = 2.0
+
+
+class Workers:
+    """The workers connected to this process, and what is known of all."""
+
+    def __init__(self, database: Database, rooms: Rooms) -> None:
+        self._database = database
+        self._rooms = rooms
+        self._connected: dict[str, web.WebSocketResponse] = {}
+        self._missing_since: dict[str, float] = {}
+        self._started_at = time.monotonic()
+
+    # ── what is known ────────────────────────────────────────────────────────────────────────────
+    async def present(self) -> list[WorkerRow]:
+        """Workers that spoke within the last three seconds, ready or not; the one seen last first."""
+        async with self._database.transaction(writes=False) as session:
+            found = await session.exec(
+                select(WorkerRow)
+                .where(
+                    WorkerRow.seen_at > now() - timedelta(seconds=GONE_SECONDS),
+                    col(WorkerRow.said_goodbye).is_(False),
+                )
+                .order_by(col(WorkerRow.seen_at).desc())
+            )
+            return list(found.all())
+
+    async def why_not(self) -> str:
+        """Why no worker could answer a call now; empty when one could."""
+        return why_none(await self.present())
+
+    async def close(self) -> None:
+        """Let every worker go; they come back to the next process."""
+        for socket in list(self._connected.values()):
+            await socket.close(code=1001, message=b"the api stops")
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────
+    async def hang_up(self, worker_id: str | None, call_id: str, reason: str) -> None:
+        """Tell the worker now if it is connected here; else whoever holds it does with its next status."""
+        if (socket := self._connected.get(worker_id or "")) is not None:
+            await self._order(socket, HangUp(call_id=call_id, reason=reason))
+
+    async def _order(self, socket: web.WebSocketResponse, order: HangUp) -> None:
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await socket.send_str(order.model_dump_json())
+        except (ConnectionError, TimeoutError, RuntimeError):
+            _LOG.warning("order not sent", extra={"call_id": order.call_id})
+
+    # ── one worker's WebSocket ───────────────────────────────────────────────────────────────────
+    async def serve(self, socket: web.WebSocketResponse) -> None:
+        """Listen to a worker until it is gone."""
+        hello = await _read(socket)
+        if not isinstance(hello, Hello):
+            await socket.close(code=1002, message=b"Hello first")
+            return
+        worker_id = hello.worker_id
+        if (before := self._connected.get(worker_id)) is not None:
+            await before.close(code=1000, message=b"connected again")
+        self._connected[worker_id] = socket
+        _LOG.info("worker connected", extra={"worker_id": worker_id})
+        try:
+            await self._greet(hello)
+            while isinstance(message := await _read(socket), Status):
+                await self._note(worker_id, message)
+                await self._repeat_orders(worker_id, socket, message)
+            await self._part(worker_id, socket, is_goodbye=isinstance(message, Goodbye))
+        finally:
+            if self._connected.get(worker_id) is socket:
+                del self._connected[worker_id]
+            _LOG.info("worker disconnected", extra={"worker_id": worker_id})
+
+    async def _greet(self, hello: Hello) -> None:
+        async with self._database.transaction() as session:
+            row = await session.get(WorkerRow, hello.worker_id) or WorkerRow(id=hello.worker_id)
+            row.version = hello.version
+            row.available = [one.model_dump(mode="json") for one in hello.available]
+            row.functions = [one.model_dump(mode="json") for one in hello.functions]
+            row.is_ready, row.why_not, row.said_goodbye = False, "it has just connected", False
+            row.connected_at = row.seen_at = now()
+            session.add(row)
+
+    async def _note(self, worker_id: str, status: Status) -> None:
+        await self._write(
+            worker_id,
+            is_ready=status.is_ready,
+            why_not=status.why_not,
+            call_ids=list(status.call_ids),
+            processes=status.processes,
+            seen_at=now(),
+        )
+
+    async def _part(self, worker_id: str, socket: web.WebSocketResponse, *, is_goodbye: bool) -> None:
+        if self._connected.get(worker_id) is not socket:
+            return  # it connected again meanwhile; that connection speaks for it
+        if is_goodbye:
+            await self._write(worker_id, is_ready=False, said_goodbye=True, why_not="it said goodbye")
+        else:
+            await self._write(worker_id, is_ready=False, why_not="its connection broke")
+
+    async def _write(self, worker_id: str, **values: object) -> None:
+        async with self._database.transaction() as session:
+            await session.exec(update(WorkerRow).where(col(WorkerRow.id) == worker_id).values(**values))
+
+    async def _repeat_orders(self, worker_id: str, socket: web.WebSocketResponse, status: Status) -> None:
+        """Calls that somebody ended, here or through another process, and that still run."""
+        if not status.call_ids:
+            return
+        async with self._database.transaction(writes=False) as session:
+            found = await session.exec(
+                select(CallRow.id, CallRow.hang_up_reason).where(
+                    col(CallRow.id).in_(status.call_ids),
+                    CallRow.worker_id == worker_id,
+                    col(CallRow.hang_up_reason).is_not(None),
+                )
+            )
+            ordered = found.all()
+        for call_id, reason in ordered:
+            await self._order(socket, HangUp(call_id=call_id, reason=reason or ""))
+
+    # ── watching ─────────────────────────────────────────────────────────────────────────────────
+    async def watch(self) -> None:
+        """Each second, conclude the calls whose worker or process is gone."""
+        due = time.monotonic()
+        while True:
+            late = time.monotonic() - due
+            due = time.monotonic() + _TICK_SECONDS
+            is_settled_in = time.monotonic() - self._started_at > SETTLING_IN_SECONDS
+            # When this loop itself stood still, statuses wait unread: silence proves nothing then.
+            if is_settled_in and late < _TICK_SECONDS:
+                try:
+                    await self.conclude_lost()
+                except Exception:  # noqa: BLE001 - the next second tries again
+                    _LOG.exception("watching workers failed")
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def conclude_lost(self) -> list[str]:
+        """Fail the running calls that nobody runs any more and close their rooms; returns their ids."""
+        async with self._database.transaction(writes=False) as session:
+            running = await session.exec(
+                select(CallRow.id, CallRow.worker_id, CallRow.briefed_at).where(
+                    col(CallRow.status).in_(RUNNING), col(CallRow.briefed_at).is_not(None)
+                )
+            )
+            found = running.all()
+            rows = (await session.exec(select(WorkerRow))).all() if found else []
+        workers = {row.id: row for row in rows}
+        lost: dict[str, list[str]] = {}
+        for call_id, worker_id, briefed_at in found:
+            if reason := self._why_lost(call_id, workers.get(worker_id or ""), briefed_at or now()):
+                lost.setdefault(reason, []).append(call_id)
+        self._missing_since = {
+            id_: at for id_, at in self._missing_since.items() if id_ in {c for c, *_ in found}
+        }
+        concluded: list[CallRow] = []
+        for reason, call_ids in lost.items():
+            async with self._database.transaction() as session:
+                concluded += await calls.fail_lost(session, call_ids, reason)
+        for call in concluded:
+            _LOG.warning("call lost", extra={"call_id": call.id, "worker_id": call.worker_id})
+            with contextlib.suppress(RoomsUnavailable):
+                await self._rooms.delete_room(call.room_name or "")
+        return [call.id for call in concluded]
+
+    def _why_lost(self, call_id: str, worker: WorkerRow | None, briefed_at: datetime) -> str:
+        moment = now()
+        if worker is None:
+            is_young = moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS)
+            return "" if is_young else "error: the worker is gone"
+        allowed = GOODBYE_SECONDS if worker.said_goodbye else GONE_SECONDS
+        if moment - worker.seen_at > timedelta(seconds=allowed):
+            return "error: the worker is gone"
+        if call_id in worker.call_ids or moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS):
+            self._missing_since.pop(call_id, None)
+            return ""
+        since = self._missing_since.setdefault(call_id, time.monotonic())
+        return "error: the call's process is gone" if time.monotonic() - since > MISSING_SECONDS else ""
+
+
+def why_none(workers: list[WorkerRow]) -> str:
+    """Why none of these could answer a call; empty when one could."""
+    if not workers:
+        return "no worker is connected"
+    if any(worker.is_ready for worker in workers):
+        return ""
+    return workers[0].why_not or "the worker is not ready"
+
+
+async def _read(socket: web.WebSocketResponse) -> Hello | Status | Goodbye | None:
+    """The next frame of a worker; None once it is gone or silent for five seconds.
+
+    Frames that we do not understand are passed over: a newer worker may say more than we know.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                frame = await socket.receive()
+        except TimeoutError:
+            return None
+        if frame.type is not WSMsgType.TEXT:
+            return None
+        try:
+            return FROM_WORKER.validate_json(frame.data)
+        except ValidationError:
+            _LOG.warning("a worker's frame was not understood")

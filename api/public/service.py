@@ -1,0 +1,39 @@
+"""Rules of the demo call: who may be called, once there is a line to call from."""
+
+import phonenumbers
+
+from api.http.errors import Invalid, Unavailable
+from api.public.schemas import DemoCall, DemoCallRequest
+
+HOME_REGION = "US"
+"""How a number without a country code is read."""
+
+
+class NoPhoneLine(Unavailable):
+    """no phone line"""
+
+
+def demo_call(asked: DemoCallRequest) -> DemoCall:
+    """Call somebody who asked for it. Until phones exist, a valid request learns that there is no line."""
+    if asked.website:
+        raise Invalid.at("body", "website", msg="This field must stay empty", type="honeypot")
+    require_callable(asked.phone_number)
+    raise NoPhoneLine
+
+
+def require_callable(phone_number: str) -> str:
+    """The number as E.164; raises for what is not one, and for numbers that cost more than a call."""
+    costly = {phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST}
+    try:
+        number = phonenumbers.parse(phone_number, HOME_REGION)
+    except phonenumbers.NumberParseException:
+        number = None
+    if (
+        number is None
+        or not phonenumbers.is_valid_number(number)
+        or phonenumbers.number_type(number) in costly
+    ):
+        raise Invalid.at(
+            "body", "phone_number", msg="Not a telephone number that can be called", type="phone_number"
+        )
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

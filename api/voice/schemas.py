@@ -1,0 +1,67 @@
+"""Wire models of voice tokens."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from api.http.wire import Wire
+
+Variables = Annotated[dict[str, Any], Field(max_length=200)]
+
+
+class TokenRequest(Wire):
+    """Who wants to talk to whom. Every field is optional: without an agent it is the newest one."""
+
+    agent_id: Annotated[str, Field(max_length=100)] | None = None
+    room_name: Annotated[str, Field(max_length=200)] | None = None
+    """A label. Each call has a room of its own; the name of your own running call's room joins that again."""
+    participant_name: Annotated[str, Field(max_length=200)] | None = None
+    user_identity: (
+        Annotated[
+            str,
+            Field(
+                max_length=128,
+                pattern=r"^[^\x00-\x1f\x7f]+$",
+                validation_alias=AliasChoices("user_identity", "participant_identity"),
+            ),
+        ]
+        | None
+    ) = None
+    context: Variables | None = None
+    """Values for `{{name}}` in the agent's texts."""
+    metadata: dict[str, Any] | None = None
+    """Kept with the call."""
+    max_duration_sec: Annotated[int, Field(ge=1, le=7200)] | None = None
+    """The call ends after this, or after the agent's own limit where that is shorter."""
+
+
+class TokenWarning(Wire):
+    """The call works, but not as the agent asks for."""
+
+    code: str
+    message: str
+
+
+class Token(Wire):
+    """What a LiveKit client connects with. Signs in one person, to one room."""
+
+    token: str
+    url: str
+    room_name: str
+    call_id: str
+    expires_in: int
+    """Seconds in which the token must be used."""
+    session_limit_sec: int
+    participant_identity: str
+    warnings: list[TokenWarning]
+
+
+class VoiceHealth(Wire):
+    """Whether a call could be answered now, and what is missing where not."""
+
+    status: Literal["healthy", "unhealthy"]
+    configured: bool
+    url: str
+    livekit: Literal["up", "down"]
+    workers: int
+    detail: str

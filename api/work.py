@@ -1,0 +1,56 @@
+"""What runs beside the requests: rooms, storage, the watch over workers, durable work and its sweeper."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from api.calls import workflows
+from api.durable import engine, sweeper
+from api.internal.workers import Workers
+from api.keys import DATABASE, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
+from api.outside.rooms import LiveKitRooms
+from api.outside.storage import FolderStorage
+
+SWEEPS: dict[str, sweeper.Sweep] = {
+    "adopt": engine.adopt,
+    "unsettled": workflows.sweep_unsettled,
+    "unused": workflows.sweep_unused,
+}
+
+
+def install(app: web.Application) -> None:
+    """Let the application start and stop it all, and answer for it in /ready."""
+    app[STORAGE] = FolderStorage(app[SETTINGS].recordings)
+    app.cleanup_ctx.append(_at_work)
+
+    async def livekit() -> str:
+        return "" if await app[ROOMS].is_up() else "livekit-server does not answer"
+
+    async def worker() -> str:
+        return await app[WORKERS].why_not()
+
+    app[READINESS].register("livekit", livekit)
+    app[READINESS].register("worker", worker)
+
+
+async def _at_work(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    rooms = app[ROOMS] = LiveKitRooms(
+        settings.livekit.url,
+        settings.livekit.public_url,
+        settings.secrets.livekit_api_key,
+        settings.secrets.livekit_api_secret,
+    )
+    workers = app[WORKERS] = Workers(app[DATABASE], rooms)
+    engine.launch(settings, engine.Reach(app[DATABASE], rooms, app[STORAGE]))
+    beside = [asyncio.create_task(workers.watch()), asyncio.create_task(sweeper.sweep_for_ever(SWEEPS))]
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await workers.close()
+        await engine.close()
+        await rooms.close()
