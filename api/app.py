@@ -23,6 +23,7 @@ from api.internal import routes as internal
 from api.keys import AUTHENTICATORS, DATABASE, MOUNTED, PASSWORDS, RATE_LIMITS, READINESS, SETTINGS
 from api.public import routes as public
 from api.settings import Settings
+from api.system import pages
 from api.system import routes as system
 from api.users import routes as users
 from api.voice import routes as voice
@@ -40,6 +41,7 @@ RESOURCES: tuple[Routes, ...] = (
     public.routes,
     internal.routes,
     system.routes,
+    pages.routes,
 )
 """Every resource's routes, in the order of the OpenAPI document."""
 
@@ -61,6 +63,7 @@ def create_app(settings: Settings) -> web.Application:
     work.install(app)
     mount(app, RESOURCES, admit)
     system.install(app)
+    pages.install(app)
     return app
 
 
