@@ -23,6 +23,7 @@ def install(app: web.Application) -> None:
     """Let the application start and stop it all, and answer for it in /ready."""
     app[STORAGE] = FolderStorage(app[SETTINGS].recordings)
     app.cleanup_ctx.append(_at_work)
+    app.on_shutdown.append(_let_workers_go)
 
     async def livekit() -> str:
         return "" if await app[ROOMS].is_up() else "livekit-server does not answer"
@@ -32,6 +33,11 @@ def install(app: web.Application) -> None:
 
     app[READINESS].register("livekit", livekit)
     app[READINESS].register("worker", worker)
+
+
+async def _let_workers_go(app: web.Application) -> None:
+    """Before the server waits for its handlers: a worker's WebSocket would never end by itself."""
+    await app[WORKERS].close()
 
 
 async def _at_work(app: web.Application) -> AsyncIterator[None]:
@@ -51,6 +57,5 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        await workers.close()
         await engine.close()
         await rooms.close()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from api.http.wire import Wire
 
@@ -16,17 +16,7 @@ class TokenRequest(Wire):
     room_name: Annotated[str, Field(max_length=200)] | None = None
     """A label. Each call has a room of its own; the name of your own running call's room joins that again."""
     participant_name: Annotated[str, Field(max_length=200)] | None = None
-    user_identity: (
-        Annotated[
-            str,
-            Field(
-                max_length=128,
-                pattern=r"^[^\x00-\x1f\x7f]+$",
-                validation_alias=AliasChoices("user_identity", "participant_identity"),
-            ),
-        ]
-        | None
-    ) = None
+    user_identity: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     context: Variables | None = None
     """Values for `{{name}}` in the agent's texts."""
     metadata: dict[str, Any] | None = None
