@@ -1,16 +1,32 @@
 """The agent a session runs: its instructions, its functions, and what it knows."""
 
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 
+from pipelines.providers import language_code
 from pipelines.tools.knowledge import Retrieval
 from pipelines.transcript import Utterance
 
 Question = Callable[[llm.ChatContext], str]
 """What the last turn of a conversation asks of the knowledge base."""
+
+
+_APOLOGIES = {
+    "de": "Entschuldigung, da ist etwas schiefgegangen. Sagen Sie das bitte noch einmal.",
+    "en": "I'm sorry, something went wrong. Please say that again.",
+    "es": "Lo siento, algo ha fallado. Repítalo, por favor.",
+    "fr": "Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît.",
+    "it": "Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore.",
+    "nl": "Sorry, er ging iets mis. Zegt u het alstublieft nog eens.",
+    "pt": "Desculpe, algo correu mal. Repita, por favor.",
+    "tr": "Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?",
+}
+APOLOGY_SECONDS = 8.0
+"""One apology for whatever fails within this time."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +48,22 @@ class SpokenAgent(Agent):
         opening: Opening,
         retrieval: Retrieval | None,
         question: Question,
+        language: str = "en",
         said_before: Sequence[Utterance] = (),
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=_as_context(said_before))
         self._opening = opening
         self._question_of = question
+        self._apology = _APOLOGIES.get(language_code(language), "")
+        self._apologised_at = -APOLOGY_SECONDS
         self.retrieval = retrieval
+
+    def apologise(self) -> None:
+        """Say that something went wrong, in the agent's language; silent where we have no words for it."""
+        now = time.monotonic()
+        if self._apology and now - self._apologised_at >= APOLOGY_SECONDS:
+            self._apologised_at = now
+            self.session.say(self._apology, add_to_chat_ctx=True)
 
     async def on_enter(self) -> None:
         """Speak first, unless the call goes on where another attempt lost it."""

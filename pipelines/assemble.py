@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 from livekit.agents import AgentSession, APIConnectOptions, TurnHandlingOptions, llm, stt, tts
+from livekit.agents import vad as detectors
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from pipelines import llm as llms
@@ -18,6 +19,7 @@ from pipelines import turn_taking, vad
 from pipelines.agent import Opening, Question, SpokenAgent, last_question
 from pipelines.agent_config import AgentConfig
 from pipelines.contract import CallBrief
+from pipelines.local.wire import ModelsClient
 from pipelines.providers import ProviderSettings, language_code
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds, Retrieval
@@ -46,7 +48,7 @@ class Pipeline:
     stt: stt.STT[Any]
     llm: llm.LLM[Any]
     tts: tts.TTS[Any]
-    vad: vad.SharedVAD
+    vad: detectors.VAD
     turn_handling: TurnHandlingOptions
     agent: SpokenAgent
     stt_name: str
@@ -84,6 +86,8 @@ class Local:
     """How to make the parts that live on this machine; replaced in tests."""
 
     settings: ProviderSettings
+    models: ModelsClient | None = None
+    """Asks the models process; None where there is none."""
 
     def stt(self, language: str) -> stt.STT[Any]:
         """Whisper in the models process."""
@@ -123,7 +127,7 @@ class Local:
                 f"Without a language model, agents speak {' and '.join(LANGUAGES)}, not {language}: "
                 "set OPENAI_API_KEY or OPENAI_BASE_URL."
             )
-        return ScriptedLLM(language=code), retrieval_question
+        return ScriptedLLM(embedder=self.models, language=code), retrieval_question
 
 
 async def assemble(
@@ -148,8 +152,7 @@ async def assemble(
 
     instructions = _rendered(agent.engine.instructions, brief, now, warnings)
     begin = _rendered(agent.begin_message, brief, now, warnings).strip()
-    shared = vad.build(settings.vad, turn_taking.vad_silence_seconds(agent))
-    hears = _hears(agent, settings, parts, shared, http)
+    hears = _hears(agent, settings, parts, http)
     thinks, question = _thinks(agent, settings, parts, warnings)
     speaks = _speaks(agent, settings, parts, warnings)
     is_scripted = not settings.has_language_model
@@ -157,7 +160,7 @@ async def assemble(
         stt=hears,
         llm=thinks,
         tts=speaks,
-        vad=shared,
+        vad=vad.build(settings.vad, turn_taking.vad_silence_seconds(agent)),
         turn_handling=turn_taking.turn_handling(agent),
         agent=SpokenAgent(
             instructions=instructions,
@@ -165,6 +168,7 @@ async def assemble(
             opening=_opening(brief, begin, is_scripted),
             retrieval=Retrieval(knowledge) if knowledge is not None else None,
             question=question,
+            language=agent.language,
             said_before=brief.transcript,
         ),
         stt_name=_name(hears),
@@ -189,13 +193,11 @@ def _hears(
     agent: AgentConfig,
     settings: ProviderSettings,
     local: Local,
-    shared: vad.SharedVAD,
     http: aiohttp.ClientSession | None,
 ) -> stt.STT[Any]:
     if settings.deepgram_api_key:
         return stts.deepgram(settings, agent.language, http)
-    recogniser = local.stt(agent.language)
-    return recogniser if recogniser.capabilities.streaming else stts.SpokenSTT(recogniser, shared)
+    return local.stt(agent.language)
 
 
 def _thinks(

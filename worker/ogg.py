@@ -123,8 +123,8 @@ def seal(path: Path) -> int:
         file.flush()
         os.fsync(file.fileno())
         file.seek(pages[0].start + _HEADER.size + 1)
-        pre_skip = struct.unpack_from("<H", file.read(12), 10)[0]
-        return max(0, round((last.granule - pre_skip) * 1000 / CLOCK_HZ))
+        (pre_skip,) = struct.unpack_from("<H", file.read(12), 10)
+        return max(0, (last.granule - int(pre_skip)) * 1000 // CLOCK_HZ)
 
 
 def _holds(file: BinaryIO, page: _Page) -> bool:

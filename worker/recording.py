@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import av
 import numpy as np
@@ -188,7 +188,7 @@ class Recording:
 
 class _Encoder:
     def __init__(self) -> None:
-        context = cast("av.AudioCodecContext", av.CodecContext.create("libopus", "w"))
+        context = av.CodecContext.create("libopus", "w")
         context.sample_rate = RATE
         context.layout = "stereo"
         context.format = "s16"
@@ -197,7 +197,7 @@ class _Encoder:
         context.options = {"compression_level": "3", "frame_duration": "20"}
         context.open()
         self._context = context
-        self._pages = ogg.OpusPages(bytes(context.extradata or b""), random.getrandbits(32))  # noqa: S311
+        self._pages = ogg.OpusPages(bytes(context.extradata or b""), random.getrandbits(32))
         self._packets: list[bytes] = []
         self._granule = 0
 

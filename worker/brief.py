@@ -1,0 +1,55 @@
+"""Ask the api whom a call is for."""
+
+import asyncio
+import logging
+
+import aiohttp
+from pydantic import ValidationError
+
+from pipelines.contract import BriefRequest, CallBrief
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 5.0
+PAUSES_SECONDS = (0.3, 1.0, 2.0, 4.0)
+"""A person is listening to silence meanwhile: after about seven seconds they had better be told."""
+
+
+class CallGone(Exception):
+    """The call or its agent is gone"""
+
+
+class CallOver(Exception):
+    """The call is over"""
+
+
+class ApiUnreachable(Exception):
+    """The api did not say whom the call is for"""
+
+
+async def ask(api_url: str, internal_key: str, call_id: str, request: BriefRequest) -> CallBrief:
+    """The brief for this attempt; asking again with the same job gets the same attempt.
+
+    Raises `CallGone` (404), `CallOver` (409), `ApiUnreachable` when a few tries got no answer.
+    """
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    headers = {"X-Internal-Key": internal_key}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+        for pause in (*PAUSES_SECONDS, None):
+            try:
+                return await _ask_once(http, f"{api_url}/internal/calls/{call_id}/brief", request)
+            except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
+                logger.warning("the api gave no brief", extra={"error": type(error).__name__})
+            if pause is not None:
+                await asyncio.sleep(pause)
+    raise ApiUnreachable
+
+
+async def _ask_once(http: aiohttp.ClientSession, url: str, request: BriefRequest) -> CallBrief:
+    async with http.post(url, json=request.model_dump()) as response:
+        if response.status == 404:
+            raise CallGone
+        if response.status == 409:
+            raise CallOver
+        response.raise_for_status()
+        return CallBrief.model_validate_json(await response.read())

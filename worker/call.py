@@ -1,0 +1,208 @@
+"""One call, from brief to report, as one story. It does not know what it talks over.
+
+brief ──► pipeline ──► line.start ──► talk ─┬─ the line closes ──┐
+  │          │                              ├─ a limit           ├──► last words ──► sealed ──► report
+  │ gone     │ cannot                       ├─ an order          │
+  ▼          ▼                              └─ the session ends ─┘
+told so    told so
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from livekit.agents import AgentSession, CloseEvent
+
+from pipelines.assemble import CannotServe, Local, Pipeline, assemble
+from pipelines.contract import BriefRequest, CallBrief, CallStatus
+from pipelines.local.wire import ModelsClient
+from pipelines.tools.developer import Functions
+from pipelines.tools.knowledge import Finds
+from worker import brief as briefs
+from worker.conversation import Conversation
+from worker.lines.line import Line, LineClosed, NobodyCame
+from worker.presence import CallPresence
+from worker.racing import first
+from worker.recording import Recording
+from worker.settings import WorkerSettings
+from worker.spool import Spool
+from worker.watchdog import Limits, Watchdog
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 8.0
+"""The last words may still be on their way to the recogniser when the line closes."""
+SHOW_BOUND = 256
+
+OpenLine = Callable[[str], Line]
+"""A line to the participant of that identity; an empty one means whoever is there."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a call needs of the process it runs in."""
+
+    settings: WorkerSettings
+    functions: Functions
+    know: Callable[[CallBrief, ModelsClient | None], Finds | None]
+    local: Local | None = None
+    """Stands in for the parts on this machine, in tests."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call ended."""
+
+    status: CallStatus
+    reason: str
+
+
+async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> None:
+    """Hold one call. Returns when it is over, spooled and sealed."""
+    settings = host.settings
+    async with CallPresence(settings.calls_socket, call_id, job_id) as presence:
+        request = BriefRequest(worker_id=settings.worker_id, job_id=job_id)
+        try:
+            brief = await briefs.ask(settings.api_url, settings.internal_key, call_id, request)
+        except (briefs.CallGone, briefs.CallOver, briefs.ApiUnreachable) as error:
+            await _turn_away(open_line(""), error)
+            return
+        presence.has_attempt(brief.attempt)
+        spool = Spool.open(settings.spool, call_id, brief.attempt)
+        try:
+            await _Call(host, brief, spool, open_line(brief.participant_identity), presence).run()
+        finally:
+            spool.close()
+
+
+async def _turn_away(line: Line, error: Exception) -> None:
+    codes = {briefs.CallGone: "agent_gone", briefs.CallOver: "call_over"}
+    code = codes.get(type(error), "unavailable")
+    logger.warning("a call was turned away", extra={"code": code})
+    await line.tell({"kind": "refused", "code": code, "message": str(error) or type(error).__doc__})
+    await line.hang_up()
+
+
+class _Call:
+    def __init__(
+        self, host: Host, brief: CallBrief, spool: Spool, line: Line, presence: CallPresence
+    ) -> None:
+        self._host, self._brief, self._spool = host, brief, spool
+        self._line, self._presence = line, presence
+        self._shown: asyncio.Queue[dict[str, Any]] = asyncio.Queue(SHOW_BOUND)
+        self._told = Conversation(brief, host.settings.worker_id, spool.append, self._show)
+
+    async def run(self) -> None:
+        showing = asyncio.create_task(self._show_all(), name="show")
+        ending, recorded_ms = Ending("failed", "error: the worker was stopped"), 0
+        try:
+            ending, recorded_ms = await self._hold()
+        except Exception as error:
+            logger.exception("a call failed", extra={"call_id": self._brief.call_id})
+            ending = Ending("failed", f"error: {type(error).__name__}: {error}")
+        finally:
+            self._told.ended(ending.status, ending.reason, has_recording=recorded_ms > 0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shown.join(), 2.0)
+            showing.cancel()
+            await self._line.hang_up()
+
+    async def _hold(self) -> tuple[Ending, int]:
+        brief, now = self._brief, datetime.now(UTC).astimezone()
+        settings = self._host.settings.providers
+        models = ModelsClient(settings.models_socket) if settings.models_socket is not None else None
+        try:
+            pipeline = await assemble(
+                brief,
+                settings,
+                self._host.functions,
+                now,
+                knowledge=self._host.know(brief, models),
+                local=self._host.local or Local(settings, models),
+            )
+        except CannotServe as error:
+            return Ending("failed", f"error: {error}"), 0
+        session = pipeline.session()
+        recording = None
+        if brief.agent.enable_recording and (path := self._spool.recording) is not None:
+            recording = Recording(path)
+        try:
+            ending = await self._talk(session, pipeline, recording)
+        finally:
+            await _close(session, pipeline)
+            recorded_ms = await recording.close() if recording is not None else 0
+        if recording is not None and recording.failure:
+            self._told.warn("recording_incomplete", recording.failure)
+        return ending, recorded_ms
+
+    async def _talk(
+        self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
+    ) -> Ending:
+        agent = self._brief.agent
+        self._told.attach(session, pipeline)
+        self._told.on_provider_failed = lambda kind, _: None if kind == "tts" else pipeline.agent.apologise()
+        duration = min(self._brief.max_duration_seconds, agent.max_call_duration_ms / 1000)
+        watchdog = Watchdog(
+            Limits(duration, agent.end_call_after_silence_ms / 1000),
+            lambda: self._told.warn("turn_unanswered", "The agent did not answer a turn."),
+        )
+        watchdog.attach(session)
+        closed: asyncio.Queue[CloseEvent] = asyncio.Queue()
+        session.on("close", closed.put_nowait)
+        return await first(
+            self._start(session, pipeline, recording),
+            self._line_closed(),
+            self._ordered(),
+            self._limited(watchdog),
+            _session_ended(closed),
+        )
+
+    async def _start(
+        self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
+    ) -> Ending | None:
+        try:
+            await self._line.start(session, pipeline.agent, recording)
+        except NobodyCame:
+            return Ending("ended", "nobody_came")
+        self._told.started()
+        return None
+
+    async def _line_closed(self) -> Ending:
+        closed: LineClosed = await self._line.closed()
+        return Ending("ended" if closed.cause == "nobody_came" else "completed", closed.cause)
+
+    async def _ordered(self) -> Ending:
+        return Ending("ended", (await self._presence.orders.get()).reason)
+
+    async def _limited(self, watchdog: Watchdog) -> Ending:
+        return Ending("completed", await watchdog.limit())
+
+    def _show(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self._shown.put_nowait(message)
+
+    async def _show_all(self) -> None:
+        while True:
+            await self._line.tell(await self._shown.get())
+            self._shown.task_done()
+
+
+async def _session_ended(closed: asyncio.Queue[CloseEvent]) -> Ending:
+    error = (await closed.get()).error
+    cause = getattr(error, "error", None) or error
+    if cause is not None:
+        return Ending("failed", f"error: {type(cause).__name__}: {cause}")
+    return Ending("failed", "error: the worker was stopped")
+
+
+async def _close(session: AgentSession[None], pipeline: Pipeline) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await session.aclose()
+            await pipeline.aclose()
+    except TimeoutError:
+        logger.warning("a session did not close in time")

@@ -1,0 +1,213 @@
+"""What a session does, told as call events: who said what, how long it took, what was called."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from livekit.agents import (
+    AgentSession,
+    ConversationItemAddedEvent,
+    ErrorEvent,
+    ToolExecutionUpdatedEvent,
+)
+from livekit.agents.llm import ChatMessage, FunctionCall, MetricsReport
+from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
+from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
+
+from pipelines.assemble import Pipeline
+from pipelines.contract import (
+    CallBrief,
+    CallEnded,
+    CallEvent,
+    CallStarted,
+    CallStatus,
+    FunctionCalled,
+    TurnTaken,
+    UtteranceHeard,
+    WarningRaised,
+)
+from pipelines.transcript import Turn, TurnLatency, Utterance
+
+logger = logging.getLogger(__name__)
+
+TYPED = "call2me.typed"
+"""Key in the `extra` of a person's message that was typed instead of said."""
+
+MAX_TEXT = 20_000
+"""Characters of one text in one event; nobody says that much in one go."""
+
+_SHOWN = frozenset({"call_started", "utterance", "turn", "function", "warning", "call_ended"})
+_PRIVATE = {"arguments", "result", "worker_id"}
+"""What a person at the page need not see of a function or of this machine."""
+
+Append = Callable[[CallEvent], None]
+Show = Callable[[dict[str, Any]], None]
+Failed = Callable[[str, str], None]
+
+
+class Conversation:
+    """Turns one session's events into call events, spooled at once and shown beside the audio.
+
+    Utterances come when they are over, each turn right after the agent's utterance it measures.
+    """
+
+    def __init__(self, brief: CallBrief, worker_id: str, append: Append, show: Show) -> None:
+        self._call = {"call_id": brief.call_id, "attempt": brief.attempt, "sequence": 0}
+        self._worker_id = worker_id
+        self._append = append
+        self._show = show
+        self._asked: MetricsReport | None = None
+        self._running: dict[str, tuple[FunctionCall, float]] = {}
+        self._session: AgentSession[Any] | None = None
+        self._pipeline: Pipeline | None = None
+        self.on_provider_failed: Failed = lambda kind, reason: None
+        """Called with `llm`, `stt` or `tts` and a reason each time a provider gave up on something."""
+
+    def attach(self, session: AgentSession[Any], pipeline: Pipeline) -> None:
+        """Follow the session. What the pipeline warns of is told right away."""
+        self._session, self._pipeline = session, pipeline
+        session.on("conversation_item_added", self._item_added)
+        session.on("tool_execution_updated", self._tool_updated)
+        session.on("error", self._error)
+
+    def started(self) -> None:
+        """The session runs on its line."""
+        if (pipeline := self._pipeline) is None:
+            return
+        names = {"stt": pipeline.stt_name, "llm": pipeline.llm_name, "tts": pipeline.tts_name}
+        self._tell(CallStarted(**self._now(), worker_id=self._worker_id, **names))
+        for warned in pipeline.warnings:
+            self.warn(warned.code, warned.message)
+
+    def warn(self, code: str, message: str) -> None:
+        """Something is not as it should be; the call goes on."""
+        logger.warning("warning raised in a call", extra={"code": code})
+        self._tell(WarningRaised(**self._now(), code=code, message=message[:1000]))
+
+    def ended(self, status: CallStatus, reason: str, *, has_recording: bool) -> None:
+        """The last event. Nothing may follow."""
+        self._tell(
+            CallEnded(
+                **self._now(),
+                status=status,
+                reason=reason[:500],
+                has_recording=has_recording,
+                usage=self._usage(),
+            )
+        )
+
+    def _now(self) -> dict[str, Any]:
+        return {**self._call, "at": datetime.now(UTC)}
+
+    def _tell(self, event: CallEvent) -> None:
+        self._append(event)
+        if event.kind in _SHOWN:
+            self._show(event.model_dump(mode="json", exclude=_PRIVATE))
+
+    def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if not isinstance(item, ChatMessage) or item.role not in ("user", "assistant"):
+            return
+        if not (text := (item.text_content or "").strip()):
+            return
+        is_user = item.role == "user"
+        started_at = item.metrics.get("started_speaking_at") or item.created_at
+        ended_at = item.metrics.get("stopped_speaking_at") or max(started_at, event.created_at)
+        utterance = Utterance(
+            utterance_id=item.id,
+            role="user" if is_user else "agent",
+            text=text[:MAX_TEXT],
+            started_at=_time(started_at),
+            ended_at=_time(max(started_at, ended_at)),
+            was_interrupted=item.interrupted,
+            is_typed=bool(item.extra.get(TYPED)),
+        )
+        self._tell(UtteranceHeard(**self._now(), utterance=utterance))
+        if is_user:
+            self._asked = item.metrics
+        elif self._asked is not None:
+            turn = Turn(utterance_id=item.id, latency=self._latency(self._asked, item.metrics))
+            self._asked = None
+            self._tell(TurnTaken(**self._now(), turn=turn))
+
+    def _latency(self, asked: MetricsReport, answered: MetricsReport) -> TurnLatency:
+        retrieval = self._pipeline.agent.retrieval if self._pipeline is not None else None
+        knowledge_ms = retrieval.last_ms if retrieval is not None else None
+        first_token_ms = _ms(answered.get("llm_node_ttft"))
+        if first_token_ms is not None and knowledge_ms is not None:
+            # The search runs inside the node that the first token is measured on.
+            first_token_ms = max(0.0, first_token_ms - knowledge_ms)
+        return TurnLatency(
+            endpointing_ms=_ms(asked.get("end_of_turn_delay")),
+            stt_ms=_ms(asked.get("transcription_delay")),
+            knowledge_ms=knowledge_ms,
+            llm_first_token_ms=first_token_ms,
+            tts_first_audio_ms=_ms(answered.get("tts_node_ttfb")),
+            playout_ms=_ms(answered.get("playback_latency")),
+            total_ms=_ms(answered.get("e2e_latency")),
+        )
+
+    def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
+        update = event.update
+        if isinstance(update, ToolCallStarted):
+            self._running[update.function_call.call_id] = (update.function_call, event.created_at)
+        elif isinstance(update, ToolCallEnded) and update.call_id in self._running:
+            call, started_at = self._running.pop(update.call_id)
+            message = (update.message or "")[:MAX_TEXT]
+            failed = update.status != "done"
+            self._tell(
+                FunctionCalled(
+                    **self._now(),
+                    name=call.name,
+                    arguments=_arguments(call.arguments),
+                    result=None if failed else message,
+                    error=(message or update.status) if failed else None,
+                    started_at=_time(started_at),
+                    duration_ms=(time.time() - started_at) * 1000,
+                )
+            )
+
+    def _error(self, event: ErrorEvent) -> None:
+        error = event.error
+        if getattr(error, "recoverable", True):
+            return
+        kind = str(getattr(error, "type", "")).removesuffix("_error")
+        cause = getattr(error, "error", error)
+        reason = f"{type(cause).__name__}: {cause}"[:300]
+        self.warn(f"{kind}_failed", reason)
+        self.on_provider_failed(kind, reason)
+
+    def _usage(self) -> dict[str, float]:
+        usage: dict[str, float] = {}
+        for model in self._session.usage.model_usage if self._session is not None else ():
+            if isinstance(model, LLMModelUsage):
+                _add(usage, "llm_input_tokens", model.input_tokens)
+                _add(usage, "llm_output_tokens", model.output_tokens)
+            elif isinstance(model, TTSModelUsage):
+                _add(usage, "tts_characters", model.characters_count)
+            elif isinstance(model, STTModelUsage):
+                _add(usage, "stt_seconds", model.audio_duration)
+        return usage
+
+
+def _add(usage: dict[str, float], name: str, amount: float) -> None:
+    usage[name] = usage.get(name, 0.0) + amount
+
+
+def _arguments(raw: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(raw or "{}")
+    except ValueError:
+        return {"unparsed": raw[:1000]}
+    return parsed if isinstance(parsed, dict) else {"unparsed": raw[:1000]}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
