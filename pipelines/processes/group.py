@@ -25,14 +25,17 @@ class Group:
         self._on_exit = on_exit
         self._life = LifePipe()
 
-    def start(self, spec: ProcessSpec) -> Supervised:
-        """Start a process and keep it alive; returns at once."""
+    def start(self, spec: ProcessSpec, *, before: str | None = None) -> Supervised:
+        """Start a process and keep it alive; returns at once. `before` has it stopped after that one."""
         if spec.name in self.processes:
             raise ValueError(f"{spec.name} is already in the group")
         supervised = Supervised(
             spec, self._life, backoff=self._backoff, on_line=self._on_line, on_exit=self._on_exit
         )
+        later = list(self.processes)[list(self.processes).index(before) :] if before is not None else []
         self.processes[spec.name] = supervised
+        for name in later:
+            self.processes[name] = self.processes.pop(name)
         return supervised
 
     async def stop(self) -> None:

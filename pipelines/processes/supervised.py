@@ -139,13 +139,13 @@ class Supervised:
         while not self._is_stopping:
             begun = time.monotonic()
             self.exit_code = await self._run_once()
+            self.state = "waiting"
             if self._on_exit is not None:
                 self._on_exit(self, self.exit_code)
             if self._is_stopping:
                 break
             failures = 1 if time.monotonic() - begun >= self._backoff.healthy_seconds else failures + 1
             delay = self._backoff.delay(failures)
-            self.state = "waiting"
             if not self._hurry.is_set():
                 logger.warning(
                     "process ended, starting it again",

@@ -1,0 +1,208 @@
+"""The command line: `call2me …`. It starts the worker as a process and imports nothing of it.
+
+Imports stand inside the commands: `--help` and `status` must answer at once.
+"""
+
+import os
+import sys
+
+import click
+
+from api.settings import Settings, SettingsError
+from api.version import version
+
+EPILOG = """
+\b
+Everything is kept in one folder; CALL2ME_HOME moves it. Settings come from the
+environment only, and docs/configuration.md lists them all. Exit codes: 0 done,
+1 could not (one sentence says why), 2 wrong arguments.
+"""
+
+
+class _Commands(click.Group):
+    """Commands in the order a person meets them, and settings' errors as sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version(), prog_name="call2me")
+def main() -> None:
+    """Voice agents on your own machine.
+
+    `call2me up` is all you need: it starts every part, waits until a call could
+    be answered and prints where to talk.
+    """
+
+
+@main.command()
+def up() -> None:
+    """Start everything and keep it running until Ctrl-C.
+
+    Gets livekit-server if there is none, brings the database to the newest
+    revision, makes an owner and a demo agent on the first start, and then runs
+    livekit-server, the api and the worker: what dies is started again, each has
+    a log file in $CALL2ME_HOME/logs, and the lines that matter are shown.
+    Ctrl-C stops them in order within 10 s, a second Ctrl-C at once.
+    """
+    from api.up.run import up as run
+
+    run(Settings.load())
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """Show processes, ports, versions, and whether a call could be answered.
+
+    The exit code is 0 when one could, else 1.
+    """
+    from api.up.status import read
+    from api.up.status_text import as_text
+
+    found = read(Settings.load())
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(as_text(found))
+    sys.exit(0 if found["is_ready"] else 1)
+
+
+@main.command()
+def doctor() -> None:
+    """Check every part of this machine and say how to mend what is broken.
+
+    Changes nothing. The exit code is 1 when something must be mended before a
+    call can be answered.
+    """
+    from api.up.doctor import examine
+
+    sys.exit(0 if examine(Settings.load()) else 1)
+
+
+@main.command()
+def serve() -> None:
+    """Run the api alone, in the foreground.
+
+    The database must be at the newest revision (`call2me migrate`); a worker
+    and livekit-server are needed before it can answer a call.
+    """
+    from pipelines.processes import watch_life_pipe
+
+    watch_life_pipe()
+    from api.serve import serve as run
+
+    run(Settings.load())
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def worker(arguments: tuple[str, ...]) -> None:
+    """Run the worker alone, in the foreground: becomes `python -m worker`.
+
+    It answers the calls of the api at CALL2ME_API_URL, also from another
+    machine. `call2me worker --help` lists its parts.
+    """
+    os.execv(sys.executable, [sys.executable, "-m", "worker", *arguments])  # noqa: S606 - no shell
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the newest revision. Safe to repeat."""
+    from api.up.prepare import migrate as run
+
+    click.echo(f"The database is at revision {run(Settings.load())}.")
+
+
+@main.group()
+def user() -> None:
+    """Who may sign in."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", default=None, help="Full name.")
+@click.option(
+    "--password",
+    prompt="Password (empty for a generated one)",
+    default="",
+    hide_input=True,
+    show_default=False,
+    help="Asked for when absent; generated when empty.",
+)
+def add_user(email: str, name: str | None, password: str) -> None:
+    """Add a user, also where signing up is closed."""
+    from api.up.prepare import add_user as run
+
+    added = run(Settings.load(), email, name, password or None)
+    click.echo(f"Added {email}.")
+    if added:
+        click.echo(f"Password: {added}")
+        click.echo("It is shown only now.")
+
+
+@user.command("link")
+@click.argument("email", required=False)
+def sign_in_link(email: str | None) -> None:
+    """Print a link that signs in once, within the hour; for the owner when no EMAIL is given."""
+    from api.up.prepare import link
+
+    click.echo(link(Settings.load(), email))
+
+
+@main.group()
+def livekit() -> None:
+    """The LiveKit server that carries the sound."""
+
+
+@livekit.command("install")
+def install_livekit() -> None:
+    """Get livekit-server if there is none, and print its path.
+
+    Looks on PATH and in $CALL2ME_HOME/bin, then builds it where Go is
+    installed (about 3 minutes), else downloads the official release and checks it.
+    """
+    from api.up.livekit_server import get
+
+    found = get(Settings.load(), lambda text: click.echo(text, err=True))
+    click.echo(found.path)
+
+
+@livekit.command("path")
+def livekit_path() -> None:
+    """Print which livekit-server would be used; exit code 1 when there is none."""
+    from api.up.livekit_server import find
+
+    if (found := find(Settings.load())) is None:
+        raise click.ClickException("livekit-server is missing; `call2me livekit install` gets it.")
+    click.echo(found.path)
+
+
+@main.command()
+def openapi() -> None:
+    """Print the OpenAPI 3.1 document of the api."""
+    from api.up.prepare import openapi as document
+
+    click.echo(document())
+
+
+@main.command(hidden=True)
+def prepare() -> None:
+    """What `up` runs before the api; prints credentials as JSON for it."""
+    from api.up.first_start import to_json
+    from api.up.prepare import prepare as run
+
+    click.echo(to_json(run(Settings.load())))
+
+
+if __name__ == "__main__":
+    main(prog_name="call2me")

@@ -1,0 +1,28 @@
+"""Runs the api in this process until it is asked to stop."""
+
+import asyncio
+
+import uvloop
+from aiohttp import web
+
+from api import logs
+from api.app import create_app
+from api.settings import Settings
+
+SHUTDOWN_SECONDS = 1.0
+"""For requests under way; workers' WebSockets end with it, and come back when the api does."""
+
+
+def serve(settings: Settings) -> None:
+    """Answer HTTP until SIGTERM or SIGINT."""
+    logs.configure(settings.log)
+    web.run_app(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        access_log=None,  # the edge logs each request once, with its id
+        print=None,
+        handle_signals=True,
+        loop=asyncio.Runner(loop_factory=uvloop.new_event_loop).get_loop(),
+    )

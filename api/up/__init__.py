@@ -1,0 +1,1 @@
+"""One command that runs it all on one machine: what it needs, what it starts, how it is doing."""

