@@ -52,7 +52,8 @@ class BuiltinEngine(Wire):
 
     type: Literal["call2me-llm"] = "call2me-llm"
     system_prompt: Prompt
-    llm_provider: Literal["openai", "gemini", "anthropic", "openrouter"] = "openrouter"
+    llm_provider: Literal["openai", "gemini", "anthropic", "openrouter", "scripted", "call2me"] = "openrouter"
+    """`call2me` is whatever this installation has, `scripted` its dialog engine without a model."""
     llm_model: Model = "gpt-4-turbo"
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     engine: Literal["cascade", "realtime"] = "cascade"

@@ -10,7 +10,11 @@ from pipelines.agent_config import AgentConfig
 from pipelines.contract import Available
 
 _PART = {"stt": "speech recogniser", "llm": "dialog engine", "tts": "voice"}
-Kind = Literal["stt", "llm", "tts"]
+_CODE = {"llm": "llm_unavailable", "tts": "voice_unavailable"}
+"""The same codes as those of a call's own warnings."""
+_ANY = "call2me"
+"""Asks for whatever is here."""
+Kind = Literal["llm", "tts"]
 
 
 def offered(workers: Iterable[WorkerRow]) -> list[Available]:
@@ -40,11 +44,11 @@ def warnings_for(agent: AgentConfig, offers: list[Available]) -> list[TokenWarni
     ]
     return [
         TokenWarning(
-            code=f"{kind}_unavailable",
+            code=_CODE[kind],
             message=_sentence(_PART[kind], provider, [one for one in offers if one.kind == kind]),
         )
         for kind, provider in asked
-        if provider and offers and not _is_there(provider, kind, offers)
+        if provider not in {"", _ANY} and offers and not _is_there(provider, kind, offers)
     ]
 
 

@@ -1,0 +1,1 @@
+"""What the first start is furnished with: a demo agent's texts and its function."""
