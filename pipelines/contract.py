@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pipelines.agent_config import AgentConfig
 from pipelines.transcript import Turn, Utterance
 
-VERSION = 1
+VERSION: Literal[1] = 1
 
 MAX_EVENTS_PER_BATCH = 256
 """More in one request is a 422; a worker sends the rest in the next one."""

@@ -14,6 +14,7 @@ from api.auth import service as auth
 from api.auth.passwords import Passwords
 from api.db import migrate as migrations
 from api.db.engine import Database
+from api.seed import seed
 from api.settings import Settings
 from api.up.errors import CannotStart
 from api.up.first_start import Owner, Prepared
@@ -50,6 +51,7 @@ def prepare(settings: Settings) -> Prepared:
             _row, key = await api_keys.create(
                 session, user.id, ApiKeyCreate(name="First key", permissions=[])
             )
+            await seed(session, user.id, settings.home)
             owner = Owner(email=user.email, password=password, api_key=key)
         return Prepared(link=await auth.mint_link(session, user), owner=owner)
 
