@@ -4,12 +4,11 @@ They live in the models process (`worker/models.py`), once for all calls; nothin
 """
 
 import itertools
-import json
 import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,14 @@ from numpy.typing import NDArray
 
 from pipelines.local.languages import WHISPER_LANGUAGES
 from pipelines.local.mel import SAMPLE_RATE, log_mel
+from pipelines.local.vocabulary import read_tokens, spelled
 
 MAX_AUDIO_SECONDS = 120.0
 MAX_TEXT_CHARACTERS = 5_000
 
 _PADDING_SECONDS = 6.0
+_SHORTEST_LOOK_SECONDS = 10.0
+_SHORT_SECONDS = 2.0
 _WHOLE_SECONDS = 30.0
 _LONGEST_PIECE_SECONDS = 24.0
 _SHORTEST_PIECE_SECONDS = 16.0
@@ -31,9 +33,10 @@ _SPARE_TOKENS = 12
 _MAX_TOKENS = 220
 _MAX_ZLIB_RATIO = 2.4
 _MIN_LOGPROB = -1.0
+_LEAST_LOGPROB = -1.6
 _NO_SPEECH = 0.6
-_NO_SPEECH_LOGPROB = -0.7
 _SURE_NO_SPEECH = 0.85
+_MAYBE_NO_SPEECH = 0.4
 
 Cancelled = Callable[[], bool]
 
@@ -55,7 +58,7 @@ class Transcription:
     """What was understood. An empty `text` means: no words, and `reasons` say why.
 
     `confidence` is the mean probability of a token. `reasons`: `no_speech`, `unsure`, `repetition`,
-    `too_many_tokens` and `second_look` (decoded again with Whisper's full 30 seconds).
+    `doubled`, `too_many_tokens` and `second_look` (decoded again with Whisper's full 30 seconds).
     """
 
     text: str
@@ -68,11 +71,12 @@ class Transcription:
 class WhisperEngine:
     """Whisper through CTranslate2, int8, made quick for the short utterances of a call.
 
-    Whisper always reads 30 s; this one gives it the utterance and 6 s of silence, a third of the work.
-    Less than 4 s and it loops, so what looks like a loop or a guess is decoded again in full:
+    Whisper was made to read 30 s at once; this gives it the utterance and 6 s of silence, at least 10 s
+    together: a third of the work. With much less it loops or says a short word twice, so what looks like
+    that, or like a guess, is decoded again in full, and the surer of the two counts:
 
-        utterance ▁▁███████▁          read  ▁▁███████▁______        (6 s)
-        a second look                 read  ▁▁███████▁_____________________________________  (30 s)
+        first look    ▁▁███████▁______
+        second look   ▁▁███████▁_____________________________________
 
     `model` is a folder with `model.bin` and the vocabulary of a CTranslate2 conversion.
     """
@@ -84,7 +88,7 @@ class WhisperEngine:
         self._model: Any = ctranslate2.models.Whisper(
             str(model), device="cpu", compute_type="int8", inter_threads=workers, intra_threads=threads
         )
-        self._tokens = _vocabulary(model)
+        self._tokens = read_tokens(model)
         ids = {token: number for number, token in enumerate(self._tokens) if token.startswith("<|")}
         self._start = ids["<|startoftranscript|>"]
         self._transcribe = ids["<|transcribe|>"]
@@ -126,21 +130,19 @@ class WhisperEngine:
     def _piece(
         self, samples: NDArray[np.float32], language: str | None, is_draft: bool, is_cancelled: Cancelled
     ) -> Transcription:
-        first = self._decode(samples, _PADDING_SECONDS, language, is_cancelled)
-        doubts = [reason for reason in first.reasons if reason != "no_speech"]
-        if not doubts or is_draft or "no_speech" in first.reasons:
-            return _settled(first)
-        second = self._decode(samples, _WHOLE_SECONDS, language, is_cancelled)
-        reasons = (*second.reasons, "second_look")
-        return _settled(
-            Transcription(second.text, second.language, second.confidence, second.no_speech, reasons)
-        )
+        padded = max(len(samples) / SAMPLE_RATE + _PADDING_SECONDS, _SHORTEST_LOOK_SECONDS)
+        found = self._decode(samples, padded, language, is_cancelled)
+        if found.reasons and "no_speech" not in found.reasons and not is_draft:
+            again = self._decode(samples, _WHOLE_SECONDS, language, is_cancelled)
+            better = again if again.confidence > found.confidence or not again.reasons else found
+            found = replace(better, reasons=(*better.reasons, "second_look"))
+        return found if _is_believed(found) else replace(found, text="")
 
     def _decode(
-        self, samples: NDArray[np.float32], padding: float, language: str | None, is_cancelled: Cancelled
+        self, samples: NDArray[np.float32], length: float, language: str | None, is_cancelled: Cancelled
     ) -> Transcription:
         seconds = len(samples) / SAMPLE_RATE
-        length = min(seconds + padding, _WHOLE_SECONDS)
+        length = min(length, _WHOLE_SECONDS)
         # CTranslate2's encoder halves the frames, so their number has to be even.
         padded = np.zeros(int(length * 50) * 2 * (SAMPLE_RATE // 100), np.float32)
         padded[: min(len(samples), len(padded))] = samples[: len(padded)]
@@ -160,11 +162,12 @@ class WhisperEngine:
             return_no_speech_prob=True,
         )
         ids = result.sequences_ids[0]
-        text = self._text(ids)
+        # Everything from the end token on is a mark, not text.
+        text = spelled(self._tokens[number] for number in ids if number < self._end)
         logprob = result.scores[0]
         reasons = []
         if result.no_speech_prob > _SURE_NO_SPEECH or (
-            result.no_speech_prob > _NO_SPEECH and logprob < _NO_SPEECH_LOGPROB
+            result.no_speech_prob > _NO_SPEECH and logprob < _MIN_LOGPROB
         ):
             reasons.append("no_speech")
         if logprob < _MIN_LOGPROB:
@@ -173,6 +176,8 @@ class WhisperEngine:
             reasons.append("repetition")
         if len(ids) >= most:
             reasons.append("too_many_tokens")
+        if seconds < _SHORT_SECONDS and _is_doubled(text):
+            reasons.append("doubled")
         return Transcription(
             text, language or "en", math.exp(min(0.0, logprob)), result.no_speech_prob, tuple(reasons)
         )
@@ -182,18 +187,20 @@ class WhisperEngine:
             return [self._start, self._no_timestamps]
         return [self._start, self._languages[language or "en"], self._transcribe, self._no_timestamps]
 
-    def _text(self, ids: list[int]) -> str:
-        # Tokens are bytes in disguise, and everything from the end token on is a mark, not text.
-        characters = "".join(self._tokens[number] for number in ids if number < self._end)
-        data = bytes(_BYTES[character] for character in characters if character in _BYTES)
-        return data.decode("utf-8", errors="ignore").strip()
+
+def _is_believed(found: Transcription) -> bool:
+    """Words we do not believe are no words: better to ask again than to answer what nobody said."""
+    if {"no_speech", "repetition", "too_many_tokens"} & set(found.reasons):
+        return False
+    logprob = math.log(max(found.confidence, 1e-9))
+    return logprob > _MIN_LOGPROB or (logprob > _LEAST_LOGPROB and found.no_speech < _MAYBE_NO_SPEECH)
 
 
-def _settled(found: Transcription) -> Transcription:
-    """What a caller gets: words we do not believe are no words."""
-    if not found.reasons or found.reasons == ("second_look",):
-        return found
-    return Transcription("", found.language, found.confidence, found.no_speech, found.reasons)
+def _is_doubled(text: str) -> bool:
+    """True for `No. No.`, which Whisper likes to make of a single short word."""
+    words = "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ").split()
+    half = len(words) // 2
+    return len(words) > 1 and words[:half] == words[half:]
 
 
 def _joined(pieces: list[Transcription]) -> Transcription:
@@ -222,25 +229,6 @@ def _pieces(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 def _zlib_ratio(text: str) -> float:
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else 0.0
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable disguise of the 256 bytes: printable ones as they are, the rest from U+0100 on."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {
-        chr(0x100 + place): byte for place, byte in enumerate(hidden)
-    }
-
-
-_BYTES = _byte_alphabet()
-
-
-def _vocabulary(model: Path) -> list[str]:
-    if (listed := model / "vocabulary.json").exists():
-        tokens: list[str] = json.loads(listed.read_text("utf-8"))
-        return tokens
-    return (model / "vocabulary.txt").read_text("utf-8").split("\n")
 
 
 class HibariEngine:

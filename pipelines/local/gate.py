@@ -17,7 +17,7 @@ _START_WINDOWS = 2
 _HUSH_WINDOWS = 2
 _PAUSE_WINDOWS = 5
 _END_WINDOWS = 8
-_PREFIX_WINDOWS = 16
+_PREFIX_WINDOWS = 12
 _MIN_VOICED_WINDOWS = 3
 _MAX_WINDOWS = 750
 
@@ -42,7 +42,7 @@ class SpeechGate:
                                │ └paused    160 ms: worth decoding, on the chance that it is over
                                └hushed       64 ms: nobody reads a caption any more
 
-    A stretch begins half a second before its first sound and holds the silence up to its end. Speech
+    A stretch begins a third of a second before its first sound and holds the silence up to its end. Speech
     that comes back after `paused` gives `resumed`, and the stretch goes on. After 24 s it is `cut`.
     """
 
