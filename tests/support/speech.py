@@ -3,6 +3,7 @@
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def understood(pcm: Pcm, rate: int = RATE) -> str:
 
 
 @functools.cache
-def _voice():  # type: ignore[no-untyped-def]  # hibari ships no types
+def _voice() -> Any:
     from hibari import Hibari
 
     return Hibari(threads=1)

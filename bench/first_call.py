@@ -1,0 +1,224 @@
+"""How the first call feels and what it costs: the figures of docs/benchmarks.md.
+
+    python -m bench.first_call                 prints the figures as they come
+    python -m bench.first_call --write         writes them into docs/benchmarks.md
+
+Every figure is a median of five, over a real livekit-server with a real participant.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from bench.parts.caller import Caller
+from bench.parts.instant import instant_providers
+from tests.support.speech import pause, spoken
+from tests.support.stack import Stack, running
+
+RUNS = 5
+QUESTIONS = (
+    "What are your opening hours on Saturday?",
+    "How much does a teeth cleaning cost?",
+    "Where is your office?",
+    "Do you take emergencies?",
+    "Which insurance do you accept?",
+)
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+MARK = "<!-- first_call: written by bench/first_call.py -->"
+
+Figure = tuple[str, str, str]
+"""What, how much, the goal."""
+
+
+def say(text: str) -> None:
+    """Progress, where the figures do not go."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def median(values: list[float]) -> float:
+    """The one to quote."""
+    return statistics.median(values)
+
+
+def memory_mb(pid: int) -> float:
+    """Proportional set size of a process and all below it, in MB: shared pages counted once."""
+    total = 0.0
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss / 1e6
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def per_process(pid: int) -> str:
+    """Where the memory is, largest first."""
+    rows = []
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        try:
+            rows.append((process.memory_full_info().pss / 1e6, " ".join(process.cmdline()[-3:])[-60:]))
+        except psutil.NoSuchProcess:
+            continue
+    return "\n".join(f"  {size:7.1f} MB  {name}" for size, name in sorted(rows, reverse=True))
+
+
+@asynccontextmanager
+async def calling(stack: Stack) -> AsyncIterator[tuple[Caller, float]]:
+    """A caller in a call, and when it began to join."""
+    began = time.perf_counter()
+    ticket = await stack.post("/v1/livekit/token", {})
+    async with Caller.joined(ticket["url"], ticket["token"]) as caller:
+        yield caller, began
+        if caller.late_frames > caller.sent_frames * 0.01:
+            say(f"  void: {caller.late_frames} of {caller.sent_frames} frames were late")
+    await stack.ended(ticket["call_id"])
+
+
+async def greetings(stack: Stack) -> list[float]:
+    """Seconds from asking for a token to the first sound of the greeting."""
+    found = []
+    for _ in range(RUNS):
+        async with calling(stack) as (caller, began):
+            found.append(await caller.hear(after=began) - began)
+            say(f"  greeting after {found[-1]:.2f} s")
+        await asyncio.sleep(2)  # the next process warms up, as it does between people
+    return found
+
+
+async def answers(stack: Stack, rounds: int = 1) -> list[float]:
+    """Seconds from the last sound of a question to the first sound of its answer."""
+    found = []
+    async with calling(stack) as (caller, began):
+        await caller.hear(after=began)
+        await caller.quiet(seconds=1.5)
+        for question in QUESTIONS * rounds:
+            ended = await caller.say(np.concatenate([spoken(question), pause(0.2)]))
+            found.append(await caller.hear(after=ended) - ended)
+            say(f"  answer after {found[-1]:.2f} s")
+            await caller.quiet(seconds=1.5)
+    return found
+
+
+async def added_memory(stack: Stack, calls: int = 3) -> float:
+    """MB for each running call more."""
+    before = memory_mb(stack.process.pid)
+    async with calling(stack) as (first, _), calling(stack) as (second, _), calling(stack) as (third, _):
+        for caller in (first, second, third):
+            await caller.hear(after=0, timeout=30)
+        await asyncio.sleep(3)
+        return (memory_mb(stack.process.pid) - before) / calls
+
+
+async def offline(home: Path) -> list[Figure]:
+    """Everything on this machine, no keys."""
+    say("first start")
+    async with running(home) as stack:
+        say(f"  ready after {stack.seconds_to_ready:.1f} s")
+    starts = []
+    for _ in range(RUNS):
+        async with running(home) as stack:
+            starts.append(stack.seconds_to_ready)
+            say(f"  start: ready after {starts[-1]:.1f} s")
+    async with running(home) as stack:
+        await asyncio.sleep(8)
+        idle = memory_mb(stack.process.pid)
+        say(f"  idle {idle:.0f} MB\n{per_process(stack.process.pid)}")
+        greeted = await greetings(stack)
+        answered = await answers(stack, rounds=2)
+        added = await added_memory(stack)
+    return [
+        ("second start of `call2me up` to a call that can be answered", f"{median(starts):.1f} s", "10 s"),
+        ("joining to the greeting heard, warm worker", f"{median(greeted):.2f} s", "1.5 s"),
+        ("end of a question to its answer heard, offline, p50", f"{median(answered):.2f} s", "1.4 s"),
+        ("the same, slowest of ten", f"{max(answered):.2f} s", ""),
+        ("memory of all processes, idle, all offline models", f"{idle:.0f} MB", "900 MB"),
+        ("memory for each call more", f"{added:.0f} MB", ""),
+    ]
+
+
+async def with_providers(home: Path) -> list[Figure]:
+    """Providers that answer at once, over their own wire protocols."""
+    say("instant providers")
+    async with instant_providers() as settings, running(home, **settings) as stack:
+        await asyncio.sleep(8)
+        idle = memory_mb(stack.process.pid)
+        say(f"  idle {idle:.0f} MB\n{per_process(stack.process.pid)}")
+        answered = await answers(stack, rounds=2)
+    return [
+        (
+            "added latency, instant providers, over the wire, p50",
+            f"{median(answered) * 1000:.0f} ms",
+            "400 ms",
+        ),
+        ("the same, slowest of ten", f"{max(answered) * 1000:.0f} ms", ""),
+        ("memory of all processes, idle, with providers", f"{idle:.0f} MB", "450 MB"),
+    ]
+
+
+def table(figures: list[Figure]) -> str:
+    """Figures as Markdown, under the machine they were taken on."""
+    model = next(
+        (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")),
+        platform.processor(),
+    )
+    lines = [
+        MARK,
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({model}), {platform.platform(terse=True)}, "
+        f"Python {platform.python_version()}, medians of {RUNS}.",
+        "",
+        "| what | measured | goal |",
+        "| --- | --- | --- |",
+        *(f"| {what} | {measured} | {'≤ ' + goal if goal else ''} |" for what, measured, goal in figures),
+        MARK,
+    ]
+    return "\n".join(lines)
+
+
+def _cpu_lines() -> list[str]:
+    info = Path("/proc/cpuinfo")
+    return info.read_text().splitlines() if info.exists() else []
+
+
+def write(figures: list[Figure]) -> None:
+    """Put the table between the two marks of the page."""
+    before, _, after = PAGE.read_text().split(MARK)
+    PAGE.write_text(before + table(figures) + after)
+
+
+async def measure(parts: list[str]) -> list[Figure]:
+    """Run what was asked for."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        if "offline" in parts:
+            figures += await offline(home)
+        if "providers" in parts:
+            figures += await with_providers(home)
+    return figures
+
+
+def main() -> None:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--only", choices=["offline", "providers"], help="one half")
+    asked = parser.parse_args()
+    figures = asyncio.run(measure([asked.only] if asked.only else ["offline", "providers"]))
+    print(table(figures))
+    if asked.write:
+        write(figures)
+
+
+if __name__ == "__main__":
+    main()
