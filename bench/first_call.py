@@ -34,6 +34,19 @@ QUESTIONS = (
     "Do you take emergencies?",
     "Which insurance do you accept?",
 )
+INSTANT_AGENT = {
+    "agent_name": "Instant",
+    "voice_id": "openai-nova",
+    "language": "en-US",
+    "begin_message": "Hello.",
+    "begin_message_mode": "static",
+    "response_engine": {
+        "type": "call2me-llm",
+        "system_prompt": "Answer.",
+        "llm_provider": "openai",
+        "llm_model": "gpt-4o-mini",
+    },
+}
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- first_call: written by bench/first_call.py -->"
 
@@ -74,10 +87,10 @@ def per_process(pid: int) -> str:
 
 
 @asynccontextmanager
-async def calling(stack: Stack) -> AsyncIterator[tuple[Caller, float]]:
-    """A caller in a call, and when it began to join."""
+async def calling(stack: Stack, agent_id: str | None = None) -> AsyncIterator[tuple[Caller, float]]:
+    """A caller in a call (with the demo agent unless told), and when it began to join."""
     began = time.perf_counter()
-    ticket = await stack.post("/v1/livekit/token", {})
+    ticket = await stack.post("/v1/livekit/token", {"agent_id": agent_id})
     async with Caller.joined(ticket["url"], ticket["token"]) as caller:
         yield caller, began
         if caller.late_frames > caller.sent_frames * 0.01:
@@ -96,10 +109,10 @@ async def greetings(stack: Stack) -> list[float]:
     return found
 
 
-async def answers(stack: Stack, rounds: int = 1) -> list[float]:
+async def answers(stack: Stack, rounds: int = 1, agent_id: str | None = None) -> list[float]:
     """Seconds from the last sound of a question to the first sound of its answer."""
     found = []
-    async with calling(stack) as (caller, began):
+    async with calling(stack, agent_id) as (caller, began):
         await caller.hear(after=began)
         await caller.quiet(seconds=1.5)
         for question in QUESTIONS * rounds:
