@@ -6,6 +6,7 @@ closes it or dies. So the lock, and nothing else, says whether a call can still 
 else wants to append (`worker.reporter`) must take the lock first.
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -25,6 +26,8 @@ MAX_EVENT_BYTES = 256 * 1024
 
 MAX_WAITING = 2_000
 """Events kept in memory while the disk refuses them."""
+
+ENDS = ("call_ended", "call_lost")
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SPOOL_NAME = re.compile(r"([A-Za-z0-9_-]{1,128})\.([1-9][0-9]{0,5})\.jsonl")
@@ -60,9 +63,13 @@ class SpoolKey:
 class Spool:
     """The writing side. Appending never raises and never waits for the network."""
 
-    def __init__(self, folder: Path, key: SpoolKey, fd: int, *, size: int, next_sequence: int) -> None:
+    def __init__(
+        self, folder: Path, key: SpoolKey, fd: int, *, size: int, next_sequence: int, is_ended: bool = False
+    ) -> None:
         """Use `open` in a call, `adopt` for what a dead call left."""
         self.key = key
+        self.is_ended = is_ended
+        """True when an adopted spool says how its call ended."""
         self._folder = folder
         self._fd = fd
         self._size = size
@@ -122,7 +129,8 @@ class Spool:
         except OSError:
             os.close(fd)
             raise
-        return cls(folder, key, fd, size=size, next_sequence=_sequence_after(whole, key.attempt))
+        next_sequence, is_ended = _left_in(whole, key.attempt)
+        return cls(folder, key, fd, size=size, next_sequence=next_sequence, is_ended=is_ended)
 
     @property
     def recording(self) -> Path:
@@ -143,7 +151,7 @@ class Spool:
         if self._fd < 0:
             logger.error("event after the end of its spool", extra={"kind": event.kind})
             return
-        if len(self._waiting) < MAX_WAITING:
+        if len(self._waiting) < MAX_WAITING or event.kind == "call_ended":
             self._waiting.append(event)
         else:
             self.lost += 1
@@ -167,10 +175,10 @@ class Spool:
             if not self._write(self._waiting[0]):
                 return
             self._waiting.popleft()
-            if self.lost and not self._waiting:
+            if self.lost:
                 message = f"The disk was full: {self.lost} events of this call were lost."
                 self.lost = 0
-                self._waiting.append(self._warning("events_lost", message))
+                self._waiting.appendleft(self._warning("events_lost", message))
 
     def _write(self, event: CallEvent) -> bool:
         line = self._line(event)
@@ -216,11 +224,13 @@ class Spool:
         )
 
 
-def _sequence_after(whole: bytes, attempt: int) -> int:
-    """The number behind that of the last line that has one."""
-    for line in reversed(whole.splitlines()):
-        try:
-            return int(json.loads(line)["sequence"]) + 1
-        except (ValueError, KeyError, TypeError):
-            continue
-    return (attempt - 1) * SEQUENCES_PER_ATTEMPT
+def _left_in(whole: bytes, attempt: int) -> tuple[int, bool]:
+    """The number behind that of the last line that has one, and whether any line is an end."""
+    next_sequence = (attempt - 1) * SEQUENCES_PER_ATTEMPT
+    is_ended = False
+    for line in whole.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            event = json.loads(line)
+            next_sequence = max(next_sequence, int(event["sequence"]) + 1)
+            is_ended = is_ended or event["kind"] in ENDS
+    return next_sequence, is_ended

@@ -1,0 +1,163 @@
+"""Who is alive: a socket held by each call; end of file without a goodbye is a lost call.
+
+What is said on it stands in `worker.presence`. The socket tells within milliseconds; whether a process
+that has a spool is really dead, the lock on its spool decides.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipelines.contract import HangUp
+from worker.presence import LINE, MAX_LINE_BYTES, AgentsHere, CallHere, CallOver
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 4096
+MAX_UNSENT_BYTES = 64 * 1024
+FIRST_LINE_SECONDS = 5.0
+STALE_SECONDS = 5.0
+"""An agent server that has said nothing for this long does not answer."""
+
+
+@dataclass
+class _Connection:
+    writer: asyncio.StreamWriter
+    here: CallHere | None = None
+    is_agents: bool = False
+    ordered: set[str] = field(default_factory=set)
+
+    def send(self, order: HangUp) -> None:
+        # The api repeats an order each second until the call is over; once is enough here.
+        if order.reason in self.ordered or self.writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return
+        self.ordered.add(order.reason)
+        self.writer.write(order.model_dump_json().encode() + b"\n")
+
+
+class Liveness:
+    """Every call of this machine that runs, and how the agent server is. Callbacks must not block."""
+
+    def __init__(
+        self, path: Path, *, on_change: Callable[[], None], on_lost: Callable[[CallHere], None]
+    ) -> None:
+        self._path = path
+        self._on_change = on_change
+        self._on_lost = on_lost
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
+        self._agents: AgentsHere | None = None
+        self._agents_heard_at = 0.0
+
+    @property
+    def calls(self) -> dict[str, CallHere]:
+        """The calls whose processes are connected, by id."""
+        held = (connection.here for connection in self._connections.values())
+        return {here.call_id: here for here in held if here is not None}
+
+    @property
+    def agents(self) -> AgentsHere | None:
+        """What the agent server last said; None while there is none or it does not answer."""
+        return self._agents if time.monotonic() - self._agents_heard_at < STALE_SECONDS else None
+
+    def hang_up(self, order: HangUp) -> bool:
+        """Pass an order on; False when no such call is connected."""
+        found = [
+            c for c in self._connections.values() if c.here is not None and c.here.call_id == order.call_id
+        ]
+        for connection in found:
+            connection.send(order)
+        return bool(found)
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take connections as long as this lasts."""
+        server = await asyncio.start_unix_server(self._serve, sock=_listen(self._path), limit=MAX_LINE_BYTES)
+        try:
+            yield
+        finally:
+            server.close()
+            holding = list(self._connections)
+            for task in holding:
+                task.cancel()
+            await asyncio.gather(*holding, return_exceptions=True)
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= MAX_CONNECTIONS:
+            logger.error("too many connections on the liveness socket")
+            writer.close()
+            return
+        connection = self._connections[task] = _Connection(writer)
+        is_over = False
+        try:
+            async with asyncio.timeout(FIRST_LINE_SECONDS):
+                line = await reader.readline()
+            while line and not is_over:
+                is_over = self._heard(connection, line)
+                line = await reader.readline()
+        except TimeoutError:
+            logger.warning("a connection to the liveness socket said nothing")
+        except ValidationError:
+            logger.warning("a connection to the liveness socket was not understood and is closed")
+        except (OSError, ValueError):
+            # ValueError: a line longer than MAX_LINE_BYTES.
+            logger.warning("a connection to the liveness socket broke")
+        except asyncio.CancelledError:
+            is_over = True
+        finally:
+            del self._connections[task]
+            writer.close()
+            self._left(connection, is_over=is_over)
+
+    def _heard(self, connection: _Connection, line: bytes) -> bool:
+        """Note what a line says; True for a goodbye."""
+        match LINE.validate_json(line):
+            case CallHere() as here:
+                is_news = connection.here != here
+                connection.here = here
+                if is_news:
+                    self._on_change()
+            case AgentsHere() as agents:
+                is_news = self.agents != agents
+                connection.is_agents = True
+                self._agents, self._agents_heard_at = agents, time.monotonic()
+                if is_news:
+                    self._on_change()
+            case CallOver():
+                return True
+        return False
+
+    def _left(self, connection: _Connection, *, is_over: bool) -> None:
+        if connection.is_agents and not any(other.is_agents for other in self._connections.values()):
+            self._agents = None
+        if connection.here is not None and not is_over:
+            logger.warning(
+                "a call's process is gone without a goodbye",
+                extra={"call_id": connection.here.call_id, "child_pid": connection.here.pid},
+            )
+            self._on_lost(connection.here)
+        if connection.here is not None or connection.is_agents:
+            self._on_change()
+
+
+def _listen(path: Path) -> socket.socket:
+    """Our socket, for nobody else; one left behind by a dead supervisor is replaced."""
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    finally:
+        os.umask(before)
+    listening.listen(128)
+    listening.setblocking(False)
+    return listening
