@@ -1,0 +1,258 @@
+"""Calls: what is listed, what is told of one, and how one ends."""
+
+import time
+from typing import Any
+
+import call2me
+import pytest
+
+from tests.contract.conftest import House
+from tests.support.api import Person
+from tests.support.rehearsed_worker import Script
+
+
+@pytest.fixture
+def caller(house: House) -> Person:
+    """Somebody with an agent."""
+    return house.person()
+
+
+def talked(house: House, call_id: str) -> Script:
+    """A short conversation, up to its end but without it."""
+    script = Script(call_id)
+    reply = house.worker.tell(
+        script.started(),
+        script.said("agent", "Hello.", 0.5, 1.0),
+        script.said("user", "When do you open?", 2.0, 3.5),
+        script.said("agent", "At nine", 4.0, 5.0, was_interrupted=True),
+        script.turn("u3", 512.0, 4.0),
+        script.called("book_appointment", 6.0),
+        script.warned("llm_unavailable", 6.5),
+    )
+    assert reply.json == {"accepted": 7, "refused_call_ids": []}
+    return script
+
+
+def settled(person: Person, call_id: str) -> dict[str, Any]:
+    """The call once its settlement has written the transcript."""
+    deadline = time.monotonic() + 10
+    while True:
+        row = person.ask("GET", f"/v1/calls/{call_id}").json
+        if row["call_status"] not in {"pending", "in_progress"}:
+            return dict(row)
+        assert time.monotonic() < deadline, row
+        time.sleep(0.05)
+
+
+def test_a_call_is_told_as_it_was_heard(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = talked(house, call_id)
+    house.worker.tell(script.ended(10.0))
+    call = settled(caller, call_id)
+    assert call["call_status"] == "completed"
+    assert call["disconnection_reason"] == "user_hangup"
+    assert (call["call_type"], call["direction"]) == ("web_call", "web")
+    assert call["duration_ms"] == 10_000
+    assert call["end_timestamp"] - call["start_timestamp"] == 10_000
+    assert call["transcript"] == "Agent: Hello.\nUser: When do you open?\nAgent: At nine"
+    assert [
+        (e["role"], e["start_ms"], e["end_ms"], e["was_interrupted"]) for e in call["transcript_object"]
+    ] == [
+        ("agent", 500, 1000, False),
+        ("user", 2000, 3500, False),
+        ("agent", 4000, 5000, True),
+    ]
+    assert call["turns"][0]["text"] == "At nine"
+    assert call["turns"][0]["latency"]["total_ms"] == 512.0
+    assert call["functions"][0]["name"] == "book_appointment"
+    assert call["functions"][0]["result"] == "Booked."
+    assert call["warnings"][0]["code"] == "llm_unavailable"
+    assert call["recording_url"] is None
+
+
+def test_a_running_call_shows_what_was_said_so_far(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    talked(house, call_id)
+    call = caller.ask("GET", f"/v1/calls/{call_id}").json
+    assert call["call_status"] == "in_progress"
+    assert call["transcript"].startswith("Agent: Hello.")
+    assert call["duration_ms"] is None
+
+
+def test_events_delivered_again_change_nothing(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = Script(call_id)
+    events = [script.started(), script.said("user", "Once.", 1, 2), script.ended(3)]
+    assert house.worker.tell(*events).json["accepted"] == 3
+    assert house.worker.tell(*events).json["accepted"] == 0
+    assert house.worker.tell(*events, *events).json["accepted"] == 0
+    assert settled(caller, call_id)["transcript"] == "User: Once."
+
+
+def test_an_event_twice_in_one_batch_is_one_event(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    event = Script(call_id).started()
+    assert house.worker.tell(event, event).json["accepted"] == 1
+
+
+def test_events_of_an_attempt_that_was_replaced_are_refused(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    first = Script(call_id)
+    house.worker.tell(first.started(), first.said("user", "Before.", 1, 2))
+    brief = house.worker.brief(call_id, "another job").json
+    assert brief["attempt"] == 2
+    assert [utterance["text"] for utterance in brief["transcript"]] == ["Before."]
+    late = house.worker.tell(first.said("user", "Too late.", 3, 4))
+    assert late.json == {"accepted": 0, "refused_call_ids": [call_id]}
+    second = Script(call_id, attempt=2)
+    assert house.worker.tell(second.said("user", "Again.", 5, 6)).json["accepted"] == 1
+    assert caller.ask("GET", f"/v1/calls/{call_id}").json["transcript"] == "User: Before.\nUser: Again."
+
+
+def test_events_of_a_call_that_nobody_knows_are_refused_and_the_others_kept(
+    house: House, caller: Person
+) -> None:
+    call_id = house.call(caller)
+    reply = house.worker.tell(Script("call_0123456789abcdef").started(), Script(call_id).started())
+    assert reply.json == {"accepted": 1, "refused_call_ids": ["call_0123456789abcdef"]}
+
+
+def test_what_a_person_typed_is_kept_without_nul(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = Script(call_id)
+    reply = house.worker.tell(script.started(), script.said("user", "a\x00b \\u0000", 1, 2, is_typed=True))
+    assert reply.json["accepted"] == 2
+    entry = caller.ask("GET", f"/v1/calls/{call_id}").json["transcript_object"][0]
+    assert (entry["text"], entry["is_typed"]) == ("ab \\u0000", True)
+
+
+def test_an_event_of_a_kind_to_come_does_not_hold_up_the_others(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = Script(call_id)
+    news = {**script.started(), "kind": "applause"}
+    assert house.worker.tell(news, script.started()).json["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"worker_id": "w", "events": 1}',
+        b'{"worker_id": "w", "events": [{"kind": "turn"}]}',
+        b"\xff",
+    ],
+)
+def test_a_batch_that_is_none_is_a_422(house: House, body: bytes) -> None:
+    headers = {"X-Internal-Key": house.api.secrets["internal_key"]}
+    assert house.api.ask("POST", "/internal/events", raw=body, headers=headers).status == 422
+
+
+def test_a_batch_has_a_bound(house: House, caller: Person) -> None:
+    script = Script(house.call(caller))
+    assert house.worker.tell(*(script.warned("x", 1) for _ in range(257))).status == 422
+
+
+def test_only_a_worker_tells_what_happened(house: House, caller: Person) -> None:
+    body = {"worker_id": "w", "events": []}
+    assert caller.ask("POST", "/internal/events", body).status == 401
+    wrong = house.api.ask("POST", "/internal/events", body, headers={"X-Internal-Key": "é" * 40})
+    assert wrong.status == 401
+    assert house.api.ask("GET", "/internal/worker").status == 401
+
+
+def test_a_lost_call_fails_with_its_reason_and_keeps_what_was_said(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = talked(house, call_id)
+    house.worker.tell(script.lost(7))
+    call = settled(caller, call_id)
+    assert (call["call_status"], call["disconnection_reason"]) == ("failed", "error: the process died")
+    assert call["transcript"].endswith("At nine")
+
+
+def test_events_that_come_late_are_kept(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = Script(call_id)
+    started, late, ended = script.started(), script.said("user", "Late.", 1, 2), script.ended(3)
+    house.worker.tell(started, ended)
+    settled(caller, call_id)
+    time.sleep(0.5)  # its settlement is over by then
+    assert house.worker.tell(late).json["accepted"] == 1
+    assert caller.ask("GET", f"/v1/calls/{call_id}").json["transcript"] == "User: Late."
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────
+def test_calls_are_listed_newest_first_and_unused_tokens_are_none(house: House, caller: Person) -> None:
+    ids = [house.call(caller) for _ in range(3)]
+    house.token(caller)
+    listed = caller.ask("GET", "/v1/calls").json
+    assert [call["call_id"] for call in listed["calls"]] == ids[::-1]
+    assert listed["total"] == 3
+    page = caller.ask("GET", "/v1/calls?limit=1&offset=1").json
+    assert [call["call_id"] for call in page["calls"]] == [ids[1]]
+    assert page["total"] == 3
+
+
+def test_calls_are_filtered(house: House, caller: Person) -> None:
+    done, running = house.call(caller), house.call(caller)
+    script = Script(done)
+    house.worker.tell(script.started(), script.ended(1), Script(running).started())
+    agent_id = caller.ask("GET", f"/v1/calls/{done}").json["agent_id"]
+
+    def found(query: str) -> list[str]:
+        return [call["call_id"] for call in caller.ask("GET", f"/v1/calls?{query}").json["calls"]]
+
+    assert found("status=completed") == [done]
+    assert found("status=active") == [running]
+    assert found(f"agent_id={agent_id}&direction=web") == [running, done]
+    assert found("agent_id=agent_000000000000") == []
+    assert caller.ask("GET", "/v1/calls?limit=0").status == 422
+    assert caller.ask("GET", "/v1/calls?limit=1001").status == 422
+    assert caller.ask("GET", "/v1/calls?offset=-1").status == 422
+
+
+def test_calls_of_others_are_not_there(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    house.worker.upload(call_id, b"OggS")
+    stranger = house.person()
+    assert stranger.ask("GET", "/v1/calls").json == {"calls": [], "total": 0}
+    for method, path in (("GET", ""), ("GET", "/transcript"), ("GET", "/recording"), ("POST", "/end")):
+        reply = stranger.ask(method, f"/v1/calls/{call_id}{path}")
+        assert (reply.status, reply.detail) == (404, "Call not found"), path
+
+
+# ── transcripts ──────────────────────────────────────────────────────────────────────────────────
+def test_a_transcript_is_json_or_text_as_it_is_asked_for(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    talked(house, call_id)
+    path = f"/v1/calls/{call_id}/transcript"
+    as_json = caller.ask("GET", path)
+    assert as_json.json["transcript"].startswith("Agent: Hello.")
+    assert len(as_json.json["transcript_object"]) == 3
+    as_text = caller.ask("GET", path, headers={"Accept": "text/plain"})
+    assert as_text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert as_text.raw.decode() == as_json.json["transcript"]
+
+
+# ── the official SDK ─────────────────────────────────────────────────────────────────────────────
+def test_the_official_sdk_lists_gets_and_ends_calls(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    house.worker.tell(Script(call_id).started())
+    house.worker.upload(call_id, b"OggS")
+    key = caller.made("/v1/api-keys", {"name": "sdk"})
+    with call2me.Call2Me(api_key=key["api_key"], base_url=house.api.url) as sdk:
+        listed = sdk.calls.list()
+        assert [call["call_id"] for call in listed["calls"]] == [call_id]
+        assert sdk.calls.get(call_id)["call_status"] == "in_progress"
+        assert sdk.calls.recording(call_id)["recording_url"].startswith(house.api.url)
+        ended = sdk.calls.end(call_id)
+        assert (ended["call_status"], ended["disconnection_reason"]) == ("ended", "agent_hangup")
+        with pytest.raises(call2me.Call2MeError) as refused:
+            sdk.calls.end(call_id)
+        assert refused.value.status_code == 400
+        assert refused.value.detail == "This call is not ongoing"
+    wanted = {"kind": "hang_up", "call_id": call_id, "reason": "agent_hangup"}
+    deadline = time.monotonic() + 5
+    while wanted not in house.worker.orders:
+        assert time.monotonic() < deadline, house.worker.orders
+        time.sleep(0.05)
