@@ -94,7 +94,7 @@ async def _within(
     async with asyncio.timeout(300), engine.begin() as connection:
         # One at a time: on SQLite the transaction began as a writer; PostgreSQL needs a lock of ours.
         if engine.dialect.name == "postgresql":
-            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(223_226_300)")
+            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(223226300)")
         await connection.run_sync(run)
 
 
