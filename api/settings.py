@@ -250,7 +250,7 @@ def _fresh_secrets() -> dict[str, str]:
 
 def _write_once(path: Path, text: str) -> None:
     """Write a whole file, or leave the one that another process wrote in the same moment."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text + "\n")

@@ -39,17 +39,21 @@ def preferred(request: web.Request, offers: tuple[str, ...], otherwise: str) -> 
     """
     ranges = _ranges(request.headers.get("Accept", ""))
     if any(r.is_explicit and r.quality > 0 for r in ranges):
-        best = max(offers, key=lambda offer: (_quality(offer, ranges), offer == otherwise))
-        if _quality(best, [r for r in ranges if r.is_explicit]) > 0:
+        best = max(offers, key=lambda offer: (*_wanted(offer, ranges), offer == otherwise))
+        if _wanted(best, [r for r in ranges if r.is_explicit])[0] > 0:
             return best
     if JSON in offers and request.content_type == JSON and "Content-Type" in request.headers:
         return JSON
     return otherwise
 
 
-def _quality(offer: str, ranges: list[_Range]) -> float:
+def _wanted(offer: str, ranges: list[_Range]) -> tuple[float, int]:
+    """How much an offer is wanted, and how exactly it was named: `a/b, */*` names a/b."""
     matching = [r for r in ranges if r.allows(offer)]
-    return max(matching, key=lambda r: r.exactness).quality if matching else 0.0
+    if not matching:
+        return 0.0, 0
+    best = max(matching, key=lambda r: r.exactness)
+    return best.quality, best.exactness
 
 
 def _ranges(accept: str) -> list[_Range]:

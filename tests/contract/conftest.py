@@ -1,7 +1,8 @@
 """An api that can hold calls: a real livekit-server behind it, and a worker that we own."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ class House:
     api: Api
     livekit: LiveKitServer
     worker: RehearsedWorker
+    started_at: float = field(default_factory=time.monotonic)
 
     def person(self) -> Person:
         """Somebody new, with an agent."""

@@ -1,0 +1,98 @@
+"""Another owner's thing is a 404, on every route that names one: generated from the OpenAPI document."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from api.calls.table import CallRow
+from api.db.columns import now
+from api.db.engine import Database
+from api.settings import Settings
+from tests.support.api import AGENT, Api, Person
+
+BODIES: dict[str, dict[str, Any]] = {}
+"""A valid body for each operation that needs one, by operation id; `{}` where nothing is required."""
+
+
+def _call(person: Person) -> str:
+    """A call of this person, as it stands while it is going on."""
+    database_url = Settings.load(person.api.environment).database_url
+    row = CallRow(
+        owner_id=person.credentials["user"]["user_id"],
+        briefed_at=now(),  # before that a call is unheard of
+        status="in_progress",
+        recording_bytes=1,
+        transcript="Agent: Hi",
+    )
+    (Path(person.api.home) / "recordings" / f"{row.id}.ogg").write_bytes(b"x")
+
+    async def write() -> None:
+        database = Database(database_url)
+        async with database.transaction() as session:
+            session.add(row)
+        await database.close()
+
+    asyncio.run(write())
+    return row.id
+
+
+def _revoked_key(person: Person) -> str:
+    key_id = str(person.made("/v1/api-keys", {"name": "k"})["key_id"])
+    person.ask("DELETE", f"/v1/api-keys/{key_id}")
+    return key_id
+
+
+MAKERS: dict[str, Callable[[Person], str]] = {
+    "agent_id": lambda person: str(person.made("/v1/agents", AGENT)["agent_id"]),
+    "key_id": _revoked_key,
+    "call_id": _call,
+}
+"""How to make a thing, by the name of its id. A new kind of thing needs a line here."""
+
+
+def test_every_route_that_names_a_thing_hides_it_from_others(api: Api) -> None:
+    owner, stranger = api.person(), api.person()
+    spec = api.ask("GET", "/openapi.json").json
+    tried, wrong = 0, []
+    for path, methods in spec["paths"].items():
+        for method, operation in methods.items():
+            names = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
+            if not names or {"BearerAuth": []} not in operation["security"]:
+                continue
+            unknown = set(names) - set(MAKERS)
+            assert not unknown, f"{path} names {unknown}: say in MAKERS how such a thing is made"
+            filled = path.format(**{name: MAKERS[name](owner) for name in names})
+            body = BODIES.get(operation["operationId"], {}) if "requestBody" in operation else None
+            theirs = stranger.ask(method.upper(), filled, body)
+            ours = owner.ask(method.upper(), filled, body)
+            tried += 1
+            if theirs.status != 404 or ours.status == 404:
+                wrong.append((method, path, theirs.status, ours.status))
+    assert wrong == []
+    assert tried >= 10
+
+
+def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
+    owner, stranger = api.person(), api.person()
+    for maker in MAKERS.values():
+        maker(owner)
+    assert stranger.ask("GET", "/v1/agents").json == []
+    assert stranger.ask("GET", "/v1/api-keys").json == []
+    assert stranger.ask("GET", "/v1/calls").json == {"calls": [], "total": 0}
+    assert len(owner.ask("GET", "/v1/agents").json) == 1
+    assert owner.ask("GET", "/v1/calls").json["total"] == 1
+
+
+def test_internal_routes_need_the_internal_key_and_nothing_else_opens_them(api: Api, person: Person) -> None:
+    spec = api.ask("GET", "/openapi.json").json
+    key = api.secrets["internal_key"]
+    body = {"worker_id": "w", "events": []}
+    assert api.ask("POST", "/internal/events", body, headers={"X-Internal-Key": key}).status == 200
+    for headers in ({}, {"X-Internal-Key": "x"}, {"X-Internal-Key": key[:-1]}, {"X-Internal-Key": f"{key}é"}):
+        assert person.ask("POST", "/internal/events", body, headers=headers).status == 401
+    for path in ("/v1/agents", "/v1/users/me"):
+        assert api.ask("GET", path, headers={"X-Internal-Key": key}).status == 401
+    for path, methods in spec["paths"].items():
+        if path.startswith("/internal"):
+            assert all(operation["security"] == [{"InternalKey": []}] for operation in methods.values())

@@ -1,0 +1,152 @@
+"""Settings: what is read, what is made, what is refused; and that the docs name every one."""
+
+import json
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from api.settings import FOLDERS, Settings, SettingsError
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+
+
+class Watched(Mapping[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values_by_name = values
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+def load(home: Path, **more: str) -> Settings:
+    return Settings.load({"CALL2ME_HOME": str(home), **more})
+
+
+def test_the_docs_name_every_setting_and_no_other(tmp_path: Path) -> None:
+    environment = Watched({"CALL2ME_HOME": str(tmp_path)})
+    Settings.load(environment)
+    section = DOCS.read_text().split("\n## Api\n")[1].split("\n## ")[0]
+    assert set(re.findall(r"^### (\w+)$", section, re.MULTILINE)) == environment.asked
+
+
+def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
+    settings = load(tmp_path / "new")
+    assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 8000, "http://127.0.0.1:8000")
+    assert settings.database_url == f"sqlite+aiosqlite:///{tmp_path}/new/call2me.sqlite"
+    assert settings.livekit.url == settings.livekit.public_url == "ws://127.0.0.1:7880"
+    assert settings.livekit.is_ours
+    assert settings.signup == "open"
+    assert all((settings.home / name).is_dir() for name in FOLDERS)
+
+
+def test_secrets_are_made_once_and_only_for_their_owner(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda _: load(tmp_path).secrets, range(16)))
+    assert len({secrets.jwt for secrets in loaded}) == 1
+    path = tmp_path / "secrets.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert set(json.loads(path.read_text())) == {
+        "jwt_secret",
+        "internal_key",
+        "livekit_api_key",
+        "livekit_api_secret",
+    }
+    assert [p.name for p in tmp_path.glob("secrets*")] == ["secrets.json"]
+
+
+def test_secrets_do_not_show_when_settings_are_printed(tmp_path: Path) -> None:
+    settings = load(tmp_path, CALL2ME_DATABASE_URL="postgresql://me:hunter2@db/x")
+    shown = repr(settings)
+    assert "hunter2" not in shown
+    assert settings.secrets.jwt not in shown
+    assert settings.secrets.livekit_api_secret not in shown
+
+
+def test_a_secret_of_ones_own_goes_before_the_kept_one(tmp_path: Path) -> None:
+    assert load(tmp_path, CALL2ME_INTERNAL_KEY="k" * 20).secrets.internal_key == "k" * 20
+
+
+def test_beyond_this_machine_signing_up_is_closed_unless_opened(tmp_path: Path) -> None:
+    assert load(tmp_path, CALL2ME_HOST="192.0.2.1").signup == "closed"
+    assert load(tmp_path, CALL2ME_HOST="192.0.2.1", CALL2ME_SIGNUP="open").signup == "open"
+    assert load(tmp_path, CALL2ME_HOST="::1").public_url == "http://[::1]:8000"
+
+
+def test_a_server_of_ones_own_is_not_ours_to_start(tmp_path: Path) -> None:
+    livekit = load(tmp_path, LIVEKIT_URL="wss://livekit.example.com/").livekit
+    assert (livekit.url, livekit.public_url, livekit.is_ours) == (
+        "wss://livekit.example.com",
+        "wss://livekit.example.com",
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("sqlite:////tmp/x.sqlite", "sqlite+aiosqlite:////tmp/x.sqlite"),
+    ],
+)
+def test_a_database_url_is_read_as_people_write_it(tmp_path: Path, url: str, read: str) -> None:
+    assert load(tmp_path, CALL2ME_DATABASE_URL=url).database_url == read
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CALL2ME_PORT", "eighty"),
+        ("CALL2ME_PORT", "70000"),
+        ("CALL2ME_PORT", "-1"),
+        ("CALL2ME_LOG_FORMAT", "xml"),
+        ("CALL2ME_SIGNUP", "maybe"),
+        ("CALL2ME_DATABASE_URL", "mysql://x/y"),
+        ("CALL2ME_DATABASE_URL", "/a/path"),
+        ("CALL2ME_JWT_SECRET", "short"),
+        ("CALL2ME_INTERNAL_KEY", "short"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_its_setting(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} must .*\.$"):
+        load(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"jwt_secret": "x"}', "\xff"])
+def test_broken_secrets_are_a_sentence_and_are_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secrets.json"
+    path.write_text(text, "latin-1")
+    with pytest.raises(SettingsError, match=r"secrets\.json"):
+        load(tmp_path)
+    assert path.read_text("latin-1") == text
+
+
+def test_a_home_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SettingsError, match="CALL2ME_HOME"):
+        load(tmp_path / "file" / "home")
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    root = DOCS.parents[1] / "api"
+    readers = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if "node_modules" not in path.parts and re.search(r"os\.environ(\[|\.get)|os\.getenv", path.read_text())
+    ]
+    assert set(readers) - {"settings.py"} == set()
