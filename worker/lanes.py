@@ -186,7 +186,9 @@ class Lane(Generic[Engine]):
         except ValueError as error:
             task.fail("bad_request", str(error))
         except Exception:
-            if not task.is_cancelled:
+            if task.is_too_late:
+                task.fail("deadline", f"{self.name} did not finish in time")
+            elif not task.is_cancelled:
                 logger.exception("a model failed", extra={"model": self.name})
                 task.fail("failed", f"{self.name} failed")
         finally:

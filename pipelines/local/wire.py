@@ -194,6 +194,7 @@ class ModelsClient:
         self._ids = itertools.count(1)
         self._connecting = asyncio.Lock()
         self._connection: _Connection | None = None
+        self._is_closed = False
 
     async def transcribe(
         self,
@@ -242,7 +243,8 @@ class ModelsClient:
         return (await self._ask({"op": "health"}, b"", timeout)).header
 
     async def aclose(self) -> None:
-        """Drop the connection; what is under way fails with `ModelsGone`."""
+        """Drop the connection for good; what is under way fails with `ModelsGone`, and so does the rest."""
+        self._is_closed = True
         if (connection := self._connection) is not None and connection.pump is not None:
             self._connection = None
             connection.pump.cancel()
@@ -319,7 +321,7 @@ class ModelsClient:
         async with self._connecting:
             if self._connection is not None and not self._connection.is_gone:
                 return self._connection
-            while True:
+            while not self._is_closed:
                 try:
                     reader, writer = await asyncio.open_unix_connection(str(self._path))
                 except OSError as error:
@@ -331,6 +333,7 @@ class ModelsClient:
                     connection.pump = asyncio.create_task(connection.run(), name="models connection")
                     self._connection = connection
                     return connection
+            raise ModelsGone
 
 
 @asynccontextmanager
