@@ -45,11 +45,24 @@ def _important_entry(entry: dict[str, Any]) -> tuple[str, str] | None:
     return level, f"{message}  {values[:MAX_VALUES]}".rstrip()
 
 
+def last_words(line: str) -> str:
+    """The sentence in the last line of a program that ended: plain, or a log entry's reason."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(entry, dict):
+        return line
+    return str(entry.get("why") or entry.get("message") or entry.get("msg") or line)
+
+
 class Console:
     """Prints for a person; `say` is always shown, log lines only as many as can be read."""
 
     def __init__(self, write: Callable[[str], None] = click.echo) -> None:
         self._write = write
+        self.shows_warnings = False
+        """False while parts still wait for each other, when each of them warns about it."""
         self._shown: deque[float] = deque(maxlen=MOST_LINES)
         self._left_out = 0
 
@@ -61,6 +74,9 @@ class Console:
         """Print a process's log line if it matters."""
         if (found := important(line)) is None:
             return
+        level, text = found
+        if _COLOURS.get(level) == "yellow" and not self.shows_warnings:
+            return
         now = time.monotonic()
         if len(self._shown) == MOST_LINES and now - self._shown[0] < IN_SECONDS:
             self._left_out += 1
@@ -69,5 +85,4 @@ class Console:
         if self._left_out:
             self._write(f"  ({self._left_out} more such lines are in the log files)")
             self._left_out = 0
-        level, text = found
         self._write(click.style(f"  {name}: {text}", fg=_COLOURS.get(level)))

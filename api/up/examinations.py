@@ -4,12 +4,14 @@ import asyncio
 import json
 import platform
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -171,7 +173,11 @@ def network(_settings: Settings) -> Iterator[Finding]:
     usable = sorted(
         name
         for name, addresses in psutil.net_if_addrs().items()
-        if name in up and any(_leaves_machine(address.address) for address in addresses)
+        if name in up
+        and any(
+            each.family in {socket.AF_INET, socket.AF_INET6} and _leaves_loopback(each.address)
+            for each in addresses
+        )
     )
     if usable:
         yield Finding("network", "ok", f"up besides loopback: {', '.join(usable)}")
@@ -184,8 +190,9 @@ def network(_settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _leaves_machine(address: str) -> bool:
-    return ("." in address or ":" in address) and not address.startswith(("127.", "::1", "fe80:", "169.254."))
+def _leaves_loopback(address: str) -> bool:
+    found = ip_address(address.partition("%")[0])
+    return not (found.is_loopback or found.is_link_local)
 
 
 def page(_settings: Settings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import click
 
 from api.settings import Settings
 from api.up import first_start, livekit_config, status
-from api.up.console import Console
+from api.up.console import Console, last_words
 from api.up.errors import CannotStart
 from api.up.livekit_server import Found, get
 from api.up.preflight import check, only_one
@@ -21,6 +22,8 @@ from pipelines.processes import Group, ProcessSpec, Supervised
 
 POLL_SECONDS = 0.2
 REMIND_SECONDS = 10.0
+NOT_AS_CONFIGURED = 2
+"""Exit code of a part whose settings cannot be used; trying again would not help."""
 MOST_EARLY_ENDS = 3
 """A process that ends this often before a call could be answered will not do better."""
 
@@ -29,6 +32,8 @@ def up(settings: Settings) -> None:
     """Run everything until Ctrl-C or SIGTERM; raises `CannotStart` with a sentence for a person."""
     console = Console()
     begun = time.monotonic()
+    # What supervision would log, the console says in its own words.
+    logging.getLogger("pipelines.processes").setLevel(logging.CRITICAL)
     # While nothing is supervised yet. Service managers stop with SIGTERM, a terminal by hanging up.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -52,6 +57,7 @@ class _Run:
         self._is_ready = False
         self._is_killed = False
         self._early_ends: dict[str, int] = {}
+        self._last_lines: dict[str, str] = {}
         self._failure: str | None = None
         self._written: dict[str, Any] = {}
         self._group: Group | None = None
@@ -115,7 +121,7 @@ class _Run:
         while not self._stop.is_set():
             is_ready, checks = await asyncio.to_thread(status.ready, self._settings)
             if is_ready:
-                self._is_ready = True
+                self._is_ready = self._console.shows_warnings = True
                 self._write_status()
                 return True
             self._write_status()
@@ -167,7 +173,7 @@ class _Run:
             command=(sys.executable, "-m", "api.cli", "serve"),
             log_path=self._settings.logs / "api.log",
             env=self._environment(),
-            stop_seconds=2.5,
+            stop_seconds=1.5,
         )
 
     def _worker(self) -> ProcessSpec:
@@ -176,7 +182,8 @@ class _Run:
             command=(sys.executable, "-m", "worker"),
             log_path=self._settings.logs / "worker.log",
             env=self._environment(),
-            stop_seconds=5.0,
+            # It lets calls end: with the two others, still less than the 10 s that a Ctrl-C may take.
+            stop_seconds=7.0,
         )
 
     def _environment(self) -> dict[str, str]:
@@ -189,6 +196,7 @@ class _Run:
         }
 
     def _on_line(self, process: Supervised, line: str) -> None:
+        self._last_lines[process.name] = line
         self._console.log_line(process.name, line)
 
     def _on_exit(self, process: Supervised, code: int) -> None:
@@ -198,6 +206,11 @@ class _Run:
         self._console.say(f"  {process.name} {how}, starting it again")
         self._doubt.set()
         self._write_status()
+        if code == NOT_AS_CONFIGURED:
+            self._failure = (
+                f"{process.name} cannot start: {last_words(self._last_lines.get(process.name, ''))}"
+            )
+            self._stop.set()
         if self._is_ready:
             return
         ends = self._early_ends[process.name] = self._early_ends.get(process.name, 0) + 1
