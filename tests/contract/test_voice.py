@@ -244,7 +244,7 @@ def test_a_worker_that_vanishes_fails_its_calls_within_five_seconds(house: House
         worker.brief(token["call_id"], "its job")
         worker.status["call_ids"] = [token["call_id"]]
         asyncio.run(rooms(house, token["url"], create=token["room_name"]))
-        worker.tell(Script(token["call_id"]).started())
+        worker.tell(Script(token["call_id"]).started(worker_id=worker.worker_id))
         time.sleep(max(0.0, house.started_at + 11 - time.monotonic()))  # a young api calls nobody gone
         assert caller.ask("GET", f"/v1/calls/{token['call_id']}").json["call_status"] == "in_progress"
         worker.vanish()

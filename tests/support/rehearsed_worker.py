@@ -141,10 +141,10 @@ class Script:
             **fields,
         }
 
-    def started(self, seconds: float = 0) -> dict[str, Any]:
+    def started(self, seconds: float = 0, worker_id: str = "worker-1") -> dict[str, Any]:
         """The session runs."""
         return self._event(
-            "call_started", seconds, worker_id="worker-1", stt="whisper", llm="scripted", tts="hibari"
+            "call_started", seconds, worker_id=worker_id, stt="whisper", llm="scripted", tts="hibari"
         )
 
     def said(self, role: str, text: str, start: float, end: float, **fields: Any) -> dict[str, Any]:
