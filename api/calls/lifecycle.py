@@ -7,12 +7,15 @@
 last word, should it still come, replaces it.
 """
 
+import logging
 from datetime import datetime
 
 from api.calls.table import CallRow
 from api.db.columns import now
 
 MAX_REASON = 500
+
+_LOG = logging.getLogger(__name__)
 
 
 def brief(call: CallRow, worker_id: str, job_id: str) -> None:
@@ -30,6 +33,7 @@ def begin(call: CallRow, at: datetime, worker_id: str) -> None:
     call.started_at = call.started_at or at
     if call.status in {"pending", "ringing"}:
         call.status = "in_progress"
+        _LOG.info("call started", extra={"call_id": call.id})
     if not call.is_over:
         call.worker_id = worker_id
     call.updated_at = now()
@@ -58,3 +62,4 @@ def _close(call: CallRow, status: str, reason: str, at: datetime) -> None:
     call.disconnection_reason = reason[:MAX_REASON]
     call.ended_at = max(at, call.started_at) if call.started_at else at
     call.updated_at = now()
+    _LOG.info("call ended", extra={"call_id": call.id, "status": status})
