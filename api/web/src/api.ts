@@ -1,0 +1,103 @@
+/** What the page asks of our api, and the shapes of its answers. */
+
+import type { Latency } from "./latency";
+import type { Session } from "./session";
+
+export interface Agent {
+  agent_id: string;
+  agent_name: string;
+  language?: string;
+}
+
+export interface Ticket {
+  token: string;
+  url: string;
+  room_name: string;
+  call_id: string;
+  warnings: Warning[];
+}
+
+export interface Warning {
+  code: string;
+  message: string;
+}
+
+export interface CallSummary {
+  call_id: string;
+  agent_id: string | null;
+  call_status: string;
+  start_timestamp: number | null;
+  duration_ms: number | null;
+  disconnection_reason: string | null;
+  recording_url: string | null;
+  created_at: string;
+}
+
+export interface Call extends CallSummary {
+  transcript_object: {
+    role: "user" | "agent";
+    text: string;
+    utterance_id?: string;
+    start_ms?: number;
+    was_interrupted?: boolean;
+    is_typed?: boolean;
+  }[];
+  turns?: { utterance_id: string; latency: Latency }[];
+  functions?: {
+    name: string;
+    arguments: Record<string, unknown>;
+    result?: string | null;
+    error?: string | null;
+  }[];
+  warnings?: Warning[];
+  engines?: { stt: string; llm: string; tts: string } | null;
+}
+
+const ONGOING = new Set(["pending", "ringing", "in_progress"]);
+
+/** True while a call may still change. */
+export function isOngoing(call: CallSummary): boolean {
+  return ONGOING.has(call.call_status);
+}
+
+export class Api {
+  constructor(readonly session: Session) {}
+
+  async agents(): Promise<Agent[]> {
+    const found = await this.#get<Agent[] | { agents: Agent[] }>("/v1/agents?limit=1000");
+    return Array.isArray(found) ? found : found.agents;
+  }
+
+  async ticket(agentId: string): Promise<Ticket> {
+    const response = await this.session.ask("/v1/livekit/token", {
+      method: "POST",
+      body: { agent_id: agentId },
+    });
+    const ticket = (await response.json()) as Omit<Ticket, "warnings"> & { warnings?: unknown[] };
+    return { ...ticket, warnings: (ticket.warnings ?? []).map(asWarning) };
+  }
+
+  calls(limit: number): Promise<{ calls: CallSummary[]; total: number }> {
+    return this.#get(`/v1/calls?limit=${limit}`);
+  }
+
+  call(callId: string): Promise<Call> {
+    return this.#get(`/v1/calls/${encodeURIComponent(callId)}`);
+  }
+
+  /** The whole recording, for a browser that cannot use the signed link. */
+  async recording(callId: string): Promise<Blob> {
+    const path = `/v1/calls/${encodeURIComponent(callId)}/recording`;
+    return (await this.session.ask(path, { accept: "audio/ogg" })).blob();
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    return (await (await this.session.ask(path)).json()) as T;
+  }
+}
+
+function asWarning(warning: unknown): Warning {
+  if (typeof warning === "string") return { code: "", message: warning };
+  const { code = "", message = "" } = warning as Partial<Warning>;
+  return { code, message };
+}

@@ -1,0 +1,177 @@
+/** One past call: what was said, what it sounded like, what ran. Polled until it is settled. */
+
+import { type Api, type Call, isOngoing } from "./api";
+import { CaptionList, type Line } from "./caption-list";
+import { el, fill, icon } from "./dom";
+import { requestFailure, words } from "./failures";
+import { clock } from "./latency";
+import { strings } from "./strings";
+import { when } from "./when";
+
+const POLL_MS = 700;
+/** The recording is uploaded after the call has ended. */
+const PATIENCE_MS = 15_000;
+
+export interface Shown {
+  agentName: (agentId: string | null) => string;
+  /** What was heard live, shown until the record is there. */
+  lines: readonly Line[];
+  /** How the call ended as this page saw it; null for a call of the past. */
+  ending: { reason: string; isFailure: boolean } | null;
+  onBack: () => void;
+}
+
+export class CallDetail {
+  readonly element: HTMLElement;
+  readonly #title = el("h1", { tabindex: -1 }, strings.talk.call);
+  readonly #about = el("p", { class: "muted" });
+  readonly #ending = el("p", { class: "ending", role: "status" });
+  readonly #sound = el("section", {
+    class: "card recording",
+    "aria-label": strings.calls.recording,
+    hidden: true,
+  });
+  readonly #functions = el("section", { class: "card functions", hidden: true });
+  readonly #captions = new CaptionList(false);
+  #isGone = false;
+  #blob = "";
+  #hasSound = false;
+
+  constructor(
+    private readonly api: Api,
+    private readonly callId: string,
+    private readonly shown: Shown,
+  ) {
+    const back = el(
+      "button",
+      { class: `button ${shown.ending ? "primary" : ""}`, type: "button", onclick: () => shown.onBack() },
+      shown.ending ? icon("microphone") : icon("back"),
+      shown.ending ? strings.talk.again : strings.calls.back,
+    );
+    this.element = el(
+      "article",
+      { class: "detail" },
+      el("header", { class: "detail-head" }, el("div", {}, this.#title, this.#about), back),
+      this.#ending,
+      this.#sound,
+      el("section", { class: "card" }, el("h2", {}, strings.calls.transcript), this.#captions.element),
+      this.#functions,
+    );
+    this.#captions.show(shown.lines, strings.calls.settling);
+    if (shown.ending) this.#tellEnding(shown.ending.reason, shown.ending.isFailure);
+  }
+
+  focus(): void {
+    this.#title.focus({ preventScroll: true });
+  }
+
+  async load(): Promise<void> {
+    const patience = performance.now() + PATIENCE_MS;
+    while (!this.#isGone) {
+      try {
+        const call = await this.api.call(this.callId);
+        if (this.#isGone) return;
+        const isSettled = !isOngoing(call);
+        const isLate = performance.now() > patience;
+        this.#draw(call, isSettled || isLate, isLate || this.shown.ending === null);
+        if ((isSettled && this.#hasSound) || isLate || (isSettled && this.shown.ending === null)) return;
+      } catch (error) {
+        if (performance.now() > patience || this.shown.ending === null) {
+          this.#ending.textContent = words(requestFailure(error)).body;
+          return;
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** Stops polling and playing. */
+  leave(): void {
+    this.#isGone = true;
+    this.#sound.querySelector("audio")?.pause();
+    if (this.#blob) URL.revokeObjectURL(this.#blob);
+  }
+
+  #draw(call: Call, isSettled: boolean, isRecordingLate: boolean): void {
+    this.#title.textContent = this.shown.agentName(call.agent_id);
+    const status = strings.calls.status[call.call_status] ?? call.call_status;
+    const length = call.duration_ms ? clock(call.duration_ms) : "";
+    this.#about.textContent = [when(call.created_at), length, status].filter(Boolean).join(" · ");
+    if (call.engines) {
+      const { stt, llm, tts } = call.engines;
+      this.#about.title = strings.calls.engines(stt, llm, tts);
+    }
+    if (isSettled) {
+      this.#captions.show(linesOf(call), strings.calls.silent);
+      this.#tellEnding(call.disconnection_reason ?? "", call.call_status === "failed");
+    }
+    this.#drawFunctions(call);
+    if (call.recording_url && !this.#hasSound) this.#play(call.recording_url);
+    else if (!call.recording_url && isSettled && isRecordingLate) this.#say(strings.calls.noRecording);
+  }
+
+  #tellEnding(reason: string, isFailure: boolean): void {
+    const known = strings.ended as Record<string, string>;
+    const other = this.shown.ending ? strings.ended.other : "";
+    this.#ending.textContent = isFailure ? strings.ended.failed : (known[reason] ?? other);
+    this.#ending.classList.toggle("failed", isFailure);
+  }
+
+  #drawFunctions(call: Call): void {
+    const functions = call.functions ?? [];
+    this.#functions.hidden = functions.length === 0;
+    const items = functions.map((ran) =>
+      el(
+        "li",
+        {},
+        el("code", {}, `${ran.name}(${Object.entries(ran.arguments).map(argument).join(", ")})`),
+        el("p", { class: ran.error ? "failed" : "muted" }, ran.error ?? ran.result ?? ""),
+      ),
+    );
+    fill(this.#functions, el("h2", {}, strings.calls.functions), el("ul", {}, ...items));
+  }
+
+  #play(url: string): void {
+    this.#hasSound = true;
+    const audio = el("audio", { controls: true, preload: "metadata", "aria-label": strings.calls.recording });
+    const isOurs = new URL(url, location.href).origin === location.origin;
+    this.#sound.hidden = false;
+    fill(this.#sound, el("h2", {}, strings.calls.recording), audio);
+    // A signed link plays while it loads. Where it cannot be used, the bytes are fetched whole.
+    audio.addEventListener("error", () => void this.#fetch(audio), { once: true });
+    if (isOurs) audio.src = url;
+    else void this.#fetch(audio);
+  }
+
+  async #fetch(audio: HTMLAudioElement): Promise<void> {
+    try {
+      this.#blob = URL.createObjectURL(await this.api.recording(this.callId));
+      audio.addEventListener("error", () => this.#say(strings.calls.recordingFailed), { once: true });
+      audio.src = this.#blob;
+    } catch {
+      this.#say(strings.calls.recordingFailed);
+    }
+  }
+
+  #say(text: string): void {
+    this.#sound.hidden = false;
+    fill(this.#sound, el("h2", {}, strings.calls.recording), el("p", { class: "muted" }, text));
+  }
+}
+
+function linesOf(call: Call): Line[] {
+  const latencies = new Map((call.turns ?? []).map((turn) => [turn.utterance_id, turn.latency]));
+  return call.transcript_object.map((entry, index) => ({
+    id: entry.utterance_id ?? String(index),
+    side: entry.role,
+    text: entry.text,
+    isFinal: true,
+    isTyped: entry.is_typed ?? false,
+    wasInterrupted: entry.was_interrupted ?? false,
+    latency: latencies.get(entry.utterance_id ?? "") ?? null,
+  }));
+}
+
+function argument([name, value]: [string, unknown]): string {
+  return `${name}=${JSON.stringify(value)}`;
+}
