@@ -133,7 +133,7 @@ class _Call:
         try:
             ending = await self._talk(session, pipeline, recording)
         finally:
-            await _close(session, pipeline)
+            await _close(session, pipeline, words_are_owed=self._told.is_owed_words)
             recorded_ms = await recording.close() if recording is not None else 0
         if recording is not None and recording.failure:
             self._told.warn("recording_incomplete", recording.failure)
@@ -199,7 +199,10 @@ async def _session_ended(closed: asyncio.Queue[CloseEvent]) -> Ending:
     return Ending("failed", "error: the worker was stopped")
 
 
-async def _close(session: AgentSession[None], pipeline: Pipeline) -> None:
+async def _close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:
+    if not words_are_owed:
+        # Otherwise it would wait for words that nobody said, on a line that is dead already.
+        session.options.session_close_transcript_timeout = 0.0
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await session.aclose()

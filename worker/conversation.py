@@ -9,9 +9,12 @@ from typing import Any
 
 from livekit.agents import (
     AgentSession,
+    AgentStateChangedEvent,
     ConversationItemAddedEvent,
     ErrorEvent,
     ToolExecutionUpdatedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
 )
 from livekit.agents.llm import ChatMessage, FunctionCall, MetricsReport
 from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
@@ -39,6 +42,9 @@ TYPED = "call2me.typed"
 MAX_TEXT = 20_000
 """Characters of one text in one event; nobody says that much in one go."""
 
+OWED_SECONDS = 20.0
+"""A long sentence and the time to understand it; whoever said nothing since said nothing."""
+
 _SHOWN = frozenset({"call_started", "utterance", "turn", "function", "warning", "call_ended"})
 _PRIVATE = {"arguments", "result", "worker_id"}
 """What a person at the page need not see of a function or of this machine."""
@@ -60,6 +66,9 @@ class Conversation:
         self._append = append
         self._show = show
         self._asked: MetricsReport | None = None
+        self._hushed_at = 0.0
+        self._is_speaking = False
+        self._spoke_at = self._understood_at = 0.0
         self._running: dict[str, tuple[FunctionCall, float]] = {}
         self._session: AgentSession[Any] | None = None
         self._pipeline: Pipeline | None = None
@@ -70,8 +79,17 @@ class Conversation:
         """Follow the session. What the pipeline warns of is told right away."""
         self._session, self._pipeline = session, pipeline
         session.on("conversation_item_added", self._item_added)
+        session.on("agent_state_changed", self._agent_changed)
+        session.on("user_state_changed", self._user_changed)
+        session.on("user_input_transcribed", self._words_heard)
         session.on("tool_execution_updated", self._tool_updated)
         session.on("error", self._error)
+
+    @property
+    def is_owed_words(self) -> bool:
+        """True while something was said lately of which no words have come yet."""
+        is_recent = time.time() - self._spoke_at < OWED_SECONDS
+        return self._is_speaking or (is_recent and self._understood_at < self._spoke_at)
 
     def started(self) -> None:
         """The session runs on its line."""
@@ -115,7 +133,10 @@ class Conversation:
             return
         is_user = item.role == "user"
         started_at = item.metrics.get("started_speaking_at") or item.created_at
-        ended_at = item.metrics.get("stopped_speaking_at") or max(started_at, event.created_at)
+        ended_at = item.metrics.get("stopped_speaking_at") or event.created_at
+        if item.interrupted and started_at < self._hushed_at < ended_at:
+            # A barge-in holds the sound at once, and is one for sure only when words were understood.
+            ended_at = self._hushed_at
         utterance = Utterance(
             utterance_id=item.id,
             role="user" if is_user else "agent",
@@ -149,6 +170,20 @@ class Conversation:
             playout_ms=_ms(answered.get("playback_latency")),
             total_ms=_ms(answered.get("e2e_latency")),
         )
+
+    def _agent_changed(self, event: AgentStateChangedEvent) -> None:
+        if event.old_state == "speaking":
+            self._hushed_at = event.created_at
+
+    def _user_changed(self, event: UserStateChangedEvent) -> None:
+        self._is_speaking = event.new_state == "speaking"
+        # The beginning counts as well: words may come before the detector sees the end.
+        if self._is_speaking:
+            self._spoke_at = event.created_at
+
+    def _words_heard(self, event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            self._understood_at = event.created_at
 
     def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -227,8 +228,11 @@ class Load:
         return 1.0 if is_overloaded else min(1.0, calls / self._max_calls)
 
 
-def server(settings: WorkerSettings) -> AgentServer:
-    """The agent server of this machine: a process for each call, some of them warm."""
+def server(settings: WorkerSettings, setup: Callable[[JobProcess], None] | None = None) -> AgentServer:
+    """The agent server of this machine: a process for each call, some of them warm.
+
+    `setup` stands in for `prepare`; it must be picklable.
+    """
     os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
     made = AgentServer(
         job_executor_type=JobExecutorType.PROCESS,
@@ -246,7 +250,7 @@ def server(settings: WorkerSettings) -> AgentServer:
         max_retry=1_000_000,
         load_fnc=Load(settings.max_calls),
         load_threshold=0.999,
-        setup_fnc=functools.partial(prepare, settings),
+        setup_fnc=setup or functools.partial(prepare, settings),
         preload_modules=["worker.lines.room", "livekit.local_inference"],
     )
     made.rtc_session(answer, agent_name=AGENT_NAME, on_session_end=finish)
@@ -255,12 +259,12 @@ def server(settings: WorkerSettings) -> AgentServer:
 
 def serve(settings: WorkerSettings) -> None:
     """Take calls until SIGTERM (finish them, as long as draining may take) or SIGINT (end them)."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+    # Not uvloop: LiveKit pings processes that just ended, which uvloop answers with loud errors.
+    asyncio.run(run(settings, server(settings)))
 
 
-async def _serve(settings: WorkerSettings) -> None:
-    made = server(settings)
+async def run(settings: WorkerSettings, made: AgentServer) -> None:
+    """Run the agent server until a signal, saying to the supervisor how it is."""
     loop = asyncio.get_running_loop()
     stopping: list[asyncio.Task[None]] = []
 
