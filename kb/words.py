@@ -9,13 +9,18 @@ _WORD = re.compile(r"\d+(?:[.:,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*", re.UNICODE
 _FOLD = str.maketrans({"İ": "i", "I": "i", "ı": "i", "’": "'", "ß": "ss", "ø": "o", "ł": "l", "đ": "d"})
 
 _ENGLISH = """
-a about all also an and any are as at be been being but by can could did do does doing don't for
-from get give go going good got had has have having he hello her here hers hi him his how i i'd i'll
-i'm i've if in into is isn't it it's its just know let let's like me might mine more most much must
-my need no not now of ok okay on one or our ours out please shall she should so some sorry such tell
-than thank thanks that that's the their them then there there's these they they're this those to too
-uh um up us very want wanted was we we're well were what what's when where which who whom whose why
-will with won't would yeah yes you you'd you're your yours
+a about after again against all already also an and another any anybody anyone anything are aren't
+as at be because been before being between both but by can can't cannot could couldn't did didn't do
+does doesn't doing don't down during each either else ever every everybody everyone everything for
+from get give go going good got had has hasn't have haven't having he he's hello her here hers hey
+hi him his how how's i i'd i'll i'm i've if in into is isn't it it's its just know let let's like me
+might mine more most much must my myself need neither never no nobody not nothing now of off ok okay
+on one only or other our ours out over own please quite rather same shall she she's should shouldn't
+since so some somebody someone something sorry such tell than thank thanks that that'll that's the
+their them then there there'll there's these they they'll they're this those through till to too uh
+um under until up us very want wanted was wasn't we we'll we're well were what what's when where
+where's which while who who's whom whose why will with within without won't would wouldn't yeah yes
+yet you you'd you'll you're your yours yourself
 """.split()
 _TURKISH = """
 acaba ama ancak bana bazi ben beni benim bir biraz biri biz bize bizim bu bunu bunun burada cok da

@@ -1,0 +1,170 @@
+"""Choosing the one fact that answers a question, or none."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from pipelines.local.scripted.facts import Fact
+from pipelines.local.scripted.lexicon import concepts, narrower, sound
+from pipelines.local.scripted.meaning import Meanings
+from pipelines.local.scripted.questions import Question
+
+ACCEPT = 0.49
+"""A fact below this is not spoken. Found on conversations of other trades than the tests judge."""
+ACCEPT_BY_WORDS = 0.62
+"""The same where meanings are not known."""
+
+_COVERED = 0.34
+_UNSUPPORTED = 0.26
+_OF_KIND = 0.12
+_OF_DAY = 0.15
+_ALIKE_WORDS = 0.52
+_CANDIDATES = 5
+# A question of these kinds wants a number: a sentence without one is no answer, however near it is.
+_STRICT = frozenset({"price", "phone", "email"})
+_KIND_TERMS = {
+    "price": frozenset({"price", "cost", "fee", "fre", "charg", "ucret", "fiyat", "rat", "discoun", "free"}),
+    "time": frozenset({"open", "clos", "hour", "always", "acik", "kapali", "season"}),
+    "clock": frozenset({"always"}),
+    "duration": frozenset({"tak", "last"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fact and how sure it is. `misses_day` means that it fits, but says nothing of the day asked."""
+
+    fact: Fact
+    score: float
+    misses_day: bool = False
+
+
+async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) -> Answer | None:
+    """The fact that answers, or None. The same arguments always give the same answer."""
+    if not facts or not (question.strong or question.kind or question.days or question.terms):
+        return None
+    await meanings.learn(
+        [question.text, *(fact.text for fact in facts), *(_placed(fact) for fact in facts if fact.about)]
+    )
+    rarities = _rarities(facts)
+    alike = [_likeness(question, fact, meanings) for fact in facts]
+    rough = [score(question, fact, alike[number], rarities, meanings) for number, fact in enumerate(facts)]
+    nearest = sorted(range(len(facts)), key=lambda number: -max(rough[number], alike[number]))[:_CANDIDATES]
+    await meanings.learn(_words_to_compare(question, [facts[number] for number in nearest]))
+    scored = [
+        Answer(facts[number], score(question, facts[number], alike[number], rarities, meanings))
+        for number in nearest
+    ]
+    accept = ACCEPT if meanings.are_known else ACCEPT_BY_WORDS
+    accepted = sorted((each for each in scored if each.score >= accept), key=lambda each: -each.score)
+    if not accepted:
+        return None
+    if not question.days:
+        return accepted[0]
+    of_day = [each for each in accepted if each.fact.days & question.days]
+    if of_day:
+        return of_day[0]
+    timed = [each for each in accepted if each.fact.days]
+    if timed and (question.kind in ("time", "clock") or timed[0] is accepted[0]):
+        return Answer(timed[0].fact, timed[0].score, misses_day=True)
+    return accepted[0]
+
+
+def score(
+    question: Question, fact: Fact, likeness: float, rarities: dict[str, float], meanings: Meanings
+) -> float:
+    """How well a fact answers, roughly 0..1: alike in meaning, about the same things, of the kind asked."""
+    if question.named and not question.named <= _numbers(fact):
+        return 0.0
+    of_kind = _is_of_kind(question, fact)
+    if question.kind in _STRICT and not of_kind:
+        return 0.0
+    total = covered = 0.0
+    for term, weight in question.terms:
+        weighed = weight * rarities.get(term, 1.0)
+        total += weighed
+        covered += weighed * support(term, fact, meanings)
+    coverage = covered / total if total else 0.0
+    found = likeness + _COVERED * coverage
+    strong = [(weight, support(term, fact, meanings)) for term, weight in question.terms if weight >= 0.4]
+    if strong:
+        missing = sum(weight * (1 - held) for weight, held in strong)
+        found -= _UNSUPPORTED * missing / sum(weight for weight, _ in strong)
+        # A thing that is asked for by name and not spoken of anywhere in the fact: not the same thing.
+        if question.kind in _STRICT and max(held for _, held in strong) < 0.5:
+            return 0.0
+    if of_kind:
+        found += _OF_KIND
+    elif question.kind in ("duration", "number", "who", "clock"):
+        found -= 0.2
+    if question.days & fact.days:
+        found += _OF_DAY
+    if not meanings.are_known:
+        found = 0.9 * coverage + (0.15 if of_kind else 0.0) + (_OF_DAY if question.days & fact.days else 0.0)
+        if not total:
+            found = 0.7 if of_kind and question.kind in ("time", "clock") else found
+    return max(0.0, found)
+
+
+def support(term: str, fact: Fact, meanings: Meanings) -> float:
+    """How surely a fact speaks of a word: said, said otherwise, sounding the same, or alike in meaning."""
+    if term in fact.terms:
+        return 1.0
+    if term in fact.about_terms:
+        return 0.9
+    every = fact.terms | fact.about_terms
+    meant = concepts(term)
+    if meant and any(meant & concepts(each) for each in every):
+        return 0.9
+    if narrower(term) & every:
+        return 0.9
+    if any(_is_misheard(term, each) for each in every):
+        return 0.8
+    if meanings.are_known:
+        alike = max((meanings.likeness(term, each) for each in every), default=0.0)
+        if alike >= _ALIKE_WORDS:
+            return 0.7
+    return 0.0
+
+
+def _is_misheard(term: str, other: str) -> bool:
+    if len(term) < 4 or len(other) < 4 or term[0].isdigit() or other[0].isdigit():
+        return False
+    likeness = fuzz.ratio(term, other)
+    return likeness >= 86 or (likeness >= 55 and sound(term) == sound(other) and len(sound(term)) >= 3)
+
+
+def _is_of_kind(question: Question, fact: Fact) -> bool:
+    if not question.kind:
+        return False
+    return question.kind in fact.kinds or bool(_KIND_TERMS.get(question.kind, frozenset()) & fact.terms)
+
+
+def _numbers(fact: Fact) -> frozenset[str]:
+    return frozenset(term for term in fact.terms | fact.about_terms if term[0].isdigit())
+
+
+def _likeness(question: Question, fact: Fact, meanings: Meanings) -> float:
+    alone = meanings.likeness(question.text, fact.text)
+    return max(alone, meanings.likeness(question.text, _placed(fact)) - 0.03) if fact.about else alone
+
+
+def _placed(fact: Fact) -> str:
+    return f"{fact.about}. {fact.text}"
+
+
+def _rarities(facts: Sequence[Fact]) -> dict[str, float]:
+    """A word that half of the facts have tells them apart less than one that a single fact has."""
+    held = Counter(term for fact in facts for term in fact.terms)
+    return {term: 1.0 / (1.0 + 0.35 * (count - 1)) for term, count in held.items()}
+
+
+def _words_to_compare(question: Question, facts: Sequence[Fact]) -> list[str]:
+    unsupported = [
+        term for term in question.strong if not all(term in fact.terms | fact.about_terms for fact in facts)
+    ]
+    if not unsupported:
+        return []
+    return [*unsupported, *sorted({term for fact in facts for term in fact.terms | fact.about_terms})]

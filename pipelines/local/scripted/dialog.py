@@ -1,0 +1,335 @@
+"""One reply out of everything said so far."""
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+from kb.words import fold
+from pipelines.local.scripted import answers, forms, intents, questions, results, slots
+from pipelines.local.scripted.facts import Fact, Prompt, passages_as_facts, read_prompt
+from pipelines.local.scripted.functions import Function
+from pipelines.local.scripted.history import Event, Heard, History, Ran, Said
+from pipelines.local.scripted.meaning import Meanings
+from pipelines.local.scripted.questions import Question
+from pipelines.local.scripted.speech import speakable
+from pipelines.local.scripted.state import Call, Reply, State
+from pipelines.local.scripted.wording import Wording
+
+_REMEMBERED_TURNS = 512
+_MOST_FACTS = 2
+_MOST_HOURS = 3
+_NEAR = 0.2
+_END_CALL = re.compile(
+    r"^(?:end|hang_?up|finish|terminate)(?:_?(?:the)?_?(?:call|conversation))?$", re.IGNORECASE
+)
+_TRANSFER = re.compile(r"transfer|human|operator|escalat|hand_?(?:off|over)", re.IGNORECASE)
+_STILL_RUNNING = "The tool call is still in progress."
+
+
+class Dialog:
+    """Replies of one language with one embedder.
+
+    A reply depends on the history and nothing else. What earlier turns came to is remembered only to be
+    spared the work, and because their passages are no longer in the context: keyed by all that was said
+    up to them, so two calls never meet.
+    """
+
+    def __init__(self, meanings: Meanings, wording: Wording) -> None:
+        self._meanings = meanings
+        self._wording = wording
+        self._turns: OrderedDict[bytes, State] = OrderedDict()
+
+    async def prepare(self, instructions: str, functions: Sequence[Function]) -> None:
+        """Make the vectors that every turn of an agent needs, before the first one."""
+        facts = read_prompt(instructions).facts
+        await self._meanings.learn(
+            [*(fact.text for fact in facts), *(f"{f.about}. {f.text}" for f in facts if f.about)]
+        )
+        await intents.wanted("hello", list(functions), {}, self._meanings)
+
+    async def reply(self, history: History, functions: list[Function]) -> Reply:
+        """What to say, and what to run, now."""
+        prompt = read_prompt(history.instructions)
+        passages = passages_as_facts(history.passages)
+        heard_last = max(
+            (n for n, event in enumerate(history.events) if isinstance(event, Heard)), default=-1
+        )
+        state, reply = State(), Reply()
+        key = hashlib.sha256(history.instructions.encode()).digest()
+        for number, event in enumerate(history.events):
+            key = hashlib.sha256(key + repr(event).encode()).digest()
+            if isinstance(event, Said):
+                state = state.after_saying(event)
+            elif isinstance(event, Ran):
+                state = state.after_running(event)
+            elif number == heard_last and number == len(history.events) - 1:
+                state, reply = await self._turn(state, event, prompt, passages, functions)
+                self._remember(key, state)
+            elif key in self._turns:
+                state = self._turns[key]
+            else:
+                state, _ = await self._turn(state, event, prompt, (), functions)
+                self._remember(key, state)
+        return reply if reply.text or reply.call else self._unasked(history.events, prompt)
+
+    def _remember(self, key: bytes, state: State) -> None:
+        self._turns[key] = state
+        self._turns.move_to_end(key)
+        while len(self._turns) > _REMEMBERED_TURNS:
+            self._turns.popitem(last=False)
+
+    def _unasked(self, events: Sequence[Event], prompt: Prompt) -> Reply:
+        """A reply that follows no words of the caller: a greeting, a function's result, or a nudge."""
+        ran: list[Ran] = []
+        for event in reversed(events):
+            if not isinstance(event, Ran):
+                break
+            ran.insert(0, event)
+        if ran:
+            return Reply(" ".join(self._result(each) for each in ran))
+        if any(isinstance(event, Heard) or (isinstance(event, Said) and event.text) for event in events):
+            return Reply(self._wording.say("still_there"))
+        return Reply(prompt.greeting or self._wording.greeting(prompt.name, prompt.business))
+
+    def _result(self, ran: Ran) -> str:
+        if ran.output is None or ran.output == _STILL_RUNNING:
+            return self._wording.say("one_moment")
+        speak = results.spoken_error if ran.is_error else results.spoken_result
+        return speak(ran.output, self._wording)
+
+    async def _turn(
+        self,
+        state: State,
+        heard: Heard,
+        prompt: Prompt,
+        passages: tuple[Fact, ...],
+        functions: list[Function],
+    ) -> tuple[State, Reply]:
+        facts = tuple(dict.fromkeys((*prompt.facts, *passages, *state.seen)))
+        today = heard.at.date()
+        asked = questions.read_all(heard.text, self._topic(state, today), today)
+        state = replace(state, seen=passages or state.seen)
+        by_name = {function.name: function for function in functions}
+        talk = intents.small_talk(heard.text)
+
+        if state.form and (function := by_name.get(state.form.function)):
+            if talk in ("human", "robot", "who", "repeat", "hear", "goodbye", "wait", "help"):
+                return self._talk_in_form(state, talk, prompt, functions, facts)
+            other = await self._switch(state, heard, functions)
+            if other is None:
+                return await self._form_turn(state, function, heard, asked, facts)
+            state = replace(state, form=None)
+        if talk:
+            return self._talk(state, talk, prompt, functions, facts)
+        return await self._new_request(state, heard, asked, facts, functions, prompt)
+
+    def _topic(self, state: State, today: date) -> Question | None:
+        """What "it" and "that" mean: the thing being ordered, else what was last asked about."""
+        if state.form:
+            named = [value.spoken for value in state.form.values.values() if value.names_a_thing]
+            if named:
+                return questions.read(named[0], today)
+        return state.topic
+
+    async def _form_turn(
+        self, state: State, function: Function, heard: Heard, asked: list[Question], facts: Sequence[Fact]
+    ) -> tuple[State, Reply]:
+        async def answering() -> str | None:
+            return await self._answers(asked, facts, heard.at.date())
+
+        state, reply = await forms.turn(state, function, heard.text, heard.at, self._wording, answering)
+        return replace(state, last_reply=reply.text), reply
+
+    async def _switch(self, state: State, heard: Heard, functions: list[Function]) -> Function | None:
+        """Another function that the caller clearly asks for in the middle of this one."""
+        assert state.form is not None  # noqa: S101 - checked where this is called
+        if state.form.stage == "asking" and len(heard.text.split()) < 4:
+            return None
+        wanted = await intents.wanted(heard.text, functions, {}, self._meanings, floor=0.95)
+        if wanted and wanted.function.name != state.form.function and not wanted.is_asking:
+            return wanted.function
+        return None
+
+    async def _new_request(
+        self,
+        state: State,
+        heard: Heard,
+        asked: list[Question],
+        facts: Sequence[Fact],
+        functions: list[Function],
+        prompt: Prompt,
+    ) -> tuple[State, Reply]:
+        wording = self._wording
+        filled = {f.name: len(slots.fill(f, heard.text, heard.at, wording)) for f in functions}
+        wanted = await intents.wanted(heard.text, functions, filled, self._meanings)
+        found = [await answers.best(question, facts, self._meanings) for question in asked]
+        sure = max((each.score for each in found if each), default=0.0)
+        topic = next((q for q in reversed(asked) if q.strong or q.kind), state.topic)
+        state = replace(state, topic=topic, misses=0)
+        if wanted and self._runs(wanted, sure):
+            form = forms.begin(wanted.function, heard.text, heard.at, wording)
+            lead = ""
+            if len(asked) > 1 and any(q.kind and each for q, each in zip(asked, found, strict=True)):
+                lead = await self._answers(asked, facts, heard.at.date()) or ""
+            opened, reply = forms.advance(form, wanted.function, wording, lead)
+            return replace(state, form=opened, last_reply=reply.text), reply
+        told = await self._answers(asked, facts, heard.at.date())
+        if told is None:
+            state = replace(state, misses=state.misses + 1)
+            told = self._nothing(heard.text, asked, prompt, functions, facts)
+        return replace(state, last_reply=told), Reply(told)
+
+    def _runs(self, wanted: intents.Wanted, sure: float) -> bool:
+        """Whether to run a function rather than to speak a fact that would answer as well."""
+        if wanted.function.is_read_only:
+            return sure == 0.0 or wanted.score >= sure - 0.05
+        return not wanted.is_asking or (sure == 0.0 and wanted.score >= 0.85)
+
+    async def _answers(self, asked: list[Question], facts: Sequence[Fact], today: date) -> str | None:
+        """The facts that answer, spoken; None when nothing does."""
+        said: list[str] = []
+        used: set[Fact] = set()
+        missing = 0
+        for question in asked[: _MOST_FACTS + 1]:
+            found = await answers.best(question, facts, self._meanings)
+            if found is None:
+                missing += bool(question.strong or question.kind)
+                continue
+            if found.fact in used:
+                continue
+            used.add(found.fact)
+            text = speakable(found.fact.text)
+            if found.misses_day:
+                names = [self._wording.day_names[day] for day in sorted(question.days)]
+                day = self._wording.listed(names) if len(names) <= 2 else self._wording.say("which_day")
+                text = self._wording.say("not_for_day", day=day, fact=text)
+            said.append(text)
+            if question.kind in ("time", "clock") and not question.days and found.fact.days:
+                for more in self._other_days(question, found, facts, used):
+                    used.add(more)
+                    said.append(speakable(more.text))
+        if not said:
+            return None
+        if missing and len(asked) > 1:
+            said.append(self._wording.say("dont_have_short"))
+        return " ".join(said)
+
+    def _other_days(
+        self, question: Question, found: answers.Answer, facts: Sequence[Fact], used: set[Fact]
+    ) -> list[Fact]:
+        """Hours of the other days, where they stand in sentences of their own."""
+        covered = set(found.fact.days)
+        others: list[Fact] = []
+        alike = {fact: self._meanings.likeness(question.text, fact.text) for fact in facts}
+        for other in sorted(facts, key=lambda fact: -alike[fact]):
+            is_near = (
+                alike[other] >= alike.get(found.fact, 0.0) - _NEAR or other.about == found.fact.about != ""
+            )
+            if other in used or "time" not in other.kinds or not other.days - covered or not is_near:
+                continue
+            if (
+                len(others) < _MOST_HOURS - 1 and found.fact.terms & other.terms
+            ) or other.about == found.fact.about:
+                covered |= other.days
+                others.append(other)
+        return others[: _MOST_HOURS - 1]
+
+    def _nothing(
+        self,
+        text: str,
+        asked: list[Question],
+        prompt: Prompt,
+        functions: list[Function],
+        facts: Sequence[Fact],
+    ) -> str:
+        if any(question.is_asking for question in asked):
+            return self._wording.say("dont_have")
+        if len(fold(text).split()) <= 2 and not any(question.strong for question in asked):
+            return self._wording.say("didnt_hear")
+        return (
+            self._help(prompt, functions, facts)
+            if not any(q.strong for q in asked)
+            else self._wording.say("dont_have")
+        )
+
+    def _talk_in_form(
+        self, state: State, talk: str, prompt: Prompt, functions: list[Function], facts: Sequence[Fact]
+    ) -> tuple[State, Reply]:
+        assert state.form is not None  # noqa: S101 - checked where this is called
+        if talk == "repeat":
+            return state, Reply(state.form.question)
+        if talk == "goodbye":
+            return self._talk(replace(state, form=None), talk, prompt, functions, facts)
+        after, reply = self._talk(state, talk, prompt, functions, facts)
+        if talk == "wait" or reply.call:
+            return after, reply
+        first = re.split(r"(?<=[.!])\s", reply.text, maxsplit=1)[0]
+        return state, Reply(self._wording.say("answer_then_ask", answer=first, question=state.form.question))
+
+    def _talk(
+        self, state: State, talk: str, prompt: Prompt, functions: list[Function], facts: Sequence[Fact]
+    ) -> tuple[State, Reply]:
+        say = self._wording.say
+        business = prompt.business or say("the_team")
+        call: Call | None = None
+        match talk:
+            case "repeat":
+                text = state.last_reply or say("nothing_to_repeat")
+            case "human":
+                contact = next((f for f in facts if f.kinds & {"phone", "email"}), None)
+                text = say("human", contact=speakable(contact.text)) if contact else say("human_no_contact")
+                call = _without_arguments(functions, _TRANSFER)
+                text = say("one_moment") if call else text
+            case "robot":
+                text = say("robot", business=business)
+            case "who":
+                text = say("who", name=prompt.name) if prompt.name else say("who_no_name")
+            case "help":
+                text = self._help(prompt, functions, facts)
+            case "goodbye":
+                text, call = say("goodbye"), _without_arguments(functions, _END_CALL)
+            case "no":
+                text = say("nothing_more")
+            case "greet":
+                text = say("hello_again")
+            case "acknowledge":
+                text = say("acknowledged") if state.topic or state.last_reply else say("hello_again")
+            case _:
+                text = say(talk)
+        return replace(state, last_reply=state.last_reply if talk == "repeat" else text), Reply(text, call)
+
+    def _help(self, prompt: Prompt, functions: list[Function], facts: Sequence[Fact]) -> str:
+        topics = self._wording.topics(facts)
+        titles = [f.title for f in functions if not _END_CALL.match(f.name) and not _TRANSFER.search(f.name)][
+            :3
+        ]
+        told = {"topics": self._wording.listed(topics), "functions": self._wording.listed(titles)}
+        if topics:
+            return self._wording.say("help_and_do" if titles else "help", **told)
+        if titles:
+            return self._wording.say("help_do", **told)
+        return self._wording.say("help_nothing", business=prompt.business or self._wording.say("the_team"))
+
+
+def _without_arguments(functions: list[Function], name: re.Pattern[str]) -> Call | None:
+    for function in functions:
+        if name.search(function.name) and not any(slot.is_required for slot in function.slots):
+            return Call(function.name, {})
+    return None
+
+
+def question_to_retrieve(history: History) -> str:
+    """The caller's last words as a question that stands by itself."""
+    topic: Question | None = None
+    asked: list[Question] = []
+    for event in history.events:
+        if isinstance(event, Heard):
+            today = event.at.date()
+            asked = questions.read_all(event.text, topic, today)
+            topic = next(
+                (question for question in reversed(asked) if question.strong or question.kind), topic
+            )
+    return " ".join(question.text for question in asked)

@@ -1,0 +1,143 @@
+"""Names, phone numbers and e-mail addresses as they are spoken and as a recogniser writes them."""
+
+import re
+from dataclasses import dataclass
+
+from kb.words import fold
+
+_WRITTEN_EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_SPOKEN_EMAIL = re.compile(
+    r"(?P<user>[\w+-]+(?:\s*(?:\bdot\b|\bpoint\b|\bnokta\b|\bunderscore\b|\bdash\b|\bminus\b|\.)\s*[\w+-]+){0,5})\s+"
+    r"(?:at|@|et)\s+(?P<host>[\w-]+(?:\s*(?:\bdot\b|\bpoint\b|\bnokta\b|\.)\s*[\w-]+){1,3})",
+    re.IGNORECASE,
+)
+_REPEATED = re.compile(r"\b(double|triple) (\d)\b")
+_PHONE = re.compile(r"(?:\+ ?|\bplus )?\(?\d(?:[ ().,/-]{0,3}\d){5,14}")
+
+_INTRODUCED = re.compile(
+    r"\b(?i:my (?:full )?name is|my name's|name's|the name is|name is|i am called|this is|i'm|i am|under the name(?: of)?|"
+    r"in the name of|it's for|under|the name of|name|ad[ıi]m|benim ad[ıi]m|ben|ismim)\s+"
+    r"(?P<name>[A-ZÇĞİÖŞÜ][\w'’-]*(?:\s+(?:(?:de|van|von|der|la|di|al|el|bin|del)\s+)*[A-ZÇĞİÖŞÜ][\w'’-]*){0,3})"
+)
+_INTRODUCED_LOWER = re.compile(
+    r"\b(?:my (?:full )?name is|my name's|the name is|under the name(?: of)?|in the name of|adim|ismim) "
+    r"(?P<name>[a-z'-]+(?: [a-z'-]+){0,2}?)(?= (?:and|for|on|at|my|with|i|please|ve)\b|[,.!?]|$)"
+)
+_NOT_A_NAME = frozenset(
+    """calling looking interested sorry fine good okay ok just not here the a an yes no please hello hi hey so well um
+    uh it its it's that thats is my name for under sure actually wondering trying going coming having booking monday tuesday
+    wednesday thursday friday saturday sunday january february march april may june july august september october
+    november december thanks thank you tomorrow today i i'm what when where how can could do would who why which
+    evet hayir ben adim ismim tamam lutfen""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A number or an address: as a function wants it, as it is said back, and the words it was."""
+
+    value: str
+    spoken: str
+    matched: str
+
+
+def find_email(text: str) -> Contact | None:
+    """An address, written or spoken ("john dot smith at example dot com")."""
+    if match := _WRITTEN_EMAIL.search(text):
+        value = match.group().replace(" ", "").lower().rstrip(".")
+        return Contact(value, _say_email(value), match.group())
+    if match := _SPOKEN_EMAIL.search(text):
+        user = re.sub(
+            r"^(?:(?:my|email|e-mail|mail|address|is|it's|its|the|to)\s+)+",
+            "",
+            match["user"],
+            flags=re.IGNORECASE,
+        )
+        value = f"{_joined(user)}@{_joined(match['host'])}"
+        if re.fullmatch(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", value):
+            return Contact(value, _say_email(value), match.group())
+    return None
+
+
+def _joined(spoken: str) -> str:
+    text = fold(spoken)
+    for word, sign in (
+        ("underscore", "_"),
+        ("dash", "-"),
+        ("minus", "-"),
+        ("dot", "."),
+        ("point", "."),
+        ("nokta", "."),
+    ):
+        text = re.sub(rf"\s*\b{word}\b\s*", sign, text)
+    return re.sub(r"\s+", "", text).strip(".")
+
+
+def _say_email(value: str) -> str:
+    return (
+        value.replace("@", " at ").replace(".", " dot ").replace("_", " underscore ").replace("-", " dash ")
+    )
+
+
+def find_phone(digits: str, *, is_asked: bool = False) -> Contact | None:
+    """A phone number in a text whose number words are digits: seven digits, or five when it was asked for."""
+    unrolled = _REPEATED.sub(lambda match: " ".join([match[2]] * (2 if match[1] == "double" else 3)), digits)
+    match = _PHONE.search(unrolled)
+    if match is None:
+        if is_asked and (short := re.search(r"\b\d(?:[ -]?\d){4}\b", unrolled)):
+            value = re.sub(r"\D", "", short.group())
+            return Contact(value, _say_digits(value), short.group())
+        return None
+    value = re.sub(r"\D", "", match.group())
+    if len(value) < (6 if is_asked else 7):
+        return None
+    has_plus = match.group().lstrip().startswith(("+", "plus"))
+    matched = match.group() if unrolled == digits else digits
+    return Contact(
+        ("+" if has_plus else "") + value, ("plus " if has_plus else "") + _say_digits(value), matched
+    )
+
+
+def _say_digits(value: str) -> str:
+    """In groups of three, digit by digit: a listener compares what they know in groups."""
+    size = 3
+    groups = [value[start : start + size] for start in range(0, len(value), size)]
+    if len(groups) > 1 and len(groups[-1]) == 1:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    return ", ".join(" ".join(group) for group in groups)
+
+
+def find_name(text: str, *, is_asked: bool = False) -> str:
+    """A person's name that was introduced as one, or the answer to the question for it."""
+    for match in _INTRODUCED.finditer(text):
+        if name := _clean(match["name"]):
+            return name
+    if match := _INTRODUCED_LOWER.search(fold(text)):
+        start = fold(text).find(match["name"])
+        same_length = len(fold(text)) == len(text)
+        said = text[start : start + len(match["name"])] if same_length else match["name"]
+        if name := _clean(said):
+            return name
+    if not is_asked:
+        return ""
+    answer = re.sub(r"\([^)]*\)", " ", text).strip(" .!?,")
+    answer = (
+        re.split(r"[.,;!?]\s|\b(?:and|my phone|my number|ve)\b", answer, maxsplit=1)[0]
+        if len(answer.split()) > 3
+        else answer
+    )
+    return _clean(answer) if len(answer.split()) <= 6 else ""
+
+
+def _clean(name: str) -> str:
+    kept = [
+        word for word in re.findall(r"[^\W\d_][\w'’.-]*", name) if fold(word).rstrip(".") not in _NOT_A_NAME
+    ]
+    # Spelled out: S M I T H
+    if len(kept) >= 3 and all(len(word.rstrip(".-")) == 1 for word in kept):
+        return "".join(kept).replace(".", "").replace("-", "").capitalize()
+    if not 1 <= len(kept) <= 4:
+        return ""
+    return " ".join(
+        word if any(letter.isupper() for letter in word[1:]) else word[:1].upper() + word[1:] for word in kept
+    ).rstrip(".")
