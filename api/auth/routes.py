@@ -7,9 +7,9 @@ from api.auth.passwords import TooManyLogins
 from api.auth.schemas import Credentials, LoggedOut, LogIn, LogOut, OneTimeToken, Refresh, SignUp
 from api.auth.service import LinkUsed, RefreshTokenReused, SignupClosed, WrongCredentials
 from api.auth.tokens import InvalidToken
-from api.http.rate_limits import LOGIN_LIMIT
+from api.http.rate_limits import ACCOUNT_LIMIT, LOGIN_LIMIT
 from api.http.routes import Routes
-from api.keys import CALLER, DATABASE, PASSWORDS, SESSION, SETTINGS
+from api.keys import CALLER, DATABASE, PASSWORDS, RATE_LIMITS, SESSION, SETTINGS
 from api.users import service as users
 from api.users.service import EmailTaken
 
@@ -39,6 +39,7 @@ async def register(request: web.Request, body: SignUp) -> Credentials:
 @routes.post("/login", public=True, limit=LOGIN_LIMIT, errors=[WrongCredentials, TooManyLogins])
 async def log_in(request: web.Request, body: LogIn) -> Credentials:
     """Sign in with a password."""
+    request.app[RATE_LIMITS].take(ACCOUNT_LIMIT, body.email.lower())
     # The slow check happens before the writing transaction begins.
     async with request.app[DATABASE].session(writes=False) as reading:
         user = await users.find(reading, body.email)

@@ -17,13 +17,10 @@ from api.auth.schemas import Credentials
 from api.auth.table import LoginRow, OneTimeLinkRow, RefreshTokenRow
 from api.auth.tokens import ACCESS_SECONDS, REFRESH_DAYS, AccessClaims, InvalidToken, hashed, new_opaque
 from api.db.columns import now
-from api.db.engine import Database
 from api.http.callers import Caller
 from api.http.errors import Forbidden, Unauthorized
 from api.keys import DATABASE, SESSION, SETTINGS
-from api.users import service as users
 from api.users.schemas import UserProfile
-from api.users.service import UserNotFound
 from api.users.table import UserRow
 
 
@@ -107,18 +104,6 @@ async def mint_link(session: AsyncSession, user: UserRow, lifetime: timedelta = 
     session.add(OneTimeLinkRow(hash=hashed(token), user_id=user.id, expires_at=now() + lifetime))
     await session.flush()
     return token
-
-
-async def mint_owner_link(database: Database, email: str = "") -> str:
-    """A one-time token for the person at this machine, without a running api.
-
-    For the user with this email, else for who was here first. Raises `UserNotFound`.
-    """
-    async with database.transaction() as session:
-        user = await (users.find(session, email) if email else users.first(session))
-        if user is None:
-            raise UserNotFound
-        return await mint_link(session, user)
 
 
 async def use_link(session: AsyncSession, token: str, jwt_secret: str) -> Credentials:

@@ -27,6 +27,8 @@ PUBLIC_LIMIT = Limit("public", 120)
 """Of one address that needs no credentials."""
 LOGIN_LIMIT = Limit("login", 30)
 """Of one address at everything that takes a password or a one-time token."""
+ACCOUNT_LIMIT = Limit("account", 30)
+"""Of guesses at one user's password, wherever they come from."""
 UNLIMITED = Limit("", 0)
 
 MAX_BUCKETS = 50_000

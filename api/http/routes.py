@@ -11,25 +11,22 @@
 reply: a model or a list of them as JSON, None for 204, a `web.StreamResponse` for anything else.
 """
 
-import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from api.http.errors import ApiError, Invalid, NotFound, TooLarge
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
+from api.http.signatures import Handler, read_signature
 
 Access = Literal["caller", "public", "internal"]
-Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 
-_PLACES = {"request", "body", "query", "form"}
 PARAMETER = re.compile(r"{(\w+)(?::[^{}]*(?:{[^{}]*}[^{}]*)*)?}")
 
 
@@ -118,7 +115,7 @@ class Routes:
         chosen: Access = access or ("public" if public else self.access)
 
         def register(handler: H) -> H:
-            signature = _read_signature(handler)
+            signature = read_signature(handler)
             paths = tuple(
                 spelling[1:] if spelling.startswith("//") else self.prefix + spelling
                 for spelling in (path, *aliases)
@@ -247,57 +244,6 @@ def _refuse_nul(raw: bytes) -> None:
         return  # pydantic finds better words for it
     if is_bad:
         raise Invalid.at("body", msg="Text must not contain NUL", type="string_nul")
-
-
-# ── signatures ───────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True)
-class _Signature:
-    body: TypeAdapter[Any] | None
-    is_body_optional: bool
-    query: TypeAdapter[Any] | None
-    form: TypeAdapter[Any] | None
-    path_parameters: dict[str, TypeAdapter[Any]]
-    reply: TypeAdapter[Any] | None
-    is_empty: bool
-
-
-def _read_signature(handler: Handler) -> _Signature:
-    # include_extras: without it the limits in Annotated vanish without a word.
-    hints = get_type_hints(handler, include_extras=True)
-    names = list(inspect.signature(handler).parameters)
-    for name in [*names, "return"]:
-        if name not in hints:
-            raise TypeError(f"{handler.__module__}.{handler.__name__}: {name} has no type")
-    reply, is_empty = _reply(hints["return"])
-    return _Signature(
-        body=TypeAdapter(hints["body"]) if "body" in hints else None,
-        is_body_optional="body" in hints and NoneType in get_args(hints["body"]),
-        query=_model(handler, hints, "query"),
-        form=_model(handler, hints, "form"),
-        path_parameters={name: TypeAdapter(hints[name]) for name in names if name not in _PLACES},
-        reply=reply,
-        is_empty=is_empty,
-    )
-
-
-def _model(handler: Handler, hints: dict[str, Any], name: str) -> TypeAdapter[Any] | None:
-    if (model := hints.get(name)) is None:
-        return None
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise TypeError(f"{handler.__module__}.{handler.__name__}: {name} must be a model")
-    return TypeAdapter(model)
-
-
-def _reply(hint: Any) -> tuple[TypeAdapter[Any] | None, bool]:
-    """The adapter of a return type without its raw responses, and whether nothing is answered."""
-    members = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
-    modelled = [m for m in members if not (isinstance(m, type) and issubclass(m, web.StreamResponse))]
-    if not modelled:
-        return None, False
-    if modelled in ([NoneType], [None]):
-        return None, True
-    wanted: Any = Union[tuple(modelled)]  # noqa: UP007 - built, not written
-    return TypeAdapter(wanted), False
 
 
 def _check_paths(handler: Handler, paths: tuple[str, ...], parameters: dict[str, TypeAdapter[Any]]) -> None:

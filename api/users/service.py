@@ -1,13 +1,9 @@
 """Users: who they are, how they come to be."""
 
-from pydantic import ValidationError
-from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.auth.passwords import Passwords
-from api.auth.schemas import SignUp
 from api.http.callers import Caller
 from api.http.errors import Conflict, NotFound
 from api.users.schemas import UserUpdate
@@ -55,12 +51,6 @@ async def first(session: AsyncSession) -> UserRow | None:
     return found.one_or_none()
 
 
-async def count(session: AsyncSession) -> int:
-    """How many users there are."""
-    found = await session.exec(select(func.count()).select_from(UserRow))
-    return found.one()
-
-
 async def update(session: AsyncSession, caller: Caller, changes: UserUpdate) -> UserRow:
     """Change what was sent."""
     row = await get(session, caller)
@@ -69,20 +59,3 @@ async def update(session: AsyncSession, caller: Caller, changes: UserUpdate) -> 
     session.add(row)
     await session.flush()
     return row
-
-
-async def create_owner(session: AsyncSession, email: str, password: str) -> UserRow:
-    """A user made on this machine, where signing up may be closed.
-
-    Raises `EmailTaken`, or `ValueError` with a sentence where the address or the password is no good.
-    """
-    try:
-        wanted = SignUp(email=email, password=password)
-    except ValidationError as error:
-        found = error.errors()[0]
-        raise ValueError(f"The {found['loc'][0]} is not usable: {found['msg']}.") from None
-    passwords = Passwords(threads=1)
-    try:
-        return await create(session, email=wanted.email, password_hash=await passwords.hash(wanted.password))
-    finally:
-        passwords.close()

@@ -144,9 +144,10 @@ def test_a_home_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     root = DOCS.parents[1] / "api"
+    reading = re.compile(r"os\.environ(\[|\.get)|os\.getenv")
     readers = [
         str(path.relative_to(root))
         for path in root.rglob("*.py")
-        if "node_modules" not in path.parts and re.search(r"os\.environ(\[|\.get)|os\.getenv", path.read_text())
+        if "node_modules" not in path.parts and reading.search(path.read_text())
     ]
     assert set(readers) - {"settings.py"} == set()
