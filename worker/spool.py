@@ -187,19 +187,16 @@ class Spool:
             line = self._line(
                 self._warning("event_too_large", f"An event was too large to keep: {event.kind}.")
             )
+        written, reason = 0, "only part of a line was taken"
         try:
             if self._is_refused:
+                # A full disk took part of a line; the next one must not be glued to it.
                 os.ftruncate(self._fd, self._size)
             written = os.write(self._fd, line)
             if written < len(line):
-                # A full disk takes part of a line; the next line must not be glued to it.
-                self._is_refused = True
                 os.ftruncate(self._fd, self._size)
         except OSError as error:
-            written = 0
-            reason = error.strerror
-        else:
-            reason = "short write"
+            reason = error.strerror or type(error).__name__
         if written < len(line):
             if not self._is_refused:
                 logger.error("the spool cannot be written, events wait", extra={"reason": reason})

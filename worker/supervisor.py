@@ -156,7 +156,7 @@ class Supervisor:
             is_draining=self._is_draining,
             is_full=len(self._liveness.calls) >= self._settings.max_calls,
             agents=self._liveness.agents,
-            models_problem=self._models.problem if self._models is not None else "",
+            models_problem=self._models_problem,
         )
         if why_not != self._said:
             logger.info(
@@ -174,6 +174,14 @@ class Supervisor:
                 **{child.name: child.pid for child in children if child.pid is not None},
             },
         )
+
+    @property
+    def _models_problem(self) -> str:
+        if self._models is not None:
+            return self._models.problem
+        if not self._settings.providers.deepgram_api_key:
+            return "nothing here recognises speech: set DEEPGRAM_API_KEY or CALL2ME_LOCAL_MODELS=on"
+        return ""
 
     def _changed(self) -> None:
         if (agents := self._liveness.agents) is not None and agents.idle > 0:
