@@ -8,8 +8,10 @@ from livekit.agents.types import NOT_GIVEN
 from pipelines.providers import ProviderSettings
 
 OPENAI_VOICES = frozenset(
-    ("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable")
-    + ("marin", "nova", "onyx", "sage", "shimmer", "verse")
+    {
+        *("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable"),
+        *("marin", "nova", "onyx", "sage", "shimmer", "verse"),
+    }
 )
 DEFAULT_OPENAI_VOICE = "nova"
 

@@ -18,12 +18,14 @@ from typing import Any
 from livekit.agents import AgentSession, CloseEvent
 
 from pipelines.assemble import CannotServe, Local, Pipeline, assemble
-from pipelines.contract import BriefRequest, CallBrief, CallStatus
-from pipelines.local.wire import ModelsClient
+from pipelines.contract import BriefRequest, CallBrief
+from pipelines.local.embedder import ModelsEmbedder
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds
 from worker import brief as briefs
+from worker import endings
 from worker.conversation import Conversation
+from worker.endings import Ending
 from worker.lines.line import Line, LineClosed, NobodyCame
 from worker.presence import CallPresence
 from worker.racing import first
@@ -48,17 +50,9 @@ class Host:
 
     settings: WorkerSettings
     functions: Functions
-    know: Callable[[CallBrief, ModelsClient | None], Finds | None]
+    know: Callable[[CallBrief, ModelsEmbedder | None], Finds | None]
     local: Local | None = None
     """Stands in for the parts on this machine, in tests."""
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a call ended."""
-
-    status: CallStatus
-    reason: str
 
 
 async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> None:
@@ -80,10 +74,8 @@ async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> No
 
 
 async def _turn_away(line: Line, error: Exception) -> None:
-    codes = {briefs.CallGone: "agent_gone", briefs.CallOver: "call_over"}
-    code = codes.get(type(error), "unavailable")
-    logger.warning("a call was turned away", extra={"code": code})
-    await line.tell({"kind": "refused", "code": code, "message": str(error) or type(error).__doc__})
+    logger.warning("a call was turned away", extra={"error": type(error).__name__})
+    await line.tell(endings.of_refusal(error))
     await line.hang_up()
 
 
@@ -98,12 +90,12 @@ class _Call:
 
     async def run(self) -> None:
         showing = asyncio.create_task(self._show_all(), name="show")
-        ending, recorded_ms = Ending("failed", "error: the worker was stopped"), 0
+        ending, recorded_ms = endings.STOPPED, 0
         try:
             ending, recorded_ms = await self._hold()
         except Exception as error:
             logger.exception("a call failed", extra={"call_id": self._brief.call_id})
-            ending = Ending("failed", f"error: {type(error).__name__}: {error}")
+            ending = endings.of_error(error)
         finally:
             self._told.ended(ending.status, ending.reason, has_recording=recorded_ms > 0)
             with contextlib.suppress(TimeoutError):
@@ -114,18 +106,20 @@ class _Call:
     async def _hold(self) -> tuple[Ending, int]:
         brief, now = self._brief, datetime.now(UTC).astimezone()
         settings = self._host.settings.providers
-        models = ModelsClient(settings.models_socket) if settings.models_socket is not None else None
+        embedder = ModelsEmbedder(settings.models_socket) if settings.models_socket is not None else None
+        knowledge = self._host.know(brief, embedder)
         try:
             pipeline = await assemble(
                 brief,
                 settings,
                 self._host.functions,
                 now,
-                knowledge=self._host.know(brief, models),
-                local=self._host.local or Local(settings, models),
+                knowledge=knowledge,
+                local=self._host.local or Local(settings, embedder),
             )
         except CannotServe as error:
             return Ending("failed", f"error: {error}"), 0
+        pipeline.closing += [part for part in (knowledge, embedder) if part is not None]
         session = pipeline.session()
         recording = None
         if brief.agent.enable_recording and (path := self._spool.recording) is not None:
@@ -158,7 +152,7 @@ class _Call:
             self._line_closed(),
             self._ordered(),
             self._limited(watchdog),
-            _session_ended(closed),
+            endings.of_session(closed),
         )
 
     async def _start(
@@ -167,13 +161,12 @@ class _Call:
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:
-            return Ending("ended", "nobody_came")
+            return endings.of_line(LineClosed("nobody_came"))
         self._told.started()
         return None
 
     async def _line_closed(self) -> Ending:
-        closed: LineClosed = await self._line.closed()
-        return Ending("ended" if closed.cause == "nobody_came" else "completed", closed.cause)
+        return endings.of_line(await self._line.closed())
 
     async def _ordered(self) -> Ending:
         return Ending("ended", (await self._presence.orders.get()).reason)
@@ -189,14 +182,6 @@ class _Call:
         while True:
             await self._line.tell(await self._shown.get())
             self._shown.task_done()
-
-
-async def _session_ended(closed: asyncio.Queue[CloseEvent]) -> Ending:
-    error = (await closed.get()).error
-    cause = getattr(error, "error", None) or error
-    if cause is not None:
-        return Ending("failed", f"error: {type(cause).__name__}: {cause}")
-    return Ending("failed", "error: the worker was stopped")
 
 
 async def _close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:

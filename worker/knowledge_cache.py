@@ -10,20 +10,17 @@ from kb import index as indexes
 from kb.chunking import passages
 from kb.search import search
 from pipelines.contract import CallBrief, KnowledgeText
-from pipelines.local.wire import ModelsClient, ModelsError
+from pipelines.local.embedder import ModelsEmbedder
+from pipelines.local.wire import ModelsError
 from pipelines.providers import ProviderSettings, language_code
 from pipelines.tools.knowledge import Finds, Passage
 
 logger = logging.getLogger(__name__)
 
-SPACE = "all-MiniLM-L6-v2-onnx-int8"
 VECTOR_LANGUAGES = ("en",)
 """What the embedding model was trained on; elsewhere words alone decide."""
 SCRIPTED_PASSAGES = 8
 """The scripted engine picks single sentences, and judges for itself."""
-_BATCH = 32
-_BUILD_SECONDS = 30.0
-_QUESTION_SECONDS = 0.25
 _VERSION = b"1"
 
 
@@ -34,7 +31,7 @@ class Knowledge:
         self,
         texts: Sequence[KnowledgeText],
         folder: Path,
-        embedder: ModelsClient | None,
+        embedder: ModelsEmbedder | None,
         top_k: int,
         threshold: float,
     ) -> None:
@@ -47,13 +44,14 @@ class Knowledge:
 
     async def find(self, question: str) -> Sequence[Passage]:
         """The best passages, best first."""
-        await asyncio.shield(self._loading)
+        if self._index is None:
+            await asyncio.shield(self._loading)
         if self._index is None:
             return ()
         vector = None
         if self._embedder is not None and self._index.vectors.shape[1]:
             try:
-                vector = (await self._embedder.embed([question], timeout=_QUESTION_SECONDS))[0]
+                vector = (await self._embedder.embed([question]))[0]
             except ModelsError:
                 logger.info("a question was searched by its words alone")
         return [
@@ -88,11 +86,8 @@ class Knowledge:
         self._index = built
         if self._embedder is not None and pieces:
             try:
-                rows = []
-                for start in range(0, len(pieces), _BATCH):
-                    texts = [f"{piece.title}. {piece.text}" for piece in pieces[start : start + _BATCH]]
-                    rows += list(await self._embedder.embed(texts, urgency="later", timeout=_BUILD_SECONDS))
-                built = await asyncio.to_thread(indexes.build, pieces, _stacked(rows), SPACE)
+                vectors = await self._embedder.embed([f"{piece.title}. {piece.text}" for piece in pieces])
+                built = await asyncio.to_thread(indexes.build, pieces, vectors, self._embedder.space)
             except ModelsError as error:
                 logger.warning("knowledge has no vectors", extra={"error": type(error).__name__})
                 return built
@@ -106,10 +101,10 @@ class Knowledge:
 
 def knows(
     folder: Path, providers: ProviderSettings
-) -> Callable[[CallBrief, ModelsClient | None], Finds | None]:
+) -> Callable[[CallBrief, ModelsEmbedder | None], Finds | None]:
     """How a call of this worker comes by its knowledge; None for an agent that has none."""
 
-    def of(brief: CallBrief, models: ModelsClient | None) -> Finds | None:
+    def of(brief: CallBrief, models: ModelsEmbedder | None) -> Finds | None:
         if not brief.knowledge:
             return None
         embedder = models if language_code(brief.agent.language) in VECTOR_LANGUAGES else None
@@ -126,14 +121,8 @@ def knows(
     return of
 
 
-def _stacked(rows: "list[indexes.Floats]") -> "indexes.Floats":
-    import numpy as np  # noqa: PLC0415 - beside its one use
-
-    return np.stack(rows).astype(np.float32)
-
-
 def _digest(texts: Sequence[KnowledgeText], has_vectors: bool) -> str:
-    digest = hashlib.sha256(_VERSION + SPACE.encode() * has_vectors)
+    digest = hashlib.sha256(_VERSION + ModelsEmbedder.space.encode() * has_vectors)
     for text in texts:
         digest.update(text.model_dump_json().encode() + b"\0")
     return digest.hexdigest()[:40]

@@ -38,6 +38,8 @@ class Functions:
 
     by_name: dict[str, Function] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
+    state: str = ""
+    """Differs whenever a file of the folder does."""
 
 
 def load(folder: Path | None, deadline_seconds: float = DEADLINE_SECONDS) -> Functions:
@@ -48,7 +50,8 @@ def load(folder: Path | None, deadline_seconds: float = DEADLINE_SECONDS) -> Fun
     """
     if folder is None or not folder.is_dir():
         return Functions()
-    package = _as_package(folder.resolve())
+    state = _state(folder)
+    package = _as_package(folder.resolve(), state)
     by_name: dict[str, Function] = {}
     broken: list[str] = []
     for path in sorted(folder.glob("*.py")):
@@ -67,7 +70,13 @@ def load(folder: Path | None, deadline_seconds: float = DEADLINE_SECONDS) -> Fun
                 broken.append(f"{path.name} defines {tool.id} again; the first one is kept")
             else:
                 by_name[tool.id] = guarded(tool, deadline_seconds)
-    return Functions(by_name, tuple(broken))
+    return Functions(by_name, tuple(broken), state)
+
+
+def refreshed(functions: Functions, folder: Path | None) -> Functions:
+    """The same functions, or those that are in the folder now when a file was changed since."""
+    state = _state(folder) if folder is not None and folder.is_dir() else ""
+    return functions if state == functions.state else load(folder)
 
 
 def guarded(tool: Function, deadline_seconds: float) -> Function:
@@ -130,9 +139,15 @@ def _functions_of(module: ModuleType) -> list[Function]:
     return [tool for tool in found if getattr(tool, "__module__", module.__name__) == module.__name__]
 
 
-def _as_package(folder: Path) -> str:
-    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    name = f"call2me_functions_{digest}"
+def _state(folder: Path) -> str:
+    files = ((path.name, path.stat()) for path in sorted(folder.rglob("*.py")))
+    listed = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)
+    return hashlib.sha256(f"{folder}\n{listed}".encode()).hexdigest()[:12]
+
+
+def _as_package(folder: Path, state: str) -> str:
+    # Another name for each state: a module that was changed is imported again, not found as it was.
+    name = f"call2me_functions_{state}"
     if name not in sys.modules:
         package = ModuleType(name, "Developers' functions")
         package.__path__ = [str(folder)]

@@ -171,7 +171,7 @@ async def test_silence_ends_a_call_and_the_page_is_told(stage: Rehearsal) -> Non
 async def test_a_call_whose_agent_is_gone_says_so_and_leaves(stage: Rehearsal) -> None:
     async with stage.call("nobody-knows-this") as caller:
         await asyncio.wait_for(caller.disconnected.wait(), 15)
-        assert [message["code"] for _, message in caller.heard.messages] == ["agent_gone"]
+        assert [message["reason"] for _, message in caller.heard.messages] == ["agent_gone"]
     assert stage.events("nobody-knows-this") == []
 
 

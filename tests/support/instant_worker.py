@@ -4,6 +4,7 @@ What the callers say and what the agent answers comes as JSON in REHEARSAL.
 """
 
 import asyncio
+import dataclasses
 import functools
 import json
 import logging
@@ -30,7 +31,7 @@ def prepare(settings: WorkerSettings, script: dict[str, Any], process: JobProces
     parts = FakeParts(
         ears=functools.partial(ListSTT, *script["heard"]), mind=functools.partial(TableLLM, answers)
     )
-    process.userdata["host"] = call.Host(host.settings, host.functions, host.know, parts)
+    process.userdata["host"] = dataclasses.replace(host, local=parts)
 
 
 def main() -> None:

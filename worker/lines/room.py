@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import json
 import logging
@@ -176,9 +177,8 @@ def prepare(settings: WorkerSettings, process: JobProcess) -> None:
     """Make a fresh process ready for a call: its loop, its logs, the developers' functions."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     functions = developer.load(settings.functions)
-    process.userdata["host"] = call.Host(
-        settings, functions, knowledge_cache.knows(settings.home / "knowledge", settings.providers)
-    )
+    knows = knowledge_cache.knows(settings.home / "knowledge", settings.providers)
+    process.userdata["host"] = call.Host(settings, functions, knows)
 
 
 async def answer(context: JobContext) -> None:
@@ -191,6 +191,8 @@ async def answer(context: JobContext) -> None:
         return
     connected = asyncio.create_task(context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
     host: call.Host = context.proc.userdata["host"]
+    # A warm process may have waited for hours; what was saved meanwhile counts.
+    host = dataclasses.replace(host, functions=developer.refreshed(host.functions, host.settings.functions))
     held = asyncio.create_task(
         call.hold(host, metadata.call_id, context.job.id, functools.partial(RoomLine, context, connected))
     )
