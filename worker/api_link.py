@@ -125,7 +125,9 @@ class ApiLink:
                 self._changed.clear()
                 await self._send(socket, self._status())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), STATUS_SECONDS)
+                    # Not wait_for: in Python 3.11 it swallows a cancellation that comes with the event.
+                    async with asyncio.timeout(STATUS_SECONDS):
+                        await self._changed.wait()
         except Exception:
             # The listener waits on the same socket and would not notice.
             await socket.close()

@@ -91,7 +91,8 @@ class _Held:
         self._task = asyncio.create_task(self._hold(), name="liveness")
         # A supervisor that is not there must not keep a call waiting.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), 0.5)
+            async with asyncio.timeout(0.5):
+                await self._connected.wait()
         return self
 
     async def __aexit__(
@@ -165,7 +166,8 @@ class CallPresence(_Held):
             self._send(CallOver())
             if (writer := self._writer) is not None:
                 with contextlib.suppress(OSError, TimeoutError):
-                    await asyncio.wait_for(writer.drain(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await writer.drain()
         await super().__aexit__(kind, error, trace)
 
     def _first(self) -> PresenceLine:

@@ -121,7 +121,9 @@ class Reporter:
                 self._on_change()
             if not events:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    # Not wait_for: in Python 3.11 it swallows a cancellation that comes with the event.
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
                 self._wake.clear()
 
     async def _look(self) -> None:

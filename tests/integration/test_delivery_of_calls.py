@@ -269,3 +269,12 @@ async def test_calls_that_talk_much_do_not_keep_others_waiting(home: Path) -> No
             await until(lambda: len(api.of("call_1")) == 3000)
         talkative.close()
         brief.close()
+
+
+async def test_delivery_stops_also_in_the_moment_it_is_woken(home: Path) -> None:
+    async with FakeApi().up() as api:
+        for _ in range(20):
+            async with hosting(home, api) as host:
+                await asyncio.sleep(0.01)
+                host.reporter.look_now()
+                # Leaving cancels it in the same turn of the loop; hanging here is the failure.
