@@ -1,0 +1,147 @@
+"""Calls whose process is killed: what was said is kept, once, and somebody says that the call is lost."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.parts.caller import Caller
+from tests.support.recordings import RATE, decoded
+from tests.support.speech import spoken
+from tests.support.stack import Stack, running
+from tests.support.talk import HOURS
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+KILLS = 20
+SEED = 20261123
+
+
+async def test_twenty_calls_killed_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+    """Every event that was spooled is stored once; the recording plays up to a second before."""
+    dice = random.Random(SEED)  # noqa: S311 - moments, not secrets
+    async with running(tmp_path / "home") as stack:
+        for number in range(KILLS):
+            await _one_killed_call(stack, dice.uniform(0.3, 7.0), number)
+        twice = sqlite3.connect(tmp_path / "home" / "call2me.sqlite").execute(
+            "select call_id, sequence, count(*) from call_events group by 1, 2 having count(*) > 1"
+        )
+        assert twice.fetchall() == []
+        assert not list((tmp_path / "home" / "spool").glob("call_*")), "all spools were delivered"
+
+
+async def _one_killed_call(stack: Stack, seconds: float, number: int) -> None:
+    ticket = await stack.post("/v1/livekit/token", {})
+    call_id = ticket["call_id"]
+    async with Caller.joined(ticket["url"], ticket["token"]) as caller:
+        joined = time.perf_counter()
+        saying = asyncio.ensure_future(_ask(caller))
+        process = await _process_of(stack, call_id)
+        await asyncio.sleep(max(0.0, seconds - (time.perf_counter() - joined)))
+        process.send_signal(signal.SIGSTOP)  # so that what the spool holds now is all it ever holds
+        spooled = _spooled(stack.home, call_id)
+        heard_seconds = (time.perf_counter() - first) if (first := caller.heard.first_sound_after(0)) else 0.0
+        process.kill()
+        killed = time.monotonic()
+        call = await stack.ended(call_id, timeout=10)
+        noticed = time.monotonic() - killed
+        saying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await saying
+    assert noticed < 5, f"kill {number}: noticed after {noticed:.1f} s"
+    assert call["call_status"] == "failed", call
+    assert call["disconnection_reason"], call
+    stored = _stored(stack.home, call_id)
+    assert stored[: len(spooled)] == spooled, f"kill {number}: {spooled} {stored}"
+    assert stored == list(range(len(stored))), f"kill {number}: {stored}"
+    await _recording_plays(stack, call_id, heard_seconds, number)
+
+
+async def _ask(caller: Caller) -> None:
+    while True:
+        await caller.say(spoken(HOURS))
+        await asyncio.sleep(1)
+
+
+async def _process_of(stack: Stack, call_id: str) -> psutil.Process:
+    """The process that holds this call: it has the call's spool open."""
+    async with asyncio.timeout(15):
+        while True:
+            for process in psutil.Process(stack.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if any(call_id in file.path for file in process.open_files()):
+                        return process
+            await asyncio.sleep(0.02)
+
+
+def _spooled(home: Path, call_id: str) -> list[int]:
+    """Sequence numbers of whole lines in the spool. Read before the kill, so nothing is delivered away."""
+    numbers = []
+    for file in (home / "spool").glob(f"{call_id}.*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):
+            whole = file.read_bytes().split(b"\n")[:-1]
+            numbers += list(range(len(whole)))
+    return numbers
+
+
+def _stored(home: Path, call_id: str) -> list[int]:
+    with contextlib.closing(sqlite3.connect(home / "call2me.sqlite")) as database:
+        rows = database.execute(
+            "select sequence from call_events where call_id = ? order by sequence", (call_id,)
+        )
+        return [int(sequence) for (sequence,) in rows]
+
+
+async def _recording_plays(stack: Stack, call_id: str, heard_seconds: float, number: int) -> None:
+    headers = {"Authorization": f"Bearer {stack.api_key}"}
+    url = f"{stack.url}/v1/calls/{call_id}/recording"
+    async with asyncio.timeout(10):
+        while True:
+            async with stack.http.get(url, headers=headers) as reply:
+                if reply.status == 200:
+                    break
+                if heard_seconds < 1.5:
+                    return  # killed before a first page of sound could be on disk
+            await asyncio.sleep(0.1)
+        async with stack.http.get(url, headers=headers) as reply:
+            sound: Any = decoded(await reply.read())
+    assert sound.shape[1] / RATE > heard_seconds - 1.5, f"kill {number}: {sound.shape[1] / RATE} s"
+
+
+async def test_the_api_killed_in_a_call_costs_nothing(tmp_path: Path) -> None:
+    """The call goes on; what happened meanwhile arrives when the api is back, none twice."""
+    async with running(tmp_path / "home") as stack:
+        ticket = await stack.post("/v1/livekit/token", {})
+        async with Caller.joined(ticket["url"], ticket["token"]) as caller:
+            await caller.hear(after=0)
+            await caller.quiet(seconds=1)
+            for _ in range(3):
+                os.kill((await stack.status())["processes"]["api"]["pid"], signal.SIGKILL)
+                ended = await caller.say(spoken(HOURS))
+                await caller.hear(after=ended)
+                await caller.quiet(seconds=1)
+        await _back(stack)
+        call = await stack.ended(ticket["call_id"], timeout=30)
+    asked = [entry for entry in call["transcript_object"] if entry["role"] == "user"]
+    assert len(asked) == 3, call["transcript_object"]
+    assert call["call_status"] in {"completed", "ended"}, call["call_status"]
+    stored = _stored(stack.home, ticket["call_id"])
+    assert stored == list(range(len(stored)))
+
+
+async def _back(stack: Stack) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(OSError):
+                async with stack.http.get(stack.url + "/ready") as reply:
+                    if reply.status == 200:
+                        return
+            await asyncio.sleep(0.2)
