@@ -1,6 +1,7 @@
 """What this machine and its keys can offer, known without loading any of it."""
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pipelines.contract import Available
-from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES
+from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES, espeak_voice
 from pipelines.local.scripted import LANGUAGES
 
 Vad = Literal["native", "silero"]
+
+_RECOGNISED = (*WHISPER_LANGUAGES, "nb", "cmn", "fil", "iw", "jv")
+"""Also the newer or older names by which tags call some of Whisper's languages (`nb-NO`)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def available(settings: ProviderSettings) -> tuple[Available, ...]:
             kind="stt",
             provider="whisper",
             is_available=whisper,
-            languages=WHISPER_LANGUAGES,
+            languages=_RECOGNISED,
             hint="" if whisper else offline,
         ),
         Available(
@@ -91,6 +95,15 @@ def available(settings: ProviderSettings) -> tuple[Available, ...]:
             kind="tts",
             provider="espeak",
             is_available=espeak,
+            languages=_espeak_languages(),
             hint="" if espeak else "Install espeak-ng (apt install espeak-ng, brew install espeak-ng).",
         ),
     )
+
+
+def _espeak_languages() -> tuple[str, ...]:
+    """The languages that can be recognised here and that espeak-ng speaks; asks it once (5 ms)."""
+    try:
+        return tuple(code for code in _RECOGNISED if espeak_voice(code) is not None)
+    except (OSError, subprocess.SubprocessError):
+        return ()
