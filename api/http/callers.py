@@ -8,7 +8,7 @@ from typing import Literal
 from aiohttp import web
 
 from api.http.errors import Forbidden, Unauthorized
-from api.http.rate_limits import Limit, Standing
+from api.http.rate_limits import REFUSED_LIMIT, Limit, Standing
 from api.http.routes import Route
 from api.keys import AUTHENTICATORS, CALLER, RATE_LIMITS, SETTINGS
 
@@ -62,7 +62,11 @@ async def admit(request: web.Request, route: Route) -> None:
     if route.access == "public":
         _count(request, route.limit, address(request))
         return
-    caller = await identify(request)
+    try:
+        caller = await identify(request)
+    except Unauthorized:
+        _count(request, REFUSED_LIMIT, address(request))
+        raise
     limit = Limit(route.limit.name, caller.rate_limit, 60) if caller.rate_limit else route.limit
     _count(request, limit, caller.key_id or caller.user_id)
     if caller.is_read_only and request.method not in _READING:
@@ -76,7 +80,7 @@ async def identify(request: web.Request) -> Caller:
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > 4096:
+    if scheme.lower() != "bearer" or not token or not token.isascii() or len(token) > 4096:
         raise Unauthorized
     authenticators = request.app[AUTHENTICATORS]
     check = authenticators.api_key if token.startswith(API_KEY_PREFIX) else authenticators.access_token

@@ -7,13 +7,18 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.db.columns import new_id
 from api.http.callers import STANDING
-from api.http.errors import ApiError, Internal, reply, translated
+from api.http.errors import ApiError, Internal, Unavailable, reply, translated
 from api.keys import REQUEST_ID, SETTINGS
 from api.logs import REQUEST
 from api.version import SERVICE
+
+_DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeout, ConnectionRefusedError)
+"""Nobody listens, the connection broke, all connections are taken, or a lock was not to be had."""
 
 _LOG = logging.getLogger(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
@@ -28,6 +33,10 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 """Of every reply. A page brings a Content-Security-Policy and a Permissions-Policy of its own."""
+
+
+class DatabaseGone(Unavailable):
+    """The database does not answer now; try again in a moment"""
 
 
 @web.middleware
@@ -68,9 +77,12 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400:
             raise
         response = reply(translated(error))
-    except ConnectionError:
-        raise  # the client is gone; nobody reads a reply
-    except Exception:  # noqa: BLE001 - the outermost ring: nothing may pass it unanswered
+    except _DATABASE_GONE:
+        _LOG.exception("database does not answer")
+        response = reply(DatabaseGone(headers={"Retry-After": "1"}))
+    except Exception:
+        if request.transport is None or request.transport.is_closing():
+            raise  # the client is gone; nobody reads a reply
         _LOG.exception("request failed")
         response = reply(Internal())
     return response

@@ -29,6 +29,8 @@ LOGIN_LIMIT = Limit("login", 30)
 """Of one address at everything that takes a password or a one-time token."""
 ACCOUNT_LIMIT = Limit("account", 30)
 """Of guesses at one user's password, wherever they come from."""
+REFUSED_LIMIT = Limit("refused", 120)
+"""Of one address whose credentials are no good."""
 UNLIMITED = Limit("", 0)
 
 MAX_BUCKETS = 50_000

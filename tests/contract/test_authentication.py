@@ -31,6 +31,9 @@ def test_an_email_belongs_to_one_user_however_it_is_written(api: Api, person: Pe
     "body",
     [
         {"email": "nobody", "password": PASSWORD},
+        {"email": "a@@example.com", "password": PASSWORD},
+        {"email": "a b@example.com", "password": PASSWORD},
+        {"email": "a" * 250 + "@example.com", "password": PASSWORD},
         {"email": "a@example.com", "password": "short"},
         {"email": "a@example.com", "password": "é" * 37},
         {"email": "a@example.com"},

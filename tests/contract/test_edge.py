@@ -1,6 +1,7 @@
 """What every request meets: ids, headers, errors in one shape, bodies that are no JSON, the spec."""
 
 import json
+import re
 import socket
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_the_openapi_document_is_whole(api: Api) -> None:
     for path, _method, operation in operations:
         assert operation["summary"]
         named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
-        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        assert named == set(re.findall(r"{(\w+)}", path))
         assert any(status.startswith("2") for status in operation["responses"])
         if operation["security"]:
             assert "401" in operation["responses"]
@@ -188,3 +189,10 @@ def test_the_openapi_document_is_whole(api: Api) -> None:
     schema = spec["components"]["schemas"]["AgentCreate"]
     assert set(schema["required"]) == {"agent_name", "voice_id", "response_engine"}
     assert schema["properties"]["voice_speed"]["maximum"] == 2.0
+
+
+@pytest.mark.parametrize("text", ["%ff", "%ED%A0%80", "%00", "%F0%9F%A6%B7", "'%20OR%201=1--"])
+def test_odd_text_in_an_address_is_never_our_fault(api: Api, person: Person, text: str) -> None:
+    for path in (f"/v1/agents/{text}", f"/v1/agents?limit={text}", f"/v1/calls?agent_id={text}", f"/{text}"):
+        assert person.ask("GET", path).status < 500
+    assert api.ask("GET", "/v1/agents", headers={"Authorization": "Bearer sk_\xff\xfe"}).status == 401

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,38 +13,101 @@ from pathlib import Path
 from tests.support.ports import free_port
 
 _START_SECONDS = 30
+_SERVER_USER = "postgres" if os.geteuid() == 0 else None
+"""The server refuses to run as root; Debian's package brings a user for it."""
 
 
 class Postgres:
-    """A running server in which databases are made."""
+    """A server in which databases are made."""
 
-    def __init__(self, binaries: Path, folder: Path, port: int) -> None:
+    def __init__(self, binaries: Path, folder: Path) -> None:
         self._binaries = binaries
         self._folder = folder
-        self._port = port
+        self._port = free_port()
         self._made = 0
+        self._server: subprocess.Popen[bytes] | None = None
 
     def database(self) -> str:
         """A new, empty database; its URL."""
         self._made += 1
         name = f"test_{self._made}"
-        self.sql(f"CREATE DATABASE {name}")
-        return f"postgresql://call2me@127.0.0.1:{self._port}/{name}"
-
-    def sql(self, statement: str) -> None:
-        """Run one statement as the server's owner."""
         subprocess.run(
-            [self._binaries / "psql", *self._address, "-v", "ON_ERROR_STOP=1", "-qc", statement, "postgres"],
+            [self._binaries / "psql", *self._address, "-qc", f"CREATE DATABASE {name}", "postgres"],
             check=True,
             timeout=30,
         )
+        return f"postgresql://call2me@127.0.0.1:{self._port}/{name}"
+
+    def create(self) -> None:
+        """Lay the server's files down."""
+        subprocess.run(
+            [
+                self._binaries / "initdb",
+                "-D",
+                self._data,
+                "-U",
+                "call2me",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+            timeout=120,
+            user=_SERVER_USER,
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        # fsync off: these rows need to live no longer than the test.
+        options = [
+            "-p",
+            str(self._port),
+            "-k",
+            self._folder,
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, *options],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                user=_SERVER_USER,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_up():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL did not start")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it, whoever is connected."""
+        if self._server is None:
+            return
+        self._server.send_signal(signal.SIGINT)  # a fast shutdown; SIGTERM would wait for clients
+        try:
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        self._server = None
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
 
     @property
     def _address(self) -> list[str]:
         return ["-h", "127.0.0.1", "-p", str(self._port), "-U", "call2me"]
 
-    def is_up(self) -> bool:
-        """True once it takes connections."""
+    def _is_up(self) -> bool:
         probe = subprocess.run([self._binaries / "pg_isready", *self._address, "-q"], check=False, timeout=10)
         return probe.returncode == 0
 
@@ -51,53 +115,18 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Start a server, and stop it in the end. Fails where PostgreSQL is not installed."""
-    binaries = _binaries()
     # Not below pytest's folders: those are closed to the user that the server must run as.
     folder = Path(tempfile.mkdtemp(prefix="call2me-postgres-"))
-    # The server refuses to run as root; Debian's package brings a user for it.
-    user = {"user": "postgres"} if os.geteuid() == 0 else {}
-    if user:
-        shutil.chown(folder, "postgres")
-    port = free_port()
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "call2me", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-        timeout=120,
-        **user,  # type: ignore[call-overload]
-    )
-    # fsync off: these rows need to live no longer than the test.
-    options = ["-p", port, "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *map(str, options)],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            **user,  # type: ignore[call-overload]
-        )
-        try:
-            found = Postgres(binaries, folder, port)
-            _wait(found, server)
-            yield found
-        finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(found: Postgres, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not found.is_up():
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("PostgreSQL did not start")
-        time.sleep(0.05)
+    if _SERVER_USER:
+        shutil.chown(folder, _SERVER_USER)
+    server = Postgres(_binaries(), folder)
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _binaries() -> Path:
