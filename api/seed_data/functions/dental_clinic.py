@@ -34,4 +34,4 @@ async def book_appointment(context: RunContext[Any], name: str, service: str, da
     # One line in one write: two calls that book at once do not mix their lines.
     with APPOINTMENTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(appointment, ensure_ascii=False) + "\n")
-    return f"{name} is booked for {service} on {day} at {time}."
+    return f"{name} is booked for {service} on {day} at {time.removesuffix('.')}."

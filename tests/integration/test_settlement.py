@@ -1,0 +1,137 @@
+"""A call is settled exactly once, wherever the api is killed."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+from sqlmodel import select
+
+from api.calls.table import CallRow, CallUsageRow
+from api.db import migrate
+from api.db.columns import now
+from api.db.engine import Database
+from tests.support.api import ROOT, running_api
+from tests.support.dying_api import POINTS
+from tests.support.ports import free_port
+from tests.support.rehearsed_worker import Script
+
+
+async def begin_call(database_url: str) -> str:
+    """A call that a worker has taken."""
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    call = CallRow(owner_id="user_1", room_name="room_1", attempt=1, worker_id="worker-1", briefed_at=now())
+    async with database.transaction() as session:
+        session.add(call)
+    await database.close()
+    return call.id
+
+
+async def outcome(database_url: str, call_id: str) -> tuple[CallRow, list[CallUsageRow]]:
+    """The call and every usage row there is."""
+    database = Database(database_url)
+    try:
+        async with database.transaction(writes=False) as session:
+            call = await session.get_one(CallRow, call_id)
+            return call, list((await session.exec(select(CallUsageRow))).all())
+    finally:
+        await database.close()
+
+
+async def deliver(
+    url: str, key: str, events: list[dict[str, object]], *, until_dead: subprocess.Popen[bytes]
+) -> None:
+    """Deliver again and again, as a worker's courier does, until the api is dead."""
+    async with aiohttp.ClientSession(
+        headers={"X-Internal-Key": key}, timeout=aiohttp.ClientTimeout(total=5)
+    ) as session:
+        deadline = time.monotonic() + 60
+        while until_dead.poll() is None:
+            assert time.monotonic() < deadline, "the api did not die"
+            try:
+                body = {"worker_id": "worker-1", "events": events}
+                async with session.post(f"{url}/internal/events", json=body) as reply:
+                    assert reply.status == 200, await reply.text()
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(0.1)
+
+
+def settle_through_a_death(point: str, home: Path, database_url: str) -> None:
+    call_id = asyncio.run(begin_call(database_url))
+    script = Script(call_id)
+    events = [
+        script.started(),
+        script.said("agent", "Hello.", 1, 2),
+        script.said("user", "Goodbye.", 3, 4.5),
+        script.ended(5),
+    ]
+    port, key = free_port(), "k" * 32
+    settings = {
+        "CALL2ME_INTERNAL_KEY": key,
+        "CALL2ME_LIVEKIT_PORT": str(free_port()),
+        "CALL2ME_LOG_LEVEL": "WARNING",
+    }
+    home.mkdir(exist_ok=True)
+    with (home / "dying.log").open("wb") as log:
+        dying = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.dying_api", point],
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": str(ROOT),
+                "CALL2ME_HOME": str(home),
+                "CALL2ME_PORT": str(port),
+                "CALL2ME_DATABASE_URL": database_url,
+                **settings,
+            },
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        asyncio.run(deliver(f"http://127.0.0.1:{port}", key, events, until_dead=dying))
+    finally:
+        dying.kill()
+        dying.wait()
+    assert dying.returncode == -9, (home / "dying.log").read_text()
+    with running_api(home, database_url, **settings) as api:
+        body = {"worker_id": "worker-1", "events": events}
+        assert api.ask("POST", "/internal/events", body, headers={"X-Internal-Key": key}).status == 200
+        deadline = time.monotonic() + 20
+        while (found := asyncio.run(outcome(database_url, call_id)))[0].settled_at is None:
+            assert time.monotonic() < deadline, "the call was not settled"
+            time.sleep(0.1)
+        time.sleep(0.3)
+        found = asyncio.run(outcome(database_url, call_id))
+    call, (usage,) = found
+    assert (call.status, call.transcript) == ("completed", "Agent: Hello.\nUser: Goodbye.")
+    assert usage.call_id == call_id
+    assert (usage.duration_ms, usage.agent_talk_ms, usage.user_talk_ms) == (5000, 1000, 1500)
+    assert (usage.tts_characters, usage.stt_seconds) == (42, 3.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_a_call_is_settled_once_wherever_the_api_is_killed(point: str, tmp_path: Path) -> None:
+    settle_through_a_death(point, tmp_path / "home", f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "point",
+    [
+        "events committed, settlement not started",
+        "usage written, not committed",
+        "usage committed, step not noted",
+        "call marked, step not noted",
+    ],
+)
+def test_it_is_settled_once_on_postgresql_too(
+    point: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres_server")
+    url = server.database().replace("postgresql://", "postgresql+asyncpg://")
+    settle_through_a_death(point, tmp_path / "home", url)

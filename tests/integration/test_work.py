@@ -1,0 +1,328 @@
+"""What runs beside the requests: sweeps, the watch over workers, and what the first start makes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbos import DBOS
+from sqlmodel import select
+
+from api.agents import service as agents
+from api.calls import workflows
+from api.calls.table import CallRow, CallUsageRow
+from api.db import migrate
+from api.db.columns import now
+from api.db.engine import Database
+from api.durable import engine
+from api.internal import service as internal
+from api.internal import workers as watching
+from api.internal.table import WorkerRow
+from api.internal.workers import Workers
+from api.knowledge_base import service as knowledge_base
+from api.outside.rooms import RoomsUnavailable, Ticket
+from api.outside.storage import FolderStorage
+from api.seed import lay_out_functions, seed
+from api.seed_data import clinic
+from api.settings import Settings
+from api.users.table import UserRow
+from pipelines.contract import BriefRequest
+from pipelines.tools.developer import load
+
+
+class RehearsedRooms:
+    """Rooms that only remember what was asked of them."""
+
+    public_url = "ws://127.0.0.1:1"
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        self.is_there = True
+
+    async def is_up(self) -> bool:
+        """As the test says."""
+        return self.is_there
+
+    def token(self, ticket: Ticket) -> str:
+        """Not a real one."""
+        return ticket.room_name
+
+    async def participants(self, room_name: str) -> list[str]:
+        """Nobody."""
+        return []
+
+    async def remove_participant(self, room_name: str, identity: str) -> None:
+        """Nobody is there."""
+
+    async def delete_room(self, room_name: str) -> None:
+        """Remember it."""
+        if not self.is_there:
+            raise RoomsUnavailable
+        self.deleted.append(room_name)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """Migrated, and closed in the end."""
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def rooms() -> RehearsedRooms:
+    """Rooms that a test may look into."""
+    return RehearsedRooms()
+
+
+@pytest.fixture
+async def durable(
+    database: Database, database_url: str, rooms: RehearsedRooms, tmp_path: Path
+) -> AsyncIterator[None]:
+    """The engine, launched on this test's loop."""
+    settings = Settings.load({"CALL2ME_HOME": str(tmp_path / "home"), "CALL2ME_DATABASE_URL": database_url})
+    engine.launch(settings, engine.Reach(database, rooms, FolderStorage(tmp_path / "recordings")))
+    yield
+    await engine.close()
+
+
+async def add(database: Database, *rows: Any) -> None:
+    """Write rows."""
+    async with database.transaction() as session:
+        session.add_all(rows)
+
+
+async def call_of(database: Database, call_id: str) -> CallRow | None:
+    """The call as it is now."""
+    async with database.transaction(writes=False) as session:
+        return await session.get(CallRow, call_id)
+
+
+def taken(worker_id: str = "w", **values: Any) -> CallRow:
+    """A call that a worker took half a minute ago."""
+    return CallRow(
+        **{
+            "owner_id": "u",
+            "room_name": "room",
+            "attempt": 1,
+            "worker_id": worker_id,
+            "briefed_at": now() - timedelta(seconds=30),
+            "status": "in_progress",
+            "started_at": now() - timedelta(seconds=29),
+            **values,
+        }
+    )
+
+
+# ── sweeps ───────────────────────────────────────────────────────────────────────────────────────
+async def test_a_token_that_was_never_used_is_forgotten(database: Database, durable: None) -> None:
+    expired = CallRow(owner_id="u", room_name="a", token_expires_at=now() - timedelta(seconds=61))
+    waiting = CallRow(owner_id="u", room_name="b", token_expires_at=now() - timedelta(seconds=30))
+    used = taken(room_name="c", token_expires_at=now() - timedelta(days=1))
+    await add(database, expired, waiting, used)
+    await workflows.sweep_unused()
+    async with database.transaction(writes=False) as session:
+        left = {call.id for call in (await session.exec(select(CallRow))).all()}
+    assert left == {waiting.id, used.id}
+
+
+async def test_the_sweeper_settles_what_nobody_settled(
+    database: Database, durable: None, rooms: RehearsedRooms
+) -> None:
+    ended = taken(status="completed", ended_at=now() - timedelta(seconds=9))
+    presumed = taken(room_name="b", status="failed", ended_at=now(), is_presumed=True)
+    running = taken(room_name="c")
+    await add(database, ended, presumed, running)
+    await workflows.sweep_unsettled()
+    await settled(database, ended.id)
+    assert rooms.deleted == ["room"]
+    for other in (presumed, running):
+        found = await call_of(database, other.id)
+        assert found is not None
+        assert found.settled_at is None
+    async with database.transaction() as session:
+        late = await session.get_one(CallRow, presumed.id)
+        late.ended_at = now() - timedelta(seconds=31)
+        session.add(late)
+    await workflows.sweep_unsettled()
+    await settled(database, presumed.id)
+    async with database.transaction(writes=False) as session:
+        usages = (await session.exec(select(CallUsageRow))).all()
+    assert {usage.call_id for usage in usages} == {ended.id, presumed.id}
+
+
+async def test_a_settlement_that_gave_up_is_begun_again(
+    database: Database, durable: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = taken(status="completed", ended_at=now() - timedelta(seconds=400))
+    await add(database, call)
+
+    async def failing(call_id: str) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workflows, "close_room", failing)
+        await workflows.start_settlement(call.id)
+        await failed(f"settle-{call.id}")
+    await workflows.sweep_unsettled()
+    await settled(database, call.id)
+
+
+async def test_a_call_is_settled_though_livekit_is_down(
+    database: Database, durable: None, rooms: RehearsedRooms
+) -> None:
+    rooms.is_there = False
+    call = taken(status="completed", ended_at=now())
+    await add(database, call)
+    await workflows.start_settlement(call.id)
+    await settled(database, call.id)
+
+
+async def settled(database: Database, call_id: str) -> None:
+    """Wait for it."""
+    async with asyncio.timeout(10):
+        while (found := await call_of(database, call_id)) is None or found.settled_at is None:
+            await asyncio.sleep(0.02)
+
+
+async def failed(workflow_id: str) -> None:
+    """Wait until a workflow has given up."""
+    async with asyncio.timeout(10):
+        while (
+            status := await DBOS.get_workflow_status_async(workflow_id)
+        ) is None or status.status != "ERROR":
+            await asyncio.sleep(0.05)
+
+
+# ── the watch over workers ───────────────────────────────────────────────────────────────────────
+def worker(seconds_ago: float = 0, **values: Any) -> WorkerRow:
+    """A worker that was last heard of some seconds ago."""
+    return WorkerRow(
+        **{"id": "w", "is_ready": True, "seen_at": now() - timedelta(seconds=seconds_ago), **values}
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "said_goodbye", "is_lost"),
+    [
+        (0.0, False, False),
+        (2.0, False, False),
+        (3.5, False, True),
+        (3.5, True, False),
+        (16.0, True, True),
+        (None, False, True),
+    ],
+)
+async def test_a_call_is_lost_with_its_worker(
+    database: Database, rooms: RehearsedRooms, seconds_ago: float | None, said_goodbye: bool, is_lost: bool
+) -> None:
+    call = taken()
+    await add(database, call)
+    if seconds_ago is not None:
+        await add(database, worker(seconds_ago, said_goodbye=said_goodbye, call_ids=[call.id]))
+    assert await Workers(database, rooms).conclude_lost() == ([call.id] if is_lost else [])
+    assert rooms.deleted == (["room"] if is_lost else [])
+    found = await call_of(database, call.id)
+    assert found is not None
+    assert (found.status, found.is_presumed) == (("failed", True) if is_lost else ("in_progress", False))
+
+
+async def test_a_call_that_its_worker_does_not_name_is_lost_after_a_while(
+    database: Database, rooms: RehearsedRooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, young = taken(), taken(room_name="young", briefed_at=now())
+    await add(database, old, young, worker(call_ids=[]))
+    workers = Workers(database, rooms)
+    assert await workers.conclude_lost() == []
+    monkeypatch.setattr(watching, "MISSING_SECONDS", -1.0)
+    assert await workers.conclude_lost() == [old.id]
+    assert await workers.conclude_lost() == []
+
+
+async def test_who_could_answer_is_known_to_every_process(database: Database, rooms: RehearsedRooms) -> None:
+    workers = Workers(database, rooms)
+    assert await workers.why_not() == "no worker is connected"
+    await add(database, worker(is_ready=False, why_not="models are loading"))
+    assert await workers.why_not() == "models are loading"
+    await add(database, worker(id="second"))
+    assert await workers.why_not() == ""
+    assert [row.id for row in await workers.present()] == ["second", "w"]
+
+
+# ── the first start ──────────────────────────────────────────────────────────────────────────────
+async def test_the_first_start_makes_an_agent_that_knows_and_does_something(
+    database: Database, tmp_path: Path
+) -> None:
+    await add(database, UserRow(id="user_1", email="a@example.com", password_hash="x"))
+    async with database.transaction() as session:
+        agent = await seed(session, "user_1", tmp_path)
+    call = CallRow(owner_id="user_1", agent_id=agent.id, room_name="room")
+    await add(database, call)
+    async with database.transaction() as session:
+        brief = await internal.brief(session, call.id, BriefRequest(worker_id="w", job_id="j"))
+    assert [text.title for text in brief.knowledge] == [title for title, _ in clinic.KNOWLEDGE]
+    assert brief.agent.enable_recording
+    assert brief.agent.begin_message == clinic.GREETING
+    assert brief.agent.language == "en-US"
+    assert [function["name"] for function in brief.agent.engine.functions] == ["book_appointment"]
+    assert (tmp_path / "functions" / "dental_clinic.py").is_file()
+
+
+async def test_a_folder_of_functions_that_is_somebodys_is_left_alone(
+    database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "mine.py").write_text("")
+    await add(database, UserRow(id="user_1", email="a@example.com", password_hash="x"))
+    async with database.transaction() as session:
+        await seed(session, "user_1", tmp_path)
+    assert [path.name for path in (tmp_path / "functions").iterdir()] == ["mine.py"]
+
+
+async def test_the_seeded_function_books(tmp_path: Path) -> None:
+    lay_out_functions(tmp_path / "functions")
+    functions = load(tmp_path / "functions")
+    assert functions.broken == ()
+    assert list(functions.by_name) == ["book_appointment"]
+    book: Any = functions.by_name["book_appointment"]
+    said = await book(None, name="Maria Lopez", service="cleaning", day="Tuesday", time="10 a.m.")
+    assert said == "Maria Lopez is booked for cleaning on Tuesday at 10 a.m."
+    (line,) = (tmp_path / "functions" / "appointments.jsonl").read_text().splitlines()
+    booked = json.loads(line)
+    assert (booked["name"], booked["service"], booked["day"], booked["time"]) == (
+        "Maria Lopez",
+        "cleaning",
+        "Tuesday",
+        "10 a.m.",
+    )
+
+
+# ── knowledge ────────────────────────────────────────────────────────────────────────────────────
+async def test_an_agent_knows_only_what_its_owner_has_and_what_fits(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.transaction() as session:
+        mine = await knowledge_base.create(session, "me", "Mine", [("A", "one"), ("B", "two two")])
+        theirs = await knowledge_base.create(session, "they", "Theirs", [("C", "secret")])
+    async with database.transaction(writes=False) as session:
+        texts, is_all = await knowledge_base.texts(session, "me", [theirs.id, mine.id, "kb_gone"])
+        assert ([text.text for text in texts], is_all) == (["one", "two two"], True)
+        monkeypatch.setattr(knowledge_base, "MAX_BRIEF_CHARACTERS", 5)
+        texts, is_all = await knowledge_base.texts(session, "me", [mine.id])
+        assert ([text.text for text in texts], is_all) == (["one"], False)
+
+
+async def test_agents_are_what_they_were_when_the_call_began(database: Database, tmp_path: Path) -> None:
+    await add(database, UserRow(id="user_1", email="a@example.com", password_hash="x"))
+    async with database.transaction() as session:
+        agent = await seed(session, "user_1", tmp_path)
+        config = agents.to_config(agent)
+    assert config.engine.instructions == clinic.INSTRUCTIONS
+    assert config.end_call_after_silence_ms == 30_000

@@ -1,0 +1,82 @@
+"""The api, killed by itself at one line: `python -m tests.support.dying_api POINT`.
+
+SIGKILL: no handler runs, nothing is flushed, as when the machine's memory ran out.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from api.calls import settlement, workflows
+from api.db import engine as database
+from api.durable import engine as durable
+from api.outside.rooms import LiveKitRooms
+from api.serve import serve
+from api.settings import Settings
+
+Function = Callable[..., Awaitable[Any]]
+
+
+def die(*_: Any) -> None:
+    """Be gone at once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(function: Function) -> Function:
+    """Die where the function would have begun."""
+
+    async def dying(*arguments: Any, **named: Any) -> Any:
+        die()
+
+    return dying
+
+
+def after(function: Function) -> Function:
+    """Die once the function did its work, or failed at it, and before anybody learns of it."""
+
+    async def dying(*arguments: Any, **named: Any) -> Any:
+        try:
+            await function(*arguments, **named)
+        finally:
+            die()
+
+    return dying
+
+
+def at_commit_after(function: Function) -> Function:
+    """Die once the transaction that this function wrote in is committed: DBOS has not noted the step."""
+
+    async def remembering(*arguments: Any, **named: Any) -> Any:
+        result = await function(*arguments, **named)
+        database.commit = after(database.commit)  # type: ignore[assignment]
+        return result
+
+    return remembering
+
+
+POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
+    "events committed, settlement not started": (workflows, "start_settlement", before),
+    "settlement being started": (durable, "start", before),
+    "settlement started": (durable, "start", after),
+    "room about to be closed": (LiveKitRooms, "delete_room", before),
+    "room closed": (LiveKitRooms, "delete_room", after),
+    "usage about to be written": (settlement, "write_usage", before),
+    "usage written, not committed": (settlement, "write_usage", after),
+    "usage committed, step not noted": (settlement, "write_usage", at_commit_after),
+    "call about to be marked": (settlement, "mark_settled", before),
+    "call marked, not committed": (settlement, "mark_settled", after),
+    "call marked, step not noted": (settlement, "mark_settled", at_commit_after),
+}
+
+
+def main(point: str) -> None:
+    """Serve until the point is reached."""
+    place, name, how = POINTS[point]
+    setattr(place, name, how(getattr(place, name)))
+    serve(Settings.load())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
