@@ -1,22 +1,18 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
-/** Writes a .gz beside every text asset; the api serves it to browsers that accept it. */
+/** Writes a .gz beside every text asset, once all are final; the api serves it to browsers that accept it. */
 function compressed(): Plugin {
   return {
     name: "compressed",
     apply: "build",
-    async generateBundle(_options, bundle) {
-      const { gzipSync } = await import("node:zlib");
-      for (const file of Object.values(bundle)) {
-        const source = file.type === "chunk" ? file.code : file.source;
-        if (/\.(js|css|svg)$/.test(file.fileName) && source.length > 1024) {
-          this.emitFile({
-            type: "asset",
-            fileName: `${file.fileName}.gz`,
-            source: gzipSync(source, { level: 9 }),
-          });
-        }
+    async writeBundle({ dir = "dist" }, bundle) {
+      for (const name of Object.keys(bundle).filter((name) => /\.(js|css)$/.test(name))) {
+        const path = join(dir, name);
+        await writeFile(`${path}.gz`, gzipSync(await readFile(path), { level: 9 }));
       }
     },
   };

@@ -32,6 +32,8 @@ export interface Heard {
 export class Captions {
   #lines: Caption[] = [];
   #typed = 0;
+  /** A timing that came before its words. */
+  #untold: Latency | null = null;
 
   get lines(): readonly Caption[] {
     return this.#lines;
@@ -47,7 +49,9 @@ export class Captions {
     if (known) return this.#put(index, { ...known, text, isFinal: heard.isFinal });
     this.#settleEarlier(heard.side);
     const { segmentId: id, side, isFinal } = heard;
-    return this.#put(this.#lines.length, { id, side, text, isFinal, isTyped: false, latency: null });
+    const latency = side === "agent" ? this.#untold : null;
+    if (side === "agent") this.#untold = null;
+    return this.#put(this.#lines.length, { id, side, text, isFinal, isTyped: false, latency });
   }
 
   /** What a person wrote is final at once. */
@@ -64,16 +68,18 @@ export class Captions {
     });
   }
 
-  /** A turn's timing arrives apart from its words: it belongs to the agent's newest line. */
+  /** A turn's timing arrives apart from its words: it belongs to the agent's newest line without one. */
   time(latency: Latency): Caption | null {
     const index = this.#lines.findLastIndex((line) => line.side === "agent");
     const line = this.#lines[index];
-    return line && line.latency === null ? this.#put(index, { ...line, latency }) : null;
+    if (line && line.latency === null) return this.#put(index, { ...line, latency });
+    this.#untold = latency;
+    return null;
   }
 
   /** Nothing more will come: what was said stays as it is. */
   close(): void {
-    this.#lines = this.#lines.map((line) => ({ ...line, isFinal: true }));
+    this.#lines = this.#lines.map((line) => (line.isFinal ? line : { ...line, isFinal: true }));
   }
 
   #put(index: number, line: Caption): Caption {

@@ -138,14 +138,21 @@ function brand(): HTMLElement {
   );
 }
 
-/** A one-time link signs in; its token leaves the address before anything else happens. */
-async function begin(): Promise<void> {
+/** Takes a one-time token out of the address: `#link=…` (which is sent to nobody) or `?sign_in=…`. */
+function takeToken(): string | null {
   const address = new URL(location.href);
-  const token = address.searchParams.get("sign_in");
+  const query = address.searchParams.get("sign_in");
+  const token = query ?? /^#link=(.+)$/.exec(address.hash)?.[1] ?? null;
+  if (token === null) return null;
+  address.searchParams.delete("sign_in");
+  history.replaceState(null, "", address.pathname + address.search + (query === null ? "" : address.hash));
+  return token;
+}
+
+async function begin(): Promise<void> {
+  const token = takeToken();
   let notice = "";
   if (token !== null) {
-    address.searchParams.delete("sign_in");
-    history.replaceState(null, "", address.pathname + address.search + address.hash);
     try {
       await session.useLink(token);
     } catch (error) {
@@ -158,4 +165,8 @@ async function begin(): Promise<void> {
   else showSignIn(notice);
 }
 
+// A link that is pasted into this very tab changes only what stands after the #.
+window.addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#link=")) location.reload();
+});
 void begin();
