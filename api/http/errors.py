@@ -2,8 +2,8 @@
 
     ApiError
     ├── BadRequest ── Unauthorized ── PaymentRequired ── Forbidden ── NotFound ── MethodNotAllowed
-    ├── NotAcceptable ── Conflict ── Gone ── TooLarge ── UnsupportedMedia ── RangeNotSatisfiable
-    ├── Invalid (the list form) ── TooManyRequests
+    ├── NotAcceptable ── RequestTimeout ── Conflict ── Gone ── TooLarge ── UnsupportedMedia
+    ├── RangeNotSatisfiable ── Invalid (the list form) ── TooManyRequests
     └── Internal ── NotSupported ── BadGateway ── Unavailable ── GatewayTimeout
 
 A resource derives its own: the docstring is what the reader of the reply sees.
@@ -66,6 +66,10 @@ class MethodNotAllowed(ApiError):
 
 class NotAcceptable(ApiError):
     """Nothing here is of a type that the Accept header allows"""
+
+
+class RequestTimeout(ApiError):
+    """The request took too long to arrive"""
 
 
 class Conflict(ApiError):
@@ -163,6 +167,7 @@ STATUS: dict[type[ApiError], int] = {
     NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
+    RequestTimeout: 408,
     Conflict: 409,
     Gone: 410,
     TooLarge: 413,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from api.http.callers import ReadOnlyKey
 from api.http.errors import (
     ApiError,
     Invalid,
@@ -200,6 +201,8 @@ def _errors(route: Route) -> dict[int, list[type[ApiError]]]:
     kinds: list[type[ApiError]] = list(route.errors)
     if route.access != "public":
         kinds.append(Unauthorized)
+    if route.access == "caller" and route.method != "GET":
+        kinds.append(ReadOnlyKey)
     if route.body is not None or route.form is not None:
         kinds.append(TooLarge)
     if route.body or route.query or route.form or route.path_parameters:

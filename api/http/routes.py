@@ -11,6 +11,7 @@
 reply: a model or a list of them as JSON, None for 204, a `web.StreamResponse` for anything else.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from api.http.errors import ApiError, Invalid, NotFound, TooLarge
+from api.http.errors import ApiError, Invalid, NotFound, RequestTimeout, TooLarge
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
 from api.http.signatures import Handler, read_signature
 
@@ -28,6 +29,10 @@ Access = Literal["caller", "public", "internal"]
 H = TypeVar("H", bound=Handler)
 
 PARAMETER = re.compile(r"{(\w+)(?::[^{}]*(?:{[^{}]*}[^{}]*)*)?}")
+
+
+BODY_SECONDS = 30.0
+"""For a JSON body to arrive; a megabyte over a bad telephone line takes less."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +228,11 @@ async def _body(request: web.Request, adapter: TypeAdapter[Any], is_optional: bo
     length = request.content_length
     if length is not None and length > request.client_max_size:
         raise TooLarge  # before a byte of it is read
-    raw = await request.read()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise RequestTimeout from None
     if not raw.strip():
         if is_optional:
             return None

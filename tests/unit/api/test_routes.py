@@ -1,5 +1,6 @@
 """Typed routes: what a signature says is what is read, what is answered and what is documented."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -166,6 +167,20 @@ async def test_paths_queries_and_forms_are_read_by_their_types(client: Client) -
     assert (await (await client.get("/things?n=2")).json())["detail"][0]["loc"] == ["query", "q"]
     assert await (await client.post("/things/form", data={"q": "a", "n": "3"})).json() == {"q": "a", "n": 3}
     assert (await client.post("/things/form", data={"n": "0"})).status == 422
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.http.routes.BODY_SECONDS", 0.05)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.5)
+        yield b"}"
+
+    reply = await client.post("/things", data=slowly())
+    assert (reply.status, await reply.json()) == (408, {"detail": "The request took too long to arrive"})
 
 
 async def test_a_declared_error_says_its_docstring(client: Client) -> None:
