@@ -22,13 +22,13 @@ async def insert_new(
     target = SQLModel.metadata.tables[str(table.__tablename__)]
     values = [fields_of(row) for row in rows]
     key = list(target.primary_key.columns)
-    dialect = (await session.connection()).dialect.name
-    if dialect == "sqlite":
-        result = await session.execute(
+    connection = await session.connection()
+    if connection.dialect.name == "sqlite":
+        result = await connection.execute(
             sqlite.insert(target).values(values).on_conflict_do_nothing().returning(*key)
         )
     else:
-        result = await session.execute(
+        result = await connection.execute(
             postgresql.insert(target).values(values).on_conflict_do_nothing().returning(*key)
         )
     return [tuple(row) for row in result.all()]

@@ -72,7 +72,7 @@ def launch(settings: Settings, reach: Reach) -> None:
             "system_database_url": _database_url(settings),
             "executor_id": slot.executor_id,
             "application_version": APPLICATION_VERSION,
-            "log_level": "ERROR",
+            "log_level": "WARNING",
             "sys_db_pool_size": 5,
             "max_executor_threads": 32,
         }
