@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from pipelines.local.wire import ModelsClient
-from tests.support.models import models_process, spoken
+from tests.support.models import client_memory, models_process, spoken
 from tests.support.sounds import Sound, pcm, telephone, word_errors
 
 RUNS = 7
@@ -60,7 +60,7 @@ async def figures(client: ModelsClient) -> list[Figure]:
     """Everything but the start."""
     voices = [await spoken(client, sentence) for sentence in SENTENCES]
     found: list[Figure] = []
-    idle = (await client.health())["memory_bytes"] / 1e6
+    idle = await client_memory(client) / 1e6
     for sentence, voice in zip(SENTENCES[:2], voices, strict=False):
         took = await median_ms(lambda voice=voice: client.transcribe(pcm(voice), language="en"))
         found.append(
@@ -87,7 +87,7 @@ async def figures(client: ModelsClient) -> list[Figure]:
     found.append(("all of it", f"{await median_ms(whole):.0f} ms"))
     found.append(("vector of a question", f"{await median_ms(lambda: client.embed([SENTENCES[0]])):.0f} ms"))
     found.append(("memory (PSS), just started", f"{idle:.0f} MB"))
-    found.append(("memory (PSS), after this work", f"{(await client.health())['memory_bytes'] / 1e6:.0f} MB"))
+    found.append(("memory (PSS), after this work", f"{await client_memory(client) / 1e6:.0f} MB"))
     return found
 
 

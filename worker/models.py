@@ -9,31 +9,26 @@ asked for; when this process dies its clients connect to the next one and ask on
 """
 
 import asyncio
-import ctypes
-import gc
 import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
-
-import psutil
+from typing import Any, Final
 
 from kb.embeddings import MiniLmEmbedder
-from pipelines.local import weights
 from pipelines.local.engines import HibariEngine, WhisperEngine
 from pipelines.local.wire import MAX_SOCKET_PATH_BYTES, BadRequest, Frame, GarbledFrame, Urgency, read_frame
 from pipelines.processes import watch_life_pipe
+from worker import model_loading as loading
 from worker import model_requests as requests
 from worker.lanes import Lane, Task
-from worker.settings import WorkerSettings
+from worker.settings import SettingsError, WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +36,7 @@ _MAX_UNREAD_BYTES = 32 << 20
 _MAX_CONNECTIONS = 512
 _M_ARENA_MAX: Final = -8
 _TIDY_SECONDS = 20.0
-
-Engine = TypeVar("Engine")
+_WEIGH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -63,12 +57,21 @@ class ModelsServer:
         self._options = options
         transcribers = max(1, (os.cpu_count() or 1) // options.threads)
         self._whisper: Lane[WhisperEngine] = Lane(
-            "transcribe", partial(_load_whisper, options, transcribers), threads=transcribers
+            "transcribe",
+            partial(
+                loading.load_whisper, options.models, options.whisper_model, options.threads, transcribers
+            ),
+            threads=transcribers,
         )
-        self._hibari: Lane[HibariEngine] = Lane("synthesize", partial(_load_hibari, options))
-        self._minilm: Lane[MiniLmEmbedder] = Lane("embed", partial(_load_minilm, options), bound=64)
+        self._hibari: Lane[HibariEngine] = Lane("synthesize", partial(loading.load_hibari, options.models))
+        self._minilm: Lane[MiniLmEmbedder] = Lane(
+            "embed", partial(loading.load_minilm, options.models), bound=64
+        )
         self._lanes: tuple[Lane[Any], ...] = (self._whisper, self._hibari, self._minilm)
         self._connections: set[asyncio.Task[None]] = set()
+        self._memory_bytes = 0
+        self._weighed_at = -_WEIGH_SECONDS
+        self._weighing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Load all models at once, each in its lane, and answer meanwhile."""
@@ -90,15 +93,25 @@ class ModelsServer:
                 path.unlink()
 
     def health(self) -> dict[str, Any]:
-        """The reply to `health`. `ready` once every lane knows what it has."""
+        """The reply to `health`. `ready` once every lane knows what it has; memory is some seconds old."""
         models = {lane.name: lane.health() for lane in self._lanes}
         return {
             "status": "done",
             "ready": all(model["state"] != "loading" for model in models.values()),
             "models": models,
-            "memory_bytes": _memory_bytes(),
+            "memory_bytes": self._memory_bytes,
             "pid": os.getpid(),
         }
+
+    def weigh(self) -> None:
+        """Renew what `health` says of memory, in a thread: the kernel takes its time to count pages."""
+        now = time.monotonic()
+        if now >= self._weighed_at + _WEIGH_SECONDS:
+            self._weighed_at = now
+            self._weighing = asyncio.create_task(self._weigh(), name="weigh")
+
+    async def _weigh(self) -> None:
+        self._memory_bytes = await asyncio.to_thread(loading.memory_bytes)
 
     async def _tidy(self) -> None:
         """Now and then give back what the busiest moment took."""
@@ -107,7 +120,7 @@ class ModelsServer:
             await asyncio.sleep(_TIDY_SECONDS)
             if (done := sum(lane.done for lane in self._lanes)) != done_before:
                 done_before = done
-                await asyncio.to_thread(_libc_call, "malloc_trim", 0)
+                await asyncio.to_thread(loading.libc_call, "malloc_trim", 0)
 
     # ── connections ──
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,6 +177,7 @@ class _Connection:
                     found[0].cancel(found[1])
             case "health":
                 self._send(request_id, self._server.health(), b"")
+                self._server.weigh()
             case _ if request_id in self._under_way:
                 raise GarbledFrame
             case _:
@@ -202,56 +216,11 @@ class _Connection:
         self._writer.close()
 
 
-# ── engines ──────────────────────────────────────────────────────────────────────────────────────
-def _told(what: str, share: float) -> None:
-    if share in (0.0, 1.0):
-        logger.info("preparing weights", extra={"what": what, "share": share})
-
-
-def _load_whisper(options: ModelsOptions, workers: int) -> WhisperEngine:
-    path = weights.whisper(options.models, options.whisper_model, _told)
-    engine = WhisperEngine(path, threads=options.threads, workers=workers)
-    engine.warm_up()
-    return _tidied(engine)
-
-
-def _load_hibari(options: ModelsOptions) -> HibariEngine:
-    weights.hibari(options.models)
-    engine = HibariEngine()
-    engine.warm_up()
-    return _tidied(engine)
-
-
-def _load_minilm(options: ModelsOptions) -> MiniLmEmbedder:
-    engine = MiniLmEmbedder(weights.minilm(options.models))
-    engine.embed_now(["hello"])
-    return _tidied(engine)
-
-
-def _tidied(engine: Engine) -> Engine:
-    """Give back what loading took: the lexica and graphs are read once and then never freed again."""
-    gc.collect()
-    gc.freeze()
-    _libc_call("malloc_trim", 0)
-    return engine
-
-
-def _libc_call(name: str, *arguments: int) -> None:
-    if sys.platform == "linux":  # elsewhere the allocator has no such knobs
-        with suppress(AttributeError, OSError):  # not glibc
-            getattr(ctypes.CDLL(None), name)(*arguments)
-
-
-def _memory_bytes() -> int:
-    memory = psutil.Process().memory_full_info()
-    return int(getattr(memory, "pss", None) or memory.uss)
-
-
 # ── the process ──────────────────────────────────────────────────────────────────────────────────
 def _listen(path: Path) -> socket.socket:
     """Our socket, readable by nobody else. One left behind by a dead process is removed."""
     if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
-        raise SystemExit(f"{path} is too long for the address of a socket: choose a shorter CALL2ME_HOME")
+        raise SettingsError(f"{path} is too long for the address of a socket: choose a shorter CALL2ME_HOME")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
@@ -262,7 +231,7 @@ def _listen(path: Path) -> socket.socket:
         except OSError:
             path.unlink(missing_ok=True)
         else:
-            raise SystemExit(f"Another models process already listens on {path}")
+            raise SettingsError(f"Another models process already listens on {path}")
     listening = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
@@ -290,7 +259,7 @@ def serve(settings: WorkerSettings) -> None:
 def serve_models(options: ModelsOptions) -> None:
     """The same, for options made by hand."""
     # Each thread's own malloc arena would keep what that thread once needed; two cost nothing here.
-    _libc_call("mallopt", _M_ARENA_MAX, 2)
+    loading.libc_call("mallopt", _M_ARENA_MAX, 2)
     asyncio.run(_serve(options))
     # Threads inside a model cannot be stopped, only left.
     logging.shutdown()

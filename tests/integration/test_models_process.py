@@ -23,7 +23,7 @@ from pipelines.local.wire import (
     ModelsClient,
     ModelsGone,
 )
-from tests.support.models import ROOT, ModelsProcess, models_process, spoken
+from tests.support.models import ROOT, ModelsProcess, client_memory, models_process, spoken
 from tests.support.sounds import pcm, silence, white, word_errors
 
 QUESTION = "What time do you open on Saturday?"
@@ -239,9 +239,19 @@ async def test_killed_in_mid_request_is_asked_again_when_it_is_back(
 async def test_it_takes_no_more_memory_than_it_may(client: ModelsClient) -> None:
     for _ in range(5):
         await client.transcribe(pcm(await spoken(client, QUESTION)), language="en")
-    memory = (await client.health())["memory_bytes"]
+    memory = await client_memory(client)
     print(f"\nmodels process: {memory / 1e6:.0f} MB (PSS)")  # noqa: T201
     assert memory < 520e6
+
+
+async def test_a_path_too_long_for_a_socket_is_said_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("long" * 30) / "m.sock"
+    command = [sys.executable, "-m", "tests.support.models", str(path), str(tmp_path)]
+    started = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert started.returncode != 0
+    assert "choose a shorter CALL2ME_HOME" in started.stderr
 
 
 async def test_it_ends_when_asked_and_leaves_no_socket(tmp_path: Path) -> None:

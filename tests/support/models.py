@@ -77,6 +77,16 @@ async def spoken(client: ModelsClient, text: str, speed: float = 1.0) -> Sound:
     return resample(np.concatenate(parts).astype(np.float32) / 32768, 24_000, 16_000)
 
 
+async def client_memory(client: ModelsClient) -> int:
+    """What the process weighs now, in bytes."""
+    await client.health()
+    # Counted at most each five seconds, and told by the next answer.
+    await asyncio.sleep(5.5)
+    await client.health()
+    await asyncio.sleep(0.5)
+    return int((await client.health())["memory_bytes"])
+
+
 if __name__ == "__main__":
     from worker.models import ModelsOptions, serve_models
 
