@@ -1,6 +1,7 @@
 """Could this worker answer a call now, and if not, why not."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import struct
@@ -68,6 +69,8 @@ class ModelsProbe:
             return json.loads((await reader.readexactly(header + payload))[:header])
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 def _problem_in(health: object, needed: frozenset[str]) -> str:

@@ -121,7 +121,7 @@ class WorkerSettings:
             whisper_model=read.text("CALL2ME_WHISPER_MODEL", ""),
             idle_processes=read.number("CALL2ME_IDLE_PROCESSES", 2, 1, 64),
             max_calls=read.number("CALL2ME_MAX_CALLS", 4 * (os.cpu_count() or 1), 1, 10_000),
-            drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 3, 0, 86_400)),
+            drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400)),
             log_format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
             log_level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )

@@ -83,7 +83,7 @@ class Supervisor:
         """Work until asked to stop, then drain."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop_asked.set)
+            loop.add_signal_handler(number, self._ask_to_stop)
         await asyncio.to_thread(parcels.tidy, self._settings.spool)
         async with self._liveness.listening(), self._children() as group:
             work = asyncio.create_task(self._work(), name="work")
@@ -98,6 +98,11 @@ class Supervisor:
                 ended, _ = await asyncio.gather(work, stop, return_exceptions=True)
         if isinstance(ended, Exception):
             raise ended
+
+    def _ask_to_stop(self) -> None:
+        if self._stop_asked.is_set() and self._group is not None:
+            self._group.kill()  # asked twice: somebody is in a hurry
+        self._stop_asked.set()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:

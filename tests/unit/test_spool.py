@@ -12,6 +12,7 @@ import pytest
 from pipelines.contract import SEQUENCES_PER_ATTEMPT
 from tests.support.spooling_call import ended, utterance
 from worker import spool as spools
+from worker.parcels import Parcel
 from worker.spool import AlreadySpooled, Spool, SpoolKey
 
 
@@ -126,3 +127,19 @@ def test_an_event_after_the_end_harms_nobody(tmp_path: Path, caplog: pytest.LogC
     spool.close()
     assert lines(tmp_path) == []
     assert caplog.records[0].getMessage() == "event after the end of its spool"
+
+
+def test_a_lost_call_on_a_full_disk_is_told_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.parcels.RETRY_SECONDS", 0.0)
+    spool = Spool.open(tmp_path, "call_1", 1)
+    spool.append(utterance(0))
+    spool.close()
+    parcel = Parcel(tmp_path, SpoolKey("call_1", 1))
+    with full_at(spool.key.events(tmp_path).stat().st_size + 5):
+        parcel.finish_for_the_dead()
+        assert not parcel.is_over
+    parcel.finish_for_the_dead()
+    assert parcel.is_over
+    assert [event["kind"] for event in lines(tmp_path)] == ["utterance", "call_lost"]
