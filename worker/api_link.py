@@ -48,6 +48,7 @@ class ApiLink:
         self._changed = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._is_leaving = False
+        self._is_closed_by_us = False
 
     @property
     def is_connected(self) -> bool:
@@ -61,6 +62,7 @@ class ApiLink:
     async def introduce_again(self) -> None:
         """What `Hello` says has changed; it is only ever the first frame, so the link is made anew."""
         if (socket := self._socket) is not None:
+            self._is_closed_by_us = True
             await socket.close()
 
     async def say_goodbye(self) -> None:
@@ -90,7 +92,8 @@ class ApiLink:
                 why = f"status {error.status}"
             except (aiohttp.ClientError, OSError, RuntimeError, TimeoutError) as error:
                 why = type(error).__name__
-            if why != why_before and not self._is_leaving:
+            is_wanted, self._is_closed_by_us = self._is_closed_by_us, False
+            if why != why_before and not self._is_leaving and not is_wanted:
                 logger.warning("no link to the api, trying again", extra={"why": why})
                 why_before = why
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load

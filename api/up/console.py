@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-CALLS = frozenset({"call started", "call ended", "call lost", "call failed"})
+CALLS = frozenset({"call started", "call ended"})
 """Messages that are shown although nothing is wrong; constant strings of api and worker."""
 
 _COLOURS = {"WARN": "yellow", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "FATAL": "red"}

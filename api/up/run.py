@@ -38,6 +38,8 @@ def up(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with only_one(settings):
+        # Of an `up` that was killed; its processes' ids may be others' now.
+        status.path(settings).unlink(missing_ok=True)
         check(settings)
         server = get(settings, console.say) if settings.livekit.is_ours else None
         was_killed = asyncio.run(_Run(settings, server, console, begun).run())
@@ -120,7 +122,8 @@ class _Run:
         told, told_at = "", time.monotonic()
         while not self._stop.is_set():
             is_ready, checks = await asyncio.to_thread(status.ready, self._settings)
-            if is_ready:
+            # The api may not have noticed yet that a part is gone.
+            if is_ready and self._all_run():
                 self._is_ready = self._console.shows_warnings = True
                 self._write_status()
                 return True
@@ -133,6 +136,10 @@ class _Run:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), POLL_SECONDS)
         return False
+
+    def _all_run(self) -> bool:
+        processes = self._group.processes.values() if self._group is not None else ()
+        return all(process.state == "running" for process in processes)
 
     async def _stopped_or(self, event: asyncio.Event) -> None:
         waits = [asyncio.create_task(self._stop.wait()), asyncio.create_task(event.wait())]

@@ -1,0 +1,371 @@
+"""`call2me up` with the real parts: livekit-server, the api, the worker."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.stack import COMMAND, ROOT, environment, ports_of
+
+READY_SECONDS = 120.0
+
+
+class Up:
+    """A running `call2me up` and what it printed."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.env = environment(home, **ports_of(home), **settings)
+        self.lines: list[str] = []
+        self.seen: dict[int, psutil.Process] = {}
+        self.process = subprocess.Popen(
+            [*COMMAND, "up"],
+            env=self.env,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            self.lines.extend(line.rstrip() for line in self.process.stdout)
+
+    @property
+    def printed(self) -> str:
+        return "\n".join(self.lines)
+
+    def until(self, claim: Callable[[], Any], seconds: float = READY_SECONDS) -> Any:
+        """Wait for a claim, remembering every process on the way."""
+        deadline = time.monotonic() + seconds
+        while not (found := claim()):
+            self.remember()
+            assert self.process.poll() is None, f"up ended with {self.process.returncode}:\n{self.printed}"
+            assert time.monotonic() < deadline, f"not in time:\n{self.printed}"
+            time.sleep(0.1)
+        self.remember()
+        return found
+
+    def until_ready(self) -> None:
+        self.until(lambda: "Ready to talk" in self.printed)
+        self.until(lambda: "Stop        Ctrl-C" in self.printed)
+
+    def remember(self) -> None:
+        """Note every process below it, to see later that none is left."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                self.seen[child.pid] = child
+
+    def left(self) -> list[psutil.Process]:
+        """Those that still run."""
+        return [each for each in self.seen.values() if is_alive(each)]
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another command on the same home."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env=self.env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.ask("status", "--json").stdout)
+        return status
+
+    def stop(self, number: int = signal.SIGINT) -> float:
+        """Ask it to stop and return the seconds it took."""
+        self.remember()
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(30)
+        self._reading.join(5)
+        return time.monotonic() - begun
+
+    def end(self) -> None:
+        """Leave nothing, whatever a test did."""
+        self.remember()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for process in self.left():
+            process.kill()
+        self._reading.join(5)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextlib.contextmanager
+def running(home: Path, **settings: str) -> Iterator[Up]:
+    up = Up(home, **settings)
+    try:
+        yield up
+    finally:
+        up.end()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a space in its path, that was started once."""
+    return tmp_path_factory.mktemp("a home")
+
+
+@pytest.fixture(scope="module")
+def first(home: Path) -> Iterator[Up]:
+    """The first start in this home; tests share it, in the order they stand here."""
+    with running(home) as up:
+        up.until_ready()
+        yield up
+
+
+def printed_value(up: Up, name: str) -> str:
+    return next(found[1] for line in up.lines if (found := re.fullmatch(rf" +{name} {{2,}}(\S+)", line)))
+
+
+def post(up: Up, path: str, body: dict[str, str]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{up.env['CALL2ME_PORT']}{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
+        found: dict[str, Any] = json.load(reply)
+        return found
+
+
+def test_the_first_start_prints_a_link_a_login_and_a_key_that_work(first: Up) -> None:
+    token = printed_value(first, "Open").partition("#link=")[2]
+    assert post(first, "/v1/auth/quick-login/verify", {"token": token})["access_token"]
+    email = printed_value(first, "Login")
+    password = printed_value(first, "Password")
+    assert post(first, "/v1/auth/login", {"email": email, "password": password})["access_token"]
+    agents = urllib.request.Request(
+        f"http://127.0.0.1:{first.env['CALL2ME_PORT']}/v1/agents",
+        headers={"Authorization": f"Bearer {printed_value(first, 'API key')}"},
+    )
+    with urllib.request.urlopen(agents, timeout=10) as reply:  # noqa: S310 - our own address
+        assert b"agent_id" in reply.read()
+
+
+def test_status_lists_processes_ports_and_versions(first: Up) -> None:
+    status = first.status()
+    assert status["is_running"]
+    assert status["is_ready"]
+    assert list(status["processes"]) == ["livekit", "api", "worker"]
+    for process in status["processes"].values():
+        assert psutil.pid_exists(process["pid"])
+        assert process["state"] == "running"
+        assert Path(process["log"]).exists()
+    assert status["ports"]["CALL2ME_PORT"] == int(first.env["CALL2ME_PORT"])
+    assert status["versions"]["livekit-server"].startswith("1.13.")
+    assert first.ask("status").returncode == 0
+
+
+def test_no_other_user_can_read_a_secret(first: Up) -> None:
+    secrets = json.loads((first.home / "secrets.json").read_text())
+    assert (first.home / "secrets.json").stat().st_mode & 0o077 == 0
+    assert first.home.joinpath("run").stat().st_mode & 0o077 == 0
+    assert secrets["livekit_api_secret"] not in (first.home / "run" / "livekit.yaml").read_text()
+    for process in psutil.Process(first.process.pid).children(recursive=True):
+        assert not any(secret in " ".join(process.cmdline()) for secret in secrets.values())
+
+
+def test_what_is_printed_once_is_in_no_log(first: Up) -> None:
+    shown = [printed_value(first, name).rpartition("=")[2] for name in ("Password", "API key", "Open")]
+    logs = "".join(log.read_text() for log in (first.home / "logs").iterdir())
+    assert logs
+    assert [value for value in shown if value in logs] == []
+
+
+def test_everything_listens_on_loopback_only(first: Up) -> None:
+    for process in [psutil.Process(first.process.pid), *first.seen.values()]:
+        if not is_alive(process):
+            continue
+        for connection in process.net_connections("inet"):
+            is_listening = connection.status == psutil.CONN_LISTEN or (
+                connection.type == socket.SOCK_DGRAM and not connection.raddr
+            )
+            if is_listening:
+                assert connection.laddr.ip in {"127.0.0.1", "::1"}, (process.cmdline(), connection)
+
+
+def test_a_second_up_in_the_same_home_says_that_one_runs(first: Up) -> None:
+    second = first.ask("up")
+    assert second.returncode == 1
+    assert f"already running in {first.home} (process {first.process.pid})" in second.stderr
+    assert "Traceback" not in second.stdout + second.stderr
+    assert first.status()["is_ready"]
+
+
+def test_the_doctor_finds_a_running_machine_sound(first: Up) -> None:
+    found = first.ask("doctor")
+    assert "a call could be answered now" in found.stdout
+    assert "answers at ws://127.0.0.1" in found.stdout
+    # The page may not have been built where only these tests run.
+    broken = [line for line in found.stdout.splitlines() if line.startswith("BROKEN")]
+    assert [line for line in broken if "page" not in line] == []
+
+
+@pytest.mark.parametrize("name", ["worker", "api", "livekit"])
+def test_a_process_that_is_killed_is_started_again(first: Up, name: str) -> None:
+    before = first.status()["processes"][name]
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def is_back() -> bool:
+        status = first.status()
+        now = status["processes"][name]
+        return bool(status["is_ready"] and now["pid"] and now["restarts"] == before["restarts"] + 1)
+
+    first.until(is_back, 60)
+    assert f"{name} was killed by signal 9, starting it again" in first.printed
+    assert not psutil.pid_exists(before["pid"])
+
+
+def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_no_process(first: Up) -> None:
+    seconds = first.stop()
+    assert first.process.returncode == 0
+    assert seconds < 10
+    assert first.left() == []
+    assert len(first.seen) >= 5
+    status = first.ask("status", "--json")
+    assert status.returncode == 1
+    assert json.loads(status.stdout)["is_running"] is False
+
+
+def test_a_second_start_shows_no_password_and_keeps_what_was_made(first: Up, home: Path) -> None:
+    with running(home) as up:
+        up.until_ready()
+        assert "Password" not in up.printed
+        assert "API key" not in up.printed
+        assert post(
+            up,
+            "/v1/auth/login",
+            {"email": printed_value(first, "Login"), "password": printed_value(first, "Password")},
+        )["access_token"]
+        up.stop(signal.SIGTERM)
+        assert up.process.returncode == 0
+        assert up.left() == []
+
+
+def test_nothing_outlives_an_up_that_was_killed(first: Up, home: Path) -> None:
+    with running(home) as up:
+        up.until_ready()
+        up.process.kill()
+        up.process.wait()
+        deadline = time.monotonic() + 10
+        while up.left() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert [process.cmdline() for process in up.left()] == []
+
+
+def test_a_part_that_hangs_delays_the_end_only_so_long_and_a_second_ctrl_c_not_at_all(
+    first: Up, home: Path
+) -> None:
+    for patience, longest in ((True, 10.0), (False, 3.0)):
+        with running(home) as up:
+            worker = up.until(lambda up=up: up.status()["processes"].get("worker", {}).get("pid"))
+            up.until_ready()
+            os.kill(worker, signal.SIGSTOP)
+            begun = time.monotonic()
+            if not patience:
+                up.remember()
+                up.process.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            up.stop()
+            assert time.monotonic() - begun < longest
+            assert up.left() == []
+            assert up.process.returncode == (0 if patience else 130)
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as up:
+        up.until(lambda: "Starting call2me" in up.printed)
+        time.sleep(0.5)
+        assert up.stop() < 10
+        assert up.process.returncode == 0
+        assert up.left() == []
+
+
+def refused(home: Path, **settings: str) -> str:
+    """What `up` says when it cannot start: one sentence, exit code 1, and nothing left."""
+    env = environment(home, **settings)
+    done = subprocess.run(
+        [*COMMAND, "up"], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    sentence = done.stderr.strip()
+    assert sentence.startswith("Error: ")
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [
+        ("CALL2ME_PORT", socket.SOCK_STREAM),
+        ("CALL2ME_LIVEKIT_PORT", socket.SOCK_STREAM),
+        ("CALL2ME_LIVEKIT_UDP_PORT", socket.SOCK_DGRAM),
+    ],
+)
+def test_a_port_that_is_taken_is_named_with_who_has_it(
+    tmp_path: Path, setting: str, kind: socket.SocketKind
+) -> None:
+    ports = ports_of(tmp_path)
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", int(ports[setting])))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        sentence = refused(tmp_path, **ports)
+    assert f"port {ports[setting]} is taken" in sentence
+    assert f"set {setting} to another port" in sentence
+    if os.geteuid() == 0:
+        assert f"(process {os.getpid()})" in sentence
+
+
+def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    sentence = refused(tmp_path / "file" / "home")
+    assert f"The data folder {tmp_path / 'file' / 'home'} cannot be used" in sentence
+    assert "CALL2ME_HOME" in sentence
+
+
+def test_a_livekit_server_that_does_not_run_is_named(tmp_path: Path) -> None:
+    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_LIVEKIT_SERVER="/bin/false")
+    assert "CALL2ME_LIVEKIT_SERVER is /bin/false, which is no livekit-server" in sentence
+
+
+def test_a_part_that_cannot_work_as_configured_is_not_tried_forever(tmp_path: Path) -> None:
+    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_WORKER_ID="no spaces allowed")
+    assert "worker cannot start: " in sentence
+    assert "CALL2ME_WORKER_ID must be" in sentence
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_DATABASE_URL=url)
+    assert "The database could not be prepared" in sentence
