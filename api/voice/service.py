@@ -69,7 +69,11 @@ async def running_call(session: AsyncSession, caller: Caller, room_name: str | N
         return None
     if call.owner_id != caller.owner_id:
         raise RoomNotFound
-    return None if call.is_over else call
+    if call.is_over:
+        return None
+    call.token_expires_at = now() + timedelta(seconds=TOKEN_SECONDS)  # a new token, a new wait
+    session.add(call)
+    return call
 
 
 async def open_call(

@@ -127,6 +127,8 @@ def test_the_room_of_a_running_call_is_joined_again(house: House, caller: Person
     assert (again["call_id"], again["room_name"]) == (token["call_id"], token["room_name"])
     assert claims(house, again)["sub"] == token["participant_identity"]
     assert "roomConfig" not in claims(house, again)
+    waiting = house.token(caller)
+    assert "roomConfig" in claims(house, house.token(caller, room_name=waiting["room_name"]))
 
 
 def test_a_room_of_somebody_else_is_a_404_and_an_old_one_a_label(house: House, caller: Person) -> None:
