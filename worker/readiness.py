@@ -13,7 +13,9 @@ from worker.presence import AgentsHere
 
 logger = logging.getLogger(__name__)
 
-ASK_SECONDS = 0.5
+ASK_SECONDS = 0.2
+ASK_AGAIN_SECONDS = 2.0
+"""Once all is well: an answer costs the models process a look at its own memory."""
 ANSWER_SECONDS = 2.0
 STALE_SECONDS = 5.0
 _MAX_ANSWER_BYTES = 1 << 20
@@ -56,7 +58,7 @@ class ModelsProbe:
                 self._problem = _problem_in(health, self._needed)
             if self.problem != before:
                 self._on_change()
-            await asyncio.sleep(ASK_SECONDS)
+            await asyncio.sleep(ASK_SECONDS if self._problem else ASK_AGAIN_SECONDS)
 
     async def _ask(self) -> object:
         reader, writer = await asyncio.open_unix_connection(str(self._path))

@@ -22,6 +22,7 @@ READY = {"transcribe": {"state": "ready"}, "synthesize": {"state": "ready"}}
 @pytest.fixture
 def path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(readiness, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(readiness, "ASK_AGAIN_SECONDS", 0.01)
     with short_home() as home:
         yield home / "run" / "models.sock"
 
