@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from pipelines.local.wire import ModelsClient
+from pipelines.local.client import ModelsClient
 from tests.support.models import client_memory, models_process, spoken
 from tests.support.sounds import Sound, pcm, telephone, word_errors
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from kb.embeddings import MiniLmEmbedder, Vectors
-from pipelines.local.wire import ModelsClient, Urgency
+from pipelines.local.client import ModelsClient
+from pipelines.local.wire import Urgency
 
 _BATCH = 8
 """A question that comes while a text is being indexed waits for one batch, about 100 ms."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from livekit.agents import APIConnectionError
 
 from pipelines.local.clauses import speakable
+from pipelines.local.client import ModelsClient
 from pipelines.local.voice import LocalVoice
-from pipelines.local.wire import ModelsClient, ModelsError, ModelUnavailable
+from pipelines.local.wire import ModelsError, ModelUnavailable
 
 _SAMPLE_RATE = 24_000
 

@@ -14,9 +14,10 @@ from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, 
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from numpy.typing import NDArray
 
+from pipelines.local.client import ModelsClient
 from pipelines.local.gate import SAMPLE_RATE, WINDOW, SpeechGate, Step, Stretch
 from pipelines.local.languages import whisper_language
-from pipelines.local.wire import Heard, ModelBusy, ModelsClient, ModelsError, ModelUnavailable
+from pipelines.local.wire import Heard, ModelBusy, ModelsError, ModelUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from livekit import rtc
 from livekit.agents import APIConnectionError, stt
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 
+from pipelines.local.client import ModelsClient
 from pipelines.local.espeak import EspeakTTS, NoVoice
 from pipelines.local.hibari import HibariTTS
 from pipelines.local.whisper import WhisperSTT
-from pipelines.local.wire import ModelsClient
 from tests.support.models import ModelsProcess, models_process, spoken
 from tests.support.sounds import NOISES, Sound, pcm, resample, silence, telephone, word_errors
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.local.client import ModelsClient
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import (
     BadRequest,
     DeadlinePassed,
     ModelBusy,
-    ModelsClient,
     ModelsGone,
 )
 from tests.support.models import ROOT, ModelsProcess, client_memory, models_process, spoken

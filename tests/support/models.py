@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.local.wire import ModelsClient
+from pipelines.local.client import ModelsClient
 from tests.support.sounds import Sound, resample
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.local.client import ModelsClient
 from pipelines.local.wire import (
     BadRequest,
     DeadlinePassed,
     Frame,
     GarbledFrame,
     ModelBusy,
-    ModelsClient,
     ModelsGone,
     read_frame,
 )

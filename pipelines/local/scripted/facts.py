@@ -7,53 +7,69 @@ from functools import lru_cache
 from typing import Any
 
 from kb.chunking import Statement, sentences, statements
-from kb.words import fold, terms
+from kb.words import EMPTY, fold, terms, words
 from pipelines.local.scripted.calendar import weekdays_in
 
 _ORDER_VERBS = """
-act add address adhere adopt aim answer apologise apologize ask assist assume avoid be behave check collect confirm
-consider continue decline direct do don't double-check end ensure escalate explain finish first focus follow gather
-get give go greet guide handle help identify ignore inform introduce invite keep let listen maintain make mention
-never note obtain offer only politely pretend prioritise prioritize provide pronounce read refer refrain refuse
-remain remember repeat request respond return say sound speak spell start stay stick stop suggest summarise summarize
+act add address adhere adopt aim answer apologise apologize ask assist assume avoid be behave check
+collect confirm
+consider continue decline direct do don't double-check end ensure escalate explain finish first
+focus follow gather
+get give go greet guide handle help identify ignore inform introduce invite keep let listen maintain
+make mention
+never note obtain offer only politely pretend prioritise prioritize provide pronounce read refer
+refrain refuse
+remain remember repeat request respond return say sound speak spell start stay stick stop suggest
+summarise summarize
 take talk tell thank transfer treat try understand use verify wait warn write always please
 """.split()
 _ORDER = re.compile(
     r"^(?:(?:and|then|also|so|but|please|finally|in general|otherwise)[, ]+)*(?:"
     + "|".join(_ORDER_VERBS)
-    + r")\b",
+    # "Check-in is from three" states something, although it begins like an order.
+    + r")\b(?![-'])(?!\s+(?:is|are|was|costs?|starts?|begins?|includes?|takes?|can|will|must|may|runs?|"
+    r"ends?)\b)",
     re.IGNORECASE,
 )
 _TO_THE_AGENT = re.compile(
-    r"\b(?:you are|you're|your (?:name|job|role|task|goal|tone|style|answers?|replies|response|personality|purpose"
-    r"|voice)|you (?:must|should|will|can|cannot|can't|may|speak|work|answer|help|have to|do not|don't|never|always|"
-    r"take|handle|represent|need)|as an? (?:ai|assistant|agent)|the (?:caller|user|customer|client|patient|guest)s? "
+    r"\b(?:you are|you're|your (?:name|job|role|task|goal|tone|style|answers?|replies|response|"
+    r"personality|purpose"
+    r"|voice)|you (?:must|should|will|can|cannot|can't|may|speak|work|answer|help|have to|do not|don't|"
+    r"never|always|"
+    r"take|handle|represent|need)|as an? (?:ai|assistant|agent)|the (?:caller|user|customer|client|"
+    r"patient|guest)s? "
     r"(?:should|must|asks?|wants?|says?)|this (?:prompt|call|conversation)|system prompt|instructions)\b",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"^(?:if|when|whenever|unless|before|after|once|in case)\b[^,]*\b(?:caller|callers|customer|customers|user|users"
+    r"^(?:if|when|whenever|unless|before|after|once|in case)\b[^,]*\b(?:caller|callers|customer|customers|"
+    r"user|users"
     r"|someone|somebody|anyone|they|patient|guest|you|people|client|visitor|asked)\b",
     re.IGNORECASE,
 )
 _TOLD = re.compile(
-    r"\b(?:say|tell (?:them|callers?|customers?|people|him or her|guests?|patients?|everyone)|explain|mention|"
+    r"\b(?:say|tell (?:them|callers?|customers?|people|him or her|guests?|patients?|everyone)|explain|"
+    r"mention|"
     r"inform (?:them|callers?|customers?|guests?|patients?)|let (?:them|callers?|customers?|guests?) know|"
     r"answer|remember|note|keep in mind)(?: to (?:them|callers?|customers?))? that (?P<fact>.+)$",
     re.IGNORECASE,
 )
 _TURKISH_ORDER = re.compile(
-    r"^(?:sen|siz|sakin|asla|her zaman|daima|lutfen)\b|\b(?:asistan\w*|gorevin\w*|konus|cevap ver|cevapla|yanitla|"
-    r"sor|soyle|soyleme|davran|ol|olma|kullan|kullanma|verme|uydurma|et|etme|yap|yapma|iste|karsila|yardim et|"
+    r"^(?:sen|siz|sakin|asla|her zaman|daima|lutfen)\b|\b(?:asistan\w*|gorevin\w*|konus|cevap ver|cevapla|"
+    r"yanitla|"
+    r"sor|soyle|soyleme|davran|ol|olma|kullan|kullanma|verme|uydurma|et|etme|yap|yapma|iste|karsila|"
+    r"yardim et|"
     r"arayan\w*)[.!]?$"
 )
 _ORDERS_HEADING = re.compile(
     r"\b(?:rules?|style|tone|personality|instructions?|guidelines?|behaviou?r|tasks?|goals?|role|identity|"
-    r"guardrails?|objective|persona|conversation|dos?|don'ts?|steps?|script|kurallar|uslup|gorev\w*|talimat\w*)\b",
+    r"guardrails?|objective|persona|conversation|dos?|don'ts?|steps?|script|kurallar|uslup|gorev\w*|"
+    r"talimat\w*)\b",
     re.IGNORECASE,
 )
 _INJECTED = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|prompts?|rules|above|previous|everything)\b"
+    r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|prompts?|rules|above|previous|"
+    r"everything)\b"
     r"|\bsystem prompt\b|\byou (?:are now|must now)\b|\b(?:assistant|system|developer|user)\s*:"
     r"|\b(?:dear|attention|note to|hey) (?:ai|assistant|model|chatbot|language model)s?\b"
     r"|\b(?:talimatlar\w*|komutlar\w*)\b.{0,30}\b(?:yok say|unut|gormezden gel)",
@@ -73,32 +89,40 @@ _GREETING = re.compile(
     re.IGNORECASE,
 )
 _MONEY = re.compile(
-    r"[€$£₺]\s?\d|\d\s?(?:[€$£₺]|euros?\b|eur\b|dollars?\b|usd\b|pounds?\b|cents?\b|lira\w*|tl\b|pln\b|zloty\b|francs?\b)"
-    r"|\b(?:free of charge|for free|is free|are free|free for|no charge|no extra charge|at no cost|included in|"
+    r"[€$£₺]\s?\d|\d\s?(?:[€$£₺]|euros?\b|eur\b|dollars?\b|usd\b|pounds?\b|cents?\b|lira\w*|tl\b|pln\b|"
+    r"zloty\b|francs?\b)"
+    r"|\b(?:free of charge|for free|is free|are free|free for|no charge|no extra charge|at no cost|"
+    r"included in|"
     r"ucretsiz|bedava|dahil|prices? (?:start|depend|from)|costs? (?:nothing|depend))\b"
 )
 _MONEY_WORD = re.compile(r"\b(?:euros?|dollars?|pounds?|lira|zlotys?|francs?)\b")
 _TIME = re.compile(
-    r"\b\d{1,2}[:.]\d{2}\b|\b\d{1,2}\s?(?:a\.?m|p\.?m|o'clock)\b|\b(?:noon|midday|midnight|24 hours|round the clock|"
+    r"\b\d{1,2}[:.]\d{2}\b|\b\d{1,2}\s?(?:a\.?m|p\.?m|o'clock)\b|\b(?:noon|midday|midnight|24 hours|"
+    r"round the clock|"
     r"closed|kapali|half past|quarter (?:past|to))\b|\b(?:from|until|till|at|by|before|after|saat|to)\s+"
-    r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b(?!\s*(?:euro|%|percent|people))"
+    r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b(?!\s*(?:euro|%|percent|"
+    r"people))"
     r"|\b\d{1,2}\s*(?:-|–|to)\s*\d{1,2}\b"
 )
 _CLOCK = re.compile(
     r"\d|\b(?:noon|midday|midnight|o'clock|half past|at (?:six|seven|eight|nine|ten|five|four))\b"
 )
 _PERSON = re.compile(
-    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof)\.? |(?<=\w )|(?<=, ))(?!Mon|Tue|Wed|Thu|Fri|Sat|Sun)[A-ZÇĞİÖŞÜ][a-zçğıöşü]+\b"
+    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof)\.? |(?<=\w )|(?<=, ))(?!Mon|Tue|Wed|Thu|Fri|Sat|"
+    r"Sun)[A-ZÇĞİÖŞÜ][a-zçğıöşü]+\b"
 )
 _DURATION = re.compile(
-    r"\b(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty|thirty|forty|forty-five|"
-    r"sixty|ninety|half an|bir|iki|uc|yarim|few|several|same)[ -](?:minutes?|mins?|hours?|days?|weeks?|months?|"
+    r"\b(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty|thirty|forty|"
+    r"forty-five|"
+    r"sixty|ninety|half an|bir|iki|uc|yarim|few|several|same)[ -](?:minutes?|mins?|hours?|days?|weeks?|"
+    r"months?|"
     r"years?|nights?|working days?|business days?|dakika\w*|saat\w*|gun\w*|hafta\w*|ay)\b"
 )
 _PHONE = re.compile(r"(?:\+|\b0|\(|\b)\d[\d ().-]{5,}\d\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 _NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundred|iki|uc|"
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundred|"
+    r"iki|uc|"
     r"dort|bes|alti|yedi|sekiz|dokuz|on)\b"
 )
 
@@ -111,6 +135,7 @@ class Fact:
     about: str = ""
     terms: frozenset[str] = field(default=frozenset(), compare=False)
     about_terms: frozenset[str] = field(default=frozenset(), compare=False)
+    spelled: tuple[str, ...] = field(default=(), compare=False)
     kinds: frozenset[str] = field(default=frozenset(), compare=False)
     days: frozenset[int] = field(default=frozenset(), compare=False)
 
@@ -150,7 +175,16 @@ def fact(text: str, about: str = "") -> Fact:
         kinds.add("time")
     if _PERSON.search(text):
         kinds.add("who")
-    return Fact(text, about, frozenset(terms(text)), frozenset(terms(about)), frozenset(kinds), days)
+    spelled = dict.fromkeys(word for word in words(f"{text} {about}") if word not in EMPTY)
+    return Fact(
+        text=text,
+        about=about,
+        terms=frozenset(terms(text)),
+        about_terms=frozenset(terms(about)),
+        spelled=tuple(word for word in spelled if not word[0].isdigit()),
+        kinds=frozenset(kinds),
+        days=days,
+    )
 
 
 def is_order(sentence: str) -> bool:
@@ -191,7 +225,14 @@ def read_prompt(instructions: str) -> Prompt:
 
 
 def _is_forbidden(statement: Statement) -> bool:
-    return bool(re.search(r"\b(?:never|not|don't|avoid|without)\b.*\bthat\b", statement.text, re.IGNORECASE))
+    return bool(
+        re.search(
+            r"\b(?:never|not|don't|avoid|"
+            r"without)\b.*\bthat\b",
+            statement.text,
+            re.IGNORECASE,
+        )
+    )
 
 
 def _states(sentence: str) -> bool:

@@ -17,7 +17,8 @@ Answering = Callable[[], Awaitable[str | None]]
 
 _MOST_FAILURES = 3
 _CORRECTS = re.compile(
-    r"\b(?:no|not|actually|sorry|wait|change|instead|rather|i mean|i meant|make (?:it|that)|wrong|correction|oops|"
+    r"\b(?:no|not|actually|sorry|wait|change|instead|rather|i mean|i meant|make (?:it|that)|wrong|"
+    r"correction|oops|"
     r"hayir|degil|yerine|pardon|aslinda|degistir)\b"
 )
 _ASKS = re.compile(
@@ -36,7 +37,7 @@ def advance(form: Form, function: Function, wording: Wording, lead: str = "") ->
     """Ask for what is missing; else read it all back, or run at once what changes nothing."""
     for slot in function.slots:
         if slot.is_required and slot.name not in form.values:
-            question = _question(slot, wording)
+            question = question_for(slot, wording)
             asked = replace(form, asking=slot.name, stage="asking", question=question, is_read_back=False)
             return asked, Reply(f"{lead} {question}".strip())
     if function.is_read_only:
@@ -69,7 +70,8 @@ def _label(slot: Slot) -> str:
     return re.sub(r"^(?:customer|caller|guest|patient|client|user|full|is|has|wants) ", "", slot.label)
 
 
-def _question(slot: Slot, wording: Wording) -> str:
+def question_for(slot: Slot, wording: Wording) -> str:
+    """The question for a slot, with its choices where they are few."""
     question = wording.ask(slot)
     if slot.is_closed and 1 < len(slot.choices) <= 5:
         spoken = wording.listed([said for _, said in slot.choices])
@@ -116,8 +118,8 @@ def _asked(
         # What was given before stands, unless the caller says that it does not.
         new = {name: value for name, value in new.items() if name not in form.values or name == form.asking}
     if new:
-        form, reply = _filled(form, function, new, wording)
-        return replace(state, form=form), reply
+        filled, reply = _filled(form, function, new, wording)
+        return replace(state, form=filled), reply
     return _missed(state, form, wording.say("not_understood", question=form.question), wording)
 
 
@@ -127,7 +129,7 @@ def _filled(
     return advance(replace(form, values={**form.values, **new}, failures=0), function, wording)
 
 
-def _confirmed(
+def _confirmed(  # noqa: PLR0911 - a list of answers
     state: State, form: Form, function: Function, folded: str, new: Mapping[str, Value], wording: Wording
 ) -> tuple[State, Reply]:
     if new:
@@ -141,7 +143,7 @@ def _confirmed(
         return state, Reply(wording.say("one_moment"), _call(form, function))
     if (slot := _named_slot(function, form, folded)) is not None:
         values = {name: value for name, value in form.values.items() if name != slot.name}
-        question = _question(slot, wording)
+        question = question_for(slot, wording)
         asked = replace(
             form, values=values, asking=slot.name, stage="asking", question=question, is_read_back=False
         )
@@ -152,8 +154,8 @@ def _confirmed(
         question = wording.say("what_to_change")
         return replace(state, form=replace(form, stage="changing", question=question)), Reply(question)
     if said_yes:
-        again, reply = advance(form, function, wording)
-        return replace(state, form=again), reply
+        reopened, reply = advance(form, function, wording)
+        return replace(state, form=reopened), reply
     again = wording.say("confirm_again", values=_listed(form, function)) if form.values else form.question
     return _missed(state, replace(form, stage="confirming"), again, wording)
 
@@ -167,8 +169,14 @@ def _missed(state: State, form: Form, text: str, wording: Wording) -> tuple[Stat
 
 def _named_slot(function: Function, form: Form, folded: str) -> Slot | None:
     heard = {stem(word) for word in words(folded)}
-    kinds = {"date": {"date", "day", "tarih", "gun"}, "time": {"time", "hour", "saat"}, "name": {"name", "isim", "ad"},
-             "phone": {"phone", "number", "telefon"}, "email": {"email", "mail"}, "datetime": {"date", "day", "time"}}  # fmt: skip
+    kinds = {
+        "date": {"date", "day", "tarih", "gun"},
+        "time": {"time", "hour", "saat"},
+        "name": {"name", "isim", "ad"},
+        "phone": {"phone", "number", "telefon"},
+        "email": {"email", "mail"},
+        "datetime": {"date", "day", "time"},
+    }
     for slot in function.slots:
         named = {stem(word) for word in words(slot.label)} | {stem(word) for word in kinds.get(slot.kind, ())}
         if slot.name in form.values and named & heard:

@@ -17,13 +17,15 @@ _READS = frozenset(
     describe is has tell compute see sorgula bul listele goster kontrol""".split()
 )
 _READS_IN_WORDS = re.compile(
-    r"^(?:look(?:s)? up|check(?:s)? (?:if|whether|the|when|for|how)|find(?:s)? |list(?:s)? |get(?:s)? |search(?:es)? |"
+    r"^(?:look(?:s)? up|check(?:s)? (?:if|whether|the|when|for|how)|find(?:s)? |list(?:s)? |get(?:s)? |"
+    r"search(?:es)? |"
     r"return(?:s)? (?:the|a|all|whether|how)|show(?:s)? |tell(?:s)? |fetch(?:es)? )",
     re.IGNORECASE,
 )
 _WRITES = re.compile(r"\bcheck[_ ](?:in|out)\b")
 _FORMAT = re.compile(
-    r"[,;(]?\s*\b(?:like|e\.?g\.?|for example|such as|formatted|format|as in|in the form|in (?:the )?(?:iso|yyyy|dd|hh|24)|"
+    r"[,;(]?\s*\b(?:like|e\.?g\.?|for example|such as|formatted|format|as in|in the form|"
+    r"in (?:the )?(?:iso|yyyy|dd|hh|24)|"
     r"yyyy|iso)\b.*$",
     re.IGNORECASE,
 )
@@ -33,14 +35,16 @@ _CHOICES = re.compile(
     re.IGNORECASE,
 )
 _EXAMPLES = re.compile(
-    r"(?:\bsuch as|\blike|\be\.g\.,?|\bfor example,?)\s*(?P<list>[A-Za-zÇĞİÖŞÜçğıöşü' -]+(?:,\s*[\w' -]+)*)",
+    r"(?:\bsuch as|\blike|\be\.g\.,?|"
+    r"\bfor example,?)\s*(?P<list>[A-Za-zÇĞİÖŞÜçğıöşü' -]+(?:,\s*[\w' -]+)*)",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One parameter. `choices` are values with how they are said; `is_closed` when nothing else is allowed."""
+    """One parameter. `choices` are values with how they are said; `is_closed` when nothing else is "
+    "allowed."""
 
     name: str
     kind: Kind
@@ -209,7 +213,7 @@ def _written_choices(description: str) -> tuple[tuple[Any, str], ...]:
     return tuple((part, part.lower()) for part in kept) if kept else ()
 
 
-def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool) -> Kind:  # noqa: PLR0911 - a table
+def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool) -> Kind:  # noqa: PLR0911, PLR0912 - a table
     if has_values:
         return "choice"
     kind, form = schema.get("type"), schema.get("format")

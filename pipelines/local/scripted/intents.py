@@ -9,48 +9,78 @@ from pipelines.local.scripted.lexicon import concepts
 from pipelines.local.scripted.meaning import Meanings
 
 _SMALL_TALK = (
-    ("human", r"\b(?:speak|talk|connect|transfer|put me through|pass me|forward me)\b.{0,25}\b(?:human|person|someone|somebody|agent|"
-              r"operator|representative|manager|staff|receptionist|colleague)\b|\b(?:real|actual|live) (?:person|human)\b(?!.*\?$)|"
-              r"^(?:human|operator|agent|representative)\b|\b(?:yetkili|insan|temsilci|musteri hizmetleri)\w*\b.{0,25}\b(?:bagla|gorus|konus|istiyorum)|"
-              r"\bget me (?:a|the) (?:human|person|manager)\b|\b(?:i want|i need|give me) (?:a|the|to see the) (?:human|person|manager)\b"),
-    ("robot", r"\b(?:are|r) you (?:a |an |really |actually )*(?:robot|bot|machine|computer|ai|human|person|real|automated|recording|chat ?gpt)\b|"
-              r"\bam i (?:talking|speaking) (?:to|with) (?:a|an) (?:\w+ )?(?:robot|bot|machine|computer|ai|human|person)\b|"
-              r"\b(?:is this|this is) (?:a |an )(?:robot|bot|machine|ai|recording|computer)\b|\b(?:robot|yapay zeka|insan|makine) (?:mi\w*)\b"),
-    ("who", r"\b(?:what's|what is|whats) your name\b|\bwho (?:are you|is this|am i (?:speaking|talking)|am i on)\b|\badin\w* ne\w*\b|\bkimsin\w*\b|"
+    ("human", r"\b(?:speak|talk|connect|transfer|put me through|pass me|forward me)\b.{0,25}\b(?:human|"
+              r"person|someone|somebody|agent|"
+              r"operator|representative|manager|staff|receptionist|colleague)\b|\b(?:real|actual|"
+              r"live) (?:person|human)\b(?!.*\?$)|"
+              r"^(?:human|operator|agent|representative)\b|\b(?:yetkili|insan|temsilci|"
+              r"musteri hizmetleri)\w*\b.{0,25}\b(?:bagla|gorus|konus|istiyorum)|"
+              r"\bget me (?:a|the) (?:human|person|manager)\b|\b(?:i want|i need|give me) (?:a|the|"
+              r"to see the) (?:human|person|manager)\b"),
+    ("robot", r"\b(?:are|r) you (?:a |an |really |actually )*(?:robot|bot|machine|computer|ai|human|"
+              r"person|real|automated|recording|chat ?gpt)\b|"
+              r"\bam i (?:talking|speaking) (?:to|with) (?:a|an) (?:\w+ )?(?:robot|bot|machine|computer|"
+              r"ai|human|person)\b|"
+              r"\b(?:is this|this is) (?:a |an )(?:robot|bot|machine|ai|recording|computer)\b|\b(?:robot|"
+              r"yapay zeka|insan|makine) (?:mi\w*)\b"),
+    ("who", r"\b(?:what's|what is|whats) your name\b|\bwho (?:are you|is this|am i (?:speaking|talking)|"
+            r"am i on)\b|\badin\w* ne\w*\b|\bkimsin\w*\b|"
             r"\bkiminle (?:gorus|konus)"),
-    ("repeat", r"\b(?:repeat|say)(?: (?:that|it|this))?(?: please)? (?:again|once more|one more time)\b|\brepeat(?: (?:that|it|this|yourself|please))*[.?! ]*$|\bwhat did you (?:just )?say\b|"
-               r"\b(?:say|come|tell me|one) (?:that |it |this )?(?:again|more time)\b|^(?:sorry|pardon|excuse me|what)(?: what| me)?[?. ]*$|"
-               r"\b(?:didn't|did not|couldn't|can't) (?:quite )?(?:hear|catch|get|understand) (?:that|you|it)\b|\bcan you repeat\b|"
-               r"\b(?:tekrar|bir daha)\b(?:.{0,12}\b(?:eder|soyle|lutfen)\w*)?|^efendim\??$|\banlamadim\b|\bduyamadim\b|\bpardon me\b"),
-    ("hear", r"\bcan you hear me\b|\bare you (?:still )?there\b|\bbeni duyuyor\b|\borada mi\w*|^(?:hello[?,. ]*){2,}$"),
+    ("repeat", r"\b(?:repeat|say)(?: (?:that|it|this))?(?: please)? (?:again|once more|one more time)\b|"
+               r"\brepeat(?: (?:that|it|this|yourself|please))*[.?! ]*$|\bwhat did you (?:just )?say\b|"
+               r"\b(?:say|come|tell me|one) (?:that |it |this )?(?:again|more time)\b|^(?:sorry|pardon|"
+               r"excuse me|what)(?: what| me)?[?. ]*$|"
+               r"\b(?:didn't|did not|couldn't|can't) (?:quite )?(?:hear|catch|get|understand) (?:that|you|"
+               r"it)\b|\bcan you repeat\b|"
+               r"\b(?:tekrar|bir daha)\b(?:.{0,12}\b(?:eder|soyle|lutfen)\w*)?|^efendim\??$|\banlamadim\b|"
+               r"\bduyamadim\b|\bpardon me\b"),
+    ("hear", r"\bcan you hear me\b|\bare you (?:still )?there\b|\bbeni duyuyor\b|\borada mi\w*|"
+             r"^(?:hello[?,. ]*){2,}$"),
     ("well", r"\bhow (?:are|r) you(?: doing)?(?: today)?[?.! ]*$|\bhow's it going\b|\bnasilsin\w*\b"),
-    ("help", r"\bwhat (?:all )?can (?:you|i) (?:do|help|ask)\b|\bhow can you help\b|\bwhat do you (?:do|know)\b[?. ]*$|\b(?:ne|neler) (?:yapabilir|sorabilir)\w*|"
+    ("help", r"\bwhat (?:all )?can (?:you|i) (?:do|help|ask)\b|\bhow can you help\b|\bwhat do you (?:do|"
+             r"know)\b[?. ]*$|\b(?:ne|neler) (?:yapabilir|sorabilir)\w*|"
              r"^(?:i need )?(?:some )?help[?.! ]*$"),
-    ("goodbye", r"\b(?:good ?bye|bye|bye bye|see you|have a (?:good|nice|great) (?:day|one|evening|weekend))\b|\bhang up\b|\b(?:hosca ?kal\w*|gorusuruz|"
-                r"iyi gunler)\b[.! ]*$|\bthat(?:'s| is| will be| would be|'ll be) (?:all|everything|it)(?: for (?:now|today))?(?:,? (?:thank you|thanks))?[.! ]*$"),
-    ("wait", r"^(?:(?:just )?(?:a|one) (?:moment|second|minute|sec)|hold on|hang on|wait(?: a (?:moment|second|minute))?|bir (?:saniye|dakika))[,.! ]*(?:please|lutfen)?[.! ]*$"),
-    ("thanks", r"^(?:(?:ok|okay|great|perfect|good|alright|all right|oh|ah|cool|super|yes|no|that's (?:great|good|perfect|helpful)|very helpful|awesome|"
-               r"excellent|wonderful|lovely|brilliant)[,.! ]+)*(?:thank you|thanks|thank u|cheers|tesekkur\w*|sag ?ol\w*)(?:[,. ]*(?:very much|so much|a lot|"
+    ("goodbye", r"\b(?:good ?bye|bye|bye bye|see you|have a (?:good|nice|great) (?:day|one|evening|"
+                r"weekend))\b|\bhang up\b|\b(?:hosca ?kal\w*|gorusuruz|"
+                r"iyi gunler)\b[.! ]*$|\bthat(?:'s| is| will be| would be|'ll be) (?:all|everything|"
+                r"it)(?: for (?:now|today))?(?:,? (?:thank you|thanks))?[.! ]*$"),
+    ("wait", r"^(?:(?:just )?(?:a|one) (?:moment|second|minute|sec)|hold on|hang on|wait(?: a (?:moment|"
+             r"second|minute))?|bir (?:saniye|dakika))[,.! ]*(?:please|lutfen)?[.! ]*$"),
+    ("thanks", r"^(?:(?:ok|okay|great|perfect|good|alright|all right|oh|ah|cool|super|yes|no|"
+               r"that's (?:great|good|perfect|helpful)|very helpful|awesome|"
+               r"excellent|wonderful|lovely|brilliant)[,.! ]+)*(?:thank you|thanks|thank u|cheers|"
+               r"tesekkur\w*|sag ?ol\w*)(?:[,. ]*(?:very much|so much|a lot|"
                r"for (?:that|your help|the info\w*)|ederim|cok|bye))*[,.! ]*$"),
-    ("greet", r"^(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|greetings|merhaba|selam|gunaydin|iyi (?:gunler|aksamlar)|alo)(?: there| again| everyone)?[,.! ]*$"),
-    ("no", r"^(?:no|nope|nah|no thanks?|no thank you|nothing(?: else)?|not (?:now|today|really)|i'm (?:good|fine|all set)|hayir|yok)"
-           r"(?:[,. ]+(?:thanks?|thank you|nothing(?: else)?|that's (?:all|it|everything)|that is all|tesekkur\w*|i'm good|for now))*[,.! ]*$"),
-    ("acknowledge", r"^(?:(?:ok|okay|alright|all right|great|perfect|good|fine|sure|yes|yeah|yep|i see|got it|understood|right|cool|hmm+|mm+|mhm|uh huh|"
+    ("greet", r"^(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|greetings|merhaba|selam|gunaydin|"
+              r"iyi (?:gunler|aksamlar)|alo)(?: there| again| everyone)?[,.! ]*$"),
+    ("no", r"^(?:no|nope|nah|no thanks?|no thank you|nothing(?: else)?|not (?:now|today|really)|"
+           r"i'm (?:good|fine|all set)|hayir|yok)"
+           r"(?:[,. ]+(?:thanks?|thank you|nothing(?: else)?|that's (?:all|it|everything)|that is all|"
+           r"tesekkur\w*|i'm good|for now))*[,.! ]*$"),
+    ("acknowledge", r"^(?:(?:ok|okay|alright|all right|great|perfect|good|fine|sure|yes|yeah|yep|i see|"
+                    r"got it|understood|right|cool|hmm+|mm+|mhm|uh huh|"
                     r"evet|tamam|peki|anladim)[,.! ]*)+$"),
 )  # fmt: skip
 _TALK = tuple((name, re.compile(pattern)) for name, pattern in _SMALL_TALK)
 _FORGET = re.compile(
-    r"\b(?:forget (?:it|that|about it)|never ?mind|cancel (?:that|it|this|everything)|don't (?:want|need) (?:that|it|this)(?: any ?more)?|"
-    r"(?:i )?changed my mind|stop (?:it|that|this)|leave it|skip it|drop it|let's not|not any ?more|vazgec\w*|bosver|iptal et)\b|^(?:cancel|stop|iptal|quit)[.! ]*$"
+    r"\b(?:forget (?:it|that|about it)|never ?mind|cancel (?:that|it|this|everything)|don't (?:want|"
+    r"need) (?:that|it|this)(?: any ?more)?|"
+    r"(?:i )?changed my mind|stop (?:it|that|this)|leave it|skip it|drop it|let's not|not any ?more|"
+    r"vazgec\w*|bosver|iptal et)\b|^(?:cancel|stop|iptal|quit)[.! ]*$"
 )
 _REQUEST = re.compile(
-    r"\b(?:i'd like|i would like|i want|i wanna|i need|i have to|i must|i'm looking (?:to|for)|i am looking (?:to|for)|looking to|i'd love|can i|could i|may i|can we|could we|"
-    r"can you|could you|would you|please|let me|let's|we'd like|we would like|we want|we need|i'm calling to|i am calling to|calling to|help me|i was hoping|"
-    r"is it possible to|is there any chance|how about|put me down|make me|get me|give me|sign me up|istiyorum|isterim|istiyoruz|almak|yapmak|edebilir\w*|olabilir mi|lazim)\b"
+    r"\b(?:i'd like|i would like|i want|i wanna|i need|i have to|i must|i'm looking (?:to|for)|"
+    r"i am looking (?:to|for)|looking to|i'd love|can i|could i|may i|can we|could we|"
+    r"can you|could you|would you|please|let me|let's|we'd like|we would like|we want|we need|"
+    r"i'm calling to|i am calling to|calling to|help me|i was hoping|"
+    r"is it possible to|is there any chance|how about|put me down|make me|get me|give me|sign me up|"
+    r"istiyorum|isterim|istiyoruz|almak|yapmak|edebilir\w*|olabilir mi|lazim)\b"
 )
 _ABOUT_IT = re.compile(
-    r"^(?:(?:hi|hello|hey|so|and|okay|ok|um|uh|please|yes|well)[, ]+)*(?:how (?:do|can|should|would) (?:i|we|you|one)|what|when|where|why|which|who|how (?:much|long|many|late|far|early|soon)|"
-    r"do (?:i|we) (?:need|have)|is (?:a|an|it|there)|are there|does|do you|did|has|was)\b|\b(?:how much|what (?:does|do|is) .* cost|ne kadar|kac para)\b"
+    r"^(?:(?:hi|hello|hey|so|and|okay|ok|um|uh|please|yes|well)[, ]+)*(?:how (?:do|can|should|would) (?:i|"
+    r"we|you|one)|what|when|where|why|which|who|how (?:much|long|many|late|far|early|soon)|"
+    r"do (?:i|we) (?:need|have)|is (?:a|an|it|there)|are there|does|do you|did|has|was)\b|\b(?:how much|"
+    r"what (?:does|do|is) .* cost|ne kadar|kac para)\b"
 )
 
 

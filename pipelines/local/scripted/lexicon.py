@@ -37,8 +37,10 @@ rent rental hire lease
 borrow loan lend lending
 return back returning
 lost lose missing stolen steal theft
-join member membership register registration enrol signup subscribe subscription
+join member membership register registration enrol enroll signup subscribe subscription
 bicycle bike cycle cycling
+bike ebike
+ebike ebicycle pedelec
 room bedroom suite accommodation
 pool swim swimming
 gym fitness workout exercise training
@@ -69,7 +71,7 @@ leave departure depart checkout
 arrive arrival checkin
 extend renew renewal longer extension prolong
 fine penalty fined
-collect pickup pick
+collect pickup
 ready finish finished done
 quick fast quickly soon
 guest visitor guests visitors
@@ -125,16 +127,26 @@ _WEAK = frozenset(
     stem(word)
     for word in words(
         """
-        able actually advice already always another answer anyone anything around ask available best bit bring
-        bringing call case come coming day days exactly explain far find first folks free friend full guy guys happen
-        happens hear hello help hey hold hope idea information info instead keep kind kindly last later leave little
-        look looking lot make many maybe mean minute moment morning name nearby need next nice number offer offered
-        only order people per person perhaps place possible possibly probably provide put question quick quickly quite
-        really right same say see show since someone something somewhere soon sort sound speak start still stuff sure
-        take talk tell thing things think time today together tomorrow tonight try type types usually use used using
-        visit wait way week welcome wonder wondering work works year yet anyway allow allowed accept accepted
-        include included including happen long big small own new terrible bad horrible great fine whole please normal
-        bilgi verir misin misiniz ogrenmek istiyorum istiyordum acaba gun yarin bugun simdi mumkun yapiyor yapiyorsunuz
+        able actually advice already always another answer anyone anything around ask
+        available best bit bring
+        bringing call case come coming day days exactly explain far find first folks free
+        friend full guy guys happen
+        happens hear hello help hey hold hope idea information info instead keep kind kindly
+        last later leave little
+        look looking lot make many maybe mean minute moment morning name nearby need next
+        nice number offer offered
+        only order people per person perhaps place possible possibly probably provide put
+        question quick quickly quite
+        really right same say see show since someone something somewhere soon sort sound
+        speak start still stuff sure
+        take talk tell thing things think time today together tomorrow tonight try type
+        types usually use used using
+        visit wait way week welcome wonder wondering work works year yet anyway allow
+        allowed accept accepted
+        include included including happen long big small own new terrible bad horrible great
+        fine whole please normal
+        bilgi verir misin misiniz ogrenmek istiyorum istiyordum acaba gun yarin bugun simdi
+        mumkun yapiyor yapiyorsunuz
         """
     )
 )
@@ -172,7 +184,8 @@ def is_weak(term: str) -> bool:
 
 _SOUNDS = (
     ("wh", "w"), ("ph", "f"), ("ck", "k"), ("kn", "n"), ("wr", "r"), ("gh", ""), ("sch", "s"), ("sh", "s"),
-    ("ch", "s"), ("th", "t"), ("ce", "se"), ("ci", "si"), ("cy", "si"), ("qu", "kw"), ("x", "ks"), ("dge", "j"),
+    ("ch", "s"), ("th", "t"), ("ce", "se"), ("ci", "si"), ("cy", "si"), ("qu", "kw"), ("x", "ks"),
+    ("dge", "j"),
 )  # fmt: skip
 _ALIKE = str.maketrans("czqgvbdy", "kskkfpti")
 

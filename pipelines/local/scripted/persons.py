@@ -7,7 +7,8 @@ from kb.words import fold
 
 _WRITTEN_EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _SPOKEN_EMAIL = re.compile(
-    r"(?P<user>[\w+-]+(?:\s*(?:\bdot\b|\bpoint\b|\bnokta\b|\bunderscore\b|\bdash\b|\bminus\b|\.)\s*[\w+-]+){0,5})\s+"
+    r"(?P<user>[\w+-]+(?:\s*(?:\bdot\b|\bpoint\b|\bnokta\b|\bunderscore\b|\bdash\b|\bminus\b|"
+    r"\.)\s*[\w+-]+){0,5})\s+"
     r"(?:at|@|et)\s+(?P<host>[\w-]+(?:\s*(?:\bdot\b|\bpoint\b|\bnokta\b|\.)\s*[\w-]+){1,3})",
     re.IGNORECASE,
 )
@@ -15,20 +16,24 @@ _REPEATED = re.compile(r"\b(double|triple) (\d)\b")
 _PHONE = re.compile(r"(?:\+ ?|\bplus )?\(?\d(?:[ ().,/-]{0,3}\d){5,14}")
 
 _INTRODUCED = re.compile(
-    r"\b(?i:my (?:full )?name is|my name's|name's|the name is|name is|i am called|this is|i'm|i am|under the name(?: of)?|"
+    r"\b(?i:my (?:full )?name is|my name's|name's|the name is|name is|i am called|this is|i'm|i am|"
+    r"under the name(?: of)?|"
     r"in the name of|it's for|under|the name of|name|ad[ıi]m|benim ad[ıi]m|ben|ismim)\s+"
-    r"(?P<name>[A-ZÇĞİÖŞÜ][\w'’-]*(?:\s+(?:(?:de|van|von|der|la|di|al|el|bin|del)\s+)*[A-ZÇĞİÖŞÜ][\w'’-]*){0,3})"
+    r"(?P<name>[A-ZÇĞİÖŞÜ][\w'’-]*(?:\s+(?:(?:de|van|von|der|la|di|al|el|bin|"
+    r"del)\s+)*[A-ZÇĞİÖŞÜ][\w'’-]*){0,3})"
 )
 _INTRODUCED_LOWER = re.compile(
     r"\b(?:my (?:full )?name is|my name's|the name is|under the name(?: of)?|in the name of|adim|ismim) "
     r"(?P<name>[a-z'-]+(?: [a-z'-]+){0,2}?)(?= (?:and|for|on|at|my|with|i|please|ve)\b|[,.!?]|$)"
 )
 _NOT_A_NAME = frozenset(
-    """calling looking interested sorry fine good okay ok just not here the a an yes no please hello hi hey so well um
-    uh it its it's that thats is my name for under sure actually wondering trying going coming having booking monday tuesday
-    wednesday thursday friday saturday sunday january february march april may june july august september october
-    november december thanks thank you tomorrow today i i'm what when where how can could do would who why which
-    evet hayir ben adim ismim tamam lutfen""".split()
+    """
+    calling looking interested sorry fine good okay ok just not here the a an yes no please hello hi hey
+    so well um uh it its it's that thats is my name for under sure actually wondering trying going
+    coming having booking monday tuesday wednesday thursday friday saturday sunday january february
+    march april may june july august september october november december thanks thank you tomorrow today
+    i i'm what when where how can could do would who why which evet hayir ben adim ismim tamam lutfen
+    """.split()
 )
 
 
@@ -80,7 +85,8 @@ def _say_email(value: str) -> str:
 
 
 def find_phone(digits: str, *, is_asked: bool = False) -> Contact | None:
-    """A phone number in a text whose number words are digits: seven digits, or five when it was asked for."""
+    """A phone number in a text whose number words are digits: seven digits, or five when it was asked "
+    "for."""
     unrolled = _REPEATED.sub(lambda match: " ".join([match[2]] * (2 if match[1] == "double" else 3)), digits)
     match = _PHONE.search(unrolled)
     if match is None:
@@ -112,10 +118,10 @@ def find_name(text: str, *, is_asked: bool = False) -> str:
     for match in _INTRODUCED.finditer(text):
         if name := _clean(match["name"]):
             return name
-    if match := _INTRODUCED_LOWER.search(fold(text)):
-        start = fold(text).find(match["name"])
+    if lower := _INTRODUCED_LOWER.search(fold(text)):
+        start = fold(text).find(lower["name"])
         same_length = len(fold(text)) == len(text)
-        said = text[start : start + len(match["name"])] if same_length else match["name"]
+        said = text[start : start + len(lower["name"])] if same_length else lower["name"]
         if name := _clean(said):
             return name
     if not is_asked:

@@ -4,61 +4,76 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date
 
-from kb.words import EMPTY, fold, stem, words
+from kb.words import EMPTY, fold, joined, stem, words
 from pipelines.local.scripted.calendar import days_asked
 from pipelines.local.scripted.lexicon import is_weak
 
 _KINDS = (
-    ("price", r"\bhow much\b(?! (?:time|notice|longer|space|luggage))|\b(?:prices?|pricing|costs?|fees?|fares?|charged?|"
+    ("price", r"\bhow much\b(?! (?:time|notice|longer|space|luggage))|\b(?:prices?|pricing|costs?|fees?|"
+              r"fares?|charged?|"
               r"rates?|owe|expensive|cheap|for free|free of charge)\b|\bdo i pay\b|\bi pay for\b|"
               r"\b(?:ne kadar|kac para|kaca|ucret\w*|fiyat\w*|kac lira|kac tl)\b"),
-    ("phone", r"\b(?:phone|telephone|contact|mobile) number\b|\bnumber (?:to|can i|i can|should i) (?:call|ring)\b|"
+    ("phone", r"\b(?:phone|telephone|contact|mobile) number\b|\bnumber (?:to|can i|i can|"
+              r"should i) (?:call|ring)\b|"
               r"\btelefon numara\w*|\bwhat number\b"),
     ("email", r"\be-?mail\b|\be-?posta\b"),
-    ("duration", r"\bhow long\b|\bhow many (?:minutes|hours|days|weeks|months)\b|\bhow soon\b|\bne kadar sur\w+|"
+    ("duration", r"\bhow long\b|\bhow many (?:minutes|hours|days|weeks|months)\b|\bhow soon\b|"
+                 r"\bne kadar sur\w+|"
                  r"\bkac (?:gun|saat|dakika|hafta)\b"),
-    ("clock", r"\bwhat times?\b|\bhow late\b|\bhow early\b|\b(?:until|till) when\b|\bkacta\b|\bkaca kadar\b|"
+    ("clock", r"\bwhat times?\b|\bhow late\b|\bhow early\b|\b(?:until|till) when\b|\bkacta\b|"
+              r"\bkaca kadar\b|"
               r"\bsaat kac\w*"),
     ("time", r"\bwhen\b(?! (?:i|we|they)\b)|\bhours\b|"
              r"\bwhat days?\b|\bwhich days?\b|\bne zaman\b|\bcalisma saat\w*|"
-             r"\bhangi gun\w*|^(?:are|is|r) (?:you|the [a-z]+|it|u) (?:guys )?(?:still |also |even )?(?:open|closed)\b|"
+             r"\bhangi gun\w*|^(?:are|is|r) (?:you|the [a-z]+|it|u) (?:guys )?(?:still |also |"
+             r"even )?(?:open|closed)\b|"
              r"\b(?:acik|kapali) mi\w*"),
     ("who", r"^(?:and |so )?(?:who|kim)\b|\bwhose\b|\bname of\b"),
-    ("number", r"\bhow many\b|\bhow old\b|\bhow (?:big|large|far|tall|heavy)\b|\bkac (?:kisi|tane|yas\w*)\b"),
+    ("number", r"\bhow many\b|\bhow old\b|\bhow (?:big|large|far|tall|heavy)\b|\bkac (?:kisi|tane|"
+               r"yas\w*)\b"),
 )  # fmt: skip
 _KIND = tuple((name, re.compile(pattern)) for name, pattern in _KINDS)
 _KIND_WORDS = frozenset(
     stem(word)
     for word in words(
-        """price pricing cost costs fee fare charge charged rate owe expensive cheap much phone telephone contact number
-        email mail address long when hour hours open opening close closed closing late early many old big large far free pay
-        kadar para ucret fiyat lira zaman saat acik kapali kac telefon numarasi eposta adresiniz saatleri calisma"""
+        """
+        price pricing cost costs fee fare charge charged rate owe expensive cheap much phone telephone
+        contact number email mail address long when hour hours open opening close closed closing late
+        early many old big large far free pay kadar para ucret fiyat lira zaman saat acik kapali kac
+        telefon numarasi eposta adresiniz saatleri calisma
+        """
     )
 )
 # Words about time never need support of their own: days are compared as days.
 _TIME_WORDS = frozenset(
     stem(word)
     for word in words(
-        """monday tuesday wednesday thursday friday saturday sunday weekend weekday mondays tuesdays wednesdays thursdays
-        fridays saturdays sundays today tomorrow tonight morning afternoon evening time day days week am pm o'clock
-        pazartesi sali carsamba persembe cuma cumartesi pazar yarin bugun gunu gun"""
+        """
+        monday tuesday wednesday thursday friday saturday sunday weekend weekday mondays tuesdays
+        wednesdays thursdays fridays saturdays sundays today tomorrow tonight morning afternoon evening
+        time day days week am pm o'clock pazartesi sali carsamba persembe cuma cumartesi pazar yarin
+        bugun gunu gun
+        """
     )
 )
 _NUMBER_WORDS = frozenset(
-    """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred first second third half couple
+    """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred first second
+    third half couple
     bir iki uc dort bes alti yedi sekiz dokuz yirmi otuz kirk elli yuz""".split()
 )
 _ASKING = re.compile(
     r"(?:^|[,;] ?|\b(?:and|or|also|so|but|then|hi|hello|ok|okay|um|uh|please|me|know|wondering|if) )"
-    r"(?:what|what's|whats|how|how's|when|where|where's|wheres|who|who's|whose|why|which|do|does|did|is|isn't|are|can|"
+    r"(?:what|what's|whats|how|how's|when|where|where's|wheres|who|who's|whose|why|which|do|does|did|is|"
+    r"isn't|are|can|"
     r"could|will|would|may|should|have|has|am|any)\b"
     r"|\?|\b(?:tell me|i'd like to know|want to know|looking for|do you know|wondering|curious)\b"
     r"|\b(?:mi|mu|misiniz|musunuz|miyim|muyum|ne|nedir|nerede\w*|nasil|kac\w*|hangi|kim|neden|var mi)\b"
 )
 _SPLIT = re.compile(
     r"[?.!;]+\s+|,?\s+(?:and|also|oh and|plus|ve|ayrica)\s+(?:also |then |please )?(?="
-    r"(?:what|what's|whats|how|when|where|where's|who|which|do you|does|is|are|can|could|will|would|may|ne|nerede|kac|"
+    r"(?:what|what's|whats|how|when|where|where's|who|which|do you|does|is|are|can|could|will|would|may|"
+    r"ne|nerede|kac|"
     r"hangi|nasil|saat kac)\b)"
 )
 _REFERS = re.compile(
@@ -68,7 +83,8 @@ _CONTINUES = re.compile(
     r"^(?:and|or|what about|how about|what if|but|then|also|ok and|okay and|peki|ya|ve)\b"
 )
 _ABOUT = re.compile(
-    r"^(?:(?:and|or|but|ok|okay|so|also|then|yes|no|sorry) )*(?:what about|how about|and|or|what if it's|peki(?: ya)?|ya|ve)"
+    r"^(?:(?:and|or|but|ok|okay|so|also|then|yes|no|sorry) )*(?:what about|how about|and|or|what if it's|"
+    r"peki(?: ya)?|ya|ve)"
     r" (?:for |on |at |the |a |an |in |with )*"
 )
 _AUXILIARY = re.compile(
@@ -76,10 +92,13 @@ _AUXILIARY = re.compile(
     r" (?:have to |need to |also |still |even |ever |actually |really |just )*([a-z']+)"
     r"|\b(?:to|i'm|i am|you|we) ([a-z]+(?:ing)?)"
 )
+_DOING = re.compile(r"\bdo(?:es)? (?:you|they|u)(?: guys| also| even| ever)? ([a-z']+)")
 _POSSESSED = re.compile(r"\b(?:my|our|his|her|their)(?: own)? ([a-z]+)")
 _NAMED_NUMBER = re.compile(
-    r"\b(?!(?:at|by|for|to|from|until|till|of|on|in|is|are|about|around|than|with|and|or|the|a|after|before|between|"
-    r"over|under|have|has|we|us|saat|need|only|just|all|be|next|last|past)\b)([a-z]{3,}) (\d+)\b(?!\s*(?:people|persons|"
+    r"\b(?!(?:at|by|for|to|from|until|till|of|on|in|is|are|about|around|than|with|and|or|the|a|after|"
+    r"before|between|"
+    r"over|under|have|has|we|us|saat|need|only|just|all|be|next|last|"
+    r"past)\b)([a-z]{3,}) (\d+)\b(?!\s*(?:people|persons|"
     r"year|month|day|week|hour|minute|am|pm|o'clock|euro|dollar|[:.]\d))"
 )
 
@@ -98,6 +117,8 @@ class Question:
     heard: tuple[str, ...] = ()
     days: frozenset[int] = frozenset()
     named: frozenset[str] = frozenset()
+    thing: str = ""
+    """What follows the verb in "do you repair motorcycles": the answer must speak of it."""
     is_asking: bool = False
 
     @property
@@ -111,6 +132,8 @@ def read(text: str, today: date) -> Question:
     folded = " ".join(fold(text).replace("?", " ").split())
     kind = next((name for name, pattern in _KIND if pattern.search(folded)), "")
     verbs = {stem(word) for match in _AUXILIARY.finditer(folded) for word in match.groups() if word}
+    # "Do you sell bikes?" is about selling as much as about bikes; "can I get ..." is about the thing.
+    verbs -= {stem(match.group(1)) for match in _DOING.finditer(folded)}
     possessed = {stem(match.group(1)) for match in _POSSESSED.finditer(folded)}
     weighted: dict[str, float] = {}
     heard: dict[str, str] = {}
@@ -124,14 +147,21 @@ def read(text: str, today: date) -> Question:
         weighted[term] = max(weight, weighted.get(term, 0.0))
         heard[term] = word
     return Question(
-        text=text.strip(),
+        text=joined(text).strip(),
         kind=kind,
         terms=tuple(weighted.items()),
         heard=tuple(heard.values()),
         days=days_asked(folded, today),
         named=frozenset(match.group(2) for match in _NAMED_NUMBER.finditer(folded)),
+        thing=_thing(folded, weighted),
         is_asking=bool(_ASKING.search(folded) or "?" in text or kind),
     )
+
+
+def _thing(folded: str, weighted: dict[str, float]) -> str:
+    match = _DOING.search(folded)
+    strong = [term for term, weight in weighted.items() if weight == 1.0]
+    return strong[-1] if match and len(strong) > 1 and stem(match.group(1)) in strong[:-1] else ""
 
 
 def split(text: str, today: date) -> list[Question]:
@@ -162,7 +192,7 @@ def read_all(text: str, topic: Question | None, today: date) -> list[Question]:
     return whole
 
 
-def resolve(question: Question, topic: Question | None, today: date) -> Question:
+def resolve(question: Question, topic: Question | None, today: date) -> Question:  # noqa: PLR0911 - a list of ways to follow up
     """A follow-up made whole with what was asked before: "and on Sunday?", "how much is that?"."""
     if topic is None:
         return question
@@ -190,7 +220,8 @@ def resolve(question: Question, topic: Question | None, today: date) -> Question
             return question
         days = question.days or (topic.days if not question.kind else frozenset())
         own = question.terms
-        kept = tuple(pair for pair in topic.terms if pair[0] not in {term for term, _ in own})
+        known = {term for term, _ in own}
+        kept = [number for number, (term, _) in enumerate(topic.terms) if term not in known]
         if not refers and not continues and not (question.days and not question.kind):
             return question  # "What are your opening hours?" stands by itself
         rest = _ABOUT.sub("", folded.strip(" ?.!"))
@@ -198,8 +229,8 @@ def resolve(question: Question, topic: Question | None, today: date) -> Question
             question,
             text=f"{topic.text.strip(' ?.!')} {rest}".strip(),
             kind=question.kind or topic.kind,
-            terms=own + kept,
-            heard=question.heard + topic.heard,
+            terms=own + tuple(topic.terms[number] for number in kept),
+            heard=question.heard + tuple(topic.heard[number] for number in kept),
             days=days,
             named=question.named | topic.named,
             is_asking=True,

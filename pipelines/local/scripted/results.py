@@ -28,7 +28,8 @@ _ISO_DAY = re.compile(r"\b(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(?::\d{2})?(?:Z|[+
 
 
 def spoken_result(output: str, wording: Wording) -> str:
-    """A result as one or a few sentences; JSON and Python literals are read, anything else is spoken as it is."""
+    """A result as one or a few sentences; JSON and Python literals are read, anything else is spoken as "
+    "it is."""
     text = output.strip()
     if not text or text in ("None", "null", "''", '""'):
         return wording.say("done")

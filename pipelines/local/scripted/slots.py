@@ -17,8 +17,10 @@ from pipelines.local.scripted.persons import find_email, find_name, find_phone
 from pipelines.local.scripted.wording import Wording
 
 _LEADING = re.compile(
-    r"^(?:(?:um+|uh+|er+|well|so|okay|ok|yes|yeah|yep|sure|no|please|it's|it is|it would be|that's|that is|that would be|"
-    r"this is|the|a|an|my|i'd like|i would like|i want|i need|i'll take|make it|make that|let's say|let's do|say|maybe|"
+    r"^(?:(?:um+|uh+|er+|well|so|okay|ok|yes|yeah|yep|sure|no|please|it's|it is|it would be|that's|"
+    r"that is|that would be|"
+    r"this is|the|a|an|my|i'd like|i would like|i want|i need|i'll take|make it|make that|let's say|"
+    r"let's do|say|maybe|"
     r"i think|just|for|about|because|to|is|evet|hayir|tabii|lutfen|icin)\b[, ]*)+",
     re.IGNORECASE,
 )
@@ -251,8 +253,10 @@ def _boolean(slot: Slot, folded: str, wanted: Slot | None, wording: Wording) -> 
 
 
 _REQUEST_OBJECT = re.compile(
-    r"\b(?:book|reserve|order|hold|borrow|rent|hire|request|buy|extend|renew|cancel|return|get|have|find|check|report|"
-    r"track|for|about|called|titled|like|want|need)\b\s+(?:me |us |my |the |a |an |some |another |one |for |called |book )*"
+    r"\b(?:book|reserve|order|hold|borrow|rent|hire|request|buy|extend|renew|cancel|return|get|have|find|"
+    r"check|report|"
+    r"track|for|about|called|titled|like|want|need)\b\s+(?:me |us |my |the |a |an |some |another |one |"
+    r"for |called |book )*"
     r"(?P<object>[a-z0-9'&][\w'& -]*?)"
     r"(?=\s+(?:for|on|at|from|tomorrow|today|this|next|in|under|please|with|until|my|to|and|by)\b|[,.?!]|$)"
 )

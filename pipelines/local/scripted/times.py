@@ -7,7 +7,8 @@ from datetime import date, datetime, time, timedelta
 from pipelines.local.scripted.calendar import WEEKDAYS
 
 _MONTHS = (
-    r"jan(?:uary)?|ocak\w*", r"feb(?:ruary)?|subat\w*", r"mar(?:ch)?|mart\w*", r"apr(?:il)?|nisan\w*", r"may(?:is\w*)?",
+    r"jan(?:uary)?|ocak\w*", r"feb(?:ruary)?|"
+                             r"subat\w*", r"mar(?:ch)?|mart\w*", r"apr(?:il)?|nisan\w*", r"may(?:is\w*)?",
     r"june?|haziran\w*", r"july?|temmuz\w*", r"aug(?:ust)?|agustos\w*", r"sept?(?:ember)?|eylul\w*",
     r"oct(?:ober)?|ekim\w*", r"nov(?:ember)?|kasim\w*", r"dec(?:ember)?|aralik\w*",
 )  # fmt: skip
@@ -16,7 +17,8 @@ _WEEKDAY = "|".join(f"(?P<d{number}>{pattern})" for number, pattern in enumerate
 
 _ISO = re.compile(r"\b(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})\b")
 _DAY_MONTH = re.compile(
-    rf"\b(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\.?(?: day)?(?: of)? (?:{_MONTH})\b(?:,? (?P<year>\d{{4}}))?"
+    rf"\b(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|"
+    rf"th)?\.?(?: day)?(?: of)? (?:{_MONTH})\b(?:,? (?P<year>\d{{4}}))?"
 )
 _MONTH_DAY = re.compile(
     rf"\b(?:{_MONTH})\.? (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?![:.]\d)(?:,? (?P<year>\d{{4}}))?"
@@ -24,7 +26,8 @@ _MONTH_DAY = re.compile(
 _NUMERIC = re.compile(r"\b(?P<first>\d{1,2})[/.](?P<second>\d{1,2})[/.](?P<year>\d{4}|\d{2})\b")
 _ORDINAL = re.compile(r"\b(?:on )?the (?P<day>\d{1,2})(?:st|nd|rd|th)\b|\bayin (?P<tr>\d{1,2})\w*")
 _AHEAD = re.compile(
-    r"\b(?:in |after )?(?P<count>an?|\d+) (?P<unit>day|week|month)s?(?: from (?:now|today))?\b|\b(?P<tr>\d+) (?P<trunit>gun|hafta) sonra\b"
+    r"\b(?:in |after )?(?P<count>an?|\d+) (?P<unit>day|week|month)s?(?: from (?:now|today))?\b|"
+    r"\b(?P<tr>\d+) (?P<trunit>gun|hafta) sonra\b"
 )
 _WORDS = (
     (re.compile(r"\b(?:the )?day after tomorrow\b|\bobur gun\b"), 2),
@@ -37,19 +40,26 @@ _WORDS = (
     ),
 )
 _NAMED_DAY = re.compile(
-    rf"\b(?P<next>next|gelecek|haftaya|onumuzdeki)?\s*(?:this |coming |on |bu )?\b(?:{_WEEKDAY})\b(?P<week> (?:after )?next(?: week)?)?"
+    rf"\b(?P<next>next|gelecek|haftaya|onumuzdeki)?\s*(?:this |coming |on |"
+    rf"bu )?\b(?:{_WEEKDAY})\b(?P<week> (?:after )?next(?: week)?)?"
 )
 
-_PART = r"(?P<part> ?(?:a\.?m\.?|p\.?m\.?)(?!\w)| o'?clock(?: in the (?:morning|afternoon|evening)| at night)?| in the (?:morning|afternoon|evening)| at night| tonight)?"
+_PART = (
+    r"(?P<part> ?(?:a\.?m\.?|p\.?m\.?)(?!\w)| o'?clock(?: in the (?:morning|afternoon|evening)| at night)?"
+    r"| in the (?:morning|afternoon|evening)| at night| tonight)?"
+)
 _CLOCK = re.compile(rf"\b(?P<hour>\d{{1,2}})[:.](?P<minute>\d{{2}})\b{_PART}")
 _PAST = re.compile(
-    rf"\b(?P<what>half|quarter|\d{{1,2}}(?: minutes)?) ?(?P<side>past|after|to|till|before|of)? (?P<hour>\d{{1,2}})\b(?!:){_PART}"
+    rf"\b(?P<what>half|quarter|\d{{1,2}}(?: minutes)?) ?(?P<side>past|after|to|till|before|"
+    rf"of)? (?P<hour>\d{{1,2}})\b(?!:){_PART}"
 )
 _SPOKEN = re.compile(
-    rf"\b(?:at |around |about |by )?(?P<hour>\d{{1,2}}) (?P<minute>[0-5]\d)\b(?! ?(?:euro|dollar|people|person)){_PART}"
+    rf"\b(?:at |around |about |by )?(?P<hour>\d{{1,2}}) (?P<minute>[0-5]\d)\b(?! ?(?:euro|dollar|people|"
+    rf"person)){_PART}"
 )
 _HOUR = re.compile(
-    rf"\b(?P<at>at |around |about |by |from |say |saat |no,? )?(?P<hour>\d{{1,2}})\b(?![:.,]?\d|st|nd|rd|th){_PART}"
+    rf"\b(?P<at>at |around |about |by |from |say |saat |no,? )?(?P<hour>\d{{1,2}})\b(?![:.,]?\d|st|nd|rd|"
+    rf"th){_PART}"
 )
 _NOON = re.compile(r"\b(?:noon|midday|lunchtime|oglen|ogle(?:n|yin)?)\b")
 _MIDNIGHT = re.compile(r"\b(?:midnight|gece yarisi)\b")
@@ -87,7 +97,7 @@ def find(digits: str, said_at: datetime, language: str, *, bare_hour: bool = Fal
     return When(day, at, " ".join(rest.split()))
 
 
-def _day(text: str, today: date) -> tuple[date | None, str]:
+def _day(text: str, today: date) -> tuple[date | None, str]:  # noqa: PLR0911, PLR0912 - a list of forms
     for pattern, ahead in _WORDS:
         if match := pattern.search(text):
             return today + timedelta(days=ahead), _without(text, match)
@@ -128,7 +138,7 @@ def _day(text: str, today: date) -> tuple[date | None, str]:
     return None, text
 
 
-def _time(text: str, language: str, *, bare_hour: bool) -> tuple[time | None, str]:  # noqa: PLR0911 - a list of forms
+def _time(text: str, language: str, *, bare_hour: bool) -> tuple[time | None, str]:  # noqa: PLR0911, PLR0912 - a list of forms
     if match := _MIDNIGHT.search(text):
         return time(0, 0), _without(text, match)
     if language == "tr":

@@ -12,7 +12,8 @@ from pipelines.local.scripted.numbers import ordinal
 
 
 class LanguageNotScripted(Exception):
-    """The dialog engine of this machine speaks English and Turkish; other languages need a language model"""
+    """The dialog engine of this machine speaks English and Turkish; other languages need a language "
+    "model"""
 
 
 class Asked(Protocol):
@@ -54,8 +55,7 @@ class Wording:
         # "No problem, yes": what is said first decides, as a person would hear it.
         if refuses and agrees:
             first_no, first_yes = self.refuses.search(text), self.agrees.search(text)
-            assert first_no and first_yes  # noqa: S101 - both were just found
-            return first_yes.start() < first_no.start()
+            return bool(first_no and first_yes and first_yes.start() < first_no.start())
         return None
 
     def greeting(self, name: str, business: str) -> str:
@@ -107,12 +107,14 @@ class Wording:
 
 _QUESTION = re.compile(r"^(?:how|which|what|when|where|who|whose)\b", re.IGNORECASE)
 _WHETHER = re.compile(
-    r"^(?:whether|true if|if|set if)\s+(?:or not\s+)?(?:the\s+)?(?:caller|customer|guest|user|client|patient|they|he or she)s?\s+"
+    r"^(?:whether|true if|if|set if)\s+(?:or not\s+)?(?:the\s+)?(?:caller|customer|guest|user|client|"
+    r"patient|they|he or she)s?\s+"
     r"(?P<verb>wants?|needs?|has|have|would like|likes?)\s+(?P<what>.+)$",
     re.IGNORECASE,
 )
 _OWNER = re.compile(
-    r"\b(?:the\s+)?(?:caller|customer|guest|user|client|patient|person|visitor|member|reader|student|borrower|renter)(?:'s|s')\s+",
+    r"\b(?:the\s+)?(?:caller|customer|guest|user|client|patient|person|visitor|member|reader|student|"
+    r"borrower|renter)(?:'s|s')\s+",
     re.IGNORECASE,
 )
 _WHOSE = re.compile(
@@ -122,7 +124,7 @@ _WHOSE = re.compile(
 _ARTICLE = re.compile(r"^(?:the|a|an|your|desired|requested|preferred)\s+", re.IGNORECASE)
 
 
-def _ask_english(slot: Asked) -> str:
+def _ask_english(slot: Asked) -> str:  # noqa: PLR0911 - a list of forms
     text = slot.asked_for
     if whether := _WHETHER.match(text):
         verb = whether["verb"].lower()
@@ -181,13 +183,16 @@ _ENGLISH = Wording(
     no="no",
     at="at",
     agrees=re.compile(
-        r"\b(?:yes|yeah|yep|yup|yea|ya|sure|correct|right|exactly|okay|ok|fine|perfect|great|absolutely|definitely|"
-        r"of course|go ahead|please do|do it|sounds good|that works|that's it|confirm|confirmed|indeed|good)\b"
+        r"\b(?:yes|yeah|yep|yup|yea|ya|sure|correct|right|exactly|okay|ok|fine|perfect|great|absolutely|"
+        r"definitely|"
+        r"of course|go ahead|please do|do it|sounds good|that works|that's it|confirm|confirmed|indeed|"
+        r"good)\b"
     ),
     refuses=re.compile(r"\b(?:no|nope|nah|not|wrong|incorrect|don't|do not|never|isn't|wait|neither)\b"),
     day_names=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
     month_names=(
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+        "November",
         "December",
     ),
     topic_names={"clock": "opening hours", "price": "prices", "phone": "how to reach the team"},
@@ -198,7 +203,8 @@ _ENGLISH = Wording(
         "greeting_business": "Hello, you have reached {business}. How can I help you?",
         "greeting_both": "Hello, this is {name} from {business}. How can I help you?",
         "hello_again": "Hello! What can I do for you?",
-        "dont_have": "I'm sorry, I don't have that information. It is best to ask the team directly. Can I help with something else?",
+        "dont_have": "I'm sorry, I don't have that information. It is best to ask the team directly. Can "
+                     "I help with something else?",
         "dont_have_short": "The other thing I don't have.",
         "not_for_day": "I have nothing about {day}. What I have is this: {fact}",
         "which_day": "that day",
@@ -206,7 +212,8 @@ _ENGLISH = Wording(
         "thanks": "You're welcome. Is there anything else?",
         "goodbye": "Thank you for calling. Goodbye!",
         "human": "I can't put you through to a person from here. {contact}",
-        "human_no_contact": "I can't put you through to a person from here, but I am happy to help with what I know.",
+        "human_no_contact": "I can't put you through to a person from here, but I am happy to help with "
+                            "what I know.",
         "robot": "I am an automated assistant, not a person. I answer with what {business} has told me.",
         "who": "You are speaking with {name}, an automated assistant.",
         "who_no_name": "I am the automated assistant here.",
@@ -230,7 +237,8 @@ _ENGLISH = Wording(
         "changed": "Changed.",
         "not_understood": "I'm sorry, I did not get that. {question}",
         "choices": "You can choose {choices}.",
-        "given_up": "I'm sorry, I cannot get that right. Let us leave it, and please ask the team directly. Can I help with something else?",
+        "given_up": "I'm sorry, I cannot get that right. Let us leave it, and please ask the team "
+                    "directly. Can I help with something else?",
         "answer_then_ask": "{answer} {question}",
         "done": "That is done.",
         "nothing_found": "I found nothing.",
@@ -247,12 +255,14 @@ _TURKISH = Wording(
     no="hayır",
     at="saat",
     agrees=re.compile(
-        r"\b(?:evet|tamam|olur|dogru|tabii|tabi|peki|elbette|kesinlikle|onayliyorum|onayla|aynen|uygun|uygundur|yapin|harika|guzel|iyi)\b"
+        r"\b(?:evet|tamam|olur|dogru|tabii|tabi|peki|elbette|kesinlikle|onayliyorum|onayla|aynen|uygun|"
+        r"uygundur|yapin|harika|guzel|iyi)\b"
     ),
     refuses=re.compile(r"\b(?:hayir|yok|degil|yanlis|olmaz|istemiyorum|dur|bekle|olmasin)\b"),
     day_names=("Pazartesi", "Salı", "Çarşamba", "Perşembe", "Cuma", "Cumartesi", "Pazar"),
     month_names=(
-        "Ocak", "Şubat", "Mart", "Nisan", "Mayıs", "Haziran", "Temmuz", "Ağustos", "Eylül", "Ekim", "Kasım", "Aralık",
+        "Ocak", "Şubat", "Mart", "Nisan", "Mayıs", "Haziran", "Temmuz", "Ağustos", "Eylül", "Ekim",
+        "Kasım", "Aralık",
     ),
     topic_names={"clock": "çalışma saatleri", "price": "fiyatlar", "phone": "iletişim bilgileri"},
     says={
@@ -262,7 +272,8 @@ _TURKISH = Wording(
         "greeting_business": "Merhaba, {business}. Size nasıl yardımcı olabilirim?",
         "greeting_both": "Merhaba, {business}, ben {name}. Size nasıl yardımcı olabilirim?",
         "hello_again": "Merhaba! Nasıl yardımcı olabilirim?",
-        "dont_have": "Üzgünüm, bu bilgi bende yok. En iyisi doğrudan ekibe sormanız. Başka bir konuda yardımcı olabilir miyim?",
+        "dont_have": "Üzgünüm, bu bilgi bende yok. En iyisi doğrudan ekibe sormanız. Başka bir konuda "
+                     "yardımcı olabilir miyim?",
         "dont_have_short": "Diğer konuda bilgim yok.",
         "not_for_day": "{day} için bilgim yok. Bildiğim şu: {fact}",
         "which_day": "O gün",
@@ -270,8 +281,10 @@ _TURKISH = Wording(
         "thanks": "Rica ederim. Başka bir şey var mı?",
         "goodbye": "Aradığınız için teşekkürler. Hoşça kalın!",
         "human": "Buradan sizi bir kişiye bağlayamıyorum. {contact}",
-        "human_no_contact": "Buradan sizi bir kişiye bağlayamıyorum, ama bildiklerimle yardımcı olabilirim.",
-        "robot": "Ben bir insan değil, otomatik bir asistanım. Bana {business} tarafından verilen bilgilerle yanıt veriyorum.",
+        "human_no_contact": "Buradan sizi bir kişiye bağlayamıyorum, ama bildiklerimle yardımcı "
+                            "olabilirim.",
+        "robot": "Ben bir insan değil, otomatik bir asistanım. Bana {business} tarafından verilen "
+                 "bilgilerle yanıt veriyorum.",
         "who": "Ben {name}, otomatik bir asistanım.",
         "who_no_name": "Ben otomatik bir asistanım.",
         "the_team": "ekip",
@@ -281,7 +294,8 @@ _TURKISH = Wording(
         "acknowledged": "Peki. Başka bir şey var mı?",
         "nothing_more": "Peki. Aradığınız için teşekkürler, hoşça kalın!",
         "help": "Bana şunları sorabilirsiniz: {topics}. Ne öğrenmek istersiniz?",
-        "help_and_do": "Bana şunları sorabilirsiniz: {topics}. Ayrıca şunu yapabilirim: {functions}. Ne istersiniz?",
+        "help_and_do": "Bana şunları sorabilirsiniz: {topics}. Ayrıca şunu yapabilirim: {functions}. Ne "
+                       "istersiniz?",
         "help_do": "Şunu yapabilirim: {functions}. Ne istersiniz?",
         "help_nothing": "Bana {business} hakkında soru sorabilirsiniz.",
         "still_there": "Orada mısınız?",
@@ -294,7 +308,8 @@ _TURKISH = Wording(
         "changed": "Değiştirdim.",
         "not_understood": "Üzgünüm, anlayamadım. {question}",
         "choices": "Seçenekler: {choices}.",
-        "given_up": "Üzgünüm, bunu anlayamadım. En iyisi doğrudan ekibe sormanız. Başka bir konuda yardımcı olabilir miyim?",
+        "given_up": "Üzgünüm, bunu anlayamadım. En iyisi doğrudan ekibe sormanız. Başka bir konuda "
+                    "yardımcı olabilir miyim?",
         "answer_then_ask": "{answer} {question}",
         "done": "Tamamlandı.",
         "nothing_found": "Bir şey bulamadım.",
