@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from pipelines.local.wire import Urgency
 
@@ -16,6 +16,9 @@ Engine = TypeVar("Engine")
 LaneState = Literal["loading", "ready", "unavailable"]
 Part = tuple[Mapping[str, Any], bytes]
 """Fields of a reply's header, and its payload. The last part of a request is `done`."""
+_IDLE_SHARE: Final = 4
+"""What may only run in an idle lane takes at most a quarter of its time, whoever asks for it."""
+
 Answer = Callable[[Mapping[str, Any], bytes], None]
 """Sends one part to whoever asked. Called from a lane's thread."""
 
@@ -68,6 +71,7 @@ class Lane(Generic[Engine]):
         self._urgent: deque[Task[Engine]] = deque()
         self._later: deque[Task[Engine]] = deque()
         self._running = 0
+        self._no_idle_work_before = 0.0
         self._is_closing = False
         self._changed = threading.Condition()
         self._threads = [
@@ -96,7 +100,7 @@ class Lane(Generic[Engine]):
                 refusal = ("unavailable", self.why)
             elif waiting >= self._bound or self._is_closing:
                 refusal = ("busy", f"{waiting} requests wait for {self.name} already")
-            elif task.urgency == "if_idle" and (waiting or self._running or self.state == "loading"):
+            elif task.urgency == "if_idle" and (waiting or not self._is_idle()):
                 refusal = ("busy", f"{self.name} is not idle")
             else:
                 (self._later if task.urgency == "later" else self._urgent).append(task)
@@ -124,15 +128,23 @@ class Lane(Generic[Engine]):
                 "load_seconds": round(self.load_seconds, 3),
             }
 
+    def _is_idle(self) -> bool:
+        is_rested = time.monotonic() >= self._no_idle_work_before
+        return self.state == "ready" and not self._running and is_rested
+
     # ── in the lane's threads ──
     def _run(self, is_first: bool) -> None:
         if is_first:
             self._load_engine()
         while (task := self._next()) is not None:
+            started = time.monotonic()
             try:
                 self._do(task)
             finally:
                 with self._changed:
+                    if task.urgency == "if_idle":
+                        now = time.monotonic()
+                        self._no_idle_work_before = now + (now - started) * (_IDLE_SHARE - 1)
                     self._running -= 1
                     self.done += 1
 

@@ -85,6 +85,25 @@ def test_what_may_only_run_in_an_idle_lane_is_refused_in_another(lane: Lane[str]
     first.go_on.release()
 
 
+def test_what_only_runs_in_an_idle_lane_takes_a_small_share_of_it(lane: Lane[str]) -> None:
+    drafts = 0
+    started = time.monotonic()
+    while time.monotonic() < started + 1.0:
+        answers: queue.Queue[Mapping[str, Any]] = queue.Queue()
+
+        def draft(_engine: str, _task: Task[str]) -> Iterator[Part]:
+            time.sleep(0.05)
+            yield {"status": "done"}, b""
+
+        def answer(header: Mapping[str, Any], _: bytes, answers: Any = answers) -> None:
+            answers.put(header)
+
+        lane.submit(Task(draft, answer, time.monotonic() + 5, "if_idle"))
+        drafts += answers.get(timeout=2)["status"] == "done"
+        time.sleep(0.005)
+    assert 2 <= drafts <= 6
+
+
 def test_a_request_that_waited_too_long_is_not_begun(lane: Lane[str]) -> None:
     first = busy(lane)
     late = Asked(deadline=time.monotonic() + 0.05)
