@@ -93,13 +93,14 @@ class RoomLine:
             # Who is gone, and when, is decided here: a lost network is not a hang-up.
             close_on_disconnect=False,
         )
+        # It asks who we are in the room, so the room must know.
+        await self._connected
         self._io = RoomIO(session, self._room, participant=self._identity or None, options=options)
         await self._io.start()
         self._io.register_text_input(_typed)
         if tap is not None and session.input.audio is not None and session.output.audio is not None:
             session.input.audio = HeardInput(session.input.audio, tap)
             session.output.audio = HeardOutput(session.output.audio, tap)
-        await self._connected
         for participant in self._room.remote_participants.values():
             self._participant_came(participant)
         try:
