@@ -185,7 +185,7 @@ async def test_one_poisoned_event_is_put_aside_and_all_others_arrive(home: Path)
 
 async def test_an_api_that_knows_another_key_is_asked_until_it_knows_ours(home: Path) -> None:
     async with FakeApi().up() as api, hosting(home, api) as host:
-        host.reporter._http.headers["X-Internal-Key"] = "wrong"  # type: ignore[index]
+        host.reporter._http.headers["X-Internal-Key"] = "wrong"
         spool = Spool.open(host.spool, "call_1", 1)
         spool.append(ended())
         spool.close()
