@@ -6,7 +6,6 @@ import logging
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
@@ -15,8 +14,6 @@ from pipelines.local import weights
 from pipelines.local.engines import HibariEngine, WhisperEngine
 
 logger = logging.getLogger(__name__)
-
-Engine = TypeVar("Engine")
 
 
 class _Told:
@@ -36,7 +33,7 @@ def load_whisper(models: Path, whisper_model: str, threads: int, workers: int) -
     path = weights.whisper(models, whisper_model, _Told())
     engine = WhisperEngine(path, threads=threads, workers=workers)
     engine.warm_up()
-    return _tidied(engine)
+    return engine
 
 
 def load_hibari(models: Path) -> HibariEngine:
@@ -44,22 +41,27 @@ def load_hibari(models: Path) -> HibariEngine:
     weights.hibari(models)
     engine = HibariEngine()
     engine.warm_up()
-    return _tidied(engine)
+    return engine
 
 
 def load_minilm(models: Path) -> MiniLmEmbedder:
     """MiniLM, checked and warmed up. Raises `WeightsMissing`."""
     engine = MiniLmEmbedder(weights.minilm(models))
     engine.embed_now(["hello"])
-    return _tidied(engine)
+    return engine
 
 
-def _tidied(engine: Engine) -> Engine:
-    """Give back what loading took: the lexica and graphs are read once and then never freed again."""
+def prepare() -> None:
+    """Before loading: to look for garbage among the words of a lexicon that is being read is futile."""
+    gc.disable()
+
+
+def settle() -> None:
+    """After loading: what stays for ever is not looked through again, and what loading took is given back."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     libc_call("malloc_trim", 0)
-    return engine
 
 
 def libc_call(name: str, *arguments: int) -> None:

@@ -37,6 +37,7 @@ _MAX_CONNECTIONS = 512
 _M_ARENA_MAX: Final = -8
 _TIDY_SECONDS = 20.0
 _WEIGH_SECONDS = 5.0
+_RELOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ class ModelsServer:
         self._memory_bytes = await asyncio.to_thread(loading.memory_bytes)
 
     async def _tidy(self) -> None:
-        """Now and then give back what the busiest moment took."""
+        """Give back what loading took, and now and then what the busiest moment took."""
+        while any(lane.state == "loading" for lane in self._lanes):  # noqa: ASYNC110 - they load in threads
+            await asyncio.sleep(_RELOOK_SECONDS)
+        await asyncio.to_thread(loading.settle)
         done_before = 0
         while True:
             await asyncio.sleep(_TIDY_SECONDS)
@@ -258,6 +262,7 @@ def serve(settings: WorkerSettings) -> None:
 
 def serve_models(options: ModelsOptions) -> None:
     """The same, for options made by hand."""
+    loading.prepare()
     # Each thread's own malloc arena would keep what that thread once needed; two cost nothing here.
     loading.libc_call("mallopt", _M_ARENA_MAX, 2)
     asyncio.run(_serve(options))
