@@ -279,7 +279,8 @@ def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
 
 
 def _provider(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:
-    return part.provider.lower()
+    # OpenAI's plugin names the host it speaks to, which says more than "openai" for every other host.
+    return part.provider.lower().replace("api.openai.com", "openai")
 
 
 def _name(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:

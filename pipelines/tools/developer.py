@@ -109,7 +109,7 @@ def _signature(tool: Function) -> FunctionSignature:
         schema = build_legacy_openai_schema(tool, internally_tagged=True)
     return FunctionSignature(
         name=schema["name"],
-        description=schema.get("description") or "",
+        description=(schema.get("description") or "").strip(),
         parameters=schema.get("parameters") or {"type": "object", "properties": {}},
     )
 

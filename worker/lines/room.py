@@ -254,10 +254,24 @@ def server(settings: WorkerSettings, setup: Callable[[JobProcess], None] | None 
         load_fnc=Load(settings.max_calls),
         load_threshold=0.999,
         setup_fnc=setup or functools.partial(prepare, settings),
-        preload_modules=["worker.lines.room", "livekit.local_inference"],
+        preload_modules=_preloaded(settings),
     )
     made.rtc_session(answer, agent_name=AGENT_NAME, on_session_end=finish)
     return made
+
+
+def _preloaded(settings: WorkerSettings) -> list[str]:
+    """What every call needs, imported once and shared by all processes of calls."""
+    modules = ["worker.lines.room", "livekit.local_inference"]
+    if settings.providers.models_socket is not None:
+        modules += [f"pipelines.local.{name}" for name in ("whisper", "hibari", "espeak")]
+    if settings.providers.has_language_model:
+        modules.append("livekit.plugins.openai")
+    else:
+        modules.append("pipelines.local.scripted.llm")
+    if settings.providers.deepgram_api_key:
+        modules.append("livekit.plugins.deepgram")
+    return modules
 
 
 def serve(settings: WorkerSettings) -> None:

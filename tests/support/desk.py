@@ -1,0 +1,155 @@
+"""A line that is neither room nor telephone: sound on a clock, in this process."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+from livekit import rtc
+from livekit.agents import Agent, AgentSession
+from livekit.agents.voice import io
+from livekit.agents.voice.transcription import TranscriptSynchronizer
+
+from worker.lines.heard import HeardInput, HeardOutput
+from worker.lines.line import AudioTap, LineClosed
+
+RATE = 16_000
+FRAME = RATE // 20
+
+
+class DeskInput(io.AudioInput):
+    """Silence, every 50 ms, and what `say` puts into it."""
+
+    def __init__(self) -> None:
+        super().__init__(label="Desk")
+        self._pending = np.zeros(0, np.int16)
+        self._due: float | None = None
+        self.silent = asyncio.Event()
+        self.silent.set()
+
+    def say(self, pcm: np.ndarray) -> None:
+        """int16 mono, 16 kHz."""
+        self._pending = np.concatenate([self._pending, pcm])
+        self.silent.clear()
+
+    def __aiter__(self) -> AsyncIterator[rtc.AudioFrame]:
+        return self
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        self._due = time.perf_counter() if self._due is None else self._due + FRAME / RATE
+        await asyncio.sleep(max(0.0, self._due - time.perf_counter()))
+        frame, self._pending = self._pending[:FRAME], self._pending[FRAME:]
+        if not len(self._pending):
+            self.silent.set()
+        return rtc.AudioFrame(np.pad(frame, (0, FRAME - len(frame))).tobytes(), RATE, 1, FRAME)
+
+
+class DeskOutput(io.AudioOutput):
+    """Plays in real time, frame by frame, and may be paused or cleared."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label="Desk", sample_rate=24_000, capabilities=io.AudioOutputCapabilities(pause=True)
+        )
+        self._frames: asyncio.Queue[rtc.AudioFrame | None] = asyncio.Queue()
+        self._played = 0.0
+        self._run_from, self._run_at = 0.0, 0.0
+        self._cleared = False
+        self._going = asyncio.Event()
+        self._going.set()
+        self.heard_seconds = 0.0
+        self.playing = asyncio.create_task(self._play())
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        await super().capture_frame(frame)
+        self._frames.put_nowait(frame)
+
+    def flush(self) -> None:
+        super().flush()
+        self._frames.put_nowait(None)
+
+    def clear_buffer(self) -> None:
+        if self._pending_playback_count:
+            self._cleared = True
+            self._going.set()
+
+    def pause(self) -> None:
+        self._report()
+        self._going.clear()
+
+    def resume(self) -> None:
+        self._run_from, self._run_at = self._played, time.time()
+        self._going.set()
+
+    def _report(self) -> None:
+        if self._played > self._run_from:
+            length = self._played - self._run_from
+            self.on_playback_progressed(started_at=self._run_at, offset=self._run_from, duration=length)
+        self._run_from = self._played
+
+    async def _play(self) -> None:
+        while True:
+            frame = await self._frames.get()
+            await self._going.wait()
+            if frame is None:
+                self._report()
+                position, cleared = self._played, self._cleared
+                self._played = self._run_from = 0.0
+                self._cleared = False
+                self.on_playback_finished(playback_position=position, interrupted=cleared)
+                continue
+            if self._cleared:
+                continue
+            if self._played == 0.0:
+                self._run_at = time.time()
+                self.on_playback_started(created_at=self._run_at)
+            await asyncio.sleep(frame.duration)
+            self._played += frame.duration
+            self.heard_seconds += frame.duration
+
+
+class DeskLine:
+    """Implements `worker.lines.line.Line`."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.is_hung_up = False
+        self._closed: asyncio.Future[LineClosed] = asyncio.get_running_loop().create_future()
+
+    async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
+        """Put the session onto the desk."""
+        self.input, self.output, self.session = DeskInput(), DeskOutput(), session
+        self._captions = TranscriptSynchronizer(
+            next_in_chain_audio=self.output, next_in_chain_text=_Captions(label="Desk", next_in_chain=None)
+        )
+        session.input.audio = HeardInput(self.input, tap) if tap else self.input
+        audio = self._captions.audio_output
+        session.output.audio = HeardOutput(audio, tap) if tap else audio
+        session.output.transcription = self._captions.text_output
+        await session.start(agent, record=False)
+
+    async def closed(self) -> LineClosed:
+        return await asyncio.shield(self._closed)
+
+    def leave(self) -> None:
+        """The person hangs up."""
+        self._closed.set_result(LineClosed("user_hangup"))
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        self.told.append(message)
+
+    async def hang_up(self) -> None:
+        if not self.is_hung_up:
+            self.is_hung_up = True
+            if hasattr(self, "output"):
+                self.output.playing.cancel()
+                await self._captions.aclose()
+
+
+class _Captions(io.TextOutput):
+    async def capture_text(self, text: str) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass

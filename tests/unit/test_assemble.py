@@ -1,0 +1,171 @@
+"""What an agent asks for, answered by what is here."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit.agents import llm
+
+from pipelines.agent_config import AgentConfig
+from pipelines.assemble import CannotServe, Local, Pipeline, assemble
+from pipelines.contract import CallBrief
+from pipelines.providers import ProviderSettings, available
+from pipelines.tools.developer import Functions, load
+from pipelines.tools.knowledge import PASSAGES, Passage, Retrieval
+from pipelines.transcript import Utterance
+from tests.support.fake_providers import FakeParts
+
+NOW = datetime(2026, 3, 5, 9, 7, tzinfo=UTC)
+NOTHING = ProviderSettings()
+OPENAI = ProviderSettings(openai_api_key="key")
+OLLAMA = ProviderSettings(openai_base_url="http://127.0.0.1:11434/v1", llm_model="llama")
+
+
+def brief(**changes: Any) -> CallBrief:
+    engine = {"instructions": "Be kind to {{name}}.", "provider": "scripted", "model": ""}
+    agent = {"agent_id": "a", "name": "A", "engine": engine, "begin_message": "Hello {{name}}."} | changes
+    return CallBrief(call_id="c", agent=AgentConfig.model_validate(agent), variables={"name": "Ada"})
+
+
+async def built(
+    settings: ProviderSettings = NOTHING, functions: Functions = Functions(), **changes: Any
+) -> Pipeline:
+    return await assemble(brief(**changes), settings, functions, NOW, local=FakeParts())
+
+
+def codes(pipeline: Pipeline) -> list[str]:
+    return [warned.code for warned in pipeline.warnings]
+
+
+async def test_an_agent_that_asks_for_what_is_here_is_not_warned_about() -> None:
+    pipeline = await built()
+    assert codes(pipeline) == []
+    assert pipeline.agent.instructions == "Be kind to Ada."
+
+
+async def test_what_the_sdk_asks_for_is_answered_by_the_default_with_warnings() -> None:
+    pipeline = await built(
+        engine={"provider": "openrouter", "model": "openrouter/auto"}, voice_id="elevenlabs-CFzl8W"
+    )
+    assert codes(pipeline) == ["llm_unavailable", "voice_unavailable"]
+    assert pipeline.warnings[0].message.startswith("openrouter/auto is not available here")
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine", "model", "warned"),
+    [
+        (OPENAI, {"provider": "openai", "model": "gpt-4o"}, "gpt-4o", []),
+        (OPENAI, {"provider": "anthropic", "model": "claude"}, "gpt-4.1-mini", ["llm_unavailable"]),
+        (
+            replace(OPENAI, llm_model="mine"),
+            {"provider": "openai", "model": "gpt-4o"},
+            "mine",
+            ["llm_unavailable"],
+        ),
+        (OLLAMA, {"provider": "openrouter", "model": "auto"}, "llama", ["llm_unavailable"]),
+        (replace(OLLAMA, llm_model=""), {"provider": "openai", "model": "qwen"}, "qwen", []),
+    ],
+)
+async def test_the_model_is_as_asked_where_it_can_be(
+    settings: ProviderSettings, engine: dict[str, str], model: str, warned: list[str]
+) -> None:
+    pipeline = await built(settings, engine=engine)
+    assert (pipeline.llm.model, codes(pipeline)) == (model, warned)
+    await pipeline.llm.aclose()
+
+
+async def test_voices_of_openai_are_used_where_the_key_is_openais_or_they_are_asked_for() -> None:
+    engine = {"provider": "openai", "model": "gpt-4o"}
+    assert (await built(OPENAI, engine=engine, voice_id="openai-alloy")).warnings == ()
+    default = await built(OPENAI, engine=engine, voice_id="azure-tr-emel")
+    assert (default.tts_name, codes(default)) == ("openai/gpt-4o-mini-tts", ["voice_unavailable"])
+    compatible = replace(OPENAI, openai_base_url="http://127.0.0.1:1/v1")
+    assert (await built(compatible, engine=engine)).tts_name == "unknown/unknown", "the local voice"
+    asked = await built(compatible, engine=engine, voice_id="openai-alloy")
+    assert asked.tts_name.endswith("gpt-4o-mini-tts")
+
+
+async def test_functions_are_found_by_name_and_missing_ones_named(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(
+        "from livekit.agents import function_tool\n@function_tool\ndef book() -> str:\n    'Book.'\n"
+    )
+    (tmp_path / "g.py").write_text("1/0")
+    asked = [{"type": "python", "name": name} for name in ("book", "gone", "book")]
+    pipeline = await built(functions=load(tmp_path), engine={"provider": "scripted", "functions": asked})
+    assert [tool.id for tool in pipeline.agent.tools] == ["book"]
+    assert codes(pipeline) == ["function_broken", "function_unavailable"]
+
+
+async def test_a_language_without_a_recogniser_or_a_voice_is_refused_with_what_to_do() -> None:
+    local = Local(NOTHING)
+    with pytest.raises(CannotServe, match="DEEPGRAM_API_KEY"):
+        local.stt("en-US")
+    with pytest.raises(CannotServe, match="OPENAI_API_KEY"):
+        local.llm("xx")
+    with pytest.raises(CannotServe, match="espeak-ng"):
+        local.tts("qq", 1.0)
+    with pytest.raises(CannotServe, match="does not know"):
+        Local(replace(NOTHING, models_socket=Path("/tmp/none.sock"))).stt("qq")
+
+
+async def test_a_call_that_goes_on_is_not_greeted_again() -> None:
+    said = Utterance(utterance_id="u", role="user", text="My name is Ada.", started_at=NOW, ended_at=NOW)
+    resumed = brief().model_copy(update={"transcript": (said,)})
+    pipeline = await assemble(resumed, NOTHING, Functions(), NOW, local=FakeParts())
+    assert pipeline.agent._opening.words == ""
+    assert [item.text_content for item in pipeline.agent.chat_ctx.items if item.type == "message"][-1:] == [
+        "My name is Ada."
+    ]
+
+
+async def test_an_engine_without_words_for_a_greeting_is_asked_for_them() -> None:
+    assert "Greet" in (await built(begin_message="")).agent._opening.instructions
+    dynamic = await built(OPENAI, engine={"provider": "openai", "model": "gpt-4o"})
+    assert "Hello Ada." in dynamic.agent._opening.instructions
+
+
+def test_what_is_offered_says_how_to_get_the_rest() -> None:
+    offers = available(NOTHING)
+    assert all(offer.is_available or offer.hint for offer in offers)
+    assert {offer.provider for offer in available(OPENAI) if offer.is_available} >= {"openai", "scripted"}
+
+
+class Slow:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked: list[str] = []
+
+    async def find(self, question: str) -> Sequence[Passage]:
+        self.asked.append(question)
+        await asyncio.sleep(self.seconds)
+        return [Passage(source_id="s", title="Hours", text="Nine to five.", score=0.9)]
+
+
+async def test_passages_stand_before_the_question_in_a_copy() -> None:
+    context = llm.ChatContext.empty()
+    context.add_message(role="user", content="When are you open?")
+    knowledge = Slow(0)
+    retrieval = Retrieval(knowledge)
+    told = await retrieval.add_to(context, "When are you open?")
+    assert len(context.items) == 1
+    passages, question = told.items
+    assert isinstance(passages, llm.ChatMessage)
+    assert isinstance(question, llm.ChatMessage)
+    assert passages.extra[PASSAGES][0]["text"] == "Nine to five."
+    assert "Nine to five." in (passages.text_content or "")
+    assert question.role == "user"
+    await retrieval.add_to(context, "When are you open?")
+    assert knowledge.asked == ["When are you open?"], "one search for all steps of a turn"
+
+
+async def test_a_search_that_takes_too_long_costs_its_passages_and_not_the_answer() -> None:
+    context = llm.ChatContext.empty()
+    context.add_message(role="user", content="When?")
+    retrieval = Retrieval(Slow(5), deadline_seconds=0.05)
+    assert await retrieval.add_to(context, "When?") is context
+    assert retrieval.last_ms is not None
+    assert retrieval.last_ms < 300
