@@ -9,7 +9,7 @@ from livekit.agents import APIConnectionError
 from pipelines.local.clauses import speakable
 from pipelines.local.client import ModelsClient
 from pipelines.local.voice import LocalVoice
-from pipelines.local.wire import ModelsError, ModelUnavailable
+from pipelines.local.wire import BadRequest, ModelsError, ModelUnavailable
 
 _SAMPLE_RATE = 24_000
 
@@ -36,7 +36,9 @@ class HibariTTS(LocalVoice):
                 async for _rate, pcm in sound:
                     yield pcm
         except ModelsError as error:
-            raise APIConnectionError(str(error), retryable=not isinstance(error, ModelUnavailable)) from error
+            raise APIConnectionError(
+                str(error), retryable=not isinstance(error, ModelUnavailable | BadRequest)
+            ) from error
 
     async def aclose(self) -> None:
         """Drop the connection to the models process."""

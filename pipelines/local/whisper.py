@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipelines.local.client import ModelsClient
 from pipelines.local.gate import SAMPLE_RATE, WINDOW, SpeechGate, Step, Stretch
 from pipelines.local.languages import whisper_language
-from pipelines.local.wire import Heard, ModelBusy, ModelsError, ModelUnavailable
+from pipelines.local.wire import BadRequest, Heard, ModelBusy, ModelsError, ModelUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -293,4 +293,4 @@ def _event(kind: stt.SpeechEventType, heard: Heard, starts_at: float, ends_at: f
 
 
 def _api_error(error: ModelsError) -> APIConnectionError:
-    return APIConnectionError(str(error), retryable=not isinstance(error, ModelUnavailable))
+    return APIConnectionError(str(error), retryable=not isinstance(error, ModelUnavailable | BadRequest))

