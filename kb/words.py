@@ -8,6 +8,19 @@ _WORD = re.compile(r"\d+(?:[.:,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*", re.UNICODE
 # Turkish has four letters i; a recogniser and an owner rarely agree on which one.
 _FOLD = str.maketrans({"İ": "i", "I": "i", "ı": "i", "’": "'", "ß": "ss", "ø": "o", "ł": "l", "đ": "d"})
 
+# Said as one thing, written in two words or three: both must become the same word.
+_JOINED = tuple(
+    (re.compile(rf"\b{parts}\b"), whole)
+    for parts, whole in (
+        (r"check(?:ing|ed|s)?[ -](in|out)", r"check\1"),
+        (r"(sign|pick|drop|walk|follow|check)(?:ing|ed|s)?[ -](up|off|in)", r"\1\2"),
+        (r"(?:wi|why|wife)[ -](?:fi|fy|i)", "wifi"),
+        (r"(e|t|x)[ -](mail|bike|ray|shirt|book|scooter|ticket)(s?)", r"\1\2\3"),
+        (r"(?:electric|electrical)[ ](bike|bicycle|scooter)(s?)", r"e\1\2"),
+        (r"air[ -]?con(?:ditioning|ditioned|ditioner)?", "aircon"),
+    )
+)
+
 _ENGLISH = """
 a about after again against all already also an and another any anybody anyone anything are aren't
 as at be because been before being between both but by can can't cannot could couldn't did didn't do
@@ -43,9 +56,17 @@ def fold(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
+def joined(text: str) -> str:
+    """A folded text in which "check in", "e-mail" and "wi fi" are one word each."""
+    folded = fold(text)
+    for parts, whole in _JOINED:
+        folded = parts.sub(whole, folded)
+    return folded
+
+
 def words(text: str) -> list[str]:
     """All words and numbers of a text, folded, in order."""
-    return _WORD.findall(fold(text))
+    return _WORD.findall(joined(text))
 
 
 def stem(word: str) -> str:

@@ -42,7 +42,8 @@ def test_no_word_is_lost_or_made_up_when_text_is_cut(text: str) -> None:
 
 def test_list_lines_stand_under_their_heading() -> None:
     said = statements(
-        "# Opening hours\n- Monday to Friday: 9 to 18\n- **Saturday**: 10 to 14\n\n# Prices\nA cleaning is 80 euros."
+        "# Opening hours\n- Monday to Friday: 9 to 18\n- **Saturday**: 10 to 14\n\n"
+        "# Prices\nA cleaning is 80 euros."
     )
     assert [(each.about, each.text) for each in said] == [
         ("Opening hours", "Monday to Friday: 9 to 18"),
@@ -63,7 +64,8 @@ def test_a_written_question_is_what_its_answer_is_about() -> None:
 
 def test_lines_wrapped_at_a_margin_are_one_sentence() -> None:
     said = statements(
-        "Our house has been standing at the old harbour since\nnineteen hundred and five, they say. It is red."
+        "Our house has been standing at the old harbour since\n"
+        "nineteen hundred and five, they say. It is red."
     )
     assert [each.text for each in said][1] == "It is red."
 

@@ -26,6 +26,9 @@ _ALIKE_WORDS = 0.60
 _CANDIDATES = 5
 # A question of these kinds wants a number: a sentence without one is no answer, however near it is.
 _STRICT = frozenset({"price", "phone", "email"})
+# Asked without naming anything, these are about the house itself: its hours, its address, its number.
+_OF_THE_HOUSE = frozenset({"time", "clock", "place", "phone", "email"})
+_OF_THE_HOUSE_ITSELF = 0.3
 _KIND_TERMS = {
     "price": frozenset({"price", "cost", "fee", "fre", "charg", "ucret", "fiyat", "rat", "discoun", "free"}),
     "time": frozenset({"open", "clos", "hour", "always", "acik", "kapali", "season"}),
@@ -103,7 +106,9 @@ def score(
             return 0.0
     if question.thing and held.get(question.thing, 1.0) < 0.5:
         found -= _WITHOUT_THE_THING
-    if of_kind:
+    if of_kind and not strong and question.kind in _OF_THE_HOUSE:
+        found += _OF_THE_HOUSE_ITSELF
+    elif of_kind:
         found += _OF_KIND
     elif question.kind in ("duration", "number", "who", "clock"):
         found -= 0.2

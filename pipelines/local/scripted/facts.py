@@ -104,6 +104,13 @@ _TIME = re.compile(
     r"people))"
     r"|\b\d{1,2}\s*(?:-|–|to)\s*\d{1,2}\b"
 )
+_PLACE = re.compile(
+    r"\b(?:we are|we're|is|are|located|situated|find us|adresimiz|visit us)(?: right)? (?:at|on|in|"
+    r"opposite|next to|near|behind|"
+    r"between|across|bagdat)\b|\b\d+[a-z]? (?:[a-z']+ ){1,3}(?:street|st|road|rd|lane|avenue|ave|square|"
+    r"way|quay|"
+    r"boulevard|court|place|drive|row)\b|\b(?:caddesi|sokak|sokagi|mahallesi|adresimiz)\b|\baddress\b"
+)
 _CLOCK = re.compile(
     r"\d|\b(?:noon|midday|midnight|o'clock|half past|at (?:six|seven|eight|nine|ten|five|four))\b"
 )
@@ -169,6 +176,8 @@ def fact(text: str, about: str = "") -> Fact:
     if _EMAIL.search(text):
         kinds.add("email")
     days = weekdays_in(folded)
+    if _PLACE.search(folded):
+        kinds.add("place")
     if "time" in kinds and _CLOCK.search(folded):
         kinds.add("clock")
     if days:

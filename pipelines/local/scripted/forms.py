@@ -99,13 +99,14 @@ async def turn(
     new = {
         name: value for name, value in filled.items() if name not in known or known[name].json != value.json
     }
-    if intents.is_forgetting(text) and not new:
+    wanted = function.slot(form.asking) if form.asking else None
+    takes_anything = wanted is not None and wanted.kind in ("text", "name")
+    if intents.is_forgetting(text) and (not new or (takes_anything and set(new) == {form.asking})):
         return replace(state, form=None), Reply(wording.say("cancelled"))
-    if _is_question(folded, text, function.slot(form.asking) if form.asking else None, new):
-        answer = await answering()
-        if answer is not None or not new:
-            told = answer or wording.say("dont_have").split(". ")[0] + "."
-            return state, Reply(wording.say("answer_then_ask", answer=told, question=form.question))
+    # "Could I come at four?" answers the question for the time; for a name, a question is a question.
+    if _looks_like_a_question(folded, text) and (takes_anything or not new):
+        told = await answering() or wording.say("dont_have").split(". ")[0] + "."
+        return state, Reply(wording.say("answer_then_ask", answer=told, question=form.question))
     if form.stage == "asking":
         return _asked(state, form, function, folded, new, wording)
     return _confirmed(state, form, function, folded, new, wording)
@@ -184,10 +185,5 @@ def _named_slot(function: Function, form: Form, folded: str) -> Slot | None:
     return None
 
 
-def _is_question(folded: str, text: str, asked: Slot | None, new: Mapping[str, Value]) -> bool:
-    looks_like_one = bool(_ASKS.search(folded)) or (text.rstrip().endswith("?") and len(folded.split()) > 3)
-    if not looks_like_one:
-        return False
-    # "Could I come at four?" answers the question for the time.
-    takes_anything = asked is not None and asked.kind in ("text", "name")
-    return takes_anything or not new
+def _looks_like_a_question(folded: str, text: str) -> bool:
+    return bool(_ASKS.search(folded)) or (text.rstrip().endswith("?") and len(folded.split()) > 3)

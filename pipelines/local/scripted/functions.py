@@ -151,7 +151,6 @@ def _function(name: str, description: str, parameters: dict[str, Any]) -> Functi
 def _slot(name: str, schema: dict[str, Any], is_required: bool, root: dict[str, Any]) -> Slot:
     description = str(schema.get("description") or "")
     schema = _resolved(schema, root)
-    description = description or str(schema.get("description") or schema.get("title") or "")
     is_list = schema.get("type") == "array"
     if is_list and isinstance(schema.get("items"), dict):
         schema = {**_resolved(schema["items"], root)}

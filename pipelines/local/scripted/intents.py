@@ -22,7 +22,7 @@ _SMALL_TALK = (
               r"\bam i (?:talking|speaking) (?:to|with) (?:a|an) (?:\w+ )?(?:robot|bot|machine|computer|"
               r"ai|human|person)\b|"
               r"\b(?:is this|this is) (?:a |an )(?:robot|bot|machine|ai|recording|computer)\b|\b(?:robot|"
-              r"yapay zeka|insan|makine) (?:mi\w*)\b"),
+              r"yapay zeka|insan|makine) (?:m[iu]\w*)\b"),
     ("who", r"\b(?:what's|what is|whats) your name\b|\bwho (?:are you|is this|am i (?:speaking|talking)|"
             r"am i on)\b|\badin\w* ne\w*\b|\bkimsin\w*\b|"
             r"\bkiminle (?:gorus|konus)"),
@@ -43,7 +43,7 @@ _SMALL_TALK = (
     ("goodbye", r"\b(?:good ?bye|bye|bye bye|see you|have a (?:good|nice|great) (?:day|one|evening|"
                 r"weekend))\b|\bhang up\b|\b(?:hosca ?kal\w*|gorusuruz|"
                 r"iyi gunler)\b[.! ]*$|\bthat(?:'s| is| will be| would be|'ll be) (?:all|everything|"
-                r"it)(?: for (?:now|today))?(?:,? (?:thank you|thanks))?[.! ]*$"),
+                r"it)(?: for (?:now|today))?(?:[,. ]*(?:thank you|thanks)(?: (?:very|so) much)?)?[.! ]*$"),
     ("wait", r"^(?:(?:just )?(?:a|one) (?:moment|second|minute|sec)|hold on|hang on|wait(?: a (?:moment|"
              r"second|minute))?|bir (?:saniye|dakika))[,.! ]*(?:please|lutfen)?[.! ]*$"),
     ("thanks", r"^(?:(?:ok|okay|great|perfect|good|alright|all right|oh|ah|cool|super|yes|no|"

@@ -127,21 +127,18 @@ def find_name(text: str, *, is_asked: bool = False) -> str:
     if not is_asked:
         return ""
     answer = re.sub(r"\([^)]*\)", " ", text).strip(" .!?,")
-    answer = (
-        re.split(r"[.,;!?]\s|\b(?:and|my phone|my number|ve)\b", answer, maxsplit=1)[0]
-        if len(answer.split()) > 3
-        else answer
-    )
-    return _clean(answer) if len(answer.split()) <= 6 else ""
+    pieces = re.split(r"[.,;!?]\s|\b(?:and|my phone|my number|ve)\b", answer)
+    for piece in [answer, *pieces] if len(answer.split()) <= 3 else pieces:
+        if len(piece.split()) <= 6 and (name := _clean(piece)):
+            return name
+    return ""
 
 
 def _clean(name: str) -> str:
-    kept = [
-        word for word in re.findall(r"[^\W\d_][\w'’.-]*", name) if fold(word).rstrip(".") not in _NOT_A_NAME
-    ]
-    # Spelled out: S M I T H
-    if len(kept) >= 3 and all(len(word.rstrip(".-")) == 1 for word in kept):
-        return "".join(kept).replace(".", "").replace("-", "").capitalize()
+    heard = re.findall(r"[^\W\d_][\w'’.-]*", name)
+    if len(heard) >= 3 and all(len(word.rstrip(".-")) == 1 for word in heard):  # S M I T H
+        return "".join(heard).replace(".", "").replace("-", "").capitalize()
+    kept = [word for word in heard if fold(word).rstrip(".") not in _NOT_A_NAME]
     if not 1 <= len(kept) <= 4:
         return ""
     return " ".join(

@@ -12,7 +12,7 @@ _KINDS = (
     ("price", r"\bhow much\b(?! (?:time|notice|longer|space|luggage))|\b(?:prices?|pricing|costs?|fees?|"
               r"fares?|charged?|"
               r"rates?|owe|expensive|cheap|for free|free of charge)\b|\bdo i pay\b|\bi pay for\b|"
-              r"\b(?:ne kadar|kac para|kaca|ucret\w*|fiyat\w*|kac lira|kac tl)\b"),
+              r"\b(?:ne kadar(?! sur)|kac para|kaca|ucret\w*|fiyat\w*|kac lira|kac tl)\b"),
     ("phone", r"\b(?:phone|telephone|contact|mobile) number\b|\bnumber (?:to|can i|i can|"
               r"should i) (?:call|ring)\b|"
               r"\btelefon numara\w*|\bwhat number\b"),
@@ -28,6 +28,13 @@ _KINDS = (
              r"\bhangi gun\w*|^(?:are|is|r) (?:you|the [a-z]+|it|u) (?:guys )?(?:still |also |"
              r"even )?(?:open|closed)\b|"
              r"\b(?:acik|kapali) mi\w*"),
+    # Where the house itself is; "where can I ..." asks about something in it.
+    ("place", r"\bwhere(?:'s| is|s| are| r) (?:you|u|your|the) ?(?:guys|shop|store|clinic|office|house|"
+              r"place|"
+              r"business|restaurant|located|location)?(?: located| at| based)?[?. ]*$|\b(?:your|"
+              r"the) address\b|"
+              r"\bhow (?:do|can) (?:i|we) (?:get to|find|reach) (?:you|u)\b|\bdirections\b|"
+              r"\b(?:nerede|neredesiniz|nerdesiniz|adresiniz)\b"),
     ("who", r"^(?:and |so )?(?:who|kim)\b|\bwhose\b|\bname of\b"),
     ("number", r"\bhow many\b|\bhow old\b|\bhow (?:big|large|far|tall|heavy)\b|\bkac (?:kisi|tane|"
                r"yas\w*)\b"),
@@ -40,7 +47,8 @@ _KIND_WORDS = frozenset(
         price pricing cost costs fee fare charge charged rate owe expensive cheap much phone telephone
         contact number email mail address long when hour hours open opening close closed closing late
         early many old big large far free pay kadar para ucret fiyat lira zaman saat acik kapali kac
-        telefon numarasi eposta adresiniz saatleri calisma
+        telefon numarasi eposta adresiniz saatleri calisma located
+        location directions find reach neredesiniz nerdesiniz shop store clinic office
         """
     )
 )

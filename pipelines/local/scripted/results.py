@@ -108,4 +108,5 @@ def _with_days(text: str, wording: Wording) -> str:
 
 def _sentence(text: str) -> str:
     text = " ".join(text.split())
+    text = text[:1].upper() + text[1:]
     return text if not text or text[-1] in ".!?" else f"{text}."
