@@ -35,7 +35,9 @@ async def test_twenty_calls_killed_at_random_moments_lose_nothing(tmp_path: Path
             "select call_id, sequence, count(*) from call_events group by 1, 2 having count(*) > 1"
         )
         assert twice.fetchall() == []
-        assert not list((tmp_path / "home" / "spool").glob("call_*")), "all spools were delivered"
+        async with asyncio.timeout(10):  # the last recording may still be on its way
+            while list((tmp_path / "home" / "spool").glob("call_*")):
+                await asyncio.sleep(0.1)
 
 
 async def _one_killed_call(stack: Stack, seconds: float, number: int) -> None:
