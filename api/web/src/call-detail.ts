@@ -19,6 +19,8 @@ export interface Shown {
   /** How the call ended as this page saw it; null for a call of the past. */
   ending: { reason: string; isFailure: boolean } | null;
   onBack: () => void;
+  /** The record will not change any more. */
+  onSettled: () => void;
 }
 
 export class CallDetail {
@@ -36,6 +38,7 @@ export class CallDetail {
   #isGone = false;
   #blob = "";
   #hasSound = false;
+  #isSettled = false;
 
   constructor(
     private readonly api: Api,
@@ -73,6 +76,8 @@ export class CallDetail {
         if (this.#isGone) return;
         const isSettled = !isOngoing(call);
         const isLate = performance.now() > patience;
+        if (isSettled && !this.#isSettled) this.shown.onSettled();
+        this.#isSettled = isSettled;
         this.#draw(call, isSettled || isLate, isLate || this.shown.ending === null);
         if ((isSettled && this.#hasSound) || isLate || (isSettled && this.shown.ending === null)) return;
       } catch (error) {
@@ -113,7 +118,9 @@ export class CallDetail {
   #tellEnding(reason: string, isFailure: boolean): void {
     const known = strings.ended as Record<string, string>;
     const other = this.shown.ending ? strings.ended.other : "";
-    this.#ending.textContent = isFailure ? strings.ended.failed : (known[reason] ?? other);
+    const cause = reason ? el("span", { class: "ending-cause" }, reason) : null;
+    if (isFailure) fill(this.#ending, known[reason] ?? strings.ended.failed, known[reason] ? null : cause);
+    else this.#ending.textContent = known[reason] ?? other;
     this.#ending.classList.toggle("failed", isFailure);
   }
 

@@ -58,8 +58,9 @@ function showPage(): void {
     calls.select(callId);
     if (!callId) {
       talk.reset();
+      const isReturning = main.childElementCount > 0;
       fill(main, talk.element);
-      talk.focus();
+      if (isReturning) talk.focus();
       return;
     }
     const isJustOver = ending?.callId === callId;
@@ -70,12 +71,13 @@ function showPage(): void {
       onBack: () => {
         location.hash = "/";
       },
+      onSettled: () => void calls.refresh(),
     });
     ending = null;
     detail = opened;
     fill(main, opened.element);
     opened.focus();
-    void opened.load().then(() => calls.refresh());
+    void opened.load();
   };
 
   const onKey = (event: KeyboardEvent): void => {

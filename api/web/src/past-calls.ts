@@ -77,7 +77,8 @@ export class PastCalls {
     const agent = this.nameOf(call.agent_id);
     const moment = when(call.created_at);
     const status = strings.calls.status[call.call_status] ?? call.call_status;
-    const length = call.duration_ms ? clock(call.duration_ms) : status;
+    const isFailed = call.call_status === "failed";
+    const length = call.duration_ms ? clock(call.duration_ms) : isFailed ? "" : status;
     return el(
       "li",
       {},
@@ -87,16 +88,12 @@ export class PastCalls {
           class: "call-item",
           type: "button",
           "aria-current": call.call_id === this.#selected ? "page" : null,
-          "aria-label": `${strings.calls.open(agent, moment)}, ${length}${call.duration_ms ? `, ${status}` : ""}`,
+          "aria-label": [strings.calls.open(agent, moment), length, status].filter(Boolean).join(", "),
           onclick: () => this.onOpen(call.call_id),
         },
         el("span", { class: "call-agent" }, agent),
         el("span", { class: "call-length" }, length),
-        el(
-          "span",
-          { class: `call-when ${call.call_status}` },
-          call.call_status === "failed" ? `${moment} · ${status}` : moment,
-        ),
+        el("span", { class: `call-when ${call.call_status}` }, isFailed ? `${moment} · ${status}` : moment),
       ),
     );
   }

@@ -42,6 +42,16 @@ const MICROPHONE = { echoCancellation: true, noiseSuppression: true, autoGainCon
 
 setLogLevel(LogLevel.silent);
 
+// Browsers hide it from pages that are not secure; livekit-client names its text streams with it.
+crypto.randomUUID ??= () => {
+  const hex = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte, index) =>
+    (index === 6 ? (byte & 0x0f) | 0x40 : index === 8 ? (byte & 0x3f) | 0x80 : byte)
+      .toString(16)
+      .padStart(2, "0"),
+  ).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+};
+
 export class CallRoom {
   readonly events = new Emitter<RoomEvents>();
   readonly #room = new Room({ adaptiveStream: false, dynacast: false });

@@ -1,0 +1,320 @@
+"""The page in a browser where something is missing: it says what, and what to do."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Locator, Page, async_playwright, expect
+
+from api.settings import Settings
+from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
+from tests.support.livekit_server import LiveKitServer, running_livekit
+from tests.support.ports import free_port
+from tests.support.rehearsed_worker import RehearsedWorker
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+PLAIN = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+)
+FAKE_MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+REFUSED = ("--use-fake-device-for-media-stream", "--deny-permission-prompts")
+ELSEWHERE = "page.example"
+"""A name that is not this machine's own, so that browsers call the page insecure."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def api(home: Path) -> Iterator[Api]:
+    with running_api(home, CALL2ME_LIVEKIT_UDP_PORT=str(free_port())) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def livekit(api: Api) -> Iterator[LiveKitServer]:
+    with running_livekit(Settings.load(api.environment)) as server:
+        yield server
+
+
+@pytest.fixture
+def worker(api: Api) -> Iterator[RehearsedWorker]:
+    """One that is ready and never sends an agent."""
+    with RehearsedWorker(api) as running:
+        yield running
+
+
+@pytest.fixture
+def person(api: Api) -> Person:
+    signed_in = api.person()
+    signed_in.made("/v1/agents", {**AGENT, "language": "en-US"})
+    return signed_in
+
+
+@asynccontextmanager
+async def browsing(*flags: str) -> AsyncIterator[Page]:
+    """A fresh browser. What a page asks of any other host, and what its policy refuses, is a failure."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*PLAIN, *flags])
+        page = await browser.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+        page.on("request", lambda asked: None if _is_ours(asked.url) else wrong.append(asked.url))
+        try:
+            yield page
+        finally:
+            await browser.close()
+        assert not wrong, wrong
+
+
+def _is_ours(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", ELSEWHERE} or url.startswith(("data:", "blob:"))
+
+
+async def sign_in(page: Page, address: str, person: Person) -> None:
+    await page.goto(address)
+    await page.get_by_label("Email").fill(person.email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(talk_button(page)).to_be_enabled()
+
+
+def talk_button(page: Page) -> Locator:
+    return page.get_by_role("button", name="Talk", exact=True)
+
+
+async def test_a_wrong_password_is_told_apart_from_a_server_that_is_away(api: Api, person: Person) -> None:
+    async with browsing() as page:
+        await page.goto(api.url)
+        await page.get_by_label("Email").fill(person.email)
+        await page.get_by_label("Password").fill("not this one")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_contain_text("do not match")
+        await page.route("**/v1/auth/login", lambda route: route.abort())
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Check that Call2Me is running")
+
+
+async def test_a_used_link_leaves_the_address_and_asks_to_sign_in(api: Api) -> None:
+    async with browsing() as page:
+        for address in (f"{api.url}/#link=once_used", f"{api.url}/?sign_in=once_used"):
+            await page.goto("about:blank")
+            await page.goto(address)
+            await expect(page.get_by_role("alert")).to_contain_text("used before or has expired")
+            assert "once_used" not in page.url
+            assert "once_used" not in await page.evaluate(
+                "JSON.stringify([history.state, {...sessionStorage}])"
+            )
+
+
+async def test_no_worker_is_said_in_the_servers_words_and_trying_again_works(
+    api: Api, person: Person, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await sign_in(page, api.url, person)
+        await talk_button(page).click()
+        await expect(page.get_by_role("alert")).to_contain_text("No call can be answered now")
+        with RehearsedWorker(api):
+            await asyncio.sleep(0.5)
+            await page.get_by_role("button", name="Try again").click()
+            await expect(page.get_by_role("status").first).to_contain_text("Waiting for Reception")
+            await expect(page.get_by_role("alert").first).to_be_empty()
+
+
+async def test_a_refused_microphone_says_how_to_allow_it_and_typing_goes_on(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*REFUSED) as page:
+        await sign_in(page, api.url, person)
+        await talk_button(page).click()
+        alert = page.get_by_role("alert").first
+        await expect(alert).to_contain_text("The microphone is blocked")
+        await expect(alert).to_contain_text("to the left of the address")
+        assert person.ask("GET", "/v1/calls").json["total"] == 0, "a call was made that nobody could hear"
+        await alert.get_by_role("button", name="Type instead").click()
+        await write(page, "Hello there")
+
+
+async def test_without_a_microphone_one_types(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing("--use-fake-ui-for-media-stream") as page:
+        await sign_in(page, api.url, person)
+        await talk_button(page).click()
+        await expect(page.get_by_role("alert").first).to_contain_text("No microphone found")
+        await page.get_by_role("alert").first.get_by_role("button", name="Type instead").click()
+        await write(page, "Hello there")
+
+
+async def test_a_page_that_is_not_secure_says_why_and_typing_goes_on(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE, f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1") as page:
+        await sign_in(page, api.url.replace("127.0.0.1", ELSEWHERE), person)
+        await talk_button(page).click()
+        await expect(page.get_by_role("alert").first).to_contain_text("needs a secure page")
+        await page.get_by_role("alert").first.get_by_role("button", name="Type instead").click()
+        await write(page, "Hello there")
+
+
+async def test_an_agent_that_does_not_come_is_said_after_ten_seconds(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await sign_in(page, api.url, person)
+        await talk_button(page).click()
+        await phase(page, "waiting")
+        began = time.monotonic()
+        alert = page.get_by_role("alert").first
+        await expect(alert).to_contain_text("The agent has not joined", timeout=15_000)
+        assert 8 < time.monotonic() - began < 12
+        await alert.get_by_role("button", name="Keep waiting").click()
+        await expect(alert).to_be_empty()
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.get_by_role("button", name="Talk again")).to_be_visible()
+
+
+async def test_a_session_that_ended_asks_to_sign_in_again(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await sign_in(page, api.url, person)
+        await page.wait_for_load_state("networkidle")
+        kept = await page.evaluate("JSON.parse(sessionStorage.getItem('call2me.session'))")
+        api.ask("POST", "/v1/auth/logout", {}, token=kept["access"])
+        await talk_button(page).click()
+        await expect(page.get_by_role("alert")).to_contain_text("Your session has expired")
+        await expect(page.get_by_label("Email")).to_be_visible()
+        assert await page.evaluate("sessionStorage.length") == 0
+
+
+async def test_an_access_token_that_ended_is_renewed_unseen(api: Api, person: Person) -> None:
+    async with browsing() as page:
+        await sign_in(page, api.url, person)
+        before = await page.evaluate("sessionStorage.getItem('call2me.session')")
+        await page.evaluate(
+            "const kept = JSON.parse(sessionStorage.getItem('call2me.session'));"
+            "sessionStorage.setItem('call2me.session', JSON.stringify({...kept, access: 'x', endsAt: 0}))"
+        )
+        await page.reload()
+        await expect(talk_button(page)).to_be_enabled()
+        assert await page.evaluate("sessionStorage.getItem('call2me.session')") != before
+
+
+async def test_a_lost_call_server_is_told_and_the_page_gets_over_it(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await sign_in(page, api.url, person)
+        await talk_button(page).click()
+        await phase(page, "waiting")
+        livekit.stop()
+        try:
+            await phase(page, "reconnecting")
+            await expect(page.get_by_role("status").first).to_contain_text("Reconnecting")
+            await page.get_by_role("button", name="Hang up").click()
+            await page.get_by_role("button", name="Talk again").click()
+            await talk_button(page).click()
+            await expect(page.get_by_role("alert").first).to_contain_text(
+                re.compile("livekit-server does not answer|call server cannot be reached")
+            )
+        finally:
+            livekit.start()
+        await page.get_by_role("button", name="Try again").click()
+        await phase(page, "waiting")
+
+
+async def test_the_keyboard_is_enough_and_no_key_hangs_up_by_surprise(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await sign_in(page, api.url, person)
+        await page.locator("body").press("Tab")
+        seen = [await focused(page)]
+        while "Talk" not in seen[-1] and len(seen) < 12:
+            await page.keyboard.press("Tab")
+            seen.append(await focused(page))
+        assert seen[-1] == "Talk", seen
+        await page.keyboard.press("Enter")
+        await phase(page, "waiting")
+        await page.keyboard.press("m")
+        await expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+        await page.keyboard.press("m")
+        await expect(page.get_by_role("button", name="Mute", exact=True)).to_be_visible()
+        await page.keyboard.press("Escape")
+        box = page.get_by_role("textbox", name="Type a message")
+        await box.fill("me and mum")
+        assert await box.input_value() == "me and mum"
+        await expect(page.get_by_role("button", name="Mute", exact=True)).to_be_visible()
+        await page.keyboard.press("Escape")
+        assert await page.evaluate("call2me.phase") == "waiting"
+
+
+async def test_a_small_screen_never_scrolls_sideways(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await page.set_viewport_size({"width": 360, "height": 640})
+        await sign_in(page, api.url, person)
+        assert await overflow(page) == 0
+        await talk_button(page).click()
+        await phase(page, "waiting")
+        assert await overflow(page) == 0
+        await page.get_by_role("button", name="Hang up").click()
+        await expect(page.get_by_role("button", name="Talk again")).to_be_visible()
+        assert await overflow(page) == 0
+
+
+async def test_the_reference_is_drawn_from_our_own_document(api: Api) -> None:
+    async with browsing() as page:
+        await page.goto(f"{api.url}/docs")
+        await expect(page.get_by_text("/v1/agents", exact=True).first).to_be_visible(timeout=20_000)
+        await page.locator(".opblock-post .opblock-summary-control").first.click()
+        await expect(page.locator(".opblock.is-open .responses-wrapper")).to_be_visible()
+
+
+async def test_the_hook_for_measurements_shows_no_secret(api: Api, person: Person) -> None:
+    async with browsing() as page:
+        await sign_in(page, api.url, person)
+        shown = await page.evaluate("JSON.stringify({...call2me, all: Object.keys(call2me)})")
+        assert not re.search(r"eyJ|sk_|token|secret", shown), shown
+        assert await page.evaluate("Object.isFrozen(call2me)")
+
+
+async def write(page: Page, text: str) -> None:
+    """Type in a call, and see it among what was said."""
+    box = page.get_by_role("textbox", name="Type a message")
+    await box.fill(text)
+    await box.press("Enter")
+    await expect(page.locator(".caption.user")).to_contain_text(text)
+    await expect(box).to_have_value("")
+
+
+async def phase(page: Page, wanted: str) -> None:
+    """Wait for a phase. Not by `wait_for_function`: it evaluates text, which the page's policy refuses."""
+    async with asyncio.timeout(25):
+        while await page.evaluate("call2me.phase") != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def focused(page: Page) -> str:
+    return str(await page.evaluate("document.activeElement.textContent.trim() || document.activeElement.id"))
+
+
+async def overflow(page: Page) -> int:
+    return int(
+        await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    )
