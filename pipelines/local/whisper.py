@@ -24,7 +24,9 @@ logger = logging.getLogger(__name__)
 SpeechProbability = Callable[[NDArray[np.int16]], float]
 """How likely the next 512 samples (int16 mono, 16 kHz) hold speech; keeps state between windows."""
 
-_FINAL_SECONDS = 8.0
+_FINAL_SECONDS = 15.0
+"""Long enough for a models process that died to be back, on a busy machine too: late words beat lost ones."""
+
 _MAX_STRETCHES = 8
 _DRAFT_AFTER_SECONDS = 1.2
 _DRAFT_EVERY_SECONDS = 0.7
