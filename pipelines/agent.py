@@ -1,5 +1,6 @@
 """The agent a session runs: its instructions, its functions, and what it knows."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _APOLOGIES = {
     "pt": "Desculpe, algo correu mal. Repita, por favor.",
     "tr": "Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?",
 }
+APOLOGY_AFTER_SECONDS = 1.0
 APOLOGY_SECONDS = 8.0
 """One apology for whatever fails within this time."""
 
@@ -59,9 +61,17 @@ class SpokenAgent(Agent):
         self.retrieval = retrieval
 
     def apologise(self) -> None:
-        """Say that something went wrong, in the agent's language; silent where we have no words for it."""
+        """Say that something went wrong, in the agent's language; silent where we have no words for it.
+
+        A moment later, and only into silence: what failed may have been an answer prepared too early,
+        and the turn itself still gets one.
+        """
+        asyncio.get_running_loop().call_later(APOLOGY_AFTER_SECONDS, self._apologise_now)
+
+    def _apologise_now(self) -> None:
         now = time.monotonic()
-        if self._apology and now - self._apologised_at >= APOLOGY_SECONDS:
+        is_silent = self.session.agent_state == "listening" and self.session.user_state != "speaking"
+        if self._apology and is_silent and now - self._apologised_at >= APOLOGY_SECONDS:
             self._apologised_at = now
             self.session.say(self._apology, add_to_chat_ctx=True)
 

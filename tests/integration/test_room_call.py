@@ -3,8 +3,10 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -13,6 +15,7 @@ from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.contract import CallBrief, CallEnded, FunctionCalled, TurnTaken, UtteranceHeard, WarningRaised
 from tests.support.rehearsal import Rehearsal, rehearsal
 from tests.support.speech import pause, spoken
+from worker.recording import seal
 
 GREETING = "Hello, this is the clinic. How may I help you?"
 STORY = "This is a very long answer that goes on " + "and on " * 40 + "until its very end."
@@ -186,6 +189,46 @@ async def test_what_an_agent_asks_for_in_vain_is_warned_of(stage: Rehearsal) -> 
     codes = {event.code for event in events if isinstance(event, WarningRaised)}
     assert codes == {"voice_unavailable", "llm_unavailable", "variable_unknown"}
     assert [event.utterance.text for event in events if isinstance(event, UtteranceHeard)] == ["Hi!"]
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_killed_call_leaves_what_was_said_and_the_sound_up_to_a_second_before(
+    stage: Rehearsal,
+) -> None:
+    stage.briefs["killed"] = brief("killed", begin_message=f"{GREETING} {STORY}")
+    async with stage.call("killed") as caller:
+        await caller.hear(after=0)
+        await asyncio.sleep(3)
+        recording = stage.recording("killed")
+        (job,) = [process for process in stage.processes() if holds_open(process, recording)]
+        job.kill()
+        heard_seconds = sum(rms(pcm) > LOUD for _, pcm in caller.heard.frames) * 0.02
+    assert next(event.kind for event in stage.events("killed")) == "call_started"
+    assert heard_seconds - 1.1 < loud_seconds(channels(stage, "killed")[:, 1]) <= heard_seconds + 0.3
+    assert seal(recording) > 2000
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_worker_that_is_stopped_writes_the_end_of_its_calls() -> None:
+    async with rehearsal(SCRIPT, FUNCTIONS) as stage:
+        stage.briefs["stopped"] = brief("stopped")
+        async with stage.call("stopped") as caller:
+            await caller.hear(after=0)
+            await caller.quiet(seconds=0.3)
+            began = asyncio.get_running_loop().time()
+            stage.stop_worker()
+            ended = (await stage.ended("stopped"))[-1]
+            await asyncio.wait_for(caller.disconnected.wait(), 10)
+        assert isinstance(ended, CallEnded)
+        assert (ended.status, ended.reason) == ("failed", "error: the worker was stopped")
+        assert ended.has_recording
+        assert asyncio.get_running_loop().time() - began < 10, "drained for three seconds, then ended"
+
+
+def holds_open(process: psutil.Process, path: Path) -> bool:
+    return any(opened.path == str(path) for opened in process.open_files())
 
 
 async def said_by_agent(stage: Rehearsal, call_id: str, text: str) -> None:

@@ -55,7 +55,7 @@ class DeskOutput(io.AudioOutput):
         self._frames: asyncio.Queue[rtc.AudioFrame | None] = asyncio.Queue()
         self._played = 0.0
         self._run_from, self._run_at = 0.0, 0.0
-        self._cleared = False
+        self._is_open = self._cleared = False
         self._going = asyncio.Event()
         self._going.set()
         self.heard_seconds = 0.0
@@ -63,11 +63,14 @@ class DeskOutput(io.AudioOutput):
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
+        self._is_open = True
         self._frames.put_nowait(frame)
 
     def flush(self) -> None:
         super().flush()
-        self._frames.put_nowait(None)
+        if self._is_open:
+            self._is_open = False
+            self._frames.put_nowait(None)
 
     def clear_buffer(self) -> None:
         if self._pending_playback_count:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from livekit.agents import APIConnectOptions, LanguageCode, llm, stt, tts, utils
+from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, llm, stt, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
 from pipelines.agent import Question, last_question
@@ -60,7 +60,7 @@ class ToneTTS(tts.TTS[str]):
 class _Tone(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         if getattr(self._tts, "fails", False):
-            raise RuntimeError("no voice today")
+            raise APIConnectionError("no voice today", retryable=False)
         output_emitter.initialize(request_id="tone", sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
         at = np.arange(int(len(self.input_text) * SECONDS_A_LETTER * RATE)) / RATE
         output_emitter.push((np.sin(2 * np.pi * 500 * at) * 9000).astype(np.int16).tobytes())

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 from aiohttp import web
 from livekit import api
 
@@ -52,6 +54,16 @@ class Rehearsal:
     worker_log: Path
     briefs: dict[str, CallBrief] = field(default_factory=dict)
     asked: list[tuple[str, BriefRequest]] = field(default_factory=list)
+    worker_pid: int = 0
+
+    def processes(self) -> list[psutil.Process]:
+        """The agent server and all that it started."""
+        worker = psutil.Process(self.worker_pid)
+        return [worker, *worker.children(recursive=True)]
+
+    def stop_worker(self) -> None:
+        """Ask the agent server to stop, as its supervisor does."""
+        os.kill(self.worker_pid, signal.SIGTERM)
 
     @contextlib.asynccontextmanager
     async def call(self, call_id: str, identity: str = "caller") -> AsyncIterator[Caller]:
@@ -121,9 +133,10 @@ async def rehearsal(script: Mapping[str, Any], functions: str = "") -> AsyncIter
             _process([binary(), "--config", str(config)], environment, home / "livekit.log")
         )
         await _answers(f"http://127.0.0.1:{port}/", stage)
-        await stack.enter_async_context(
+        worker = await stack.enter_async_context(
             _process([sys.executable, "-c", _WORKER], environment, stage.worker_log)
         )
+        stage.worker_pid = worker.pid
         await _registered(stage)
         yield stage
 

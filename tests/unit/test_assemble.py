@@ -20,6 +20,7 @@ from pipelines.transcript import Utterance
 from tests.support.fake_providers import FakeParts
 
 NOW = datetime(2026, 3, 5, 9, 7, tzinfo=UTC)
+NO_FUNCTIONS = Functions()
 NOTHING = ProviderSettings()
 OPENAI = ProviderSettings(openai_api_key="key")
 OLLAMA = ProviderSettings(openai_base_url="http://127.0.0.1:11434/v1", llm_model="llama")
@@ -32,7 +33,7 @@ def brief(**changes: Any) -> CallBrief:
 
 
 async def built(
-    settings: ProviderSettings = NOTHING, functions: Functions = Functions(), **changes: Any
+    settings: ProviderSettings = NOTHING, functions: Functions = NO_FUNCTIONS, **changes: Any
 ) -> Pipeline:
     return await assemble(brief(**changes), settings, functions, NOW, local=FakeParts())
 

@@ -31,7 +31,9 @@ def thread_name() -> str:
     """Where it runs."""
     return threading.current_thread().name
 
-@function_tool(raw_schema={"name": "raw", "description": "Raw.", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}})
+RAW = {"type": "object", "properties": {"x": {"type": "integer"}}}
+
+@function_tool(raw_schema={"name": "raw", "description": "Raw.", "parameters": RAW})
 async def raw(raw_arguments: dict) -> str:
     return str(raw_arguments["x"])
 '''

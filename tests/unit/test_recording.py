@@ -1,5 +1,6 @@
 """The recording's file, with the clock in our hands or with time itself where a process dies."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -40,7 +41,7 @@ async def test_both_sides_stand_where_they_were_heard(tmp_path: Path) -> None:
     began = time.time()
     recording.caller(tone(0.5, 16_000), 16_000, began + 0.2)
     recording.agent(tone(0.3, 24_000), 24_000, began + 0.6)
-    time.sleep(1.4)
+    await asyncio.sleep(1.4)
     length_ms = await recording.close()
     assert 1300 < length_ms < 1800
     sound = decoded(tmp_path / "call.ogg")
@@ -88,7 +89,7 @@ async def test_sealing_cuts_a_torn_page_and_may_be_done_again(tmp_path: Path) ->
     path = tmp_path / "call.ogg"
     recording = Recording(path)
     recording.caller(tone(1.0, 16_000), 16_000, time.time())
-    time.sleep(1.2)
+    await asyncio.sleep(1.2)
     whole_ms = await recording.close()
     whole = path.read_bytes()
     for missing in (1, 40, 700):

@@ -1,0 +1,306 @@
+"""A call as the worker holds it, on a line without a network: the clock is real, the providers instant."""
+
+import asyncio
+import contextlib
+import functools
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from pipelines.agent_config import AgentConfig, EngineConfig
+from pipelines.contract import (
+    EVENT,
+    CallBrief,
+    CallEnded,
+    CallEvent,
+    CallStarted,
+    FunctionCalled,
+    UtteranceHeard,
+    WarningRaised,
+)
+from pipelines.tools.developer import Functions, load
+from tests.support import sounds
+from tests.support.desk import DeskLine
+from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
+from tests.support.speech import spoken
+from tests.support.stack import free_port
+from worker import call
+from worker.settings import WorkerSettings
+from worker.spool import AlreadySpooled, Spool
+
+NO_FUNCTIONS = Functions()
+GREETING = "Hello, how may I help?"
+
+
+@dataclass
+class Held:
+    """A call under way. `line` is there once the brief has come."""
+
+    home: Path
+    stt: ListSTT
+    llm: TableLLM
+    tts: ToneTTS
+    briefs: dict[str, Any] = field(default_factory=dict)
+    line: DeskLine = field(init=False)
+    identity: str | None = None
+    task: "asyncio.Task[None]" = field(init=False)
+
+    def open_line(self, identity: str) -> DeskLine:
+        self.identity, self.line = identity, DeskLine()
+        return self.line
+
+    def events(self) -> list[CallEvent]:
+        path = self.home / "spool" / "c1.1.jsonl"
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [EVENT.validate_json(line) for line in lines]
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events() if isinstance(event, kind)]
+
+    async def until(self, true: Callable[[], object], timeout: float = 15) -> None:
+        async with asyncio.timeout(timeout):
+            while not true():
+                if self.task.done():
+                    self.task.result()
+                    break
+                await asyncio.sleep(0.02)
+
+    async def greeted(self) -> None:
+        await self.until(lambda: self.of(UtteranceHeard))
+
+    def say(self, pcm: np.ndarray) -> None:
+        self.line.input.say(pcm)
+
+
+def words(text: str) -> np.ndarray:
+    """16 kHz."""
+    return spoken(text)[::3]
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Callable[..., contextlib.AbstractAsyncContextManager[Held]]:
+    return functools.partial(holding, tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def holding(
+    home: Path,
+    *,
+    heard: tuple[str, ...] = (),
+    answers: dict[str, str | Call] | None = None,
+    functions: Functions = NO_FUNCTIONS,
+    status: int = 200,
+    **changes: Any,
+) -> AsyncIterator[Held]:
+    held = Held(home, ListSTT(*heard), TableLLM(answers), ToneTTS())
+    agent = {"agent_id": "a", "name": "A", "begin_message": GREETING, "begin_message_mode": "static"}
+    brief = CallBrief(
+        call_id="c1", participant_identity="caller", agent=AgentConfig.model_validate(agent | changes)
+    )
+    port = free_port()
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(text=brief.model_dump_json(), status=status)
+
+    app = web.Application()
+    app.router.add_post("/internal/calls/c1/brief", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    settings = WorkerSettings.load(
+        {
+            "CALL2ME_HOME": str(home),
+            "CALL2ME_API_URL": f"http://127.0.0.1:{port}",
+            "CALL2ME_INTERNAL_KEY": "internal",
+            "LIVEKIT_API_KEY": "key",
+            "LIVEKIT_API_SECRET": "secret",
+            "CALL2ME_LOCAL_MODELS": "off",
+        }
+    )
+    parts = FakeParts(ears=lambda: held.stt, mind=lambda: held.llm, voice=lambda: held.tts)
+    host = call.Host(settings, functions, lambda brief, models: None, parts)  # type: ignore[arg-type]
+    held.task = asyncio.create_task(call.hold(host, "c1", "job", held.open_line))
+    try:
+        yield held
+        await asyncio.wait_for(held.task, 20)
+    finally:
+        held.task.cancel()
+        await asyncio.gather(held.task, return_exceptions=True)
+        await runner.cleanup()
+
+
+async def test_a_call_is_one_story_from_start_to_end(hold: Any) -> None:
+    async with hold(
+        heard=("What are your hours?",), answers={"What are your hours?": "Nine to five."}
+    ) as held:
+        await held.greeted()
+        held.say(words("What are your opening hours?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.line.leave()
+    events = held.events()
+    assert held.identity == "caller"
+    assert isinstance(events[0], CallStarted)
+    said = [(event.utterance.role, event.utterance.text) for event in held.of(UtteranceHeard)]
+    assert said == [("agent", GREETING), ("user", "What are your hours?"), ("agent", "Nine to five.")]
+    assert (events[-1].kind, events[-1].status, events[-1].reason) == (
+        "call_ended",
+        "completed",
+        "user_hangup",
+    )
+    assert [event.sequence for event in events] == list(range(len(events)))
+    assert held.line.is_hung_up
+    assert held.line.told[-1]["kind"] == "call_ended"
+
+
+@pytest.mark.parametrize("noise", ["white", "pink", "clicks"])
+async def test_noise_alone_is_not_answered(hold: Any, noise: str) -> None:
+    async with hold(heard=("", "", "", "", "", "", "", "")) as held:
+        await held.greeted()
+        held.say((sounds.NOISES[noise](4.0) * 32_000).astype(np.int16))
+        await held.line.input.silent.wait()
+        await asyncio.sleep(1.5)
+        held.line.leave()
+    assert [event.utterance.role for event in held.of(UtteranceHeard)] == ["agent"]
+    assert held.of(UtteranceHeard)[0].utterance.text == GREETING
+
+
+async def test_a_noise_only_holds_the_agent_who_then_goes_on(hold: Any) -> None:
+    long = "This is a long greeting that goes on and on " * 3
+    async with hold(heard=("",), begin_message=long.strip()) as held:
+        await held.until(lambda: hasattr(held, "line") and hasattr(held.line, "output"))
+        await held.until(lambda: held.line.output.heard_seconds > 1.5)
+        held.say(words("Ah, hmm, hmm, hmm."))
+        await held.greeted()
+        held.line.leave()
+    (greeting,) = held.of(UtteranceHeard)
+    assert greeting.utterance.text == long.strip()
+    assert not greeting.utterance.was_interrupted
+
+
+async def test_an_engine_that_fails_is_apologised_for_and_on_record(hold: Any) -> None:
+    async with hold(heard=("Are you there?", "And now?")) as held:
+        await held.greeted()
+        held.llm.fails = True
+        held.say(words("Are you there?"))
+        await held.until(lambda: any("sorry" in text for text in held.tts.said))
+        held.llm.fails = False
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.say(words("And now?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 5)
+        held.line.leave()
+    assert {event.code for event in held.of(WarningRaised)} >= {"llm_failed"}
+    assert held.of(UtteranceHeard)[-1].utterance.text == "You said: And now?"
+
+
+async def test_a_voice_that_fails_ends_nothing_at_once_and_says_nothing(hold: Any) -> None:
+    async with hold() as held:
+        held.tts.fails = True
+        await held.until(lambda: any(event.code == "tts_failed" for event in held.of(WarningRaised)))
+        held.line.leave()
+    assert not any("sorry" in text for text in held.tts.said)
+    assert held.events()[-1].reason == "user_hangup"
+
+
+async def test_a_function_that_fails_is_recorded_with_its_error(hold: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "f.py").write_text(
+        "from livekit.agents import ToolError, function_tool\n"
+        "@function_tool\ndef book(day: str) -> str:\n    'Book.'\n    raise ToolError('closed that day')\n"
+    )
+    engine = EngineConfig(functions=({"type": "python", "name": "book"},)).model_dump()
+    answers = {"Book me in.": Call("book", {"day": "Sunday"})}
+    async with hold(heard=("Book me in.",), answers=answers, functions=load(folder), engine=engine) as held:
+        await held.greeted()
+        held.say(words("Please book me in."))
+        await held.until(lambda: held.of(FunctionCalled))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.line.leave()
+    (called,) = held.of(FunctionCalled)
+    assert (called.name, called.result, called.error) == ("book", None, "closed that day")
+    shown = next(message for message in held.line.told if message["kind"] == "function")
+    assert "arguments" not in shown
+
+
+async def test_the_longest_call_is_as_long_as_the_brief_allows(
+    hold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A minute is the least an agent may allow; the test has no minute.
+    watched = call.Watchdog
+    monkeypatch.setattr(
+        call, "Watchdog", lambda limits, *rest: watched(call.Limits(2.0, limits.silence), *rest)
+    )
+    began = time.monotonic()
+    async with hold() as held:
+        pass
+    assert held.events()[-1].reason == "max_duration"
+    assert time.monotonic() - began < 8
+    assert held.line.is_hung_up
+
+
+async def test_a_recording_holds_what_was_heard_up_to_the_barge_in(hold: Any, tmp_path: Path) -> None:
+    story = "a story " * 30
+    async with hold(
+        heard=("Tell me.", "Stop."), answers={"Tell me.": story, "Stop.": "Fine."}, enable_recording=True
+    ) as held:
+        await held.greeted()
+        held.say(words("Tell me a story."))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 2)
+        await asyncio.sleep(2.5)
+        held.say(words("Stop it now, please stop."))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 5)
+        await asyncio.sleep(0.3)
+        heard_seconds = held.line.output.heard_seconds
+        held.line.leave()
+    told, _, cut, _, _ = [event.utterance for event in held.of(UtteranceHeard)]
+    assert told.text == GREETING
+    assert cut.was_interrupted
+    assert story.startswith(cut.text)
+    ended = held.events()[-1]
+    assert isinstance(ended, CallEnded)
+    assert ended.has_recording
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(tmp_path / "spool" / "c1.1.ogg"),
+        "-f",
+        "s16le",
+        "-ar",
+        "8000",
+        "-",
+    ]
+    decoded = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
+    sides = np.frombuffer(decoded.stdout, np.int16).reshape(-1, 2).astype(float)
+    blocks = np.abs(sides[: len(sides) // 160 * 160]).reshape(-1, 160, 2).max(axis=1) > 1000
+    assert abs(blocks[:, 1].sum() * 0.02 - heard_seconds) < 0.4
+    assert blocks[:, 0].sum() * 0.02 > 1.5
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "agent_gone"), (409, "call_over")])
+async def test_a_call_without_a_brief_is_turned_away(hold: Any, status: int, reason: str) -> None:
+    async with hold(status=status) as held:
+        pass
+    assert held.events() == []
+    assert held.line.told == [
+        {"kind": "call_ended", "status": "failed", "reason": reason, "message": held.line.told[0]["message"]}
+    ]
+    assert held.line.is_hung_up
+
+
+async def test_a_second_process_for_the_same_attempt_writes_nothing(hold: Any, tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    first = Spool.open(tmp_path / "spool", "c1", 1)
+    with pytest.raises(AlreadySpooled):
+        async with hold() as held:
+            pass
+    first.close()
+    assert held.events() == []
