@@ -64,6 +64,7 @@ lock: ## Write the lock files anew; they name versions and hashes, never where t
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	cd $(WEB) && npm install --package-lock-only --omit-lockfile-registry-resolved
+	.ci/tidy-npm-lock $(WEB)/package-lock.json
 
 clean: ## Remove everything installed and built here; calls, recordings and settings stay
 	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,6 +1,7 @@
 """What many tests stand on: databases of both kinds, and an api on each."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,12 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def person(api: Api) -> Person:
     """Somebody who is signed in."""
     return api.person()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that was skipped has failed: a part is missing there."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+    return report

@@ -53,8 +53,7 @@ def download(name: str, folder: Path, *, address: str = ADDRESS, sha256: str | N
                 digest.update(chunk)
                 file.write(chunk)
     except OSError as error:  # urllib's errors and timeouts are all of this family
-        reason = getattr(error, "reason", error)
-        raise DownloadFailed(f"The release could not be downloaded ({reason})") from error
+        raise DownloadFailed(f"The release could not be downloaded ({error})") from error
     if digest.hexdigest() != (sha256 or SHA256[name]):
         archive.unlink()
         raise DownloadFailed(

@@ -116,7 +116,12 @@ def _built(folder: Path, settings: Settings, say: Say) -> Path | None:
     begun = time.monotonic()
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [go, "install", f"{MODULE}@v{VERSION}"], env=environment, stdout=log, stderr=log, cwd=folder
+            [go, "install", f"{MODULE}@v{VERSION}"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,  # a group, killed as one
         )
         try:
             with _heartbeat(say, begun):

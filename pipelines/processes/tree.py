@@ -23,7 +23,7 @@ def kill_processes(processes: list[psutil.Process]) -> None:
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL a process started here, its group and everything below it."""
+    """SIGKILL a process that was started in a session of its own, its group and everything below it."""
     descendants = descendants_of(pid)
     kill_group(pid)
     kill_processes(descendants)

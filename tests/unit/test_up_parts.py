@@ -1,0 +1,191 @@
+"""The parts of `call2me up` that need nothing running."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from api.settings import Settings
+from api.up import console, doctor, examinations, preflight, status, status_text
+from api.up.console import Console, important, last_words
+from api.up.errors import CannotStart
+from api.up.examinations import Finding
+from tests.support.ports import free_port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    ports = {"CALL2ME_PORT": free_port(), "CALL2ME_LIVEKIT_PORT": free_port()}
+    ports["CALL2ME_LIVEKIT_UDP_PORT"] = free_port(socket.SOCK_DGRAM)
+    found = {name: str(port) for name, port in ports.items()}
+    return Settings.load({"CALL2ME_HOME": str(tmp_path / "home"), **found})
+
+
+# ── what must hold before ────────────────────────────────────────────────────────────────────────
+def test_a_full_disk_is_said_with_how_much_is_missing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preflight.check(settings)
+    usage = type(shutil.disk_usage("/"))(10**12, 10**12, 100 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(CannotStart, match=r"Only 100 MB are free for .* and 500 MB are needed"):
+        preflight.check(settings)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    # Nobody can write into a folder that is not there, not even the superuser.
+    (tmp_path / "home").mkdir()
+    with pytest.raises(CannotStart, match="home/run cannot be written"):
+        preflight.check_folder(tmp_path / "home")
+
+
+def test_a_home_is_held_by_one_at_a_time_and_given_back(settings: Settings) -> None:
+    assert not preflight.is_running(settings)
+    with preflight.only_one(settings):
+        assert preflight.is_running(settings)
+        with (
+            pytest.raises(CannotStart, match=r"already running in .* \(process \d+\)"),
+            preflight.only_one(settings),
+        ):
+            pass
+        assert preflight.is_running(settings)
+    assert not preflight.is_running(settings)
+    with preflight.only_one(settings):
+        pass
+
+
+def test_an_address_that_is_not_this_machines_is_no_taken_port() -> None:
+    trouble = preflight.port_trouble("CALL2ME_PORT", "192.0.2.77", 8000, socket.SOCK_STREAM)
+    assert trouble is not None
+    assert "cannot be used" in trouble
+
+
+# ── what is shown of the log files ───────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('{"level": "INFO", "message": "request answered"}', None),
+        (
+            '{"level": "INFO", "message": "call started", "call_id": "c1"}',
+            ("INFO", "call started  call_id=c1"),
+        ),
+        (
+            '{"at": "now", "level": "WARNING", "logger": "x", "message": "slow", "ms": 12}',
+            ("WARNING", "slow  ms=12"),
+        ),
+        (
+            '{"level":"error","ts":1.5,"logger":"livekit","caller":"a.go:1","msg":"no disk","error":"x"}',
+            ("ERROR", "no disk  error=x"),
+        ),
+        ("Traceback (most recent call last):", ("ERROR", "Traceback (most recent call last):")),
+        ('  File "x.py", line 1, in <module>', None),
+        ("{not json", None),
+        ('["a list"]', None),
+    ],
+)
+def test_only_what_matters_of_a_log_is_shown(line: str, shown: tuple[str, str] | None) -> None:
+    assert important(line) == shown
+
+
+def test_a_flood_is_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    written: list[str] = []
+    shown = Console(written.append)
+    for _ in range(50):
+        shown.log_line("api", '{"level": "ERROR", "message": "again"}')
+    assert len(written) == console.MOST_LINES
+    now[0] += 60
+    shown.log_line("api", '{"level": "ERROR", "message": "later"}')
+    assert written[-2:] == [
+        "  (42 more such lines are in the log files)",
+        "\x1b[31m  api: later\x1b[0m",
+    ]
+
+
+def test_warnings_wait_until_all_parts_run() -> None:
+    written: list[str] = []
+    shown = Console(written.append)
+    shown.log_line("worker", '{"level": "WARNING", "message": "no link yet"}')
+    shown.log_line("worker", '{"level": "ERROR", "message": "broken"}')
+    assert ["broken" in line for line in written] == [True]
+    shown.shows_warnings = True
+    shown.log_line("worker", '{"level": "WARNING", "message": "slow"}')
+    assert len(written) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("worker: the key is missing", "worker: the key is missing"),
+        ('{"message": "cannot start", "why": "the key is missing"}', "the key is missing"),
+        ('{"msg": "no port"}', "no port"),
+        ("3", "3"),
+    ],
+)
+def test_last_words_are_the_reason(line: str, words: str) -> None:
+    assert last_words(line) == words
+
+
+# ── status and doctor ────────────────────────────────────────────────────────────────────────────
+def test_status_of_a_home_where_nothing_runs(settings: Settings) -> None:
+    # What an `up` that was killed left behind is not believed.
+    status.write(settings, {"pid": 1, "processes": {"api": {"pid": 1}}})
+    found = status.read(settings)
+    assert not found["is_running"]
+    assert found["processes"] == {}
+    assert found["ports"]["CALL2ME_PORT"] == settings.port
+    assert "is not running" in status_text.as_text(found)
+    json.dumps(found)
+
+
+def test_a_process_that_is_gone_is_not_shown_as_running(settings: Settings) -> None:
+    gone = {"pid": 2**22 - 3, "state": "running", "restarts": 2, "started_at": 1.0}
+    status.write(settings, {"pid": 1, "started_at": 1.0, "processes": {"api": gone}})
+    with preflight.only_one(settings):
+        found = status.read(settings)
+    assert found["processes"]["api"]["pid"] is None
+    text = status_text.as_text(found)
+    assert "restarted 2 times" in text
+    assert "not ready" in text
+
+
+def test_the_doctor_says_how_to_mend_what_is_broken(settings: Settings) -> None:
+    (settings.home / "secrets.json").chmod(0o644)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", settings.port))
+        taken.listen()
+        written: list[str] = []
+        assert not doctor.examine(settings, written.append)
+    text = "\n".join(written)
+    assert f"chmod 600 '{settings.home / 'secrets.json'}'" in text
+    assert f"TCP port {settings.port} is taken" in text
+    assert "Mend what is BROKEN" in text
+
+
+def test_the_doctor_survives_an_examination_that_breaks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heart_rate(_settings: Settings) -> list[Finding]:
+        raise RuntimeError("no pulse")
+
+    monkeypatch.setattr(doctor, "ALL", (heart_rate, examinations.python))
+    written: list[str] = []
+    assert not doctor.examine(settings, written.append)
+    assert "heart rate" in written[0]
+    assert "no pulse" in written[0]
+    assert "python" in written[1]
+
+
+def test_a_machine_with_loopback_alone_cannot_take_calls(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psutil
+
+    loopback = {"lo": addresses} if (addresses := psutil.net_if_addrs().get("lo")) else {}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: loopback)
+    (finding,) = examinations.network(settings)
+    assert finding.verdict == "broken"
+    assert "bring any interface up" in finding.mend
