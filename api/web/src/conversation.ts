@@ -41,6 +41,11 @@ export class Conversation {
     return this.phase !== "idle" && this.phase !== "ended";
   }
 
+  /** True from the moment the room was entered. */
+  get isTalking(): boolean {
+    return this.phase === "waiting" || this.phase === "live" || this.phase === "reconnecting";
+  }
+
   async start(agentId: string, wantsMicrophone: boolean): Promise<void> {
     if (this.isOn) return;
     this.#reset();

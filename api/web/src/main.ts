@@ -103,8 +103,8 @@ function showPage(): void {
       else location.hash = `/calls/${value.callId}`;
     }),
     session.events.on("expired", () => {
-      // A call needs no session: it may end first, and then asks to sign in.
-      if (!conversation.isOn) leave(strings.sign.expired);
+      // A call that runs needs no session: it may end first.
+      if (!conversation.isTalking) leave(strings.sign.expired);
       else stops.push(conversation.events.on("ended", () => leave(strings.sign.expired)));
     }),
   ];

@@ -103,8 +103,8 @@ export class Talk {
   }
 
   toggleMute(): void {
-    const { phase, hasMicrophone } = this.conversation;
-    if (hasMicrophone && (phase === "live" || phase === "waiting")) void this.#controls.toggleMute();
+    const { isTalking, hasMicrophone } = this.conversation;
+    if (hasMicrophone && isTalking) void this.#controls.toggleMute();
   }
 
   #begin(byMicrophone: boolean): void {
@@ -141,8 +141,7 @@ export class Talk {
   }
 
   #draw(): void {
-    const { phase, agentState, isOn } = this.conversation;
-    const isTalking = phase === "live" || phase === "waiting" || phase === "reconnecting";
+    const { phase, agentState, isOn, isTalking } = this.conversation;
     this.element.dataset.phase = phase;
     this.#orb.dataset.state = isTalking && phase !== "reconnecting" ? (agentState ?? "waiting") : "waiting";
     const wanted = isOn ? this.#meter.element : this.#start;
