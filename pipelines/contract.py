@@ -192,7 +192,7 @@ class FunctionSignature(_Wire):
 
 
 class Hello(_Wire):
-    """First frame of a worker's supervisor."""
+    """First frame of a worker's supervisor, and again when what it offers has changed."""
 
     kind: Literal["hello"] = "hello"
     worker_id: str

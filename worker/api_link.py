@@ -1,6 +1,6 @@
 """The worker's WebSocket to the api: says who and how this worker is, and takes orders.
 
-        Hello ─► Status, each second and on change ─► … ─► Goodbye
+        Hello ─► Status, each second and on change ─► (Hello, when it changed) ─► … ─► Goodbye
         ◄─ HangUp
 
 A link that breaks is made again, for ever; the api calls a worker gone after three seconds of silence.
@@ -48,7 +48,7 @@ class ApiLink:
         self._changed = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._is_leaving = False
-        self._is_closed_by_us = False
+        self._is_news = False
 
     @property
     def is_connected(self) -> bool:
@@ -59,11 +59,10 @@ class ApiLink:
         """The status is not what was last said."""
         self._changed.set()
 
-    async def introduce_again(self) -> None:
-        """What `Hello` says has changed; it is only ever the first frame, so the link is made anew."""
-        if (socket := self._socket) is not None:
-            self._is_closed_by_us = True
-            await socket.close()
+    def introduce_again(self) -> None:
+        """What `Hello` says has changed."""
+        self._is_news = True
+        self._changed.set()
 
     async def say_goodbye(self) -> None:
         """Tell the api that this worker stops on purpose. Never raises, takes a second at most."""
@@ -92,8 +91,7 @@ class ApiLink:
                 why = f"status {error.status}"
             except (aiohttp.ClientError, OSError, RuntimeError, TimeoutError) as error:
                 why = type(error).__name__
-            is_wanted, self._is_closed_by_us = self._is_closed_by_us, False
-            if why != why_before and not self._is_leaving and not is_wanted:
+            if why != why_before and not self._is_leaving:
                 logger.warning("no link to the api, trying again", extra={"why": why})
                 why_before = why
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
@@ -103,6 +101,7 @@ class ApiLink:
         """Until either side leaves."""
         self._socket = socket
         try:
+            self._is_news = False
             await self._send(socket, self._hello())
             logger.info("linked to the api")
             speaking = asyncio.create_task(self._speak(socket), name="status to the api")
@@ -126,6 +125,9 @@ class ApiLink:
         try:
             while True:
                 self._changed.clear()
+                if self._is_news:
+                    self._is_news = False
+                    await self._send(socket, self._hello())
                 await self._send(socket, self._status())
                 with contextlib.suppress(TimeoutError):
                     # Not wait_for: in Python 3.11 it swallows a cancellation that comes with the event.

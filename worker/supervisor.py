@@ -239,7 +239,7 @@ class Supervisor:
                 known = state
                 if found != self._functions:
                     self._functions = found
-                    await self._link.introduce_again()
+                    self._link.introduce_again()
             await asyncio.sleep(FUNCTIONS_SECONDS)
 
 

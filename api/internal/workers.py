@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
@@ -100,9 +101,12 @@ class Workers:
         _LOG.info("worker connected", extra={"worker_id": worker_id})
         try:
             await self._greet(hello)
-            while isinstance(message := await _read(socket), Status):
-                await self._note(worker_id, message)
-                await self._repeat_orders(worker_id, socket, message)
+            while isinstance(message := await _read(socket), Status | Hello):
+                if isinstance(message, Hello):
+                    await self._learn(worker_id, message)
+                else:
+                    await self._note(worker_id, message)
+                    await self._repeat_orders(worker_id, socket, message)
             await self._part(worker_id, socket, is_goodbye=isinstance(message, Goodbye))
         finally:
             if self._connected.get(worker_id) is socket:
@@ -113,11 +117,15 @@ class Workers:
         async with self._database.transaction() as session:
             row = await session.get(WorkerRow, hello.worker_id) or WorkerRow(id=hello.worker_id)
             row.version = hello.version
-            row.available = [one.model_dump(mode="json") for one in hello.available]
-            row.functions = [one.model_dump(mode="json") for one in hello.functions]
+            row.available, row.functions = _offers(hello)
             row.is_ready, row.why_not, row.said_goodbye = False, "it has just connected", False
             row.connected_at = row.seen_at = now()
             session.add(row)
+
+    async def _learn(self, worker_id: str, hello: Hello) -> None:
+        """What the worker offers has changed; how it is has not."""
+        available, functions = _offers(hello)
+        await self._write(worker_id, available=available, functions=functions)
 
     async def _note(self, worker_id: str, status: Status) -> None:
         await self._write(
@@ -214,6 +222,13 @@ class Workers:
             return ""
         since = self._missing_since.setdefault(call_id, time.monotonic())
         return "error: the call's process is gone" if time.monotonic() - since > MISSING_SECONDS else ""
+
+
+def _offers(hello: Hello) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return (
+        [one.model_dump(mode="json") for one in hello.available],
+        [one.model_dump(mode="json") for one in hello.functions],
+    )
 
 
 def why_none(workers: list[WorkerRow]) -> str:

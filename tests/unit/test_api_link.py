@@ -93,8 +93,9 @@ async def test_after_a_goodbye_the_link_stays_closed() -> None:
         assert len(api.hellos) == 1
 
 
-async def test_a_new_introduction_is_a_new_hello() -> None:
+async def test_what_changed_is_said_in_a_new_hello_on_the_same_link() -> None:
     async with FakeApi().up() as api, linked(api) as worker:
         await until(lambda: api.statuses)
-        await worker.link.introduce_again()
+        worker.link.introduce_again()
         await until(lambda: len(api.hellos) == 2, 1)
+        assert worker.link.is_connected
