@@ -1,13 +1,16 @@
 """A conversation with the scripted engine as a session would hold it: context, passages, functions."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from livekit.agents import llm
 
+from kb.chunking import passages
 from kb.embeddings import Embedder
-from pipelines.contract import KnowledgeText
-from pipelines.knowledge import Knowledge
+from kb.index import build
+from kb.search import search
 from pipelines.local.scripted import PASSAGES
 from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
 
@@ -28,11 +31,13 @@ class Talk:
         engine: ScriptedLLM | None = None,
     ) -> None:
         self.engine = engine or ScriptedLLM(embedder=embedder, language=language, timezone=UTC)
-        texts = [
-            KnowledgeText(source_id=str(number), title=title, text=text)
+        self._embedder = embedder if language == "en" else None
+        self._passages = [
+            passage
             for number, (title, text) in enumerate(knowledge)
+            for passage in passages(str(number), title, text)
         ]
-        self.knowledge = Knowledge(texts, embedder if language == "en" else None)
+        self._index = build(self._passages)
         self.tools = list(tools)
         self.called: list[tuple[str, str]] = []
         self.ctx = llm.ChatContext.empty()
@@ -62,11 +67,21 @@ class Talk:
     async def generate(self) -> llm.CollectedResponse:
         """One reply to the context as it is; the context stays as it is."""
         ctx = self.ctx.copy()
-        await self.knowledge.ready()
-        if found := await self.knowledge.retrieve(retrieval_question(ctx), 8):
-            passages = [dict(each) for each in found]
-            ctx.items.append(llm.ChatMessage(role="system", content=["facts"], extra={PASSAGES: passages}))
+        if found := await self._retrieve(retrieval_question(ctx)):
+            ctx.items.append(llm.ChatMessage(role="system", content=["facts"], extra={PASSAGES: found}))
         return await self.engine.chat(chat_ctx=ctx, tools=self.tools).collect()
+
+    async def _retrieve(self, question: str) -> list[dict[str, Any]]:
+        vector = None
+        if self._embedder is not None and self._passages:
+            if not self._index.vectors.shape[1]:
+                texts = [f"{passage.title}. {passage.text}" for passage in self._passages]
+                self._index = build(self._passages, await self._embedder.embed(texts), self._embedder.space)
+            vector = (await self._embedder.embed([question]))[0]
+        return [
+            {**asdict(found.passage), "score": found.score}
+            for found in search(self._index, question, vector, top_k=8)
+        ]
 
     async def _reply(self) -> str:
         spoken: list[str] = []

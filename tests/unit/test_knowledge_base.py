@@ -1,7 +1,6 @@
 """Texts become passages, passages an index in one file, and a question finds the right one."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,6 @@ from kb.embeddings import MiniLmEmbedder, Vectors
 from kb.index import BrokenIndex, build, load, save
 from kb.search import search
 from kb.words import fold, stem, terms
-from pipelines.contract import KnowledgeText
-from pipelines.knowledge import Knowledge
 
 SENTENCES = [
     ("We open at 9 a.m. on weekdays. Dr. Kaya is in on Mondays.", 2),
@@ -138,49 +135,14 @@ def test_a_search_takes_under_a_millisecond_at_small_sizes() -> None:
     assert sorted(took)[5] < 0.001
 
 
-class _Broken:
-    space = "broken"
-    dimensions = 4
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        raise OSError("the model is gone")
-
-
-TEXTS = [
-    KnowledgeText(source_id="h", title="Visiting", text="We are open from nine to six. Dogs may come in."),
-    KnowledgeText(source_id="p", title="Prices", text="A ticket is 12 euros. Children under six are free."),
-]
-
-
-async def test_a_call_finds_its_passages_by_meaning(tmp_path: Path) -> None:
-    knowledge = Knowledge(TEXTS, MiniLmEmbedder(), cache_folder=tmp_path)
-    await knowledge.ready()
-    found = await knowledge.retrieve("What does admission cost for adults?", 1)
-    assert found[0]["source_id"] == "p"
-    assert found[0]["score"] > 0.5
-    assert sum(1 for _ in tmp_path.iterdir()) == 1  # noqa: ASYNC240 - a test may block
-
-
-async def test_a_second_call_embeds_nothing_but_its_question(tmp_path: Path) -> None:
-    class Counting(MiniLmEmbedder):
-        asked = 0
-
-        async def embed(self, texts: Sequence[str]) -> Vectors:
-            self.asked += len(texts)
-            return await super().embed(texts)
-
-    first = Knowledge(TEXTS, Counting(), cache_folder=tmp_path)
-    await first.ready()
-    embedder = Counting()
-    second = Knowledge(TEXTS, embedder, cache_folder=tmp_path)
-    await second.ready()
-    assert embedder.asked == 0
-    assert await second.retrieve("may I bring my dog", 1) == await first.retrieve("may I bring my dog", 1)
-
-
-async def test_words_answer_when_the_embedder_fails(caplog: pytest.LogCaptureFixture) -> None:
-    knowledge = Knowledge(TEXTS, _Broken())
-    await knowledge.ready()
-    found = await knowledge.retrieve("ticket", 1)
-    assert found[0]["source_id"] == "p"
-    assert "knowledge was not embedded, words decide" in caplog.messages
+async def test_a_passage_is_found_by_its_meaning() -> None:
+    held = [
+        *passages("h", "Visiting", "We are open from nine to six. Dogs may come in."),
+        *passages("p", "Prices", "A ticket is 12 euros. Children under six are free."),
+    ]
+    embedder = MiniLmEmbedder()
+    index = build(held, await embedder.embed([f"{each.title}. {each.text}" for each in held]), embedder.space)
+    question = "What does admission cost for adults?"
+    found = search(index, question, (await embedder.embed([question]))[0], top_k=1)
+    assert found[0].passage.source_id == "p"
+    assert found[0].score > 0.5

@@ -23,7 +23,8 @@ _OF_KIND = 0.12
 _OF_DAY = 0.15
 _ALIKE_WORDS = 0.60
 """Kids and children are 0.89 alike, a lift and an elevator 0.62, dinner and breakfast 0.59."""
-_CANDIDATES = 5
+_CANDIDATES = 8
+_COMPARED = 4
 # A question of these kinds wants a number: a sentence without one is no answer, however near it is.
 _STRICT = frozenset({"price", "phone", "email"})
 # Asked without naming anything, these are about the house itself: its hours, its address, its number.
@@ -50,17 +51,19 @@ async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) ->
     """The fact that answers, or None. The same arguments always give the same answer."""
     if not facts or not (question.strong or question.kind or question.days or question.terms):
         return None
-    await meanings.learn(
-        [question.text, *(fact.text for fact in facts), *(_placed(fact) for fact in facts if fact.about)]
-    )
+    # The question by itself: one text goes before whatever else is being embedded.
+    await meanings.learn([question.text])
+    await meanings.learn([fact.text for fact in facts])
     rarities = _rarities(facts)
-    alike = [_likeness(question, fact, meanings) for fact in facts]
+    alike = [meanings.likeness(question.text, fact.text) for fact in facts]
     rough = [score(question, fact, alike[number], rarities, meanings) for number, fact in enumerate(facts)]
     nearest = sorted(range(len(facts)), key=lambda number: -max(rough[number], alike[number]))[:_CANDIDATES]
-    await meanings.learn(_words_to_compare(question, [facts[number] for number in nearest]))
+    candidates = [facts[number] for number in nearest]
+    await meanings.learn([_placed(fact) for fact in candidates if fact.about])
+    await meanings.learn(_words_to_compare(question, candidates[:_COMPARED]))
     scored = [
-        Answer(facts[number], score(question, facts[number], alike[number], rarities, meanings))
-        for number in nearest
+        Answer(fact, score(question, fact, _likeness(question, fact, meanings), rarities, meanings))
+        for fact in candidates
     ]
     accept = ACCEPT if meanings.are_known else ACCEPT_BY_WORDS
     accepted = sorted((each for each in scored if each.score >= accept), key=lambda each: -each.score)
@@ -121,28 +124,27 @@ def score(
     return max(0.0, found)
 
 
-def support(term: str, fact: Fact, meanings: Meanings, heard: str = "") -> float:  # noqa: PLR0911 - a list of ways, surest first
+def said(term: str, fact: Fact) -> float:
+    """How surely a fact has a word itself, another word for it, or one that sounds the same."""
+    if term in fact.terms:
+        return 1.0
+    every = fact.terms | fact.about_terms
+    meant = concepts(term)
+    if term in every or (meant and any(meant & concepts(each) for each in every)) or narrower(term) & every:
+        return 0.9
+    return 0.8 if any(_is_misheard(term, each) for each in every) else 0.0
+
+
+def support(term: str, fact: Fact, meanings: Meanings, heard: str = "") -> float:
     """How surely a fact speaks of a word: said, said otherwise, sounding the same, or alike in meaning.
 
     `heard` is the stem's whole word.
     """
-    if term in fact.terms:
-        return 1.0
-    if term in fact.about_terms:
-        return 0.9
-    every = fact.terms | fact.about_terms
-    meant = concepts(term)
-    if meant and any(meant & concepts(each) for each in every):
-        return 0.9
-    if narrower(term) & every:
-        return 0.9
-    if any(_is_misheard(term, each) for each in every):
-        return 0.8
-    if meanings.are_known:
-        alike = max((meanings.likeness(heard or term, each) for each in fact.spelled), default=0.0)
-        if alike >= _ALIKE_WORDS:
-            return 0.7
-    return 0.0
+    held = said(term, fact)
+    if held or not meanings.are_known:
+        return held
+    alike = max((meanings.likeness(heard or term, each) for each in fact.spelled), default=0.0)
+    return 0.7 if alike >= _ALIKE_WORDS else 0.0
 
 
 def _is_misheard(term: str, other: str) -> bool:
@@ -181,7 +183,7 @@ def _words_to_compare(question: Question, facts: Sequence[Fact]) -> list[str]:
     unsupported = [
         heard
         for (term, weight), heard in zip(question.terms, question.heard, strict=True)
-        if weight >= 0.4 and not all(term in fact.terms | fact.about_terms for fact in facts)
+        if weight >= 0.4 and not all(said(term, fact) for fact in facts)
     ]
     if not unsupported:
         return []

@@ -10,7 +10,9 @@ from livekit.agents.llm.utils import build_legacy_openai_schema
 
 from kb.words import fold, stem, words
 
-Kind = Literal["date", "time", "datetime", "phone", "email", "name", "number", "boolean", "choice", "text"]
+Kind = Literal[
+    "date", "time", "datetime", "phone", "email", "name", "code", "number", "boolean", "choice", "text"
+]
 
 _READS = frozenset(
     """get check find list search lookup look show fetch read query count calculate estimate quote view track
@@ -212,7 +214,13 @@ def _written_choices(description: str) -> tuple[tuple[Any, str], ...]:
     return tuple((part, part.lower()) for part in kept) if kept else ()
 
 
-def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool) -> Kind:  # noqa: PLR0911, PLR0912 - a table
+_CODES = frozenset(
+    "number no code id pin reference ref postcode zip zipcode plate registration numarasi numara kod".split()
+)
+
+
+def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool) -> Kind:  # noqa: PLR0911, PLR0912
+    # A table of what a parameter can be, surest first.
     if has_values:
         return "choice"
     kind, form = schema.get("type"), schema.get("format")
@@ -228,6 +236,8 @@ def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool)
         return "email"
     if named & {"phone", "telephone", "mobile", "telefon", "cell"}:
         return "phone"
+    if named & _CODES or (described & {"number", "code"} and named & {"card", "order", "account", "booking"}):
+        return "code"
     is_time = bool(named & {"time", "hour", "saat"})
     is_date = bool(named & {"date", "day", "tarih", "gun", "checkin", "checkout", "arrival", "departure"})
     if named & {"datetime", "when", "slot", "zaman"} or (is_time and is_date):

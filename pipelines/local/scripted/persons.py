@@ -15,6 +15,10 @@ _SPOKEN_EMAIL = re.compile(
 _REPEATED = re.compile(r"\b(double|triple) (\d)\b")
 _PHONE = re.compile(r"(?:\+ ?|\bplus )?\(?\d(?:[ ().,/-]{0,3}\d){5,14}")
 
+_CODE = re.compile(
+    r"(?<!')\b(?:[a-z]{0,3}\d[\da-z]*|[a-z](?=[ -]+(?:[a-z]\b|\d)))(?:[ -]+(?:\d+|[a-z]{1,3}\d+|[a-z])\b)*"
+)
+
 _INTRODUCED = re.compile(
     r"\b(?i:my (?:full )?name is|my name's|name's|the name is|name is|i am called|this is|i'm|i am|"
     r"under the name(?: of)?|"
@@ -87,7 +91,7 @@ def _say_email(value: str) -> str:
 def find_phone(digits: str, *, is_asked: bool = False) -> Contact | None:
     """A phone number in a text whose number words are digits: seven digits, or five when it was asked "
     "for."""
-    unrolled = _REPEATED.sub(lambda match: " ".join([match[2]] * (2 if match[1] == "double" else 3)), digits)
+    unrolled = _unrolled(digits)
     match = _PHONE.search(unrolled)
     if match is None:
         if is_asked and (short := re.search(r"\b\d(?:[ -]?\d){4}\b", unrolled)):
@@ -102,6 +106,26 @@ def find_phone(digits: str, *, is_asked: bool = False) -> Contact | None:
     return Contact(
         ("+" if has_plus else "") + value, ("plus " if has_plus else "") + _say_digits(value), matched
     )
+
+
+def find_code(digits: str, *, is_asked: bool, named: str) -> Contact | None:
+    """A number that names something, digit by digit or letter by letter, in a text with digits for words.
+
+    Unasked, it must stand right after a word of its name ("card number 4 4 7").
+    """
+    text = _unrolled(digits)
+    for match in _CODE.finditer(text):
+        value = re.sub(r"[^a-z0-9]", "", match.group()).upper()
+        if not any(character.isdigit() for character in value):
+            continue
+        before = text[: match.start()].split()[-3:]
+        if is_asked or (len(value) >= 3 and any(word in named.split() for word in before)):
+            return Contact(value, _say_digits(value), match.group() if text == digits else digits)
+    return None
+
+
+def _unrolled(digits: str) -> str:
+    return _REPEATED.sub(lambda match: " ".join([match[2]] * (2 if match[1] == "double" else 3)), digits)
 
 
 def _say_digits(value: str) -> str:

@@ -13,17 +13,19 @@ from pipelines.local.scripted import times
 from pipelines.local.scripted.functions import Function, Slot
 from pipelines.local.scripted.lexicon import concepts
 from pipelines.local.scripted.numbers import in_digits
-from pipelines.local.scripted.persons import find_email, find_name, find_phone
+from pipelines.local.scripted.persons import find_code, find_email, find_name, find_phone
 from pipelines.local.scripted.wording import Wording
 
 _LEADING = re.compile(
     r"^(?:(?:um+|uh+|er+|well|so|okay|ok|yes|yeah|yep|sure|no|please|it's|it is|it would be|that's|"
     r"that is|that would be|"
-    r"this is|the|a|an|my|i'd like|i would like|i want|i need|i'll take|make it|make that|let's say|"
+    r"this is|my|i'd like|i would like|i want|i need|i'll take|make it|make that|let's say|"
     r"let's do|say|maybe|"
     r"i think|just|for|about|because|to|is|evet|hayir|tabii|lutfen|icin)\b[, ]*)+",
     re.IGNORECASE,
 )
+# "A cleaning" is a cleaning; "The Old Man and the Sea" is called so.
+_ARTICLE = re.compile(r"^(?:the|an?) (?=[a-zçğıöşü])")
 _TRAILING = re.compile(r"[\s,.!?]+(?:please|thanks|thank you|lutfen|tesekkurler)?[\s.!?]*$", re.IGNORECASE)
 _SKIPPED = re.compile(
     r"^(?:no|none|nothing|nope|not really|no thanks|no thank you|skip|yok|hayir)\b[\s.!,]*$"
@@ -69,6 +71,10 @@ def fill(
         if phone := find_phone(digits, is_asked=is_asked):
             _put(found, order, "phone", Value(phone.value, phone.spoken))
             digits = digits.replace(phone.matched, " ")
+    for slot in order:
+        if slot.kind == "code" and (code := find_code(digits, is_asked=slot is wanted, named=slot.label)):
+            found[slot.name] = Value(code.value, code.spoken)
+            digits = digits.replace(code.matched, " ")
     digits = _fill_when(found, order, digits, said_at, wording, wanted)
     rest = _fill_choices(found, order, folded, wanted, wording.language)
     _fill_numbers(found, order, digits, wanted)
@@ -79,7 +85,7 @@ def fill(
             if value is not None:
                 found[slot.name] = Value(value, wording.yes if value else wording.no)
     if wanted and wanted.kind in ("text", "choice") and wanted.name not in found and not wanted.is_closed:
-        free = _TRAILING.sub("", _LEADING.sub("", text.strip()))
+        free = _TRAILING.sub("", _ARTICLE.sub("", _LEADING.sub("", text.strip())))
         if free and not (_SKIPPED.match(folded) and wanted.is_required):
             found[wanted.name] = Value(free, free, names_a_thing=True)
     elif asked is None:
@@ -285,7 +291,12 @@ def _fill_object(
         re.IGNORECASE,
     ):
         return
-    named = {*function.objects, function.verb, *(stem(word) for word in words(function.title))}
+    # What the function's own text says ("put a book on hold") is what it does, not what it is done to.
+    named = {
+        *function.objects,
+        function.verb,
+        *(stem(word) for word in words(f"{function.title} {function.purpose}") if word not in EMPTY),
+    }
     meant = frozenset[int]().union(*(concepts(each) for each in named)) if named else frozenset()
     for match in reversed(list(_REQUEST_OBJECT.finditer(rest))):
         said = match.group("object").strip()
