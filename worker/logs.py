@@ -50,11 +50,16 @@ class HumanLines(logging.Formatter):
         at = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")  # noqa: DTZ006 - a person's clock
         told = " ".join(f"{name}={value}" for name, value in values.items())
         line = f"{at} {record.levelname:<7} {record.name}  {record.getMessage()}  {told}".rstrip()
-        return "\n    ".join([line, *stack])
+        return "\n    ".join([line, *(stack.splitlines() if isinstance(stack, str) else stack)])
 
 
 def _values(record: logging.LogRecord) -> dict[str, Any]:
-    values = {name: value for name, value in vars(record).items() if name not in _PLAIN}
+    # LiveKit marks with this prefix what a person said or who they are.
+    values = {
+        name: value
+        for name, value in vars(record).items()
+        if name not in _PLAIN and not name.startswith("lk.pii")
+    }
     if record.exc_info and record.exc_info[0] is not None:
         kind, _, trace = record.exc_info
         # Not the exception's text: a provider or a parser puts into it what a person said.

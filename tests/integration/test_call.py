@@ -22,6 +22,7 @@ from pipelines.contract import (
     CallEvent,
     CallStarted,
     FunctionCalled,
+    HangUp,
     UtteranceHeard,
     WarningRaised,
 )
@@ -304,3 +305,25 @@ async def test_a_second_process_for_the_same_attempt_writes_nothing(hold: Any, t
             pass
     first.close()
     assert held.events() == []
+
+
+async def test_an_order_of_the_api_ends_a_call_in_its_words(hold: Any, tmp_path: Path) -> None:
+    lines: list[bytes] = []
+
+    async def supervise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            lines.append(line)
+            if b'"attempt":1' in line:
+                await asyncio.sleep(0.5)
+                writer.write(HangUp(call_id="c1", reason="agent_hangup").model_dump_json().encode() + b"\n")
+        writer.close()
+
+    (tmp_path / "run").mkdir()
+    server = await asyncio.start_unix_server(supervise, tmp_path / "run" / "calls.sock")
+    async with hold() as held:
+        pass
+    server.close()
+    ended = held.events()[-1]
+    assert (ended.status, ended.reason) == ("ended", "agent_hangup")
+    assert held.line.is_hung_up
+    assert b"goodbye" in lines[-1]
