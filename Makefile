@@ -63,8 +63,11 @@ lock: ## Write the lock files anew; they name versions and hashes, never where t
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
-	cd $(WEB) && npm install --package-lock-only --omit-lockfile-registry-resolved
-	.ci/tidy-npm-lock $(WEB)/package-lock.json
+	@# In an empty folder: beside node_modules npm forgets the packages of other platforms.
+	folder=$$(mktemp -d) && cp $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/.npmrc "$$folder" \
+		&& (cd "$$folder" && npm install --package-lock-only && npm ci --dry-run >/dev/null) \
+		&& .ci/tidy-npm-lock "$$folder/package-lock.json" \
+		&& cp "$$folder/package-lock.json" $(WEB)/ && rm -r "$$folder"
 
 clean: ## Remove everything installed and built here; calls, recordings and settings stay
 	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,5 +1,6 @@
 """What the repository promises: locks without addresses, a README whose commands exist."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -84,3 +85,11 @@ def test_every_decision_is_in_the_list_with_its_title() -> None:
     pages = {path for path in folder.glob("*.md") if path.name != "README.md"}
     titles = {path.read_text().splitlines()[0].removeprefix("# "): path.name for path in pages}
     assert listed == titles
+
+
+def test_the_pages_lock_has_the_packages_of_every_platform() -> None:
+    packages = json.loads((ROOT / "api" / "web" / "package-lock.json").read_text())["packages"]
+    wanted = {name for entry in packages.values() for name in entry.get("optionalDependencies", {})}
+    # A package may hold another version of its own below it.
+    locked = {path.rpartition("node_modules/")[2] for path in packages}
+    assert wanted - locked == set()
