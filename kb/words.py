@@ -80,11 +80,13 @@ def stem(word: str) -> str:
     if len(word) > 3 and not word.endswith(("ss", "us", "is")):
         for ending in _ENDINGS:
             if word.endswith(ending) and len(word) - len(ending) >= 3:
+                if ending == "es" and not word.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
+                    continue  # bikes is bike and s, boxes is box and es
                 word = word[: -len(ending)] + ("y" if ending in ("ied", "ies") else "")
                 break
     if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aeiousl":
         word = word[:-1]
-    if len(word) > 4 and word.endswith("e"):
+    if len(word) > 3 and word.endswith("e") and not word.endswith("ee"):
         word = word[:-1]
     return word[:_LONGEST]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
+from kb.words import stem
 from pipelines.local.scripted.facts import Fact
 from pipelines.local.scripted.lexicon import concepts, narrower, sound
 from pipelines.local.scripted.meaning import Meanings
@@ -19,23 +20,27 @@ ACCEPT_BY_WORDS = 0.62
 _COVERED = 0.34
 _UNSUPPORTED = 0.26
 _WITHOUT_THE_THING = 0.12
+_WITHOUT_THE_DOING = 0.06
 _OF_KIND = 0.12
 _OF_DAY = 0.15
-_ALIKE_WORDS = 0.60
+_ALIKE = 0.60
 """Kids and children are 0.89 alike, a lift and an elevator 0.62, dinner and breakfast 0.59."""
+_ALIKE_ENOUGH_FOR_A_PRICE = 0.75
+"""Braces and teeth are 0.65 alike, and cost something else."""
 _CANDIDATES = 8
 _COMPARED = 4
 # A question of these kinds wants a number: a sentence without one is no answer, however near it is.
-_STRICT = frozenset({"price", "phone", "email"})
+_STRICT = frozenset({"price", "phone", "email", "duration"})
 # Asked without naming anything, these are about the house itself: its hours, its address, its number.
 _OF_THE_HOUSE = frozenset({"time", "clock", "place", "phone", "email"})
 _OF_THE_HOUSE_ITSELF = 0.3
-_KIND_TERMS = {
-    "price": frozenset({"price", "cost", "fee", "fre", "charg", "ucret", "fiyat", "rat", "discoun", "free"}),
-    "time": frozenset({"open", "clos", "hour", "always", "acik", "kapali", "season"}),
-    "clock": frozenset({"always"}),
-    "duration": frozenset({"tak", "last"}),
+_KIND_WORDS = {
+    "price": "price cost fee free charge rate discount ucret ucretsiz fiyat",
+    "time": "open opening close closed hours always season acik kapali",
+    "clock": "always",
+    "duration": "until",
 }
+_KIND_TERMS = {kind: frozenset(stem(word) for word in listed.split()) for kind, listed in _KIND_WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) ->
     return accepted[0]
 
 
-def score(
+def score(  # noqa: PLR0912 - a sum of reasons
     question: Question, fact: Fact, likeness: float, rarities: dict[str, float], meanings: Meanings
 ) -> float:
     """How well a fact answers, roughly 0..1: alike in meaning, about the same things, of the kind asked."""
@@ -89,8 +94,9 @@ def score(
     of_kind = _is_of_kind(question, fact)
     if question.kind in _STRICT and not of_kind:
         return 0.0
+    alike_from = _ALIKE_ENOUGH_FOR_A_PRICE if question.kind in _STRICT else _ALIKE
     held = {
-        term: support(term, fact, meanings, heard)
+        term: support(term, fact, meanings, heard, alike_from)
         for (term, _), heard in zip(question.terms, question.heard, strict=True)
     }
     total = covered = 0.0
@@ -109,11 +115,13 @@ def score(
             return 0.0
     if question.thing and held.get(question.thing, 1.0) < 0.5:
         found -= _WITHOUT_THE_THING
+    if question.doing and held.get(question.doing, 1.0) < 0.5:
+        found -= _WITHOUT_THE_DOING
     if of_kind and not strong and question.kind in _OF_THE_HOUSE:
         found += _OF_THE_HOUSE_ITSELF
     elif of_kind:
         found += _OF_KIND
-    elif question.kind in ("duration", "number", "who", "clock"):
+    elif question.kind in ("number", "who", "clock"):
         found -= 0.2
     if question.days & fact.days:
         found += _OF_DAY
@@ -124,7 +132,7 @@ def score(
     return max(0.0, found)
 
 
-def said(term: str, fact: Fact) -> float:
+def said(term: str, fact: Fact, heard: str = "") -> float:
     """How surely a fact has a word itself, another word for it, or one that sounds the same."""
     if term in fact.terms:
         return 1.0
@@ -132,31 +140,35 @@ def said(term: str, fact: Fact) -> float:
     meant = concepts(term)
     if term in every or (meant and any(meant & concepts(each) for each in every)) or narrower(term) & every:
         return 0.9
-    return 0.8 if any(_is_misheard(term, each) for each in every) else 0.0
+    # Only what the sentence itself says: every title has "prices", and braces sound like it.
+    own = (each for each in fact.spelled if stem(each) in fact.terms)
+    return 0.8 if any(_is_misheard(heard or term, each) for each in own) else 0.0
 
 
-def support(term: str, fact: Fact, meanings: Meanings, heard: str = "") -> float:
+def support(term: str, fact: Fact, meanings: Meanings, heard: str = "", alike_from: float = _ALIKE) -> float:
     """How surely a fact speaks of a word: said, said otherwise, sounding the same, or alike in meaning.
 
     `heard` is the stem's whole word.
     """
-    held = said(term, fact)
+    held = said(term, fact, heard)
     if held or not meanings.are_known:
         return held
     alike = max((meanings.likeness(heard or term, each) for each in fact.spelled), default=0.0)
-    return 0.7 if alike >= _ALIKE_WORDS else 0.0
+    return 0.7 if alike >= alike_from else 0.0
 
 
-def _is_misheard(term: str, other: str) -> bool:
-    if len(term) < 4 or len(other) < 4 or term[0].isdigit() or other[0].isdigit():
+def _is_misheard(word: str, other: str) -> bool:
+    if len(word) < 4 or len(other) < 4 or word[0].isdigit() or other[0].isdigit():
         return False
-    likeness = fuzz.ratio(term, other)
-    return likeness >= 86 or (likeness >= 55 and sound(term) == sound(other) and len(sound(term)) >= 3)
+    likeness = fuzz.ratio(word, other)
+    return likeness >= 86 or (likeness >= 70 and sound(word) == sound(other) and len(sound(word)) >= 3)
 
 
 def _is_of_kind(question: Question, fact: Fact) -> bool:
     if not question.kind:
         return False
+    if question.kind == "duration" and "clock" in fact.kinds:
+        return True  # "until six" says how long, too
     return question.kind in fact.kinds or bool(_KIND_TERMS.get(question.kind, frozenset()) & fact.terms)
 
 
@@ -183,7 +195,7 @@ def _words_to_compare(question: Question, facts: Sequence[Fact]) -> list[str]:
     unsupported = [
         heard
         for (term, weight), heard in zip(question.terms, question.heard, strict=True)
-        if weight >= 0.4 and not all(said(term, fact) for fact in facts)
+        if weight >= 0.4 and not all(said(term, fact, heard) for fact in facts)
     ]
     if not unsupported:
         return []

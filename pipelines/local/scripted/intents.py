@@ -84,6 +84,20 @@ _ABOUT_IT = re.compile(
 )
 
 
+_UNDOING = (
+    "cancel",
+    "cancelled",
+    "change",
+    "move",
+    "reschedule",
+    "postpone",
+    "delete",
+    "remove",
+    "iptal",
+    "degistir",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The function an utterance asks for. `is_asking` when it could as well be a question about it."""
@@ -122,10 +136,13 @@ async def wanted(
     meant = {number for term in heard for number in concepts(term)}
     examples = {function.name: _examples(function) for function in functions}
     await meanings.learn([text, *(example for each in examples.values() for example in each)])
+    undone = {stem(word) for word in _UNDOING if stem(word) in heard}
     is_request, is_asking = bool(_REQUEST.search(folded)), bool(_ABOUT_IT.search(folded))
     best: Wanted | None = None
     for function in functions:
         likeness = max((meanings.likeness(text, example) for example in examples[function.name]), default=0.0)
+        if undone and not undone & {stem(word) for word in words(f"{function.title} {function.description}")}:
+            continue  # "cancel my appointment" is not for the function that books one
         has_verb = function.verb in heard or bool(concepts(function.verb) & meant)
         has_object = any(term in heard or concepts(term) & meant for term in function.objects)
         score = likeness if meanings.are_known else 0.3 * (has_verb + has_object)

@@ -26,7 +26,7 @@ bus tram metro train subway underground transport station transit
 phone telephone call ring number
 email e-mail mail
 book booking reserve reservation appointment slot schedule
-wheelchair accessible disabled disability lift elevator ramp accessibility stairs mobility
+wheelchair access steps step accessible disabled disability lift elevator ramp accessibility stairs mobility
 insurance insured insurer coverage
 emergency urgent pain urgently hurts toothache
 doctor dentist physician practitioner
@@ -84,6 +84,7 @@ safe safety secure helmet
 owner boss
 work job hiring vacancy career
 walkin walk-in spontaneous
+treat welcome accept serve admit
 found founded started established began
 loaner replacement substitute courtesy
 tow towing

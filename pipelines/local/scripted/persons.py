@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from kb.words import fold
+from kb.words import EMPTY, fold
 
 _WRITTEN_EMAIL = re.compile(r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _SPOKEN_EMAIL = re.compile(
@@ -163,6 +163,8 @@ def _clean(name: str) -> str:
     if len(heard) >= 3 and all(len(word.rstrip(".-")) == 1 for word in heard):  # S M I T H
         return "".join(heard).replace(".", "").replace("-", "").capitalize()
     kept = [word for word in heard if fold(word).rstrip(".") not in _NOT_A_NAME]
+    if any(word.islower() and fold(word) in EMPTY for word in kept):
+        return ""  # "I want to book" is no name
     if not 1 <= len(kept) <= 4:
         return ""
     return " ".join(

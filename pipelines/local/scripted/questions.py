@@ -127,6 +127,8 @@ class Question:
     named: frozenset[str] = frozenset()
     thing: str = ""
     """What follows the verb in "do you repair motorcycles": the answer must speak of it."""
+    doing: str = ""
+    """The verb itself, where there is such a thing."""
     is_asking: bool = False
 
     @property
@@ -154,6 +156,7 @@ def read(text: str, today: date) -> Question:
         weight = 0.2 if is_weak(term) else 0.5 if term in verbs else 0.6 if term in possessed else 1.0
         weighted[term] = max(weight, weighted.get(term, 0.0))
         heard[term] = word
+    doing, thing = _doing(folded, weighted)
     return Question(
         text=joined(text).strip(),
         kind=kind,
@@ -161,15 +164,17 @@ def read(text: str, today: date) -> Question:
         heard=tuple(heard.values()),
         days=days_asked(folded, today),
         named=frozenset(match.group(2) for match in _NAMED_NUMBER.finditer(folded)),
-        thing=_thing(folded, weighted),
+        doing=doing,
+        thing=thing,
         is_asking=bool(_ASKING.search(folded) or "?" in text or kind),
     )
 
 
-def _thing(folded: str, weighted: dict[str, float]) -> str:
+def _doing(folded: str, weighted: dict[str, float]) -> tuple[str, str]:
     match = _DOING.search(folded)
     strong = [term for term, weight in weighted.items() if weight == 1.0]
-    return strong[-1] if match and len(strong) > 1 and stem(match.group(1)) in strong[:-1] else ""
+    verb = stem(match.group(1)) if match else ""
+    return (verb, strong[-1]) if len(strong) > 1 and verb in strong[:-1] else ("", "")
 
 
 def split(text: str, today: date) -> list[Question]:

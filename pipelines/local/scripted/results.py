@@ -24,6 +24,8 @@ _SAYING = (
 _UNSAID = ("id", "uuid", "status_code", "code", "success", "ok", "error", "created_at", "updated_at", "url")
 _CHARACTERS = 400
 _ITEMS = 3
+# What a program says of itself, and no author wrote for a caller.
+_TECHNICAL = re.compile(r"internal error|error parsing|traceback|exception\b|`|\w+Error\b", re.IGNORECASE)
 _ISO_DAY = re.compile(r"\b(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?\b")
 
 
@@ -45,7 +47,7 @@ def spoken_result(output: str, wording: Wording) -> str:
 
 def spoken_error(output: str, wording: Wording) -> str:
     """That it failed, with the reason where the function's author gave one."""
-    reason = first_sentences(output, 200) if output and "internal error" not in output.lower() else ""
+    reason = "" if not output or _TECHNICAL.search(output) else first_sentences(output, 200)
     return wording.say("failed", reason=_sentence(reason))
 
 

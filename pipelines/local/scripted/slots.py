@@ -1,9 +1,10 @@
 """What an utterance says about a form's slots, by each slot's type, name and description."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from rapidfuzz import fuzz
@@ -49,7 +50,7 @@ def fill(
     wording: Wording,
     *,
     asked: str | None = None,
-    known: Iterable[str] = (),
+    known: Mapping[str, Value] = MappingProxyType({}),
 ) -> dict[str, Value]:
     """The slots that an utterance fills. `asked` is the slot just asked for; `known` are filled already.
 
@@ -75,7 +76,7 @@ def fill(
         if slot.kind == "code" and (code := find_code(digits, is_asked=slot is wanted, named=slot.label)):
             found[slot.name] = Value(code.value, code.spoken)
             digits = digits.replace(code.matched, " ")
-    digits = _fill_when(found, order, digits, said_at, wording, wanted)
+    digits = _fill_when(found, order, digits, said_at, wording, wanted, _day_known(function, known))
     rest = _fill_choices(found, order, folded, wanted, wording.language)
     _fill_numbers(found, order, digits, wanted)
     _fill_name(found, order, text, wanted)
@@ -91,6 +92,14 @@ def fill(
     elif asked is None:
         _fill_object(found, function, rest, said_at, wording, frozenset(known))
     return {name: _shaped(function, name, value) for name, value in found.items()}
+
+
+def _day_known(function: Function, known: Mapping[str, Value]) -> date | None:
+    """The day that is filled in already: "no, on Wednesday" means the Wednesday of its week."""
+    for slot in function.slots:
+        if slot.kind in ("date", "datetime") and slot.name in known:
+            return datetime.fromisoformat(str(known[slot.name].json)).date()
+    return None
 
 
 def _shaped(function: Function, name: str, value: Value) -> Value:
@@ -116,6 +125,7 @@ def _fill_when(
     said_at: datetime,
     wording: Wording,
     wanted: Slot | None,
+    near: date | None,
 ) -> str:
     """Dates and times in the order they are said, into the slots in the order they are declared."""
     is_time_asked = wanted is not None and wanted.kind in ("time", "datetime")
@@ -124,7 +134,7 @@ def _fill_when(
     if not dated and not timed:
         return digits
     for _ in range(max(len(dated), len(timed))):
-        when = times.find(digits, said_at, wording.language, bare_hour=is_time_asked)
+        when = times.find(digits, said_at, wording.language, bare_hour=is_time_asked, near=near)
         if when.day is None and when.at is None:
             break
         digits = when.rest

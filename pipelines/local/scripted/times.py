@@ -83,21 +83,24 @@ class When:
     rest: str
 
 
-def find(digits: str, said_at: datetime, language: str, *, bare_hour: bool = False) -> When:
+def find(
+    digits: str, said_at: datetime, language: str, *, bare_hour: bool = False, near: date | None = None
+) -> When:
     """Read a folded text whose number words are digits.
 
     A day without a year is the next one to come. An hour without a half of the day is in business
     hours: from 8 to 12 before noon, from 1 to 7 after it. `bare_hour`: the text answers the question
-    for a time, so a number alone is an hour.
+    for a time, so a number alone is an hour. `near` is the day that a correction changes: a weekday is of
+    its week.
     """
     at, rest = _time(digits, language, bare_hour=False)
-    day, rest = _day(rest, said_at.date())
+    day, rest = _day(rest, said_at.date(), near)
     if at is None:
         at, rest = _time(rest, language, bare_hour=bare_hour)
     return When(day, at, " ".join(rest.split()))
 
 
-def _day(text: str, today: date) -> tuple[date | None, str]:  # noqa: PLR0911, PLR0912 - a list of forms
+def _day(text: str, today: date, near: date | None) -> tuple[date | None, str]:  # noqa: PLR0911, PLR0912 - a list of forms
     for pattern, ahead in _WORDS:
         if match := pattern.search(text):
             return today + timedelta(days=ahead), _without(text, match)
@@ -118,6 +121,8 @@ def _day(text: str, today: date) -> tuple[date | None, str]:  # noqa: PLR0911, P
         if match["next"] or match["week"]:
             # "Next Tuesday" is of the next week; said on a Sunday that begins tomorrow.
             ahead = 7 - today.weekday() + number
+        elif near and (same_week := near + timedelta(days=number - near.weekday())) >= today:
+            return same_week, _without(text, match)
         return today + timedelta(days=ahead or 7), _without(text, match)
     if match := _ORDINAL.search(text):
         wanted = int(match["day"] or match["tr"])
