@@ -97,5 +97,5 @@ $(PACKAGES):
 $(PAGE): $(PACKAGES)
 	@.ci/node
 	@echo "Building the page …"
-	@cd $(WEB) && npm run --silent build
+	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@rm -f $(WEB)/dist/.built-* && touch $@

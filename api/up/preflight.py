@@ -78,6 +78,10 @@ def check(settings: Settings) -> None:
             "needed: make room, or set CALL2ME_HOME to a folder on another disk."
         )
     check_folder(settings.home)
+    if settings.port == 0:
+        raise CannotStart(
+            "CALL2ME_PORT is 0, but people must know where to go; set it to a free port, like 8000."
+        )
     for name, host, port, kind in ports(settings):
         if (sentence := port_trouble(name, host, port, kind)) is not None:
             raise CannotStart(sentence)

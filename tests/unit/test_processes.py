@@ -30,7 +30,7 @@ def python(tmp_path: Path, name: str, source: str, **more: object) -> ProcessSpe
 async def until(claim: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait until a claim holds."""
     async with asyncio.timeout(seconds):
-        while not claim():  # noqa: ASYNC110 - a claim about other processes sets no event
+        while not claim():
             await asyncio.sleep(0.02)
 
 
@@ -112,7 +112,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_with_all_it_started(tmp_
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for own_session in (False, True):
         child = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=own_session)
-        print(child.pid, flush=True)
+        print(str(child.pid) + chr(10), end='', flush=True)
     time.sleep(600)
     """
     async with Group(on_line=lambda _s, line: lines.append(line)) as group:
@@ -129,7 +129,7 @@ async def test_a_child_left_by_a_process_that_stopped_politely_is_killed(tmp_pat
     source = f"""
     import subprocess, sys, time
     child = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True)
-    print(child.pid, flush=True)
+    print(str(child.pid) + chr(10), end='', flush=True)
     time.sleep(600)
     """
     async with Group(on_line=lambda _s, line: lines.append(line)) as group:
@@ -153,6 +153,15 @@ async def test_the_last_started_is_stopped_first_and_each_is_waited_for(tmp_path
         group.start(python(tmp_path, name, source))
     await until(lambda: len(seen) == 3)
     await group.stop()
+    assert ended == ["worker", "api", "server"]
+
+
+async def test_a_late_start_may_still_be_stopped_after_another(tmp_path: Path) -> None:
+    ended: list[str] = []
+    async with Group(on_exit=lambda s, _c: ended.append(s.name)) as group:
+        for name, before in (("server", None), ("worker", None), ("api", "worker")):
+            group.start(python(tmp_path, name, SLEEP), before=before)
+        await until(lambda: all(process.pid for process in group.processes.values()))
     assert ended == ["worker", "api", "server"]
 
 
