@@ -50,8 +50,7 @@ def install(app: web.Application, dist: Path | None = None) -> None:
     """Say where the built pages are, and what they may do."""
     app[DIST] = dist or Path(next(iter(api.__path__))) / "web" / "dist"
     page = _policy(app[SETTINGS].livekit.public_url)
-    # The renderer of the reference sets styles in its markup; it has no other page's freedom.
-    reference = {**page, "style-src": "'self' 'unsafe-inline'", "connect-src": "'self'"}
+    reference = {**page, "connect-src": "'self'"}
     app[_POLICIES] = {"index.html": _written(page), "docs.html": _written(reference)}
 
 
@@ -66,7 +65,7 @@ def _policy(livekit_url: str) -> dict[str, str]:
         "img-src": "'self' data:",
         "font-src": "'self'",
         "media-src": "'self' blob:",
-        "worker-src": "'self' blob:",
+        "worker-src": "'none'",
         "manifest-src": "'self'",
         "connect-src": f"'self' ws{scheme}://{host} http{scheme}://{host}",
         "base-uri": "'none'",

@@ -187,6 +187,24 @@ async def test_an_agent_that_does_not_come_is_said_after_ten_seconds(
         await expect(page.get_by_role("button", name="Talk again")).to_be_visible()
 
 
+async def test_a_machine_without_a_network_is_told_so_before_a_call_is_made(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    # What Chromium tells a page with no interface up but the loopback: no candidate, and that these were all.
+    nothing_gathered = """
+      window.RTCPeerConnection = class extends RTCPeerConnection {
+        set onicecandidate(told) { super.onicecandidate = (event) => event.candidate || told(event); }
+      };
+    """
+    async with browsing(*FAKE_MICROPHONE) as page:
+        await page.add_init_script(nothing_gathered)
+        await sign_in(page, api.url, person)
+        await talk_button(page).click()
+        alert = page.get_by_role("alert").first
+        await expect(alert).to_contain_text("do not send calls over the loopback interface alone")
+        assert person.ask("GET", "/v1/calls").json["total"] == 0
+
+
 async def test_a_session_that_ended_asks_to_sign_in_again(
     api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
 ) -> None:

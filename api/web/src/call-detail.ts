@@ -107,7 +107,9 @@ export class CallDetail {
       this.#about.title = strings.calls.engines(stt, llm, tts);
     }
     if (isSettled) {
-      this.#captions.show(linesOf(call), strings.calls.silent);
+      const stored = linesOf(call);
+      // A call that was lost in its first words has none on record; what was seen stays in sight.
+      this.#captions.show(stored.length > 0 ? stored : this.shown.lines, strings.calls.silent);
       this.#tellEnding(call.disconnection_reason ?? "", call.call_status === "failed");
     }
     this.#drawFunctions(call);

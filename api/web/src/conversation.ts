@@ -9,7 +9,7 @@ import { type Code, connectionFailure, type Failure, microphoneFailure, requestF
 import { Levels } from "./levels";
 import type { LiveEvent } from "./live-events";
 import { chosenMicrophone, isMicrophoneAllowedHere } from "./microphone";
-import { hasNetwork } from "./network";
+import { findNetwork } from "./network";
 import type { AgentState, CallRoom, Closing, LocalAudioTrack } from "./room";
 
 const AGENT_MS = 10_000;
@@ -67,6 +67,7 @@ export class Conversation {
       room = new module.CallRoom(this.sound);
       await this.#enter(room, ticket, microphone);
       goOn();
+      this.#clear("no_network");
       this.#to(this.#isAgentHere ? "live" : "waiting");
       this.#waitForAgent();
     } catch (error) {
@@ -136,7 +137,10 @@ export class Conversation {
 
   async #ticket(agentId: string): Promise<Ticket> {
     // Asked first: a call's record is not worth making where no sound can leave.
-    if (!(await hasNetwork())) throw new Failed({ code: "no_network" });
+    const network = await findNetwork();
+    if (network === "none") throw new Failed({ code: "no_network" });
+    // Said while it is tried all the same; taken back where it connects.
+    if (network === "unknown") this.#fail({ code: "no_network" });
     try {
       return await this.api.ticket(agentId);
     } catch (error) {
@@ -153,7 +157,7 @@ export class Conversation {
       await room.connect(ticket.url, ticket.token);
       if (microphone) this.levels.watch("user", await room.publish(microphone));
     } catch (error) {
-      throw new Failed(connectionFailure(error, await hasNetwork()));
+      throw new Failed(connectionFailure(error, (await findNetwork()) === "there"));
     }
     this.hasMicrophone = microphone !== null;
     this.#tellMicrophone();

@@ -5,6 +5,13 @@ import "./style/page.css";
 import "./style/docs.css";
 import SwaggerUI from "swagger-ui-dist/swagger-ui-es-bundle.js";
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = (): void => {
+  document.documentElement.classList.toggle("dark-mode", dark.matches);
+};
+dark.addEventListener("change", follow);
+follow();
+
 SwaggerUI({
   dom_id: "#reference",
   url: "/openapi.json",

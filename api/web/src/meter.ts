@@ -27,8 +27,10 @@ export class Meter {
     this.element.dataset.state = state ?? "waiting";
   }
 
+  /** Stays still for those who asked for less motion: the state stands beside it in words. */
   start(): void {
-    if (this.#frame === 0) this.#draw();
+    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (this.#frame === 0 && !isStill) this.#draw();
   }
 
   stop(): void {

@@ -137,7 +137,10 @@ export class Talk {
       this.#captions.note(hasFailed ? strings.ranFailed(name) : strings.ran(name)),
     );
     events.on("warning", ({ message }) => this.#notices.warn(message));
-    events.on("failure", (failure) => this.#notices.fail(failure, this.conversation.isOn ? ["type"] : []));
+    events.on("failure", (failure) => {
+      const { isOn, isTalking } = this.conversation;
+      this.#notices.fail(failure, isTalking ? ["type"] : isOn ? ["type", "retry"] : []);
+    });
   }
 
   #draw(): void {
