@@ -153,7 +153,7 @@ async def test_a_person_talks_to_the_clinic_in_a_browser(tmp_path: Path) -> None
     shown = [(line["side"], line["text"].lower()) for line in seen["captions"]]
     stored = [(entry["role"], entry["text"].lower()) for entry in call["transcript_object"]]
     for facts in (r"nine|9", r"95|ninety.?five", r"maria", r"maple"):
-        assert re.search(facts, heard), (facts, heard)
+        assert re.search(facts, heard), f"{facts} in {heard}, stored as {stored}"
         assert any(side == "agent" and re.search(facts, text) for side, text in shown), (facts, shown)
         assert any(role == "agent" and re.search(facts, text) for role, text in stored), (facts, stored)
     assert any(side == "user" and "saturday" in text for side, text in shown), shown
