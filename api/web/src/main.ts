@@ -59,6 +59,7 @@ function showPage(): void {
     if (!callId) {
       talk.reset();
       const isReturning = main.childElementCount > 0;
+      if (isReturning) void calls.refresh();
       fill(main, talk.element);
       if (isReturning) talk.focus();
       return;
