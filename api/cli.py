@@ -99,9 +99,14 @@ def serve() -> None:
     from pipelines.processes import watch_life_pipe
 
     watch_life_pipe()
-    from api.serve import serve as run
+    import asyncio
 
-    run(Settings.load())
+    from api.serve import serve as run
+    from api.up.revision import require_newest
+
+    settings = Settings.load()
+    asyncio.run(require_newest(settings))
+    run(settings)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

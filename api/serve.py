@@ -14,7 +14,7 @@ SHUTDOWN_SECONDS = 1.0
 
 
 def serve(settings: Settings) -> None:
-    """Answer HTTP until SIGTERM or SIGINT."""
+    """Answer HTTP until SIGTERM or SIGINT. The database must be at the newest revision."""
     logs.configure(settings.log)
     web.run_app(
         create_app(settings),

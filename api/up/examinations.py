@@ -66,9 +66,7 @@ def data_folder(settings: Settings) -> Iterator[Finding]:
 
 def database(settings: Settings) -> Iterator[Finding]:
     """Answers, and is at the newest revision."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - what `status` must not load
-
-    from api.db import migrate  # noqa: PLC0415
+    from api.up import revision  # noqa: PLC0415 - the database libraries, which `status` must not load
 
     kind = "PostgreSQL" if settings.database_url.startswith("postgresql") else "SQLite"
     file = Path(settings.database_url.partition(":///")[2])
@@ -76,18 +74,11 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "note", f"{file} is not there yet", "`call2me up` makes it")
         return
     try:
-        at = asyncio.run(migrate.current(settings.database_url))
-        newest = ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).get_current_head()
-    except Exception as error:  # noqa: BLE001 - drivers raise what they like
-        mend = "look at CALL2ME_DATABASE_URL and at the database server's own log"
-        yield Finding("database", "broken", f"{kind} does not answer ({type(error).__name__})", mend)
-        return
-    if at != newest:
-        yield Finding(
-            "database", "note", f"{kind}, at revision {at or 'none'} of {newest}", "call2me migrate"
-        )
+        asyncio.run(revision.require_newest(settings))
+    except CannotStart as error:
+        yield Finding("database", "broken", kind, error.message)
     else:
-        yield Finding("database", "ok", f"{kind}, at its newest revision {at}")
+        yield Finding("database", "ok", f"{kind}, at its newest revision {revision.newest()}")
 
 
 def livekit(settings: Settings) -> Iterator[Finding]:

@@ -6,18 +6,21 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.api_keys import service as api_keys
 from api.api_keys.schemas import ApiKeyCreate
 from api.auth import service as auth
 from api.auth.passwords import Passwords
+from api.auth.schemas import SignUp
 from api.db import migrate as migrations
 from api.db.engine import Database
 from api.seed import seed
 from api.settings import Settings
 from api.up.errors import CannotStart
 from api.up.first_start import Owner, Prepared
+from api.up.revision import require_newest
 from api.up.status import sign_in_address
 from api.users import service as users
 from api.users.service import EmailTaken
@@ -62,11 +65,19 @@ def prepare(settings: Settings) -> Prepared:
 def add_user(settings: Settings, email: str, name: str | None, password: str | None) -> str | None:
     """Add a user; the password when it was generated here. Raises `CannotStart` when the address is taken."""
     generated = None if password else secrets.token_urlsafe(12)
+    try:
+        wanted = SignUp(email=email, password=password or generated or "", full_name=name)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CannotStart(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}.") from None
 
     async def run(session: AsyncSession) -> None:
         try:
             await users.create(
-                session, email=email, password_hash=await _hashed(password or generated or ""), full_name=name
+                session,
+                email=wanted.email,
+                password_hash=await _hashed(wanted.password),
+                full_name=wanted.full_name,
             )
         except EmailTaken:
             raise CannotStart(f"{email} is already registered.") from None
@@ -99,6 +110,7 @@ def openapi() -> str:
 
 def _in_transaction(settings: Settings, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
     async def run() -> Result:
+        await require_newest(settings)
         database = Database(settings.database_url)
         try:
             async with database.transaction() as session:
