@@ -40,7 +40,7 @@ async def test_the_clinic_answers_without_any_network(tmp_path: Path) -> None:
     talk = json.loads(out)
 
     heard = talk["heard"]
-    assert "dental clinic" in heard["greeting"], heard
+    assert "dentalclinic" in heard["greeting"].replace(" ", ""), heard  # as one name, or as three words
     assert re.search(r"(nine|9).*(one|1)", heard["hours"]), heard
     assert re.search(r"95|ninety.?five", heard["price"]), heard
     assert "maria" in heard["read_back"], heard
