@@ -95,7 +95,8 @@ def _statements(text: str) -> Iterator[Statement]:
             heading = plain(_HEADING_MARK.sub("", line)).rstrip(":").strip()
             question = lead = ""
             continue
-        if _QUESTION_MARK.match(line) and line.rstrip().endswith("?"):
+        is_answered = number + 1 < len(lines) and bool(_ANSWER_MARK.match(lines[number + 1]))
+        if _QUESTION_MARK.match(line) and (line.rstrip().endswith("?") or is_answered):
             question = plain(_QUESTION_MARK.sub("", line))
             continue
         is_item = bool(_LIST_MARK.match(line))

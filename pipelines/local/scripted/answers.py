@@ -30,7 +30,7 @@ _ALIKE_ENOUGH_FOR_A_PRICE = 0.75
 _CANDIDATES = 8
 _COMPARED = 4
 # A question of these kinds wants a number: a sentence without one is no answer, however near it is.
-_STRICT = frozenset({"price", "phone", "email", "duration"})
+_STRICT = frozenset({"price", "phone", "email", "duration", "count"})
 # Asked without naming anything, these are about the house itself: its hours, its address, its number.
 _OF_THE_HOUSE = frozenset({"time", "clock", "place", "phone", "email"})
 _OF_THE_HOUSE_ITSELF = 0.3
@@ -111,7 +111,7 @@ def score(  # noqa: PLR0912 - a sum of reasons
         missing = sum(weight * (1 - share) for weight, share in strong)
         found -= _UNSUPPORTED * missing / sum(weight for weight, _ in strong)
         # A thing that is asked for by name and not spoken of anywhere in the fact: not the same thing.
-        if question.kind in _STRICT and max(share for _, share in strong) < 0.5:
+        if question.kind in _STRICT and missing > 0.6 * sum(weight for weight, _ in strong):
             return 0.0
     if question.thing and held.get(question.thing, 1.0) < 0.5:
         found -= _WITHOUT_THE_THING

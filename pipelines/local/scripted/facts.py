@@ -125,6 +125,12 @@ _DURATION = re.compile(
     r"months?|"
     r"years?|nights?|working days?|business days?|dakika\w*|saat\w*|gun\w*|hafta\w*|ay)\b"
 )
+# Amounts of something else than things: an answer to "how many" has a number beside these.
+_MEASURED = re.compile(
+    rf"{_DURATION.pattern}|[€$£₺]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:[€$£₺%]|(?:euros?|eur|dollars?|usd|pounds?|"
+    rf"cents?|lira|tl|"
+    r"percent|a\.?m|p\.?m|o'clock)\b)|\b\d{1,2}[:.]\d{2}\b"
+)
 _PHONE = re.compile(r"(?:\+|\b0|\(|\b)\d[\d ().-]{5,}\d\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 _NUMBER = re.compile(
@@ -178,6 +184,8 @@ def fact(text: str, about: str = "") -> Fact:
     days = weekdays_in(folded)
     if _PLACE.search(folded):
         kinds.add("place")
+    if _NUMBER.search(_MEASURED.sub(" ", folded)):
+        kinds.add("count")
     if "time" in kinds and _CLOCK.search(folded):
         kinds.add("clock")
     if days:

@@ -58,7 +58,7 @@ age old older younger minimum aged
 warranty guarantee
 holiday holidays christmas easter
 group groups party
-identification id passport licence license identity
+identification id passport licence license identity document documents papers
 beginner novice newcomer starter
 teacher instructor trainer coach
 tour guide guided excursion
@@ -146,6 +146,7 @@ _WEAK = frozenset(
         allowed accept accepted
         include included including happen long big small own new terrible bad horrible great
         fine whole please normal
+        night nights hour hours month months adult each inside outside indoors outdoors home upstairs
         bilgi verir misin misiniz ogrenmek istiyorum istiyordum acaba gun yarin bugun simdi
         mumkun yapiyor yapiyorsunuz
         """

@@ -36,7 +36,8 @@ _KINDS = (
               r"\bhow (?:do|can) (?:i|we) (?:get to|find|reach) (?:you|u)\b|\bdirections\b|"
               r"\b(?:nerede|neredesiniz|nerdesiniz|adresiniz)\b"),
     ("who", r"^(?:and |so )?(?:who|kim)\b|\bwhose\b|\bname of\b"),
-    ("number", r"\bhow many\b|\bhow old\b|\bhow (?:big|large|far|tall|heavy)\b|\bkac (?:kisi|tane|"
+    ("count", r"\bhow many\b|\bkac (?:kisi|tane)\b"),
+    ("number", r"\bhow old\b|\bhow (?:big|large|far|tall|heavy)\b|\bkac (?:kisi|tane|"
                r"yas\w*)\b"),
 )  # fmt: skip
 _KIND = tuple((name, re.compile(pattern)) for name, pattern in _KINDS)
@@ -98,7 +99,7 @@ _ABOUT = re.compile(
 _AUXILIARY = re.compile(
     r"\b(?:do|does|did|can|could|will|would|may|should|shall|must|might) (?:you|i|we|they|one|u|you guys)"
     r" (?:have to |need to |also |still |even |ever |actually |really |just )*([a-z']+)"
-    r"|\b(?:to|i'm|i am|you|we) ([a-z]+(?:ing)?)"
+    r"|\b(?:to|i|you|we) ([a-z]+)"
 )
 _DOING = re.compile(r"\bdo(?:es)? (?:you|they|u)(?: guys| also| even| ever)? ([a-z']+)")
 _POSSESSED = re.compile(r"\b(?:my|our|his|her|their)(?: own)? ([a-z]+)")
@@ -151,7 +152,7 @@ def read(text: str, today: date) -> Question:
         term = stem(word)
         if word in EMPTY or word[0].isdigit() or word in _NUMBER_WORDS or term in _TIME_WORDS:
             continue
-        if kind and term in _KIND_WORDS:
+        if kind and (term in _KIND_WORDS or (kind == "price" and term == "pay")):
             continue
         weight = 0.2 if is_weak(term) else 0.5 if term in verbs else 0.6 if term in possessed else 1.0
         weighted[term] = max(weight, weighted.get(term, 0.0))
