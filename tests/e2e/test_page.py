@@ -251,6 +251,7 @@ async def test_a_lost_call_server_is_told_and_the_page_gets_over_it(
             )
         finally:
             livekit.start()
+        await asyncio.sleep(2)  # the api asks livekit-server anew after what Retry-After says
         await page.get_by_role("button", name="Try again").click()
         await phase(page, "waiting")
 
