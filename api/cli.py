@@ -8,8 +8,9 @@ import sys
 
 import click
 
-from api.settings import Settings, SettingsError
+from api.settings import Settings
 from api.version import version
+from pipelines.environment import SettingsError
 
 EPILOG = """
 \b

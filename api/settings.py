@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, cast
 
 import platformdirs
 
-Choice = TypeVar("Choice", bound=str)
+from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
 
 FOLDERS = ("recordings", "functions", "spool", "run", "logs", "models", "bin")
-
-
-class SettingsError(Exception):
-    """A setting cannot be used. The message is one sentence: what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +100,9 @@ class Settings:
 
         Raises `SettingsError` with a sentence for a person.
         """
-        read = _Environment(os.environ if environ is None else environ)
-        home = Path(read.text("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))).expanduser().absolute()
-        _make_folders(home)
+        read = Environment(os.environ if environ is None else environ)
+        home = read.folder("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))
+        make_folders(home, FOLDERS)
         host = read.text("CALL2ME_HOST", "127.0.0.1")
         port = read.number("CALL2ME_PORT", 8000, 0, 65_535)
         livekit_port = read.number("CALL2ME_LIVEKIT_PORT", 7880, 1, 65_535)
@@ -141,29 +137,6 @@ class Settings:
         )
 
 
-class _Environment:
-    """Reads one variable at a time; an empty one counts as absent."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def text(self, name: str, default: str) -> str:
-        return self._environ.get(name, "").strip() or default
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        raw = self.text(name, str(default))
-        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
-            raise SettingsError(f"{name} must be a whole number from {low} to {high}.")
-        return int(raw)
-
-    def choice(self, name: str, default: Choice, choices: tuple[Choice, ...]) -> Choice:
-        raw = self.text(name, default)
-        for choice in choices:
-            if raw.lower() == choice.lower():
-                return choice
-        raise SettingsError(f"{name} must be one of: {', '.join(choices)}.")
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
@@ -190,22 +163,8 @@ def _database_url(raw: str, home: Path) -> str:
     raise SettingsError("CALL2ME_DATABASE_URL must begin with sqlite:// or postgresql://.")
 
 
-def _make_folders(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in FOLDERS:
-            (home / name).mkdir(exist_ok=True, mode=0o700)
-        if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(13, os.strerror(13))
-    except OSError as error:
-        raise SettingsError(
-            f"The data folder {home} cannot be used ({error.strerror}); "
-            "make it writable or set CALL2ME_HOME to another folder."
-        ) from error
-
-
-def _secrets(read: _Environment, home: Path) -> Secrets:
-    kept = _kept_secrets(home / "secrets.json")
+def _secrets(read: Environment, home: Path) -> Secrets:
+    kept = _made_secrets(home / "secrets.json")
     found = Secrets(
         jwt=read.text("CALL2ME_JWT_SECRET", kept["jwt_secret"]),
         internal_key=read.text("CALL2ME_INTERNAL_KEY", kept["internal_key"]),
@@ -219,20 +178,13 @@ def _secrets(read: _Environment, home: Path) -> Secrets:
     return found
 
 
-def _kept_secrets(path: Path) -> dict[str, str]:
+def _made_secrets(path: Path) -> dict[str, str]:
     """Read the secrets, after making those that are missing."""
-    try:
-        if not path.exists():
-            _write_once(path, json.dumps(_fresh_secrets(), indent=2))
-        kept = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read ({error.strerror}); give it back to its owner."
-        ) from error
-    except ValueError as error:
-        raise SettingsError(f"{path} is not JSON; restore it, or remove it to make new secrets.") from error
+    if not path.exists():
+        _write_once(path, json.dumps(_fresh_secrets(), indent=2))
+    kept = kept_secrets(path)
     names = _fresh_secrets().keys()
-    if not isinstance(kept, dict) or not all(isinstance(kept.get(name), str) for name in names):
+    if not all(isinstance(kept.get(name), str) for name in names):
         raise SettingsError(
             f"{path} lacks one of {', '.join(names)}; restore it, or remove it to make new ones."
         )

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import cast
 
+from pipelines.environment import SettingsError
 from pipelines.processes import watch_life_pipe
 from worker import logs
-from worker.settings import SettingsError, WorkerSettings
+from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
 PARTS = {
     "supervisor": "worker.supervisor",
-    "agents": "worker.lines.room",
+    "agents": "worker.agents",
     "models": "worker.models",
 }
 """Each part's module has `serve(settings)`, which returns when the part was asked to stop (SIGTERM)."""

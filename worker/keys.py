@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 
 import aiohttp
 
+from pipelines.environment import SettingsError
 from pipelines.providers import ProviderSettings
-from worker.settings import SettingsError, WorkerSettings
+from worker.settings import WorkerSettings
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 _REFUSED = (401, 403)

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kb.embeddings import MiniLmEmbedder
+from pipelines.environment import SettingsError
 from pipelines.local.engines import HibariEngine, WhisperEngine
 from pipelines.local.wire import MAX_SOCKET_PATH_BYTES, BadRequest, Frame, GarbledFrame, Urgency, read_frame
 from pipelines.processes import watch_life_pipe
 from worker import model_loading as loading
 from worker import model_requests as requests
 from worker.lanes import Lane, Task
-from worker.settings import SettingsError, WorkerSettings
+from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 

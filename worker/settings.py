@@ -1,20 +1,19 @@
 """The worker's settings: the environment is read here, once, into frozen values handed down."""
 
 import hashlib
-import json
 import os
 import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 import platformdirs
 
+from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
 from pipelines.providers import ProviderSettings, Vad
 
-Choice = TypeVar("Choice", bound=str)
 LogFormat = Literal["human", "json"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -22,10 +21,6 @@ MAX_SOCKET_PATH_BYTES = 100
 """Unix sockets have addresses of at most 108 bytes on Linux and 104 on macOS."""
 
 _WORKER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class SettingsError(Exception):
-    """A setting cannot be used. The message is one sentence: what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +90,16 @@ class WorkerSettings:
 
         Raises `SettingsError` with a sentence for a person.
         """
-        read = _Environment(os.environ if environ is None else environ)
-        home = Path(read.text("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))).expanduser().absolute()
+        read = Environment(os.environ if environ is None else environ)
+        home = read.folder("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))
         run = home / "run"
         if len(os.fsencode(run / "models.sock")) > MAX_SOCKET_PATH_BYTES:
             raise SettingsError(
                 f"The path {home} is too long for a socket; set CALL2ME_HOME to a shorter one."
             )
-        _make_folders(home)
-        kept = _kept_secrets(home / "secrets.json")
-        functions = Path(read.text("CALL2ME_FUNCTIONS", str(home / "functions"))).expanduser().absolute()
+        make_folders(home, ("functions", "spool", "run", "logs", "models"))
+        kept = kept_secrets(home / "secrets.json")
+        functions = read.folder("CALL2ME_FUNCTIONS", home / "functions")
         livekit_port = read.number("CALL2ME_LIVEKIT_PORT", 7880, 1, 65_535)
         api_port = read.number("CALL2ME_PORT", 8000, 0, 65_535)
         return cls(
@@ -127,65 +122,7 @@ class WorkerSettings:
         )
 
 
-class _Environment:
-    """Reads one variable at a time; an empty one counts as absent."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def text(self, name: str, default: str) -> str:
-        return self._environ.get(name, "").strip() or default
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        raw = self.text(name, str(default))
-        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
-            raise SettingsError(f"{name} must be a whole number from {low} to {high}.")
-        return int(raw)
-
-    def choice(self, name: str, default: Choice, choices: tuple[Choice, ...]) -> Choice:
-        raw = self.text(name, default)
-        for choice in choices:
-            if raw.lower() == choice.lower():
-                return choice
-        raise SettingsError(f"{name} must be one of: {', '.join(choices)}.")
-
-    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
-        raw = self.text(name, default).rstrip("/")
-        scheme, separator, rest = raw.partition("://")
-        if not separator or scheme not in schemes or not rest:
-            raise SettingsError(f"{name} must begin with {' or '.join(f'{known}://' for known in schemes)}.")
-        return raw
-
-
-def _make_folders(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("functions", "spool", "run", "logs", "models"):
-            (home / name).mkdir(exist_ok=True, mode=0o700)
-        if not os.access(home / "spool", os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(13, os.strerror(13))
-    except OSError as error:
-        raise SettingsError(
-            f"The data folder {home} cannot be used ({error.strerror}); "
-            "make it writable or set CALL2ME_HOME to another folder."
-        ) from error
-
-
-def _kept_secrets(path: Path) -> Mapping[str, object]:
-    try:
-        kept = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read ({error.strerror}); give it back to its owner."
-        ) from error
-    except ValueError as error:
-        raise SettingsError(f"{path} is not JSON; restore it, or remove it to make new secrets.") from error
-    return cast("dict[str, object]", kept) if isinstance(kept, dict) else {}
-
-
-def _secret(read: _Environment, name: str, kept: Mapping[str, object], key: str) -> str:
+def _secret(read: Environment, name: str, kept: Mapping[str, object], key: str) -> str:
     value = read.text(name, "") or kept.get(key)
     if not isinstance(value, str) or not value:
         raise SettingsError(
@@ -195,7 +132,7 @@ def _secret(read: _Environment, name: str, kept: Mapping[str, object], key: str)
     return value
 
 
-def _worker_id(read: _Environment, home: Path) -> str:
+def _worker_id(read: Environment, home: Path) -> str:
     node = re.sub(r"[^A-Za-z0-9-]", "-", platform.node().split(".")[0])[:40].strip("-") or "worker"
     digest = hashlib.sha256(f"{platform.node()}\0{home}".encode()).hexdigest()[:8]
     worker_id = read.text("CALL2ME_WORKER_ID", f"{node}-{digest}")
@@ -204,7 +141,7 @@ def _worker_id(read: _Environment, home: Path) -> str:
     return worker_id
 
 
-def _providers(read: _Environment, run: Path, functions: Path) -> ProviderSettings:
+def _providers(read: Environment, run: Path, functions: Path) -> ProviderSettings:
     vads: tuple[Vad, ...] = ("native", "silero")
     given = ProviderSettings(
         openai_api_key=read.text("OPENAI_API_KEY", ""),

@@ -24,6 +24,7 @@ from pathlib import Path
 import aiohttp
 
 from pipelines.contract import FunctionSignature, HangUp, Hello, Status
+from pipelines.environment import SettingsError
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from pipelines.providers import available
 from worker import functions, parcels, readiness
@@ -32,7 +33,7 @@ from worker.liveness import Liveness
 from worker.lost import end_unbriefed
 from worker.presence import CallHere
 from worker.reporter import Reporter
-from worker.settings import SettingsError, WorkerSettings
+from worker.settings import WorkerSettings
 from worker.spool import SpoolKey
 
 logger = logging.getLogger(__name__)

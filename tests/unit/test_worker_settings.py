@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.environment import SettingsError
 from tests.support.worker_host import ROOT, short_home
-from worker.settings import SettingsError, WorkerSettings
+from worker.settings import WorkerSettings
 
 SECRETS = {"internal_key": "i" * 32, "livekit_api_key": "key", "livekit_api_secret": "s" * 32}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import FOLDERS, Settings, SettingsError
+from api.settings import FOLDERS, Settings
+from pipelines.environment import SettingsError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 

@@ -1,0 +1,81 @@
+"""Reading settings, the same way for the api and the worker; each of them says which."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar, cast
+
+Choice = TypeVar("Choice", bound=str)
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. The message is one sentence: what is wrong and what to do."""
+
+
+class Environment:
+    """Reads one variable at a time; an empty one counts as absent. All raise `SettingsError`."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, name: str, default: str) -> str:
+        """What it says, without the space around it."""
+        return self._variables.get(name, "").strip() or default
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number between two, both included."""
+        raw = self.text(name, str(default))
+        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+            raise SettingsError(f"{name} must be a whole number from {low} to {high}.")
+        return int(raw)
+
+    def choice(self, name: str, default: Choice, choices: tuple[Choice, ...]) -> Choice:
+        """One of a few words, in any case of letters."""
+        raw = self.text(name, default)
+        for choice in choices:
+            if raw.lower() == choice.lower():
+                return choice
+        raise SettingsError(f"{name} must be one of: {', '.join(choices)}.")
+
+    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
+        """An address of one of these schemes, without a slash at its end."""
+        raw = self.text(name, default).rstrip("/")
+        scheme, separator, rest = raw.partition("://")
+        if not separator or scheme not in schemes or not rest:
+            raise SettingsError(f"{name} must begin with {' or '.join(f'{known}://' for known in schemes)}.")
+        return raw
+
+    def folder(self, name: str, default: str | Path) -> Path:
+        """A path, absolute and with `~` resolved."""
+        return Path(self.text(name, str(default))).expanduser().absolute()
+
+
+def make_folders(home: Path, names: Iterable[str]) -> None:
+    """Make the data folder and these in it, for their owner alone, and see that they can be written to."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (home, *(home / name for name in names)):
+            folder.mkdir(exist_ok=True, mode=0o700)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(13, os.strerror(13))
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {home} cannot be used ({error.strerror}); "
+            "make it writable or set CALL2ME_HOME to another folder."
+        ) from error
+
+
+def kept_secrets(path: Path) -> dict[str, object]:
+    """What `secrets.json` holds; nothing where there is none."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}); give it back to its owner."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(f"{path} is not JSON; restore it, or remove it to make new secrets.") from error
+    return cast("dict[str, object]", kept) if isinstance(kept, dict) else {}
