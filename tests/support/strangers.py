@@ -1,7 +1,7 @@
 """Three agents that the scripted engine was not written with, and questions with what must be said.
 
-`JUDGED` is what the engine is held to while it changes. `HELD_OUT` was run once when the engine was done;
-`docs/offline.md` reports what it scored then, and it is kept as a floor.
+What is `judged` the engine was held to while it was made. What is `held_out`, and all of `LATER_STRANGERS`,
+was run once when the engine was done: `docs/offline.md` reports what it scored then. Both are kept as floors.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Stranger:
     name: str
     instructions: str
     knowledge: tuple[tuple[str, str], ...]
-    tool: llm.FunctionTool
+    tool: llm.FunctionTool | None
     judged: tuple[tuple[str, tuple[str, ...]], ...]
     held_out: tuple[tuple[str, tuple[str, ...]], ...] = field(default=())
 
@@ -63,7 +63,8 @@ async def check_availability(arrival_date: str, nights: int, guests: int) -> str
 
 BIKES = Stranger(
     name="bike rental",
-    instructions="""You are Jonas and you pick up the phone at Pedal & Shore, a bike rental right by the old lighthouse.
+    instructions="""\
+You are Jonas and you pick up the phone at Pedal & Shore, a bike rental right by the old lighthouse.
 Be relaxed and friendly, you can joke a little, but keep it short because people call from the street.
 We open at 8:30 every day from April to October, last return is 7 PM. In winter we only open on
 weekends, 10 to 4.
@@ -209,8 +210,8 @@ The hotel is at 5 Garden Lane, ten minutes on foot from the train station.""",
         (
             "House",
             """\
-Breakfast is served from 7 to 10, on weekends until 11. We have a small sauna that is open from 5 PM to 9 PM and
-free for guests. Pets are welcome for 12 euros per night. Smoking is not allowed in the rooms, only
+Breakfast is served from 7 to 10, on weekends until 11. We have a small sauna that is open from 5 PM to 9 PM
+and free for guests. Pets are welcome for 12 euros per night. Smoking is not allowed in the rooms, only
 on the balcony.
 There is a lift to all floors and one room is fitted for wheelchair users. Each room has a kettle, a
 hair dryer and a safe.
@@ -256,3 +257,122 @@ Late check-out until 2 PM is 20 euros.""",
 )
 
 STRANGERS = (BIKES, LIBRARY, HOTEL)
+
+VET = Stranger(
+    name="vet",
+    instructions="""\
+You are the receptionist of Paws & Claws, a veterinary practice in the old mill. Stay calm, people
+may be upset. We see animals by appointment only, Monday to Friday 9 to 12 and 15 to 19. On
+Saturdays we only take emergencies, 10 to 12. Never diagnose over the phone. If the pet is bleeding,
+tell them that they should come at once.""",
+    knowledge=(
+        (
+            "Prices",
+            """\
+A general consultation is 45 euros. Vaccinating a dog costs 60 euros, a cat 50 euros. Neutering a
+male cat costs 120 euros. Microchipping is 35 euros. For visits outside opening hours a surcharge of
+40 euros applies.""",
+        ),
+        (
+            "Practice",
+            """\
+Dr. Weiss looks after small animals, Dr. Amari after birds and reptiles. We do not treat horses or
+cattle. Please bring the vaccination passport. Cats should arrive in a carrier and dogs on a leash.
+Payment is due right after the treatment, by card or cash. We have our own laboratory, results are
+ready the same day. You can park in the mill's courtyard.""",
+        ),
+    ),
+    tool=None,
+    judged=(),
+    held_out=(
+        ("what does it cost to vaccinate my dog", ("60 euros",)),
+        ("Do you look at parrots?", ("birds",)),
+        ("how much is a chip for my cat", ("35 euros",)),
+        ("my horse is ill can you help", ("not treat horses",)),
+        ("are you there on saturday morning", ("10 to 12",)),
+        ("when will I get the lab results", ("same day",)),
+        ("should I bring something along", ("vaccination passport",)),
+        ("how much is an x-ray", NOTHING),
+        ("do you sell dog food", NOTHING),
+        ("can I pay later by invoice", ("Payment is due",)),
+    ),
+)
+DRIVING_SCHOOL = Stranger(
+    name="driving school",
+    instructions="""\
+Hello! You answer for Fahrschule Roadstar. Be motivating.
+- Office hours: Monday to Thursday from 14:00 to 18:30
+- Theory class: every Tuesday and Thursday at 19:00
+- You can start with us at the age of sixteen and a half.
+Do not give legal advice.""",
+    knowledge=(
+        (
+            "Costs",
+            """\
+The registration fee is 350 euros. One driving lesson of 45 minutes costs 55 euros, a motorway
+lesson 65 euros. The practical exam costs 180 euros. You can pay in instalments without interest.""",
+        ),
+        (
+            "Learning",
+            """\
+Most students need between 25 and 30 lessons. Our cars are a VW Golf with manual gearbox and an
+electric Mini with automatic. Before the exam you have to take a first aid course and an eye test.
+Lessons that are cancelled less than 24 hours ahead are charged in full. We teach in German, English
+and Turkish. You are picked up at home for your lessons.""",
+        ),
+    ),
+    tool=None,
+    judged=(),
+    held_out=(
+        ("what does one driving lesson cost", ("55 euros",)),
+        ("how old do I have to be", ("sixteen and a half",)),
+        ("when is the theory", ("19:00",)),
+        ("how many lessons will I need", ("25 and 30",)),
+        ("do you have automatic cars", ("automatic",)),
+        ("is it possible to learn in english", ("English",)),
+        ("I have to cancel tomorrow's lesson", ("24 hours",)),
+        ("do you teach motorbikes", NOTHING),
+        ("how much is a truck licence", NOTHING),
+        ("do you pick me up from home", ("picked up",)),
+    ),
+)
+CINEMA = Stranger(
+    name="cinema",
+    instructions="""\
+You're the info line of the Astoria cinema. Short and cheerful answers please. The box office opens
+half an hour before the first film. Tickets are 11 euros, on Tuesdays only 8 euros. Never spoil the
+ending of a film.""",
+    knowledge=(
+        (
+            "Visiting",
+            """\
+Children under twelve pay 7 euros. Films in 3D cost an extra 2 euros, glasses included. The main
+hall has 240 seats, the studio has 60. Two wheelchair spaces are in row one of the main hall.
+Popcorn and drinks are sold in the foyer, own food is not allowed. Online tickets can be exchanged
+until two hours before the show. The lost property desk can be reached at 555 333 9090. The car park
+under the cinema costs 3 euros for the evening.""",
+        ),
+        (
+            "Specials",
+            """\
+Every first Sunday of the month there is a matinee with brunch for 22 euros. The open air season
+runs from June to August in the castle garden. Gift cards are available at the box office from 10
+euros.""",
+        ),
+    ),
+    tool=None,
+    judged=(),
+    held_out=(
+        ("how much is a ticket", ("11 euros",)),
+        ("what does it cost for kids", ("7 euros",)),
+        ("can I bring my own snacks", ("not allowed",)),
+        ("I left my jacket in the cinema", ("555 333 9090",)),
+        ("how big is the main hall", ("240 seats",)),
+        ("when is the open air cinema", ("June to August",)),
+        ("do you have vouchers as a present", ("Gift cards",)),
+        ("what film is on tonight", NOTHING),
+        ("is there a student discount", NOTHING),
+        ("where can I park", ("car park",)),
+    ),
+)
+LATER_STRANGERS = (VET, DRIVING_SCHOOL, CINEMA)

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 
 import pytest
 from livekit.agents import llm
 from livekit.agents.llm import ToolError, function_tool
 
-from kb.embeddings import MiniLmEmbedder
+from kb.embeddings import MiniLmEmbedder, Vectors
 from pipelines.local.scripted import LANGUAGES
 from pipelines.local.scripted.facts import is_order, read_prompt
 from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
@@ -417,3 +418,28 @@ async def test_a_turn_takes_under_15_ms_apart_from_meanings(talk: Talk) -> None:
         await talk.generate()
         took.append(time.perf_counter() - started)
     assert sorted(took)[1] < 0.015
+
+
+class _Counting(MiniLmEmbedder):
+    texts = 0
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        self.texts += len(texts)
+        return await super().embed(texts)
+
+
+async def test_what_is_expected_is_learned_while_the_agent_greets() -> None:
+    costs = []
+    for is_expected in (False, True):
+        embedder = _Counting()
+        talk = Talk(PROMPT, KNOWLEDGE, [book_appointment], embedder=embedder)
+        if is_expected:
+            talk.engine.expect(PROMPT, [book_appointment], KNOWLEDGE)
+            talk.engine.prewarm()
+            task = talk.engine._prewarm_task
+            assert task is not None
+            await task
+        before = embedder.texts
+        await talk.say("How much is a cleaning?")
+        costs.append(embedder.texts - before)
+    assert costs[1] <= costs[0] - 13  # every fact of the prompt and of the knowledge

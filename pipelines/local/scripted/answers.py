@@ -12,7 +12,7 @@ from pipelines.local.scripted.lexicon import concepts, narrower, sound
 from pipelines.local.scripted.meaning import Meanings
 from pipelines.local.scripted.questions import Question
 
-ACCEPT = 0.49
+ACCEPT = 0.47
 """A fact below this is not spoken. Found on conversations of other trades than the tests judge."""
 ACCEPT_BY_WORDS = 0.62
 """The same where meanings are not known."""
@@ -140,6 +140,9 @@ def said(term: str, fact: Fact, heard: str = "") -> float:
     meant = concepts(term)
     if term in every or (meant and any(meant & concepts(each) for each in every)) or narrower(term) & every:
         return 0.9
+    # A haircut is a cut, a microchip is a chip.
+    if len(term) >= 3 and any(each.endswith(term) and len(each) - len(term) >= 4 for each in fact.terms):
+        return 0.7
     # Only what the sentence itself says: every title has "prices", and braces sound like it.
     own = (each for each in fact.spelled if stem(each) in fact.terms)
     return 0.8 if any(_is_misheard(heard or term, each) for each in own) else 0.0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
+from kb.chunking import passages
 from kb.words import fold
 from pipelines.local.scripted import answers, forms, intents, questions, results, slots
 from pipelines.local.scripted.facts import Fact, Prompt, passages_as_facts, read_prompt
@@ -19,6 +20,7 @@ from pipelines.local.scripted.state import Call, Reply, State
 from pipelines.local.scripted.wording import Wording
 
 _REMEMBERED_TURNS = 512
+_PREPARED_FACTS = 400
 _MOST_FACTS = 2
 _MOST_HOURS = 3
 _NEAR = 0.2
@@ -42,18 +44,28 @@ class Dialog:
         self._wording = wording
         self._turns: OrderedDict[bytes, State] = OrderedDict()
 
-    async def prepare(self, instructions: str, functions: Sequence[Function]) -> None:
-        """Make the vectors that every turn of an agent needs, before the first one."""
-        facts = read_prompt(instructions).facts
-        await self._meanings.learn(
-            [*(fact.text for fact in facts), *(f"{f.about}. {f.text}" for f in facts if f.about)]
-        )
+    async def prepare(
+        self,
+        instructions: str,
+        functions: Sequence[Function],
+        knowledge: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Make the vectors that every turn of an agent needs, before the first one.
+
+        `knowledge` is titles with their texts, of which the first few hundred sentences are learned.
+        """
+        facts = [*read_prompt(instructions).facts]
+        for title, text in knowledge:
+            pieces = [{"title": piece.title, "text": piece.text} for piece in passages("", title, text)]
+            facts += passages_as_facts(pieces)
+        facts = facts[:_PREPARED_FACTS]
+        await self._meanings.learn([fact.text for fact in facts])
         await intents.wanted("hello", list(functions), {}, self._meanings)
 
     async def reply(self, history: History, functions: list[Function]) -> Reply:
         """What to say, and what to run, now."""
         prompt = read_prompt(history.instructions)
-        passages = passages_as_facts(history.passages)
+        known = passages_as_facts(history.passages)
         heard_last = max(
             (n for n, event in enumerate(history.events) if isinstance(event, Heard)), default=-1
         )
@@ -66,7 +78,7 @@ class Dialog:
             elif isinstance(event, Ran):
                 state = state.after_running(event)
             elif number == heard_last and number == len(history.events) - 1:
-                state, reply = await self._turn(state, event, prompt, passages, functions)
+                state, reply = await self._turn(state, event, prompt, known, functions)
                 self._remember(key, state)
             elif key in self._turns:
                 state = self._turns[key]
@@ -105,13 +117,13 @@ class Dialog:
         state: State,
         heard: Heard,
         prompt: Prompt,
-        passages: tuple[Fact, ...],
+        known: tuple[Fact, ...],
         functions: list[Function],
     ) -> tuple[State, Reply]:
-        facts = tuple(dict.fromkeys((*prompt.facts, *passages, *state.seen)))
+        facts = tuple(dict.fromkeys((*prompt.facts, *known, *state.seen)))
         today = heard.at.date()
         asked = questions.read_all(heard.text, self._topic(state, today), today)
-        state = replace(state, seen=passages or state.seen)
+        state = replace(state, seen=known or state.seen)
         by_name = {function.name: function for function in functions}
         talk = intents.small_talk(heard.text)
 
@@ -207,7 +219,7 @@ class Dialog:
                 day = self._wording.listed(names) if len(names) <= 2 else self._wording.say("which_day")
                 text = self._wording.say("not_for_day", day=day, fact=text)
             said.append(text)
-            if question.kind in ("time", "clock") and not question.days and found.fact.days:
+            if question.kind in ("time", "clock") and not (question.days or question.strong):
                 for more in self._other_days(question, found, facts, used):
                     used.add(more)
                     said.append(speakable(more.text))

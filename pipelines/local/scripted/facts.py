@@ -31,20 +31,23 @@ _ORDER = re.compile(
     r"ends?)\b)",
     re.IGNORECASE,
 )
+# "You can pay by card" is said to the caller, "you can transfer the call" to the agent.
+_TO_THE_CALLER = (
+    "start|pay|park|cancel|bring|find|reach|book|rent|borrow|return|leave|use|come|visit|get|buy|order|wait|sign|"
+    "join|reserve|choose|exchange|renew|drop|pick|see|expect|show|arrive|register|apply|enter|park|stay|eat|drink"
+)
 _TO_THE_AGENT = re.compile(
-    r"\b(?:you are|you're|your (?:name|job|role|task|goal|tone|style|answers?|replies|response|"
-    r"personality|purpose"
-    r"|voice)|you (?:must|should|will|can|cannot|can't|may|speak|work|answer|help|have to|do not|don't|"
-    r"never|always|"
-    r"take|handle|represent|need)|as an? (?:ai|assistant|agent)|the (?:caller|user|customer|client|"
-    r"patient|guest)s? "
-    r"(?:should|must|asks?|wants?|says?)|this (?:prompt|call|conversation)|system prompt|instructions)\b",
+    r"\b(?:you are|you're|your (?:name|job|role|task|goal|tone|style|answers?|replies|response|personality|"
+    r"purpose|voice)|you (?:speak|work|answer|help|never|always|take|handle|represent)"
+    rf"|you (?:must|should|will|can|may|have to|need to)(?! (?:also |only |even )?(?:{_TO_THE_CALLER})\b)"
+    r"|you (?:cannot|can't|do not|don't)|as an? (?:ai|assistant|agent)"
+    r"|the (?:caller|user|customer|client|patient|guest)s? (?:should|must|asks?|wants?|says?)"
+    r"|this (?:prompt|call|conversation)|system prompt|instructions)\b",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(
-    r"^(?:if|when|whenever|unless|before|after|once|in case)\b[^,]*\b(?:caller|callers|customer|customers|"
-    r"user|users"
-    r"|someone|somebody|anyone|they|patient|guest|you|people|client|visitor|asked)\b",
+    r"^(?:if|when|whenever|unless|once|in case)\b.*(?:\b(?:asks?|asked|wants? to know|calls? about|says?)\b"
+    rf"|(?:,| then) (?:please |always |never |just |politely |also )*(?:{'|'.join(_ORDER_VERBS)})\b)",
     re.IGNORECASE,
 )
 _TOLD = re.compile(

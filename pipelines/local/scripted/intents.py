@@ -34,7 +34,7 @@ _SMALL_TALK = (
                r"it)\b|\bcan you repeat\b|"
                r"\b(?:tekrar|bir daha)\b(?:.{0,12}\b(?:eder|soyle|lutfen)\w*)?|^efendim\??$|\banlamadim\b|"
                r"\bduyamadim\b|\bpardon me\b"),
-    ("hear", r"\bcan you hear me\b|\bare you (?:still )?there\b|\bbeni duyuyor\b|\borada mi\w*|"
+    ("hear", r"\bcan you hear me\b|\bare you (?:still )?there[?., ]*$|\bbeni duyuyor\b|\borada mi\w*|"
              r"^(?:hello[?,. ]*){2,}$"),
     ("well", r"\bhow (?:are|r) you(?: doing)?(?: today)?[?.! ]*$|\bhow's it going\b|\bnasilsin\w*\b"),
     ("help", r"\bwhat (?:all )?can (?:you|i) (?:do|help|ask)\b|\bhow can you help\b|\bwhat do you (?:do|"

@@ -36,7 +36,7 @@ repair fix broken broke mend damage puncture fault breakdown
 rent rental hire lease
 borrow loan lend lending
 return back returning
-lost lose missing stolen steal theft
+lost lose left forgot forgotten missing stolen steal theft
 join member membership register registration enrol enroll signup subscribe subscription
 bicycle bike cycle cycling
 bike ebike

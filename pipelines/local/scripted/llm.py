@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -36,6 +37,7 @@ class ScriptedLLM(llm.LLM[Any]):
         # The embedder understands English alone; elsewhere its likenesses would mislead.
         self._dialog = Dialog(Meanings(embedder if wording.language == "en" else None), wording)
         self._timezone = timezone
+        self._expected: tuple[str, list[llm.Tool], tuple[tuple[str, str], ...]] | None = None
 
     @property
     def model(self) -> str:
@@ -47,9 +49,23 @@ class ScriptedLLM(llm.LLM[Any]):
         """Who makes it: this machine."""
         return "local"
 
-    async def prepare(self, instructions: str, tools: list[llm.Tool] | None = None) -> None:
-        """Do an agent's lasting work (the vectors of its prompt and functions) before the first turn."""
-        await self._dialog.prepare(instructions, functions.read(tools or []))
+    def expect(
+        self,
+        instructions: str,
+        tools: Sequence[llm.Tool] = (),
+        knowledge: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Say what the call will be about, so that its vectors are made while the agent greets.
+
+        `knowledge` is titles with their texts. LiveKit's `prewarm`, which a session calls as it begins,
+        does the work; without this call the first question pays for it (about 150 ms).
+        """
+        self._expected = (instructions, list(tools), tuple(knowledge))
+
+    async def _prewarm_impl(self) -> None:
+        if self._expected is not None:
+            instructions, tools, knowledge = self._expected
+            await self._dialog.prepare(instructions, functions.read(tools), knowledge)
 
     def chat(
         self,
