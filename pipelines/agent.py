@@ -1,16 +1,20 @@
 """The agent a session runs: its instructions, its functions, and what it knows."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+from livekit import rtc
+from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, ModelSettings, llm, stt, tts
 
 from pipelines.providers import language_code
 from pipelines.tools.knowledge import Retrieval
 from pipelines.transcript import Utterance
+
+logger = logging.getLogger(__name__)
 
 Question = Callable[[llm.ChatContext], str]
 """What the last turn of a conversation asks of the knowledge base."""
@@ -56,12 +60,16 @@ class SpokenAgent(Agent):
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=_as_context(said_before))
         self._opening = opening
         self._question_of = question
-        self._apology = _APOLOGIES.get(language_code(language), "")
+        # Words in the wrong language still tell more than silence does.
+        self._apology = _APOLOGIES.get(language_code(language), _APOLOGIES["en"])
         self._apologised_at = -APOLOGY_SECONDS
         self.retrieval = retrieval
+        self._listens_since: float | None = None
+        self.on_words: Callable[[float, float], None] = lambda began_at, ended_at: None
+        """Called with when final words were said (`time.time()`), where the recogniser knows it."""
 
     def apologise(self) -> None:
-        """Say that something went wrong, in the agent's language; silent where we have no words for it.
+        """Say that something went wrong, in the agent's language, or in English.
 
         A moment later, and only into silence: what failed may have been an answer prepared too early,
         and the turn itself still gets one.
@@ -71,7 +79,7 @@ class SpokenAgent(Agent):
     def _apologise_now(self) -> None:
         now = time.monotonic()
         is_silent = self.session.agent_state == "listening" and self.session.user_state != "speaking"
-        if self._apology and is_silent and now - self._apologised_at >= APOLOGY_SECONDS:
+        if is_silent and now - self._apologised_at >= APOLOGY_SECONDS:
             self._apologised_at = now
             self.session.say(self._apology, add_to_chat_ctx=True)
 
@@ -91,9 +99,59 @@ class SpokenAgent(Agent):
         judged, so the search costs the caller nothing.
         """
         if self.retrieval is not None:
-            chat_ctx = await self.retrieval.add_to(chat_ctx, self._question_of(chat_ctx))
+            try:
+                chat_ctx = await self.retrieval.add_to(chat_ctx, self._question_of(chat_ctx))
+            except Exception:
+                logger.exception("a turn is answered without the knowledge base")
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk
+
+    async def stt_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncGenerator[stt.SpeechEvent, None]:
+        """Hear, and tell when words were said.
+
+        LiveKit begins again after its own errors only; after any other the call would stay deaf.
+        """
+        try:
+            async for event in Agent.default.stt_node(self, self._anchored(audio), model_settings):
+                self._tell_times(event)
+                yield event
+        except APIError:
+            raise
+        except Exception as error:
+            raise APIConnectionError("the recogniser failed") from error
+
+    async def _anchored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncGenerator[rtc.AudioFrame, None]:
+        async for frame in audio:
+            if self._listens_since is None:
+                # Times of words count from the first frame of the call, also in later streams.
+                self._listens_since = time.time() - frame.duration
+            yield frame
+
+    def _tell_times(self, event: stt.SpeechEvent) -> None:
+        if event.type != stt.SpeechEventType.FINAL_TRANSCRIPT or self._listens_since is None:
+            return
+        heard = event.alternatives[0]
+        if heard.text and heard.end_time > 0:
+            self.on_words(self._listens_since + heard.start_time, self._listens_since + heard.end_time)
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """Speak. LiveKit tells of its own errors only; any other would be a silence without a word."""
+        try:
+            async for frame in Agent.default.tts_node(self, text, model_settings):
+                yield frame
+        except APIError:
+            raise
+        except Exception as error:
+            if isinstance(voice := self.session.tts, tts.TTS):
+                failed = tts.TTSError(
+                    timestamp=time.time(), label=voice.label, error=error, recoverable=False
+                )
+                voice.emit("error", failed)
+            raise
 
 
 def last_question(chat_ctx: llm.ChatContext) -> str:

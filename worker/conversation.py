@@ -16,7 +16,7 @@ from livekit.agents import (
     UserInputTranscribedEvent,
     UserStateChangedEvent,
 )
-from livekit.agents.llm import ChatMessage, FunctionCall, MetricsReport
+from livekit.agents.llm import ChatMessage, FunctionCall
 from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
@@ -32,7 +32,8 @@ from pipelines.contract import (
     UtteranceHeard,
     WarningRaised,
 )
-from pipelines.transcript import Turn, TurnLatency, Utterance
+from pipelines.transcript import Turn, Utterance
+from worker.turn_clock import Asked, SpeechTimes, latency
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ class Conversation:
         self._worker_id = worker_id
         self._append = append
         self._show = show
-        self._asked: MetricsReport | None = None
+        self._asked: Asked | None = None
+        self._times = SpeechTimes()
         self._hushed_at = 0.0
         self._is_speaking = False
         self._spoke_at = self._understood_at = 0.0
@@ -78,6 +80,7 @@ class Conversation:
     def attach(self, session: AgentSession[Any], pipeline: Pipeline) -> None:
         """Follow the session. What the pipeline warns of is told right away."""
         self._session, self._pipeline = session, pipeline
+        pipeline.agent.on_words = self._times.words
         session.on("conversation_item_added", self._item_added)
         session.on("agent_state_changed", self._agent_changed)
         session.on("user_state_changed", self._user_changed)
@@ -132,9 +135,12 @@ class Conversation:
         if not (text := (item.text_content or "").strip()):
             return
         is_user = item.role == "user"
+        is_typed = bool(item.extra.get(TYPED))
         started_at = item.metrics.get("started_speaking_at") or item.created_at
         ended_at = item.metrics.get("stopped_speaking_at") or event.created_at
-        if item.interrupted and started_at < self._hushed_at < ended_at:
+        if is_user:
+            started_at, ended_at = self._said(item, is_typed, event.created_at)
+        elif item.interrupted and started_at < self._hushed_at < ended_at:
             # A barge-in holds the sound at once, and is one for sure only when words were understood.
             ended_at = self._hushed_at
         utterance = Utterance(
@@ -144,32 +150,30 @@ class Conversation:
             started_at=_time(started_at),
             ended_at=_time(max(started_at, ended_at)),
             was_interrupted=item.interrupted,
-            is_typed=bool(item.extra.get(TYPED)),
+            is_typed=is_typed,
         )
         self._tell(UtteranceHeard(**self._now(), utterance=utterance))
-        if is_user:
-            self._asked = item.metrics
-        elif self._asked is not None:
-            turn = Turn(utterance_id=item.id, latency=self._latency(self._asked, item.metrics))
+        if not is_user and self._asked is not None:
+            retrieval = self._pipeline.agent.retrieval if self._pipeline is not None else None
+            spent = latency(self._asked, item.metrics, retrieval.last_ms if retrieval is not None else None)
             self._asked = None
-            self._tell(TurnTaken(**self._now(), turn=turn))
+            self._tell(TurnTaken(**self._now(), turn=Turn(utterance_id=item.id, latency=spent)))
 
-    def _latency(self, asked: MetricsReport, answered: MetricsReport) -> TurnLatency:
-        retrieval = self._pipeline.agent.retrieval if self._pipeline is not None else None
-        knowledge_ms = retrieval.last_ms if retrieval is not None else None
-        first_token_ms = _ms(answered.get("llm_node_ttft"))
-        if first_token_ms is not None and knowledge_ms is not None:
-            # The search runs inside the node that the first token is measured on.
-            first_token_ms = max(0.0, first_token_ms - knowledge_ms)
-        return TurnLatency(
-            endpointing_ms=_ms(asked.get("end_of_turn_delay")),
-            stt_ms=_ms(asked.get("transcription_delay")),
-            knowledge_ms=knowledge_ms,
-            llm_first_token_ms=first_token_ms,
-            tts_first_audio_ms=_ms(answered.get("tts_node_ttfb")),
-            playout_ms=_ms(answered.get("playback_latency")),
-            total_ms=_ms(answered.get("e2e_latency")),
+    def _said(self, item: ChatMessage, is_typed: bool, taken_at: float) -> tuple[float, float]:
+        """When a person's utterance began and ended; its answer is measured from there."""
+        if is_typed:
+            self._asked = Asked(item.created_at, item.created_at, item.created_at, is_typed=True)
+            return item.created_at, item.created_at
+        stopped_at, delay = item.metrics.get("stopped_speaking_at"), item.metrics.get("end_of_turn_delay")
+        if stopped_at is not None and delay is not None:
+            taken_at = stopped_at + delay
+        started_at, ended_at = self._times.take(taken_at) or (
+            item.metrics.get("started_speaking_at") or item.created_at,
+            stopped_at or taken_at,
         )
+        understood_at = min(max(self._understood_at, ended_at), taken_at)
+        self._asked = Asked(ended_at, understood_at, taken_at)
+        return started_at, ended_at
 
     def _agent_changed(self, event: AgentStateChangedEvent) -> None:
         if event.old_state == "speaking":
@@ -180,6 +184,9 @@ class Conversation:
         # The beginning counts as well: words may come before the detector sees the end.
         if self._is_speaking:
             self._spoke_at = event.created_at
+            self._times.began(event.created_at)
+        else:
+            self._times.ended(event.created_at)
 
     def _words_heard(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
@@ -238,10 +245,6 @@ def _arguments(raw: str) -> dict[str, Any]:
     except ValueError:
         return {"unparsed": raw[:1000]}
     return parsed if isinstance(parsed, dict) else {"unparsed": raw[:1000]}
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
 
 
 def _time(seconds: float) -> datetime:

@@ -106,6 +106,21 @@ class Spool:
             draft.unlink()
         return cls(folder, key, fd, size=0, next_sequence=(attempt - 1) * SEQUENCES_PER_ATTEMPT)
 
+    @staticmethod
+    def is_held(folder: Path, call_id: str, attempt: int) -> bool:
+        """Whether the process that spools this attempt is alive."""
+        try:
+            fd = os.open(SpoolKey(call_id, attempt).events(folder), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     @classmethod
     def adopt(cls, folder: Path, key: SpoolKey) -> "Spool | None":
         """Take over the spool of a call whose process is gone; None while it is alive.

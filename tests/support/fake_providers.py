@@ -129,7 +129,7 @@ class _Answer(llm.LLMStream):
 
 @dataclass
 class FakeParts:
-    """Stands in for `pipelines.assemble.Local`."""
+    """Stands in for `pipelines.local.parts.Local`."""
 
     ears: Callable[[], stt.STT[Any]] = ListSTT
     mind: Callable[[], llm.LLM[Any]] = TableLLM

@@ -15,14 +15,13 @@ from livekit.agents import JobProcess
 
 from pipelines.processes import watch_life_pipe
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM
-from worker import call
-from worker.lines import room
+from worker import agents, call
 from worker.settings import WorkerSettings
 
 
 def prepare(settings: WorkerSettings, script: dict[str, Any], process: JobProcess) -> None:
     """Prepare a job's process as the real one does, and swap the providers."""
-    room.prepare(settings, process)
+    agents.prepare(settings, process)
     host: call.Host = process.userdata["host"]
     answers = {
         question: Call(**answer) if isinstance(answer, dict) else answer
@@ -40,4 +39,4 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = WorkerSettings.load()
     script = json.loads(os.environ["REHEARSAL"])
-    asyncio.run(room.run(settings, room.server(settings, functools.partial(prepare, settings, script))))
+    asyncio.run(agents.run(settings, agents.server(settings, functools.partial(prepare, settings, script))))

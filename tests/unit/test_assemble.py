@@ -11,8 +11,9 @@ import pytest
 from livekit.agents import llm
 
 from pipelines.agent_config import AgentConfig
-from pipelines.assemble import CannotServe, Local, Pipeline, assemble
+from pipelines.assemble import Pipeline, assemble
 from pipelines.contract import CallBrief
+from pipelines.local.parts import CannotServe, Local
 from pipelines.providers import ProviderSettings, available
 from pipelines.tools.developer import Functions, load
 from pipelines.tools.knowledge import PASSAGES, Passage, Retrieval

@@ -1,0 +1,167 @@
+"""The agent server: registers with livekit-server and gives each call a process."""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+import psutil
+import uvloop
+from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobExecutorType, JobProcess
+from pydantic import ValidationError
+
+from pipelines.contract import AGENT_NAME, JobMetadata
+from pipelines.tools import developer
+from worker import call, knowledge_cache, logs
+from worker.lines.room import RoomLine
+from worker.presence import AgentsPresence
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+STARTUP_SECONDS = 60.0
+END_SECONDS = 60.0
+
+
+# ── in a job's process ───────────────────────────────────────────────────────────────────────────
+def prepare(settings: WorkerSettings, process: JobProcess) -> None:
+    """Make a fresh process ready for a call: its loop, its logs, the developers' functions."""
+    logs.hush()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    functions = developer.load(settings.functions)
+    knows = knowledge_cache.knows(settings.home / "knowledge", settings.providers)
+    process.userdata["host"] = call.Host(settings, functions, knows)
+
+
+async def answer(context: JobContext) -> None:
+    """Begin a call and return; `finish` waits for it. LiveKit ends a job whose entrypoint lingers."""
+    try:
+        metadata = JobMetadata.model_validate_json(context.job.metadata or "")
+    except ValidationError:
+        logger.warning("a job without a call was offered", extra={"job_id": context.job.id})
+        context.shutdown("not a call")
+        return
+    connected = asyncio.create_task(context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
+    host: call.Host = context.proc.userdata["host"]
+    # A warm process may have waited for hours; what was saved meanwhile counts.
+    host = dataclasses.replace(host, functions=developer.refreshed(host.functions, host.settings.functions))
+    held = asyncio.create_task(
+        call.hold(host, metadata.call_id, context.job.id, functools.partial(RoomLine, context, connected))
+    )
+    context.proc.userdata["held"] = held
+    held.add_done_callback(lambda _: context.shutdown("the call is over"))
+    await asyncio.wait({connected})
+
+
+async def finish(context: JobContext) -> None:
+    """Wait until the call has written its end; it ends with its session, which is closed by now."""
+    held: asyncio.Task[None] | None = context.proc.userdata.get("held")
+    if held is None:
+        return
+    _, pending = await asyncio.wait({held}, timeout=END_SECONDS)
+    if pending:
+        held.cancel()
+    elif (error := held.exception()) is not None:
+        logger.error("a call broke", exc_info=error)
+
+
+# ── the agent server ─────────────────────────────────────────────────────────────────────────────
+class Load:
+    """How full this worker is, from 0 to 1: by calls, and by processor where it has any to show."""
+
+    def __init__(self, max_calls: int) -> None:
+        self._max_calls = max_calls
+        self._busy = 0.0
+
+    def __call__(self, server: AgentServer) -> float:
+        """Asked twice a second."""
+        calls = len(server.active_jobs)
+        self._busy += 0.1 * (psutil.cpu_percent(None) / 100 - self._busy)
+        # A machine that others keep busy may still take its first calls.
+        is_overloaded = self._busy > 0.97 and calls >= (os.cpu_count() or 1)
+        return 1.0 if is_overloaded else min(1.0, calls / self._max_calls)
+
+
+def server(settings: WorkerSettings, setup: Callable[[JobProcess], None] | None = None) -> AgentServer:
+    """The agent server of this machine: a process for each call, some of them warm.
+
+    `setup` stands in for `prepare`; it must be picklable.
+    """
+    os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
+    made = AgentServer(
+        job_executor_type=JobExecutorType.PROCESS,
+        ws_url=settings.livekit_url,
+        api_key=settings.livekit_api_key,
+        api_secret=settings.livekit_api_secret,
+        host="127.0.0.1",
+        port=0,
+        num_idle_processes=settings.idle_processes,
+        initialize_process_timeout=STARTUP_SECONDS,
+        shutdown_process_timeout=END_SECONDS,
+        session_end_timeout=END_SECONDS,
+        drain_timeout=max(1, int(settings.drain_seconds)),
+        # It waits for livekit-server for ever; the supervisor says so meanwhile.
+        max_retry=1_000_000,
+        load_fnc=Load(settings.max_calls),
+        load_threshold=0.999,
+        setup_fnc=setup or functools.partial(prepare, settings),
+        preload_modules=_preloaded(settings),
+    )
+    made.rtc_session(answer, agent_name=AGENT_NAME, on_session_end=finish)
+    return made
+
+
+def _preloaded(settings: WorkerSettings) -> list[str]:
+    """What every call needs, imported once and shared by all processes of calls."""
+    modules = ["worker.agents", "livekit.local_inference"]
+    if settings.providers.models_socket is not None:
+        modules += [f"pipelines.local.{name}" for name in ("whisper", "hibari", "espeak")]
+    if settings.providers.has_language_model:
+        modules.append("livekit.plugins.openai")
+    else:
+        modules.append("pipelines.local.scripted.llm")
+    if settings.providers.deepgram_api_key:
+        modules.append("livekit.plugins.deepgram")
+    return modules
+
+
+def serve(settings: WorkerSettings) -> None:
+    """Take calls until SIGTERM (finish them, as long as draining may take) or SIGINT (end them)."""
+    # Not uvloop: LiveKit pings processes that just ended, which uvloop answers with loud errors.
+    asyncio.run(run(settings, server(settings)))
+
+
+async def run(settings: WorkerSettings, made: AgentServer) -> None:
+    """Run the agent server until a signal, saying to the supervisor how it is."""
+    loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Task[None]] = []
+
+    def stop(*, draining: bool) -> None:
+        stopping.append(loop.create_task(_stop(made, draining=draining)))
+
+    loop.add_signal_handler(signal.SIGTERM, functools.partial(stop, draining=True))
+    loop.add_signal_handler(signal.SIGINT, functools.partial(stop, draining=False))
+    async with AgentsPresence(settings.calls_socket, lambda: (_is_registered(made), _idle(made))):
+        await made.run(devmode=False)
+        await asyncio.gather(*stopping)
+
+
+async def _stop(made: AgentServer, *, draining: bool) -> None:
+    if draining:
+        with contextlib.suppress(TimeoutError):
+            await made.drain()
+    await made.aclose()
+
+
+def _is_registered(made: AgentServer) -> bool:
+    # LiveKit publishes an event for the first registration, but nothing for a lost connection.
+    return made.id != "unregistered" and not made._connecting and not made.draining
+
+
+def _idle(made: AgentServer) -> int:
+    pool = getattr(made, "_proc_pool", None)
+    return pool._warmed_proc_queue.qsize() if pool is not None else 0
