@@ -200,13 +200,51 @@ async def test_an_engine_that_fails_is_apologised_for_and_on_record(hold: Any) -
     assert held.of(UtteranceHeard)[-1].utterance.text == "You said: And now?"
 
 
-async def test_a_voice_that_fails_ends_nothing_at_once_and_says_nothing(hold: Any) -> None:
-    async with hold() as held:
-        held.tts.fails = True
-        await held.until(lambda: any(event.code == "tts_failed" for event in held.of(WarningRaised)))
+async def test_an_engine_that_fails_in_a_language_without_an_apology_is_not_silent(hold: Any) -> None:
+    async with hold(heard=("Ni hao?",), language="zh") as held:
+        await held.greeted()
+        held.llm.fails = True
+        held.say(words("Are you there?"))
+        await held.until(lambda: any("sorry" in text for text in held.tts.said))
         held.line.leave()
-    assert not any("sorry" in text for text in held.tts.said)
+
+
+@pytest.mark.parametrize("way", ["fails", "breaks"])
+async def test_a_voice_that_is_gone_ends_the_call_after_one_apology_in_vain(hold: Any, way: str) -> None:
+    async with hold() as held:
+        setattr(held.tts, way, 1_000_000)
+        await held.task
+    assert [event.code for event in held.of(WarningRaised)].count("tts_failed") == 2
+    ended = held.events()[-1]
+    assert (ended.status, ended.reason.split(":")[1].strip()) == ("failed", "the agent has no voice")
+    assert held.line.is_hung_up
+
+
+async def test_a_voice_that_broke_once_apologises_and_the_call_goes_on(hold: Any) -> None:
+    async with hold(heard=("And now?",)) as held:
+        held.tts.breaks = 1
+        await held.until(lambda: any("sorry" in text for text in held.tts.said))
+        await held.greeted()
+        held.say(words("And now?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.line.leave()
+    assert [event.code for event in held.of(WarningRaised)].count("tts_failed") == 1
+    assert held.of(UtteranceHeard)[-1].utterance.text == "You said: And now?"
     assert held.events()[-1].reason == "user_hangup"
+
+
+async def test_ears_that_break_are_apologised_for_and_hear_the_next_words(hold: Any) -> None:
+    async with hold(heard=("Can you hear me?",)) as held:
+        await held.greeted()
+        held.stt.breaks = 1
+        held.say(words("Are you there?"))
+        await held.until(lambda: any("sorry" in text for text in held.tts.said))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 2)
+        held.say(words("Can you hear me?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 4)
+        held.line.leave()
+    assert "stt_failed" in {event.code for event in held.of(WarningRaised)}
+    assert held.of(UtteranceHeard)[-1].utterance.text == "You said: Can you hear me?"
 
 
 async def test_a_function_that_fails_is_recorded_with_its_error(hold: Any, tmp_path: Path) -> None:
@@ -304,6 +342,22 @@ async def test_a_second_process_for_the_same_attempt_writes_nothing(hold: Any, t
         async with hold() as held:
             pass
     first.close()
+    assert held.events() == []
+    assert not hasattr(held, "line"), "the first one's line is left alone"
+
+
+async def test_a_second_process_after_the_first_one_died_tells_the_page_and_leaves(
+    hold: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "spool").mkdir()
+    Spool.open(tmp_path / "spool", "c1", 1).close()
+    with pytest.raises(AlreadySpooled):
+        async with hold() as held:
+            pass
+    assert [(message["kind"], message["reason"]) for message in held.line.told] == [
+        ("call_ended", "unavailable")
+    ]
+    assert held.line.is_hung_up
     assert held.events() == []
 
 

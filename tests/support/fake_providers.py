@@ -23,6 +23,8 @@ class ListSTT(stt.STT[str]):
     def __init__(self, *words: str) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
         self.words = list(words)
+        self.breaks = 0
+        """How many of the next stretches break it, with an error that is not LiveKit's."""
         self.heard_seconds: list[float] = []
 
     async def _recognize_impl(
@@ -34,6 +36,9 @@ class ListSTT(stt.STT[str]):
     ) -> stt.SpeechEvent:
         frame = utils.merge_frames(buffer)
         self.heard_seconds.append(frame.duration)
+        if self.breaks:
+            self.breaks -= 1
+            raise RuntimeError("no ears")
         text = self.words.pop(0) if self.words else ""
         return stt.SpeechEvent(
             type=stt.SpeechEventType.FINAL_TRANSCRIPT,
@@ -48,6 +53,8 @@ class ToneTTS(tts.TTS[str]):
         super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1)
         self.said: list[str] = []
         self.fails = fails
+        self.breaks = 0
+        """How many of the next sentences break it, with an error that is not LiveKit's."""
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
@@ -61,6 +68,9 @@ class _Tone(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         if getattr(self._tts, "fails", False):
             raise APIConnectionError("no voice today", retryable=False)
+        if getattr(self._tts, "breaks", 0):
+            self._tts.breaks -= 1  # type: ignore[attr-defined]
+            raise RuntimeError("no voice")
         output_emitter.initialize(request_id="tone", sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
         at = np.arange(int(len(self.input_text) * SECONDS_A_LETTER * RATE)) / RATE
         output_emitter.push((np.sin(2 * np.pi * 500 * at) * 9000).astype(np.int16).tobytes())

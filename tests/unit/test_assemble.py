@@ -70,6 +70,10 @@ async def test_what_the_sdk_asks_for_is_answered_by_the_default_with_warnings() 
         ),
         (OLLAMA, {"provider": "openrouter", "model": "auto"}, "llama", ["llm_unavailable"]),
         (replace(OLLAMA, llm_model=""), {"provider": "openai", "model": "qwen"}, "qwen", []),
+        (OPENAI, {"provider": "call2me", "model": "call2me"}, "gpt-4.1-mini", []),
+        (replace(OPENAI, llm_model="mine"), {"provider": "call2me", "model": ""}, "mine", []),
+        (OLLAMA, {"provider": "call2me", "model": "call2me"}, "llama", []),
+        (NOTHING, {"provider": "call2me", "model": "call2me"}, "unknown", []),
     ],
 )
 async def test_the_model_is_as_asked_where_it_can_be(
@@ -89,6 +93,12 @@ async def test_voices_of_openai_are_used_where_the_key_is_openais_or_they_are_as
     assert (await built(compatible, engine=engine)).tts_name == "unknown/unknown", "the local voice"
     asked = await built(compatible, engine=engine, voice_id="openai-alloy")
     assert asked.tts_name.endswith("gpt-4o-mini-tts")
+
+
+@pytest.mark.parametrize("settings", [NOTHING, OPENAI, OLLAMA])
+async def test_the_voice_of_this_house_is_whatever_voice_is_here(settings: ProviderSettings) -> None:
+    engine = {"provider": "call2me", "model": "call2me"}
+    assert codes(await built(settings, engine=engine, voice_id="hibari-default")) == []
 
 
 async def test_functions_are_found_by_name_and_missing_ones_named(tmp_path: Path) -> None:
