@@ -53,7 +53,7 @@ def download(name: str, folder: Path, *, address: str = ADDRESS, sha256: str | N
                 digest.update(chunk)
                 file.write(chunk)
     except OSError as error:  # urllib's errors and timeouts are all of this family
-        raise DownloadFailed(f"The release could not be downloaded ({error})") from error
+        raise DownloadFailed(f"The release could not be downloaded ({_reason(error)})") from error
     if digest.hexdigest() != (sha256 or SHA256[name]):
         archive.unlink()
         raise DownloadFailed(
@@ -71,3 +71,10 @@ def download(name: str, folder: Path, *, address: str = ADDRESS, sha256: str | N
         raise DownloadFailed("The release holds no livekit-server") from error
     binary.chmod(0o755)
     return binary
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without the wrappings of the client."""
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    return error.strerror or str(error)

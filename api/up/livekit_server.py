@@ -19,7 +19,7 @@ VERSION = "1.13.5"
 MODULE = "github.com/livekit/livekit-server/cmd/server"
 NEEDED_GO = (1, 26)
 BUILD_SECONDS = 1800
-HEARTBEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 10.0
 
 Say = Callable[[str], None]
 
@@ -67,9 +67,8 @@ def get(settings: Settings, say: Say) -> Found:
         fresh = _built(Path(folder), settings, say) or _released(Path(folder), say)
         if fresh is None:
             raise CannotStart(
-                f"livekit-server {VERSION} is missing and could not be got: install Go "
-                f"{_dotted(NEEDED_GO)} or later, or put livekit-server {VERSION} on PATH, or name it in "
-                "CALL2ME_LIVEKIT_SERVER."
+                f"livekit-server {VERSION} is missing and could not be got: {_ways()}, or put "
+                f"livekit-server {VERSION} on PATH, or name it in CALL2ME_LIVEKIT_SERVER."
             )
         if version_of(fresh) != VERSION:
             raise CannotStart(
@@ -106,9 +105,9 @@ def suits(version: str) -> bool:
 
 
 def _built(folder: Path, settings: Settings, say: Say) -> Path | None:
-    go = shutil.which("go")
-    if go is None or (version := _go_version(go)) is None or version < NEEDED_GO:
+    if (found := _go()) is None:
         return None
+    go, version = found
     say(f"Building livekit-server {VERSION} with Go {_dotted(version)}, once; about 3 minutes on two cores.")
     log_path = settings.logs / "livekit-install.log"
     # The environment is handed on to Go, not read.
@@ -124,7 +123,7 @@ def _built(folder: Path, settings: Settings, say: Say) -> Path | None:
             start_new_session=True,  # a group, killed as one
         )
         try:
-            with _heartbeat(say, begun):
+            with _heartbeat(say, "building"):
                 code = process.wait(BUILD_SECONDS)
         except subprocess.TimeoutExpired:
             code = -1
@@ -141,6 +140,14 @@ def _built(folder: Path, settings: Settings, say: Say) -> Path | None:
     return folder / "server"
 
 
+def _go() -> tuple[str, tuple[int, int]] | None:
+    """A Go that can build it, and its version."""
+    go = shutil.which("go")
+    if go is None or (version := _go_version(go)) is None or version < NEEDED_GO:
+        return None
+    return go, version
+
+
 def _go_version(go: str) -> tuple[int, int] | None:
     try:
         answer = subprocess.run(
@@ -155,28 +162,46 @@ def _go_version(go: str) -> tuple[int, int] | None:
 def _released(folder: Path, say: Say) -> Path | None:
     from api.up import livekit_release  # noqa: PLC0415 - a network client that a second start never needs
 
-    name = livekit_release.asset(platform.system(), platform.machine())
-    if name is None:
+    if (name := _asset()) is None:
         say(f"There is no official release of livekit-server for {platform.system()} {platform.machine()}.")
         return None
     say(f"Downloading the official release of livekit-server {VERSION} ({name}).")
     try:
-        return livekit_release.download(name, folder)
+        with _heartbeat(say, "downloading"):
+            return livekit_release.download(name, folder)
     except livekit_release.DownloadFailed as error:
         say(f"{error}.")
         return None
 
 
+def _ways() -> str:
+    """What would have got it here."""
+    has_go = _go() is not None
+    ways = []
+    if has_go or _asset() is not None:
+        ways.append("let this machine reach the internet")
+    if not has_go:
+        ways.append(f"install Go {_dotted(NEEDED_GO)} or later")
+    return ", or ".join(ways)
+
+
+def _asset() -> str | None:
+    from api.up import livekit_release  # noqa: PLC0415 - as above
+
+    return livekit_release.asset(platform.system(), platform.machine())
+
+
 class _heartbeat:  # noqa: N801 - read as a verb's object: with _heartbeat(...)
     """Says every few seconds that something slow is still going on."""
 
-    def __init__(self, say: Say, begun: float) -> None:
+    def __init__(self, say: Say, what: str) -> None:
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, args=(say, begun), daemon=True)
+        self._thread = threading.Thread(target=self._beat, args=(say, what), daemon=True)
 
-    def _beat(self, say: Say, begun: float) -> None:
+    def _beat(self, say: Say, what: str) -> None:
+        begun = time.monotonic()
         while not self._over.wait(HEARTBEAT_SECONDS):
-            say(f"  still building ({time.monotonic() - begun:.0f} s)")
+            say(f"  still {what} ({time.monotonic() - begun:.0f} s)")
 
     def __enter__(self) -> None:
         self._thread.start()

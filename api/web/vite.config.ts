@@ -26,7 +26,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2000,
-    rolldownOptions: { input: { index: "index.html", docs: "docs.html" } },
+    rolldownOptions: {
+      input: { index: "index.html", docs: "docs.html" },
+      // It advises whoever builds on a slow machine to profile the build.
+      checks: { bundlerTimings: false },
+    },
   },
   server: {
     proxy: Object.fromEntries(

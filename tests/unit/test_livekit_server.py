@@ -121,6 +121,24 @@ def test_without_any_way_to_get_it_one_sentence_says_what_to_do(
     assert any("no official release" in line for line in said)
 
 
+def test_without_a_network_it_says_that_one_would_do(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+    def unreachable(name: str, folder: Path) -> Path:
+        raise DownloadFailed("The release could not be downloaded (Name or service not known)")
+
+    monkeypatch.setattr(livekit_release, "download", unreachable)
+    said: list[str] = []
+    with pytest.raises(
+        CannotStart, match=r"let this machine reach the internet, or install Go 1\.26 or later, or put"
+    ):
+        livekit_server.get(settings(tmp_path), said.append)
+    assert said[-1] == "The release could not be downloaded (Name or service not known)."
+
+
 @pytest.mark.parametrize(
     ("system", "machine", "name"),
     [
@@ -198,7 +216,7 @@ def test_a_release_with_another_checksum_is_removed(tmp_path: Path, release: Rel
 def test_a_release_that_cannot_be_reached_says_why(tmp_path: Path, release: Release) -> None:
     with pytest.raises(DownloadFailed, match="404"):
         livekit_release.download("other.tar.gz", tmp_path, address=release.address, sha256="0" * 64)
-    with pytest.raises(DownloadFailed, match="refused"):
+    with pytest.raises(DownloadFailed, match=r"downloaded \(Connection refused\)$"):
         livekit_release.download("x", tmp_path, address="http://127.0.0.1:1", sha256="0" * 64)
 
 
