@@ -81,7 +81,7 @@ endif
 $(LOCKED):
 	@.ci/venv $(VENV)
 	@echo "Installing Python packages (once; a minute or two) …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@.ci/patiently installing $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@rm -f $(VENV)/.locked-* && touch $@
 
 $(INSTALLED): $(LOCKED)
@@ -91,11 +91,11 @@ $(INSTALLED): $(LOCKED)
 $(PACKAGES):
 	@.ci/node
 	@echo "Installing the page's packages (once) …"
-	@cd $(WEB) && npm ci --silent --no-audit --no-fund
+	@cd $(WEB) && ../../.ci/patiently installing npm ci --silent --no-audit --no-fund
 	@touch $@
 
 $(PAGE): $(PACKAGES)
 	@.ci/node
 	@echo "Building the page …"
-	@cd $(WEB) && npm run --silent build -- --logLevel warn
+	@cd $(WEB) && ../../.ci/patiently building npm run --silent build -- --logLevel warn
 	@rm -f $(WEB)/dist/.built-* && touch $@
