@@ -154,10 +154,19 @@ def support(term: str, fact: Fact, meanings: Meanings, heard: str = "", alike_fr
     `heard` is the stem's whole word.
     """
     held = said(term, fact, heard)
-    if held or not meanings.are_known:
+    if held:
         return held
+    if not meanings.are_known:
+        every = fact.terms | fact.about_terms
+        return 0.8 if any(_has_the_same_root(term, each) for each in every) else 0.0
     alike = max((meanings.likeness(heard or term, each) for each in fact.spelled), default=0.0)
     return 0.7 if alike >= alike_from else 0.0
+
+
+def _has_the_same_root(one: str, other: str) -> bool:
+    """Whether two words are one with different endings, as Turkish hangs them on: kart, kartlar."""
+    root = max(4, min(len(one), len(other)) - 1)
+    return len(other) >= 4 and one[:root] == other[:root]
 
 
 def _is_misheard(word: str, other: str) -> bool:

@@ -17,13 +17,11 @@ from pipelines.local.scripted.meaning import Meanings
 from pipelines.local.scripted.questions import Question
 from pipelines.local.scripted.speech import speakable
 from pipelines.local.scripted.state import Call, Reply, State
+from pipelines.local.scripted.telling import tell
 from pipelines.local.scripted.wording import Wording
 
 _REMEMBERED_TURNS = 512
 _PREPARED_FACTS = 400
-_MOST_FACTS = 2
-_MOST_HOURS = 3
-_NEAR = 0.2
 _END_CALL = re.compile(
     r"^(?:end|hang_?up|finish|terminate)(?:_?(?:the)?_?(?:call|conversation))?$", re.IGNORECASE
 )
@@ -150,7 +148,7 @@ class Dialog:
         self, state: State, function: Function, heard: Heard, asked: list[Question], facts: Sequence[Fact]
     ) -> tuple[State, Reply]:
         async def answering() -> str | None:
-            return await self._answers(asked, facts, heard.at.date())
+            return await tell(asked, facts, self._meanings, self._wording)
 
         state, reply = await forms.turn(state, function, heard.text, heard.at, self._wording, answering)
         return replace(state, last_reply=reply.text), reply
@@ -185,10 +183,10 @@ class Dialog:
             form = forms.begin(wanted.function, heard.text, heard.at, wording)
             lead = ""
             if len(asked) > 1 and any(q.kind and each for q, each in zip(asked, found, strict=True)):
-                lead = await self._answers(asked, facts, heard.at.date()) or ""
+                lead = await tell(asked, facts, self._meanings, self._wording) or ""
             opened, reply = forms.advance(form, wanted.function, wording, lead)
             return replace(state, form=opened, last_reply=reply.text), reply
-        told = await self._answers(asked, facts, heard.at.date())
+        told = await tell(asked, facts, self._meanings, self._wording)
         if told is None:
             state = replace(state, misses=state.misses + 1)
             told = self._nothing(heard.text, asked, prompt, functions, facts)
@@ -199,55 +197,6 @@ class Dialog:
         if wanted.function.is_read_only:
             return sure == 0.0 or wanted.score >= sure - 0.05
         return not wanted.is_asking or (sure == 0.0 and wanted.score >= 0.85)
-
-    async def _answers(self, asked: list[Question], facts: Sequence[Fact], today: date) -> str | None:
-        """The facts that answer, spoken; None when nothing does."""
-        said: list[str] = []
-        used: set[Fact] = set()
-        missing = 0
-        for question in asked[: _MOST_FACTS + 1]:
-            found = await answers.best(question, facts, self._meanings)
-            if found is None:
-                missing += bool(question.strong or question.kind)
-                continue
-            if found.fact in used:
-                continue
-            used.add(found.fact)
-            text = speakable(found.fact.text)
-            if found.misses_day:
-                names = [self._wording.day_names[day] for day in sorted(question.days)]
-                day = self._wording.listed(names) if len(names) <= 2 else self._wording.say("which_day")
-                text = self._wording.say("not_for_day", day=day, fact=text)
-            said.append(text)
-            if question.kind in ("time", "clock") and not (question.days or question.strong):
-                for more in self._other_days(question, found, facts, used):
-                    used.add(more)
-                    said.append(speakable(more.text))
-        if not said:
-            return None
-        if missing and len(asked) > 1:
-            said.append(self._wording.say("dont_have_short"))
-        return " ".join(said)
-
-    def _other_days(
-        self, question: Question, found: answers.Answer, facts: Sequence[Fact], used: set[Fact]
-    ) -> list[Fact]:
-        """Hours of the other days, where they stand in sentences of their own."""
-        covered = set(found.fact.days)
-        others: list[Fact] = []
-        alike = {fact: self._meanings.likeness(question.text, fact.text) for fact in facts}
-        for other in sorted(facts, key=lambda fact: -alike[fact]):
-            is_near = (
-                alike[other] >= alike.get(found.fact, 0.0) - _NEAR or other.about == found.fact.about != ""
-            )
-            if other in used or "time" not in other.kinds or not other.days - covered or not is_near:
-                continue
-            if (
-                len(others) < _MOST_HOURS - 1 and found.fact.terms & other.terms
-            ) or other.about == found.fact.about:
-                covered |= other.days
-                others.append(other)
-        return others[: _MOST_HOURS - 1]
 
     def _nothing(
         self,

@@ -49,7 +49,7 @@ def advance(form: Form, function: Function, wording: Wording, lead: str = "") ->
 
 def read_back(form: Form, function: Function, wording: Wording) -> str:
     """Every value, and the question whether it is right."""
-    values = _listed(form, function)
+    values = _listed(form, function, wording)
     return (
         wording.say("read_back", values=values)
         if values
@@ -57,13 +57,13 @@ def read_back(form: Form, function: Function, wording: Wording) -> str:
     )
 
 
-def _listed(form: Form, function: Function) -> str:
+def _listed(form: Form, function: Function, wording: Wording) -> str:
     said = ", ".join(
         f"{_label(slot)}: {form.values[slot.name].spoken}"
         for slot in function.slots
         if slot.name in form.values
     )
-    return said[:1].upper() + said[1:]
+    return wording.capital(said)
 
 
 def _label(slot: Slot) -> str:
@@ -94,7 +94,13 @@ async def turn(
     folded = fold(text)
     known = form.values
     filled = slots.fill(
-        function, text, at, wording, asked=form.asking if form.stage == "asking" else None, known=known
+        function,
+        text,
+        at,
+        wording,
+        asked=form.asking if form.stage == "asking" else None,
+        known=known,
+        is_correcting=form.stage != "asking",
     )
     new = {
         name: value for name, value in filled.items() if name not in known or known[name].json != value.json
@@ -157,7 +163,11 @@ def _confirmed(  # noqa: PLR0911 - a list of answers
     if said_yes:
         reopened, reply = advance(form, function, wording)
         return replace(state, form=reopened), reply
-    again = wording.say("confirm_again", values=_listed(form, function)) if form.values else form.question
+    again = (
+        wording.say("confirm_again", values=_listed(form, function, wording))
+        if form.values
+        else form.question
+    )
     return _missed(state, replace(form, stage="confirming"), again, wording)
 
 

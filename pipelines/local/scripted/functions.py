@@ -246,19 +246,9 @@ def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool)
         return "time"
     if is_date:
         return "date"
-    if named & {
-        "name",
-        "caller",
-        "customer",
-        "guest",
-        "patient",
-        "isim",
-        "ad",
-        "adi",
-    } and "name" in named | described | {
-        "isim",
-        "ad",
-    }:
+    if named & {"isim", "ad", "adi", "adsoyad"}:
+        return "name"
+    if named & {"name", "caller", "customer", "guest", "patient"} and "name" in named | described:
         is_person = not named & {"file", "product", "item", "street", "company", "service", "book", "room"}
         return "name" if is_person else "text"
     if described & {"phone", "telephone", "telefon"} and "number" in described | {"telefon"}:

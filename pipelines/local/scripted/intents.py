@@ -145,7 +145,7 @@ async def wanted(
             continue  # "cancel my appointment" is not for the function that books one
         has_verb = function.verb in heard or bool(concepts(function.verb) & meant)
         has_object = any(term in heard or concepts(term) & meant for term in function.objects)
-        score = likeness if meanings.are_known else 0.3 * (has_verb + has_object)
+        score = likeness if meanings.are_known else 0.55 * _named_share(function, heard, meant)
         score += 0.16 * has_object + 0.10 * is_request + 0.07 * min(3, filled.get(function.name, 0))
         if function.is_read_only:
             score += 0.12 if is_asking or is_request else 0.0
@@ -155,6 +155,13 @@ async def wanted(
         if score >= floor and (best is None or score > best.score):
             best = Wanted(function, score, is_asking)
     return best
+
+
+def _named_share(function: Function, heard: set[str], meant: set[int]) -> float:
+    """How much of a function's name was said, where meanings are not known."""
+    named = [term for term in (function.verb, *function.objects) if len(term) > 2]
+    said = [term for term in named if term in heard or concepts(term) & meant]
+    return len(said) / len(named) if named else 0.0
 
 
 def _examples(function: Function) -> list[str]:

@@ -147,6 +147,9 @@ _WEAK = frozenset(
         include included including happen long big small own new terrible bad horrible great
         fine whole please normal
         night nights hour hours month months adult each inside outside indoors outdoors home upstairs
+        edecek ediyor ediyorsunuz eder etmek geciyor gecer gecerli yer almak alabilir yapmak
+        yapabilir olabilir
+        isterim istiyoruz vermek veriyor veriyorsunuz bulunur bulunuyor kabul mevcut
         bilgi verir misin misiniz ogrenmek istiyorum istiyordum acaba gun yarin bugun simdi
         mumkun yapiyor yapiyorsunuz
         """

@@ -7,10 +7,9 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
 
-from rapidfuzz import fuzz
-
 from kb.words import EMPTY, fold, stem, words
 from pipelines.local.scripted import times
+from pipelines.local.scripted.choices import likeness
 from pipelines.local.scripted.functions import Function, Slot
 from pipelines.local.scripted.lexicon import concepts
 from pipelines.local.scripted.numbers import in_digits
@@ -51,11 +50,13 @@ def fill(
     *,
     asked: str | None = None,
     known: Mapping[str, Value] = MappingProxyType({}),
+    is_correcting: bool = False,
 ) -> dict[str, Value]:
     """The slots that an utterance fills. `asked` is the slot just asked for; `known` are filled already.
 
     Nothing is guessed: a free text is taken only for the slot that was asked for, or from its own place
     in a request ("reserve *the blue kayak* for Friday").
+    `is_correcting`: everything was filled in and read back.
     """
     folded = fold(text)
     digits = in_digits(folded, wording.language)
@@ -72,11 +73,14 @@ def fill(
         if phone := find_phone(digits, is_asked=is_asked):
             _put(found, order, "phone", Value(phone.value, phone.spoken))
             digits = digits.replace(phone.matched, " ")
+    # "No, four": a number alone corrects the time, where nothing else is a number.
+    is_hour_meant = is_correcting and not any(slot.kind in ("number", "code") for slot in order)
     for slot in order:
         if slot.kind == "code" and (code := find_code(digits, is_asked=slot is wanted, named=slot.label)):
             found[slot.name] = Value(code.value, code.spoken)
             digits = digits.replace(code.matched, " ")
-    digits = _fill_when(found, order, digits, said_at, wording, wanted, _day_known(function, known))
+    near = _day_known(function, known)
+    digits = _fill_when(found, order, digits, said_at, wording, wanted, near, is_hour_meant=is_hour_meant)
     rest = _fill_choices(found, order, folded, wanted, wording.language)
     _fill_numbers(found, order, digits, wanted)
     _fill_name(found, order, text, wanted)
@@ -126,9 +130,11 @@ def _fill_when(
     wording: Wording,
     wanted: Slot | None,
     near: date | None,
+    *,
+    is_hour_meant: bool,
 ) -> str:
     """Dates and times in the order they are said, into the slots in the order they are declared."""
-    is_time_asked = wanted is not None and wanted.kind in ("time", "datetime")
+    is_time_asked = (wanted is not None and wanted.kind in ("time", "datetime")) or is_hour_meant
     dated = [slot for slot in slots if slot.kind in ("date", "datetime")]
     timed = [slot for slot in slots if slot.kind == "time"]
     if not dated and not timed:
@@ -164,7 +170,7 @@ def _fill_choices(
             continue
         best, best_score, matched = None, 0.0, ""
         for value, said in slot.choices:
-            score, span = _likeness(fold(said), folded)
+            score, span = likeness(fold(said), folded)
             if score > best_score:
                 best, best_score, matched = Value(value, said, names_a_thing=True), score, span
         is_asked = wanted is not None and wanted.name == slot.name
@@ -172,27 +178,6 @@ def _fill_choices(
             found[slot.name] = best
             rest = rest.replace(matched, " ") if matched else rest
     return rest
-
-
-def _likeness(said: str, text: str) -> tuple[float, str]:
-    if re.search(rf"\b{re.escape(said)}\b", text):
-        return 100.0 + len(said) / 100, said
-    spoken, choice = words(text), words(said)
-    if not choice or not spoken:
-        return 0.0, ""
-    stems = {stem(word) for word in spoken}
-    if all(stem(word) in stems for word in choice):
-        return 95.0, ""
-    best, span = 0.0, ""
-    for size in {len(choice), len(choice) + 1}:
-        for start in range(max(1, len(spoken) - size + 1)):
-            piece = " ".join(spoken[start : start + size])
-            score = fuzz.ratio("".join(choice), piece.replace(" ", ""))
-            if score > best:
-                best, span = score, piece
-    if len(choice) > 1 and choice[-1] in spoken and choice[-1] not in EMPTY:
-        best = max(best, 74.0)  # half of a name is enough for an answer, not for a mention
-    return best, span
 
 
 _COUNTED = re.compile(

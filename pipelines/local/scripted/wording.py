@@ -46,6 +46,12 @@ class Wording:
         """A sentence by its name; a value that is empty leaves no hole."""
         return " ".join(self.says[name].format(**values).split())
 
+    def capital(self, text: str) -> str:
+        """With a capital letter first; a Turkish i keeps its dot."""
+        if self.language == "tr" and text[:1] == "i":
+            return f"İ{text[1:]}"
+        return text[:1].upper() + text[1:]
+
     def yes_or_no(self, folded: str) -> bool | None:
         """What a folded answer to a yes-or-no question says; None when neither."""
         text = folded.strip(" .,!?")

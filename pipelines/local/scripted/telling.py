@@ -1,0 +1,65 @@
+"""Facts put together into one short answer."""
+
+from collections.abc import Sequence
+
+from pipelines.local.scripted import answers
+from pipelines.local.scripted.facts import Fact
+from pipelines.local.scripted.meaning import Meanings
+from pipelines.local.scripted.questions import Question
+from pipelines.local.scripted.speech import speakable
+from pipelines.local.scripted.wording import Wording
+
+_MOST_FACTS = 2
+_MOST_HOURS = 3
+_NEAR = 0.2
+
+
+async def tell(
+    asked: Sequence[Question], facts: Sequence[Fact], meanings: Meanings, wording: Wording
+) -> str | None:
+    """The facts that answer, spoken; None when nothing does."""
+    said: list[str] = []
+    used: set[Fact] = set()
+    missing = 0
+    for question in asked[: _MOST_FACTS + 1]:
+        found = await answers.best(question, facts, meanings)
+        if found is None:
+            missing += bool(question.strong or question.kind)
+            continue
+        if found.fact in used:
+            continue
+        used.add(found.fact)
+        text = speakable(found.fact.text)
+        if found.misses_day:
+            names = [wording.day_names[day] for day in sorted(question.days)]
+            day = wording.listed(names) if len(names) <= 2 else wording.say("which_day")
+            text = wording.say("not_for_day", day=day, fact=text)
+        said.append(text)
+        if question.kind in ("time", "clock") and not (question.days or question.strong):
+            for more in _other_days(question, found, facts, used, meanings):
+                used.add(more)
+                said.append(speakable(more.text))
+    if not said:
+        return None
+    if missing and len(asked) > 1:
+        said.append(wording.say("dont_have_short"))
+    return " ".join(said)
+
+
+def _other_days(
+    question: Question, found: answers.Answer, facts: Sequence[Fact], used: set[Fact], meanings: Meanings
+) -> list[Fact]:
+    """Hours of the other days, where they stand in sentences of their own."""
+    covered = set(found.fact.days)
+    others: list[Fact] = []
+    alike = {fact: meanings.likeness(question.text, fact.text) for fact in facts}
+    for other in sorted(facts, key=lambda fact: -alike[fact]):
+        is_near = alike[other] >= alike.get(found.fact, 0.0) - _NEAR or other.about == found.fact.about != ""
+        if other in used or "time" not in other.kinds or not other.days - covered or not is_near:
+            continue
+        if (
+            len(others) < _MOST_HOURS - 1 and found.fact.terms & other.terms
+        ) or other.about == found.fact.about:
+            covered |= other.days
+            others.append(other)
+    return others[: _MOST_HOURS - 1]
