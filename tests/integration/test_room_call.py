@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.contract import CallBrief, CallEnded, FunctionCalled, TurnTaken, UtteranceHeard, WarningRaised
 from tests.support.rehearsal import Rehearsal, rehearsal
 from tests.support.speech import pause, spoken
+from tests.support.stack import ROOT
+from worker.lines.room import BACK_SECONDS
 from worker.recording import seal
 
 GREETING = "Hello, this is the clinic. How may I help you?"
@@ -211,6 +214,45 @@ async def test_a_killed_call_leaves_what_was_said_and_the_sound_up_to_a_second_b
 
 @pytest.mark.e2e
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_caller_whose_network_broke_goes_on_in_the_same_call(stage: Rehearsal) -> None:
+    stage.briefs["lost"] = brief("lost")
+    gone = await callers_process(stage, "lost")
+    await said_by_agent(stage, "lost", GREETING)
+    gone.kill()
+    await gone.wait()
+    await asyncio.sleep(4)
+    async with stage.call("lost") as caller:
+        asked = await caller.say(np.concatenate([spoken("What are your opening hours?"), pause(0.1)]))
+        await caller.hear(after=asked)
+        await asyncio.sleep(1)
+    events = await stage.ended("lost")
+    ended = events[-1]
+    assert isinstance(ended, CallEnded)
+    assert (ended.status, ended.reason) == ("completed", "user_hangup")
+    assert [call_id for call_id, _ in stage.asked].count("lost") == 1, "one call, one process"
+    heard = [event.utterance for event in events if isinstance(event, UtteranceHeard)]
+    assert [said.text for said in heard if said.role == "user"] == ["What are your hours?"]
+    (turn,) = [event.turn for event in events if isinstance(event, TurnTaken)]
+    assert turn.latency.total_ms is not None
+    assert 0 < turn.latency.total_ms < 5000, "measured from the speech after the return"
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_caller_who_does_not_come_back_has_lost_the_line(stage: Rehearsal) -> None:
+    stage.briefs["away"] = brief("away", end_call_after_silence_ms=120_000)
+    gone = await callers_process(stage, "away")
+    await said_by_agent(stage, "away", GREETING)
+    gone.kill()
+    await gone.wait()
+    # livekit-server takes its time to see that somebody is gone; the grace begins then.
+    ended = (await stage.ended("away", timeout=BACK_SECONDS + 45))[-1]
+    assert isinstance(ended, CallEnded)
+    assert (ended.status, ended.reason) == ("completed", "line_lost")
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_worker_that_is_stopped_writes_the_end_of_its_calls() -> None:
     async with rehearsal(SCRIPT, FUNCTIONS) as stage:
         stage.briefs["stopped"] = brief("stopped")
@@ -238,3 +280,22 @@ async def said_by_agent(stage: Rehearsal, call_id: str, text: str) -> None:
             for event in stage.events(call_id)
         ):
             await asyncio.sleep(0.05)
+
+
+_CALLER = """
+import asyncio, sys
+from bench.parts.caller import Caller
+
+async def call() -> None:
+    async with Caller.joined(sys.argv[1], sys.argv[2]):
+        await asyncio.sleep(300)
+
+asyncio.run(call())
+"""
+
+
+async def callers_process(stage: Rehearsal, call_id: str) -> asyncio.subprocess.Process:
+    """Somebody in a process of their own, which can lose its network by dying."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CALLER, stage.livekit_url, stage.token(call_id), cwd=ROOT
+    )

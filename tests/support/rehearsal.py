@@ -19,6 +19,7 @@ import psutil
 from aiohttp import web
 from livekit import api
 
+from api.outside.rooms import DEPARTURE_TIMEOUT_SECONDS
 from bench.parts.caller import Caller
 from pipelines.contract import AGENT_NAME, EVENT, BriefRequest, CallBrief, CallEvent, JobMetadata
 from tests.support.livekit_server import binary
@@ -68,6 +69,11 @@ class Rehearsal:
     @contextlib.asynccontextmanager
     async def call(self, call_id: str, identity: str = "caller") -> AsyncIterator[Caller]:
         """Somebody joins the room of a call, as the api's token lets them."""
+        async with Caller.joined(self.livekit_url, self.token(call_id, identity)) as caller:
+            yield caller
+
+    def token(self, call_id: str, identity: str = "caller") -> str:
+        """What lets somebody join a call, with the room as the api asks for it."""
         dispatch = api.RoomAgentDispatch(
             agent_name=AGENT_NAME, metadata=JobMetadata(call_id=call_id).model_dump_json()
         )
@@ -76,10 +82,11 @@ class Rehearsal:
             .with_identity(identity)
             .with_ttl(timedelta(minutes=5))
             .with_grants(api.VideoGrants(room_join=True, room=f"room-{call_id}"))
-            .with_room_config(api.RoomConfiguration(agents=[dispatch]))
+            .with_room_config(
+                api.RoomConfiguration(departure_timeout=DEPARTURE_TIMEOUT_SECONDS, agents=[dispatch])
+            )
         )
-        async with Caller.joined(self.livekit_url, token.to_jwt()) as caller:
-            yield caller
+        return token.to_jwt()
 
     def events(self, call_id: str) -> list[CallEvent]:
         """What the call has spooled so far."""
