@@ -22,19 +22,19 @@ _JOINED = tuple(
 )
 
 _ENGLISH = """
-a about after again against all already also an and another any anybody anyone anything are aren't
-arent as at be because been before being between both but by can can't cannot cant could couldn't
-did didn't didnt do does doesn't doesnt doing don't dont down during each either else ever every
-everybody everyone everything for from get give go going gonna good got gotta had has hasn't have
-haven't having he he's hello her here hers hey hi him his how how's hows i i'd i'll i'm i've if im
-in into is isn't isnt it it's its ive just know let let's lets like me might mine more most much
+a about after again against all along already also an and another any anybody anyone anything are
+aren't arent as at be because been before being between both but by can can't cannot cant could
+couldn't did didn't didnt do does doesn't doesnt doing don't dont down during each either else ever
+every everybody everyone everything for from get give go going gonna good got gotta had has hasn't
+have haven't having he he's hello her here hers hey hi him his how how's hows i i'd i'll i'm i've if
+im in into is isn't isnt it it's its ive just know let let's lets like me might mine more most much
 must my myself need neither never no nobody not nothing now of off ok okay on one only or other our
 ours out over own please quite rather same shall she she's should shouldn't since so some somebody
 someone something sorry such tell than thank thanks that that'll that's thats the their them then
 there there'll there's theres these they they'll they're this those through till to too uh um under
 until up us very wanna want wanted was wasn't we we'll we're well were what what's whats when whens
-where where's wheres which while who who's whom whos whose why will with within without won't wont
-would wouldn't yeah yes yet you you'd you'll you're your youre yours yourself
+where where's wheres which while who who's whom whos whose why will with within without won't
+wondered wont would wouldn't yeah yes yet you you'd you'll you're your youre yours yourself
 """.split()
 _TURKISH = """
 acaba ama ancak bana bazi ben beni benim bir biraz biri biz bize bizim bu bunu bunun burada cok da
