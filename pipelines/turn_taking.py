@@ -26,7 +26,7 @@ from pipelines.agent_config import AgentConfig
 PATIENT_DELAY_SECONDS = 1.2
 QUICK_DELAY_SECONDS = 0.2
 STUBBORN_YIELD_SECONDS = 0.9
-QUICK_YIELD_SECONDS = 0.1
+QUICK_YIELD_SECONDS = 0.07
 # Whisper answers about 0.4 s after the detector let go of the speech: waiting less for silence splits
 # sentences, waiting more delays every answer by as much.
 VAD_SILENCE_SECONDS = 0.25
@@ -41,9 +41,9 @@ def endpointing_seconds(responsiveness: float) -> float:
 
 
 def interruption_seconds(sensitivity: float) -> float:
-    """Speech over the agent's that interrupts it: 0.9 s at 0, 0.3 s at 0.5, 0.1 s at 1; even steps.
+    """Speech over the agent's that interrupts it: 0.9 s at 0, 0.25 s at 0.5, 0.07 s at 1; even steps.
 
-    A cough or a clap is shorter than 0.3 s where the detector takes it for speech at all, and a word is
+    A cough or a clap is shorter than 0.25 s where the detector takes it for speech at all, and a word is
     longer. What is stopped in error goes on by itself.
     """
     ratio = QUICK_YIELD_SECONDS / STUBBORN_YIELD_SECONDS

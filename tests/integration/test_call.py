@@ -160,6 +160,13 @@ async def test_a_call_is_one_story_from_start_to_end(hold: Any) -> None:
     assert held.line.told[-1]["kind"] == "call_ended"
 
 
+async def test_an_engine_is_made_ready_while_the_greeting_is_spoken(hold: Any) -> None:
+    async with hold(heard=("And now?",), engine={"instructions": "Be kind."}) as held:
+        await held.greeted()
+        assert held.llm.prepared == ["Be kind."]
+        held.line.leave()
+
+
 @pytest.mark.parametrize("noise", ["white", "pink", "clicks"])
 async def test_noise_alone_is_not_answered(hold: Any, noise: str) -> None:
     async with hold(heard=("", "", "", "", "", "", "", "")) as held:

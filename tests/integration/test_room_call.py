@@ -115,6 +115,8 @@ async def test_a_call_is_greeted_answered_interrupted_and_recorded(stage: Rehear
     assert 20 < len(cut) < 120, "only what was heard in three to six seconds"
     spoken_seconds = (utterances[2].ended_at - utterances[2].started_at).total_seconds()
     assert 3 < spoken_seconds < 7
+    yielded_after = (utterances[2].ended_at - utterances[3].started_at).total_seconds()
+    assert 0.1 < yielded_after < 0.45, "as soon as it is more than a cough"
     for said in utterances:
         assert said.started_at <= said.ended_at
 

@@ -92,6 +92,8 @@ class TableLLM(llm.LLM[str]):
         super().__init__()
         self.answers = dict(answers or {})
         self.asked: list[llm.ChatContext] = []
+        self.prepared: list[str] = []
+        """Instructions that it was told of before it was asked anything."""
         self.fails = False
 
     def chat(
@@ -107,6 +109,11 @@ class TableLLM(llm.LLM[str]):
         """The answer to the last thing said."""
         self.asked.append(chat_ctx.copy())
         return _Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+    async def prepare(self, instructions: str, tools: list[llm.Tool] | None = None) -> None:
+        """Before the first question."""
+        if not self.asked:
+            self.prepared.append(instructions)
 
     def answer(self, chat_ctx: llm.ChatContext) -> str | Call:
         """What to say to this."""

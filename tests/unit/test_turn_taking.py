@@ -22,9 +22,9 @@ def test_a_more_responsive_agent_waits_less(number: float, seconds: float) -> No
     assert endpointing_seconds(number) == pytest.approx(seconds, abs=0.01)
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(0.0, 0.9), (0.5, 0.3), (1.0, 0.1)])
+@pytest.mark.parametrize(("number", "seconds"), [(0.0, 0.9), (0.5, 0.25), (1.0, 0.07)])
 def test_a_more_sensitive_agent_yields_sooner(number: float, seconds: float) -> None:
-    assert interruption_seconds(number) == pytest.approx(seconds)
+    assert interruption_seconds(number) == pytest.approx(seconds, abs=0.01)
 
 
 def test_both_modes_are_named() -> None:

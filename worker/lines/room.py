@@ -64,7 +64,12 @@ class RoomLine:
         options = RoomOptions(
             # The detector and the recognisers take 16 kHz: one resampling less for each of them.
             audio_input=AudioInputOptions(
-                sample_rate=16_000, noise_cancellation=None, auto_gain_control=False, pre_connect_audio=True
+                sample_rate=16_000,
+                # One window of theirs: what is said waits for nothing to be made whole.
+                frame_size_ms=32,
+                noise_cancellation=None,
+                auto_gain_control=False,
+                pre_connect_audio=True,
             ),
             audio_output=AudioOutputOptions(sample_rate=24_000),
             text_output=TextOutputOptions(sync_transcription=True),
