@@ -1,8 +1,9 @@
 """Hear that somebody speaks: LiveKit's native detector, or the silero plugin."""
 
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from livekit.agents import inference, vad
 
@@ -31,10 +32,39 @@ class Inline(Executor):
 _INLINE = Inline()
 
 
+class SpeakingNow:
+    """A detector's stream whose windows count speech only while there is some.
+
+    LiveKit interrupts the agent when a window says `speech_duration` is long enough, and the detector
+    goes on counting through the silence after the last sound: a cough of 70 ms would end up as 320.
+    """
+
+    def __init__(self, stream: vad.VADStream) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __aiter__(self) -> "SpeakingNow":
+        return self
+
+    async def __anext__(self) -> vad.VADEvent:
+        event = await self._stream.__anext__()
+        if event.type == vad.VADEventType.INFERENCE_DONE and event.raw_accumulated_silence > 0:
+            return dataclasses.replace(event, speech_duration=0.0)
+        return event
+
+
 def build(kind: Vad, min_silence_seconds: float) -> vad.VAD:
     """The detector this machine was told to use."""
+    detector: vad.VAD
     if kind == "silero":
         from livekit.plugins import silero  # noqa: PLC0415 - onnxruntime only where it was asked for
 
-        return silero.VAD.load(min_silence_duration=min_silence_seconds)
-    return inference.VAD(min_silence_duration=min_silence_seconds, executor=_INLINE)
+        detector = silero.VAD.load(min_silence_duration=min_silence_seconds)
+    else:
+        detector = inference.VAD(min_silence_duration=min_silence_seconds, executor=_INLINE)
+    stream = detector.stream
+    # On the object, not by a class around it: LiveKit asks a detector for more than its base class has.
+    detector.stream = lambda: cast("vad.VADStream", SpeakingNow(stream()))  # type: ignore[method-assign]
+    return detector
