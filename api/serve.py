@@ -7,6 +7,7 @@ from aiohttp import web
 
 from api import logs
 from api.app import create_app
+from api.http import unreadable
 from api.settings import Settings
 
 SHUTDOWN_SECONDS = 1.0
@@ -16,6 +17,7 @@ SHUTDOWN_SECONDS = 1.0
 def serve(settings: Settings) -> None:
     """Answer HTTP until SIGTERM or SIGINT. The database must be at the newest revision."""
     logs.configure(settings.log)
+    unreadable.install()
     web.run_app(
         create_app(settings),
         host=settings.host,

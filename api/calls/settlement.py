@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
@@ -64,16 +64,22 @@ async def write_usage(session: AsyncSession, call_id: str) -> None:
     await insert_new(session, CallUsageRow, [usage])
 
 
-async def refresh_transcript(session: AsyncSession, call: CallRow) -> None:
-    """Write the text of what was said so far onto the call; events may come after its end."""
-    call.transcript = transcript_of(await events_of(session, call.id))
+async def refresh(session: AsyncSession, call: CallRow) -> None:
+    """Write text and figures anew from all that is known by now; events may come after a call's end.
+
+    The call's row must be locked, so that no event is accepted meanwhile.
+    """
+    events = await events_of(session, call.id)
+    call.transcript = transcript_of(events)
     session.add(call)
+    figures = usage_of(call, events).model_dump(exclude={"created_at"})
+    await session.exec(update(CallUsageRow).where(col(CallUsageRow.call_id) == call.id).values(**figures))
 
 
 async def mark_settled(session: AsyncSession, call_id: str) -> None:
-    """Write the transcript and the moment; a call that is settled stays as it is."""
+    """Write text, figures and the moment; a call that is settled stays as it is."""
     call = await session.get(CallRow, call_id, with_for_update=True)
     if call is None or call.settled_at is not None:
         return
-    await refresh_transcript(session, call)
+    await refresh(session, call)
     call.settled_at = call.updated_at = now()

@@ -87,7 +87,7 @@ class CallEventRow(SQLModel, table=True):
 
 
 class CallUsageRow(SQLModel, table=True):
-    """What a call used: written once, by its settlement."""
+    """What a call used: written once, by its settlement; corrected by events that come later."""
 
     __tablename__ = "call_usage"
 

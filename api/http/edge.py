@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.db.columns import new_id
 from api.http.callers import STANDING
-from api.http.errors import ApiError, Internal, Unavailable, reply, translated
+from api.http.errors import ApiError, BadRequest, Internal, Unavailable, reply, translated
 from api.keys import REQUEST_ID, SETTINGS
 from api.logs import REQUEST
 from api.version import SERVICE
@@ -33,6 +33,10 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 """Of every reply. A page brings a Content-Security-Policy and a Permissions-Policy of its own."""
+
+
+class UnreadableBody(BadRequest):
+    """The request body is not encoded as its headers say"""
 
 
 class DatabaseGone(Unavailable):
@@ -77,6 +81,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400:
             raise
         response = reply(translated(error))
+    except web.RequestPayloadError:
+        response = reply(UnreadableBody())
     except _DATABASE_GONE:
         _LOG.exception("database does not answer")
         response = reply(DatabaseGone(headers={"Retry-After": "1"}))
@@ -90,6 +96,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal `on_response_prepare`: what every reply carries, streams too."""
+    if REQUEST_ID not in request and isinstance(response, web.HTTPException):
+        # aiohttp refuses an Expect that it does not know before any middleware is asked.
+        request[REQUEST_ID] = new_id("req", 16)
+        response.body = reply(translated(response)).body
+        response.content_type = "application/json"
     headers = response.headers
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
     headers["Server"] = SERVICE  # which library this is concerns nobody

@@ -12,7 +12,6 @@ reply: a model or a list of them as JSON, None for 204, a `web.StreamResponse` f
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from api.http.errors import ApiError, Invalid, NotFound, RequestTimeout, TooLarge
+from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
 from api.http.signatures import Handler, read_signature
 
@@ -224,35 +224,29 @@ def _query(request: web.Request) -> dict[str, str]:
     return query
 
 
-async def _body(request: web.Request, adapter: TypeAdapter[Any], is_optional: bool) -> Any:
+async def body_of(request: web.Request) -> bytes:
+    """The whole body; raises `TooLarge` past the application's limit and `RequestTimeout` when it is slow."""
     length = request.content_length
     if length is not None and length > request.client_max_size:
         raise TooLarge  # before a byte of it is read
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            raw = await request.read()
+            return await request.read()
     except TimeoutError:
         raise RequestTimeout from None
+
+
+async def _body(request: web.Request, adapter: TypeAdapter[Any], is_optional: bool) -> Any:
+    raw = await body_of(request)
     if not raw.strip():
         if is_optional:
             return None
         raw = b"{}"  # an SDK that has nothing to say sends nothing; what is missing is named below
-    if b"\\u0000" in raw:
-        _refuse_nul(raw)
+    refuse_what_cannot_be_kept(raw)
     try:
         return adapter.validate_json(raw)
     except ValidationError as error:
         raise Invalid.of(error, "body") from None
-
-
-def _refuse_nul(raw: bytes) -> None:
-    """PostgreSQL keeps no NUL in text. An escaped backslash before `u0000` is not one."""
-    try:
-        is_bad = "\\u0000" in json.dumps(json.loads(raw)).replace("\\\\", "")
-    except (ValueError, RecursionError):
-        return  # pydantic finds better words for it
-    if is_bad:
-        raise Invalid.at("body", msg="Text must not contain NUL", type="string_nul")
 
 
 def _check_paths(handler: Handler, paths: tuple[str, ...], parameters: dict[str, TypeAdapter[Any]]) -> None:

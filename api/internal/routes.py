@@ -1,25 +1,22 @@
 """/internal: what workers ask and tell. Every request carries the internal key."""
 
 import asyncio
-import json
-from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from api.calls import recordings
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
 from api.http.errors import Invalid, TooLarge
-from api.http.routes import Routes
+from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
 from api.internal import service
+from api.internal.batches import read_batch
 from api.keys import SESSION, STORAGE, WORKERS
 from api.outside import storage
-from pipelines.contract import BatchReceipt, BriefRequest, CallBrief, EventBatch
+from pipelines.contract import BatchReceipt, BriefRequest, CallBrief
 
 routes = Routes("/internal", tag="Internal", access="internal")
-_KINDS = {"call_started", "utterance", "turn", "function", "warning", "call_ended", "call_lost"}
 _UPLOAD_SECONDS = 300
 """For a recording of two hours over a slow line; a worker tries again after that."""
 
@@ -30,10 +27,10 @@ async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) 
     return await service.brief(request[SESSION], call_id, body)
 
 
-@routes.post("/events", errors=[Invalid])
+@routes.post("/events", errors=[Invalid, TooLarge])
 async def accept_events(request: web.Request) -> BatchReceipt:
     """Take what happened in calls. The same events again change nothing."""
-    return await service.accept(request[SESSION], await _batch(request))
+    return await service.accept(request[SESSION], read_batch(await body_of(request)))
 
 
 @routes.put("/calls/{call_id}/recording", status=204, errors=[service.CallGone, TooLarge])
@@ -61,27 +58,3 @@ async def connect_worker(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     await request.app[WORKERS].serve(socket)
     return socket
-
-
-async def _batch(request: web.Request) -> EventBatch:
-    """The body as a batch.
-
-    Read by hand: an event that cannot be kept would be sent again for ever. So NUL characters that
-    somebody typed are taken out, and kinds of a newer worker's are passed over.
-    """
-    try:
-        body: Any = service.without_nul(json.loads(await request.read()))
-    except (ValueError, RecursionError):
-        raise Invalid.at("body", msg="Invalid JSON", type="json_invalid") from None
-    if isinstance(body, dict) and isinstance(events := body.get("events"), list):
-        body["events"] = [event for event in events if not _is_news(event)]
-    try:
-        return EventBatch.model_validate_json(json.dumps(body))
-    except ValidationError as error:
-        raise Invalid.of(error, "body") from None
-
-
-def _is_news(event: Any) -> bool:
-    """True for an event of a kind that we do not know."""
-    kind = event.get("kind") if isinstance(event, dict) else None
-    return isinstance(kind, str) and kind not in _KINDS

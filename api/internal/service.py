@@ -136,7 +136,7 @@ async def _apply(session: AsyncSession, call: CallRow, events: Sequence[CallEven
         elif isinstance(event, CallLost):
             has_ended |= lifecycle.end(call, "failed", event.reason, event.at)
     if call.settled_at is not None:
-        await settlement.refresh_transcript(session, call)  # its worker was cut off for a while
+        await settlement.refresh(session, call)  # its worker was cut off for a while
         call.updated_at = now()
     session.add(call)
     if has_ended:
@@ -152,14 +152,3 @@ async def note_recording(session: AsyncSession, call_id: str, size: int, duratio
     call.recording_ms = duration_ms
     call.updated_at = now()
     session.add(call)
-
-
-def without_nul(value: Any) -> Any:
-    """The same JSON value without the one character that PostgreSQL keeps in no text."""
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, list):
-        return [without_nul(inner) for inner in value]
-    if isinstance(value, dict):
-        return {without_nul(name): without_nul(inner) for name, inner in value.items()}
-    return value

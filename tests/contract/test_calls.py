@@ -1,5 +1,6 @@
 """Calls: what is listed, what is told of one, and how one ends."""
 
+import json
 import time
 from typing import Any
 
@@ -256,3 +257,40 @@ def test_the_official_sdk_lists_gets_and_ends_calls(house: House, caller: Person
     while wanted not in house.worker.orders:
         assert time.monotonic() < deadline, house.worker.orders
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": "2026-01-05T10:00:00"},
+        {"at": "0001-01-01T00:00:00+14:00"},
+        {"sequence": 2**70},
+        {"sequence": -1},
+        {"attempt": 2**40},
+    ],
+)
+def test_an_event_that_cannot_be_kept_is_a_422_and_never_sent_again(
+    house: House, caller: Person, change: dict[str, Any]
+) -> None:
+    call_id = house.call(caller)
+    script = Script(call_id)
+    assert house.worker.tell({**script.started(), **change}).status == 422
+    said = script.said("user", "Hello", 1, 2)
+    said["utterance"]["started_at"] = "2026-01-05T10:00:00"
+    assert house.worker.tell(said).status == 422
+    assert caller.ask("GET", f"/v1/calls/{call_id}").status == 200
+
+
+def test_an_event_loses_only_what_no_database_keeps(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    script = Script(call_id)
+    turn = script.turn("u1", 512.0, 4.0)
+    raw = json.dumps({"worker_id": "w", "events": [script.started(), turn]})
+    total = turn["turn"]["latency"]["total_ms"]
+    raw = raw.replace(f'"total_ms": {total}', '"total_ms": NaN')
+    assert "NaN" in raw
+    headers = {"X-Internal-Key": house.api.secrets["internal_key"]}
+    reply = house.api.ask("POST", "/internal/events", raw=raw.encode(), headers=headers)
+    assert reply.json["accepted"] == 2
+    shown = caller.ask("GET", f"/v1/calls/{call_id}").json
+    assert shown["turns"][0]["latency"]["total_ms"] is None

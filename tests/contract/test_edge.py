@@ -196,3 +196,63 @@ def test_odd_text_in_an_address_is_never_our_fault(api: Api, person: Person, tex
     for path in (f"/v1/agents/{text}", f"/v1/agents?limit={text}", f"/v1/calls?agent_id={text}", f"/{text}"):
         assert person.ask("GET", path).status < 500
     assert api.ask("GET", "/v1/agents", headers={"Authorization": "Bearer sk_\xff\xfe"}).status == 401
+
+
+NO_NUMBERS = ("NaN", "-Infinity", "1e999", "9" * 400 + ".5")
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_a_number_that_json_has_not_is_a_422_in_free_form_objects_too(person: Person, number: str) -> None:
+    body = json.dumps({**AGENT, "metadata": {"price": "HERE"}}).replace('"HERE"', number).encode()
+    refused = person.ask("POST", "/v1/agents", raw=body)
+    assert (refused.status, refused.detail[0]["type"]) == (422, "finite_number")
+    assert person.ask("GET", "/v1/agents").json == []
+
+
+def test_words_that_look_like_such_numbers_are_words(person: Person) -> None:
+    said = {"note": "NaN, Infinity and 1e999", "digits": 9 * 10**300}
+    assert person.made("/v1/agents", {**AGENT, "metadata": said})["metadata"] == said
+
+
+def test_a_body_that_is_not_encoded_as_it_says_is_a_400(api: Api) -> None:
+    reply = api.ask("POST", "/v1/auth/login", raw=b"no gzip", headers={"Content-Encoding": "gzip"})
+    assert reply.status == 400
+    assert reply.detail == "The request body is not encoded as its headers say"
+
+
+UNREADABLE = {
+    "no version that there is": b"GET / HTTP/9.9\r\n\r\n",
+    "a header that is too long": b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    "a method that is none": b"BREW /health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "chunks that are none": (
+        b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\njunk"
+    ),
+    "two lengths": (
+        b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "an encoding that we do not know": (
+        b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\njunk"
+    ),
+    "an expectation that we do not know": (
+        b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Expect: wonders\r\nContent-Length: 2\r\n\r\n{}"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_cannot_be_read_as_a_request_is_refused_in_the_contracts_shape(api: Api, what: str) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(UNREADABLE[what])
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1][:1] == b"4"
+    assert isinstance(json.loads(body)["detail"], str)
+    headers = head.decode().lower()
+    assert "x-request-id: req_" in headers
+    assert "aiohttp" not in headers
+    assert "x-content-type-options: nosniff" in headers

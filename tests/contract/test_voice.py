@@ -284,3 +284,12 @@ def test_a_demo_call_waits_for_a_phone_line(house: House) -> None:
 )
 def test_a_demo_call_that_cannot_be_made_is_a_422(house: House, body: dict[str, Any]) -> None:
     assert house.api.ask("POST", "/v1/demo/call", body).status == 422
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_token_request_with_a_number_that_json_has_not_is_a_422(
+    house: House, caller: Person, number: str
+) -> None:
+    for field in ("metadata", "context"):
+        refused = caller.ask("POST", "/v1/livekit/token", raw=f'{{"{field}": {{"x": {number}}}}}'.encode())
+        assert refused.status == 422, refused.raw

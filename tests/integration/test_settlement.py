@@ -135,3 +135,28 @@ def test_it_is_settled_once_on_postgresql_too(
     server = request.getfixturevalue("postgres_server")
     url = server.database().replace("postgresql://", "postgresql+asyncpg://")
     settle_through_a_death(point, tmp_path / "home", url)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_comes_after_the_settlement_still_counts(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    database_url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
+    if kind == "postgresql":
+        made = request.getfixturevalue("postgres_server").database()
+        database_url = made.replace("postgresql://", "postgresql+asyncpg://")
+    call_id = asyncio.run(begin_call(database_url))
+    script = Script(call_id)
+    started, said, ended = script.started(), script.said("user", "Late.", 1, 2.5), script.ended(5)
+    with running_api(tmp_path / "home", database_url) as api:
+        headers = {"X-Internal-Key": api.secrets["internal_key"]}
+        for events in ([started, ended], [said]):
+            body = {"worker_id": "worker-1", "events": events}
+            assert api.ask("POST", "/internal/events", body, headers=headers).status == 200
+            deadline = time.monotonic() + 20
+            while (found := asyncio.run(outcome(database_url, call_id)))[0].settled_at is None:
+                assert time.monotonic() < deadline, "the call was not settled"
+                time.sleep(0.1)
+    call, (usage,) = found
+    assert call.transcript == "User: Late."
+    assert (usage.user_talk_ms, usage.duration_ms) == (1500, 5000)
