@@ -55,7 +55,13 @@ async def of_owner(session: AsyncSession, owner_id: str, agent_id: str) -> Agent
 
 async def update(session: AsyncSession, caller: Caller, agent_id: str, changes: AgentUpdate) -> AgentRow:
     """Change what was sent."""
-    row = await get(session, caller, agent_id)
+    found = await session.exec(
+        select(AgentRow)
+        .where(AgentRow.id == agent_id, AgentRow.owner_id == caller.owner_id)
+        .with_for_update()  # two changes at once: the second is made to what the first left
+    )
+    if (row := found.one_or_none()) is None:
+        raise AgentNotFound
     sent = changes.model_fields_set
     row.config = {**row.config, **changes.model_dump(mode="json", include=sent)}
     row.name = row.config["agent_name"]

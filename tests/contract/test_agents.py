@@ -1,6 +1,7 @@
 """Agents over HTTP: made, kept as asked, changed, copied, deleted."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -223,3 +224,23 @@ def test_a_reply_about_a_bad_request_is_never_much_larger_than_it(api: Api, pers
     many = person.ask("PATCH", "/v1/agents/agent_000000000000", {"backchannel_words": [1] * 1000})
     assert many.status == 422
     assert len(many.raw) < 20_000
+
+
+def test_changes_at_once_are_all_kept(person: Person) -> None:
+    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
+    changes: list[dict[str, Any]] = [
+        {"agent_name": "Changed"},
+        {"language": "en-GB"},
+        {"voice_speed": 1.5},
+        {"enable_recording": True},
+        {"kb_chunks_count": 7},
+        {"begin_message": "Hello."},
+    ]
+    for _ in range(3):
+        person.ask("PATCH", f"/v1/agents/{agent_id}", AGENT)
+        with ThreadPoolExecutor(len(changes)) as pool:
+            asked = [pool.submit(person.ask, "PATCH", f"/v1/agents/{agent_id}", c) for c in changes]
+        assert {reply.result().status for reply in asked} == {200}
+        kept = person.ask("GET", f"/v1/agents/{agent_id}").json
+        assert [{name: kept[name] for name in change} for change in changes] == changes
+        person.ask("PATCH", f"/v1/agents/{agent_id}", {"language": "tr-TR", "voice_speed": 1.0})
