@@ -1,11 +1,13 @@
 """API keys: made, listed, revoked, and recognised on every request."""
 
 import hmac
+import logging
 import secrets
 from datetime import timedelta
 
 from aiohttp import web
 from sqlalchemy import delete, or_, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,6 +20,7 @@ from api.http.callers import Caller
 from api.http.errors import Conflict, NotFound, Unauthorized
 from api.keys import DATABASE, SESSION
 
+_LOG = logging.getLogger(__name__)
 _PREFIX = "sk_call2me_"
 _SHOWN = len(_PREFIX) + 8
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -101,7 +104,11 @@ async def authenticate(request: web.Request, key: str) -> Caller:
     if row.last_used_at is None or now() - row.last_used_at > _USE_IS_NOTED_EVERY:
 
         async def note() -> None:
-            await _note_use(database, row.id)
+            try:
+                await _note_use(database, row.id)
+            except SQLAlchemyError:
+                # The request is committed by now: to fail it would have it sent again.
+                _LOG.warning("use of a key not noted", extra={"key_id": row.id})
 
         after_commit(request[SESSION], note)
     return Caller(

@@ -24,6 +24,14 @@ def _address(text: str) -> str:
         raise ValueError(f"is not an email address: {error}") from None
 
 
+def _address_or_text(text: str) -> str:
+    """As it was kept at signing up; what is no address is nobody's, and needs no other answer than that."""
+    try:
+        return _address(text)
+    except ValueError:
+        return text
+
+
 Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_address)]
 NewPassword = Annotated[str, Field(min_length=8, max_length=MAX_BYTES), AfterValidator(_short_enough)]
 Token = Annotated[str, Field(min_length=1, max_length=512)]
@@ -40,7 +48,7 @@ class SignUp(Wire):
 class LogIn(Wire):
     """Who says that they are a user here."""
 
-    email: Annotated[str, Field(max_length=254)]
+    email: Annotated[str, Field(max_length=254), AfterValidator(_address_or_text)]
     password: Annotated[str, Field(max_length=1024)]
 
 

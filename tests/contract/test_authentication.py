@@ -142,3 +142,18 @@ def test_a_profile_changes_only_where_it_was_sent(person: Person) -> None:
     assert profile["full_name"] == "Ada"
     assert (profile["timezone"], profile["balance_usd"]) == ("Europe/Istanbul", "0")
     assert (profile["email"], profile["user_id"]) == (person.email, person.credentials["user"]["user_id"])
+
+
+@pytest.mark.parametrize(
+    ("signed_up", "signs_in"),
+    [
+        ("Ada@xn--bcher-kva.example", "ada@xn--bcher-kva.example"),
+        ("Bea@bücher.example", "bea@xn--bcher-kva.example"),
+        ("zoe\u0301@example.com", "zo\u00e9@example.com"),
+        ("zoa\u0308@example.com", "zoa\u0308@example.com"),
+    ],
+)
+def test_an_address_signs_in_as_it_signed_up(api: Api, signed_up: str, signs_in: str) -> None:
+    made = api.ask("POST", "/v1/auth/register", {"email": signed_up, "password": PASSWORD})
+    assert made.status == 200, made.raw
+    assert api.ask("POST", "/v1/auth/login", {"email": signs_in, "password": PASSWORD}).status == 200
