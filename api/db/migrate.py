@@ -1,6 +1,8 @@
 """Bring a database to the newest revision, and compare revisions with tables."""
 
 import asyncio
+import contextlib
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +34,8 @@ _TIDY = {
 async def upgrade(url: str) -> None:
     """Run every migration that this database has not seen. Safe to repeat, and to run twice at once."""
     database = Database(url)
+    if database.is_sqlite and (file := database.engine.url.database):
+        await asyncio.to_thread(_make_private, Path(file))
     try:
         await _within(database.engine, lambda config: command.upgrade(config, "head"))
     finally:
@@ -75,6 +79,12 @@ async def write_first_revision(metadata: MetaData) -> Path:
         finally:
             await database.close()
     return path
+
+
+def _make_private(file: Path) -> None:
+    """What people said is in it. SQLite would let the umask decide, and its other files follow this one."""
+    with contextlib.suppress(OSError):  # one that is there stays as it is; a bad path gets SQLite's own words
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 async def _within(

@@ -205,8 +205,9 @@ def running(settings: Settings) -> Iterator[Finding]:
         yield Finding("running", "note", "nothing runs now", "call2me up")
         return
     is_ready, checks = status.ready(settings)
+    where = status.running_whereabouts(settings)
     if is_ready:
-        yield Finding("running", "ok", f"a call could be answered now at {settings.public_url}")
+        yield Finding("running", "ok", f"a call could be answered now at {where['url']}")
     elif not checks:
         yield Finding("api", "broken", "does not answer", f"see {settings.logs / 'api.log'}")
     for name, why in checks.items():

@@ -235,6 +235,7 @@ class _Run:
             "pid": os.getpid(),
             "started_at": self._started_at,
             "is_ready": self._is_ready,
+            "where": status.whereabouts(self._settings),
             "processes": {
                 name: {
                     "pid": process.pid,

@@ -36,31 +36,45 @@ def versions(livekit: str | None) -> dict[str, str | None]:
 def read(settings: Settings) -> dict[str, Any]:
     """Processes, ports, versions and readiness as of now; processes are empty when nothing runs."""
     running = is_running(settings)
-    kept: dict[str, Any] = {}
-    if running:
-        try:
-            kept = json.loads(path(settings).read_text("utf-8"))
-        except (OSError, ValueError):
-            kept = {}  # the first moment of an `up`, which has written nothing yet
+    kept = _kept(settings) if running else {}
     is_ready, checks = ready(settings) if running else (False, {})
+    # What runs may have been started with other settings than this command was.
+    where = running_whereabouts(settings)
     return {
         "is_running": running,
         "is_ready": is_ready,
         "checks": checks,
-        "url": settings.public_url,
+        "url": where["url"],
         "home": str(settings.home),
         "pid": kept.get("pid"),
         "started_at": kept.get("started_at"),
         "processes": {name: _living(found) for name, found in kept.get("processes", {}).items()},
-        "ports": {name: port for name, _host, port, _kind in ports(settings)},
+        "ports": where["ports"],
         "versions": kept.get("versions") or versions(None),
     }
 
 
+def whereabouts(settings: Settings) -> dict[str, Any]:
+    """Where these settings put everything: `url` for people, `address` for this machine, `ports` by name."""
+    return {
+        "url": settings.public_url,
+        "address": address(settings),
+        "ports": {name: port for name, _host, port, _kind in ports(settings)},
+    }
+
+
+def running_whereabouts(settings: Settings) -> dict[str, Any]:
+    """The same of what runs in this home, whatever this command's own settings say."""
+    if is_running(settings) and isinstance(where := _kept(settings).get("where"), dict):
+        return where
+    return whereabouts(settings)
+
+
 def ready(settings: Settings) -> tuple[bool, dict[str, str]]:
     """Whether a call could be answered now, and each part's `up` or why not; no parts when it is silent."""
+    url = f"{running_whereabouts(settings)['address']}/ready"
     try:
-        with urllib.request.urlopen(f"{address(settings)}/ready", timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
             return True, _checks(reply.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -79,7 +93,16 @@ def address(settings: Settings) -> str:
 
 def sign_in_address(settings: Settings, token: str) -> str:
     """Where a one-time token signs in. After the #: a browser sends that to nobody."""
-    return f"{settings.public_url}/#link={token}"
+    return f"{running_whereabouts(settings)['url']}/#link={token}"
+
+
+def _kept(settings: Settings) -> dict[str, Any]:
+    """What `up` wrote; empty in its first moment, when it has written nothing yet."""
+    try:
+        kept = json.loads(path(settings).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def _checks(body: bytes) -> dict[str, str]:

@@ -141,6 +141,17 @@ def test_status_of_a_home_where_nothing_runs(settings: Settings) -> None:
     json.dumps(found)
 
 
+def test_status_tells_of_what_runs_and_not_of_its_own_settings(settings: Settings) -> None:
+    status.write(settings, {"pid": 1, "where": status.whereabouts(settings)})
+    elsewhere = Settings.load({"CALL2ME_HOME": str(settings.home), "CALL2ME_PORT": "4242"})
+    with preflight.only_one(settings):
+        found = status.read(elsewhere)
+        assert status.sign_in_address(elsewhere, "once").startswith(settings.public_url)
+    assert found["url"] == settings.public_url
+    assert found["ports"]["CALL2ME_PORT"] == settings.port
+    assert status.read(elsewhere)["ports"]["CALL2ME_PORT"] == 4242
+
+
 def test_a_process_that_is_gone_is_not_shown_as_running(settings: Settings) -> None:
     gone = {"pid": 2**22 - 3, "state": "running", "restarts": 2, "started_at": 1.0}
     status.write(settings, {"pid": 1, "started_at": 1.0, "processes": {"api": gone}})

@@ -1,7 +1,9 @@
 """The database on both engines: migrations, transactions, what is committed and when."""
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -147,3 +149,12 @@ async def test_json_comes_back_as_it_went(database: Database) -> None:
     async with database.transaction(writes=False) as session:
         assert (await session.exec(select(AgentRow))).one().config == config
     await database.close()
+
+
+async def test_only_its_owner_may_read_a_new_database(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        await migrate.upgrade(f"sqlite+aiosqlite:///{tmp_path / 'new.sqlite'}")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
