@@ -5,6 +5,7 @@ a process of its own does both, and its answer is kept until a file of the folde
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -27,8 +28,10 @@ def state_of(folder: Path) -> str:
     """Another string whenever a module of the folder was added, changed or taken away."""
     files = []
     for path in sorted(folder.rglob("*.py")) if folder.is_dir() else ():
-        stat = path.stat()
-        files.append(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}")
+        # Not there any more, or a link to nothing: some editors mark a file that they edit with one.
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            files.append(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}")
     return hashlib.sha256("\n".join([sys.version, *files]).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Find and load developers' functions: a folder of plain LiveKit `@function_tool` modules."""
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -43,7 +44,7 @@ class Functions:
 
 
 def load(folder: Path | None, deadline_seconds: float = DEADLINE_SECONDS) -> Functions:
-    """Import every module of `folder` (no `_` in front) and take its functions, in order of name.
+    """Import every module of `folder` (no `_` or `.` in front) and take its functions, in order of name.
 
     A module that fails is named in `broken`; the others load all the same. Modules may import one
     another relatively: the folder is a package of its own.
@@ -55,7 +56,7 @@ def load(folder: Path | None, deadline_seconds: float = DEADLINE_SECONDS) -> Fun
     by_name: dict[str, Function] = {}
     broken: list[str] = []
     for path in sorted(folder.glob("*.py")):
-        if path.name.startswith("_"):
+        if path.name.startswith(("_", ".")):
             continue
         try:
             module = importlib.import_module(f"{package}.{path.stem}")
@@ -140,8 +141,13 @@ def _functions_of(module: ModuleType) -> list[Function]:
 
 
 def _state(folder: Path) -> str:
-    files = ((path.name, path.stat()) for path in sorted(folder.rglob("*.py")))
-    listed = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files)
+    files: list[str] = []
+    for path in sorted(folder.rglob("*.py")):
+        # Not there any more, or a link to nothing: some editors mark a file that they edit with one.
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            files.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}")
+    listed = "\n".join(files)
     return hashlib.sha256(f"{folder}\n{listed}".encode()).hexdigest()[:12]
 
 

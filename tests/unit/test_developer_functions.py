@@ -11,6 +11,7 @@ import pytest
 from livekit.agents.llm import ToolError
 
 from pipelines.tools import developer
+from worker import functions
 
 GOOD = '''
 import threading
@@ -100,6 +101,16 @@ def test_a_change_is_seen_by_a_process_that_waited(folder: Path) -> None:
     (folder / "broken.py").write_text(GOOD.replace("def price", "def cost"))
     after = developer.refreshed(before, folder)
     assert "cost" in after.by_name
+
+
+def test_what_an_editor_leaves_beside_a_file_is_no_module(folder: Path) -> None:
+    before = developer.load(folder)
+    (folder / ".#rooms.py").symlink_to("somebody@host.4711:1")  # Emacs' mark on a file that it edits
+    (folder / "gone.py").symlink_to(folder / "nowhere.py")
+    assert functions.state_of(folder)
+    found = developer.refreshed(before, folder)
+    assert found.by_name.keys() == before.by_name.keys()
+    assert not any(".#" in sentence for sentence in found.broken)
 
 
 def test_no_folder_is_no_functions(tmp_path: Path) -> None:
