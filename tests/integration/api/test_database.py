@@ -151,10 +151,10 @@ async def test_json_comes_back_as_it_went(database: Database) -> None:
     await database.close()
 
 
-async def test_only_its_owner_may_read_a_new_database(tmp_path: Path) -> None:
+def test_only_its_owner_may_read_a_new_database(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        await migrate.upgrade(f"sqlite+aiosqlite:///{tmp_path / 'new.sqlite'}")
+        asyncio.run(migrate.upgrade(f"sqlite+aiosqlite:///{tmp_path / 'new.sqlite'}"))
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
