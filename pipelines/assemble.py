@@ -73,8 +73,6 @@ class Pipeline:
             tts=self.tts,
             vad=self.vad,
             turn_handling=self.turn_handling,
-            # A voice that knows when each word sounds says best which words a barge-in left unheard.
-            use_tts_aligned_transcript=self.tts.capabilities.aligned_transcript,
             aec_warmup_duration=turn_taking.ECHO_WARMUP_SECONDS,
             session_close_transcript_timeout=5.0,
             user_away_timeout=None,
