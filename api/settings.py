@@ -180,8 +180,14 @@ def _secrets(read: Environment, home: Path) -> Secrets:
 
 def _made_secrets(path: Path) -> dict[str, str]:
     """Read the secrets, after making those that are missing."""
-    if not path.exists():
-        _write_once(path, json.dumps(_fresh_secrets(), indent=2))
+    try:
+        if not path.exists():
+            _write_once(path, json.dumps(_fresh_secrets(), indent=2))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written ({error.strerror}); make room and let it be written, "
+            "or set CALL2ME_HOME to another folder."
+        ) from error
     kept = kept_secrets(path)
     names = _fresh_secrets().keys()
     if not all(isinstance(kept.get(name), str) for name in names):
@@ -204,11 +210,11 @@ def _write_once(path: Path, text: str) -> None:
     """Write a whole file, or leave the one that another process wrote in the same moment."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         path.hardlink_to(draft)  # fails where the file exists: the first process wins
     except FileExistsError:
         pass

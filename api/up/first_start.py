@@ -58,11 +58,19 @@ async def in_own_process(settings: Settings) -> Prepared:
     if process.returncode != 0:
         log = settings.logs / "prepare.log"
         log.write_bytes(complained)
-        last = complained.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise CannotStart(f"The database could not be prepared ({last}); the whole story is in {log}.")
+        raise CannotStart(
+            f"The database could not be prepared ({_reason(complained)}); the whole story is in {log}."
+        )
     found = json.loads(said)
     owner = found["owner"]
     return Prepared(link=found["link"], owner=Owner(**owner) if owner else None)
+
+
+def _reason(complained: bytes) -> str:
+    """What broke, from the last lines of a traceback: not SQLAlchemy's remarks that follow it."""
+    lines = complained.decode("utf-8", "replace").splitlines()
+    told = [line for line in lines if line.strip() and not line.startswith(("(Background on", "[", " "))]
+    return told[-1] if told else "it said nothing"
 
 
 def to_json(prepared: Prepared) -> str:

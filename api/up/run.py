@@ -77,7 +77,11 @@ class _Run:
                 group.start(self._worker())
                 self._write_status()
                 if not await self._until_stopped(preparing):
-                    prepared = preparing.result()
+                    try:
+                        prepared = preparing.result()
+                    except CannotStart:
+                        self._stop.set()  # what ends from here on is not started again
+                        raise
                     # Before the worker in the order of stopping: the worker delivers to it until its end.
                     group.start(self._api(), before="worker")
                     await self._watch(prepared)
@@ -210,7 +214,6 @@ class _Run:
         if self._stop.is_set():
             return
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-        self._console.say(f"  {process.name} {how}, starting it again")
         self._doubt.set()
         self._write_status()
         if code == NOT_AS_CONFIGURED:
@@ -218,6 +221,8 @@ class _Run:
                 f"{process.name} cannot start: {last_words(self._last_lines.get(process.name, ''))}"
             )
             self._stop.set()
+            return
+        self._console.say(f"  {process.name} {how}, starting it again")
         if self._is_ready:
             return
         ends = self._early_ends[process.name] = self._early_ends.get(process.name, 0) + 1

@@ -318,6 +318,7 @@ def refused(home: Path, **settings: str) -> str:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "starting it again" not in done.stdout + done.stderr
     sentence = done.stderr.strip()
     assert sentence.startswith("Error: ")
     assert "\n" not in sentence
@@ -369,3 +370,10 @@ def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None
     url = "postgresql://nobody@127.0.0.1:1/none"
     sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_DATABASE_URL=url)
     assert "The database could not be prepared" in sentence
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_bytes(b"Dear Ada, " * 1000)
+    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_DATABASE_URL=f"sqlite:///{file}")
+    assert "file is not a database" in sentence

@@ -3,6 +3,8 @@
 import json
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 from api.settings import FOLDERS, Settings
 from pipelines.environment import SettingsError
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = ROOT / "docs" / "configuration.md"
 
 
 class Watched(Mapping[str, str]):
@@ -152,3 +155,20 @@ def test_the_environment_is_read_in_one_place() -> None:
         if "node_modules" not in path.parts and reading.search(path.read_text())
     ]
     assert set(readers) - {"settings.py"} == set()
+
+
+def test_a_disk_without_room_for_the_secrets_is_a_sentence(tmp_path: Path) -> None:
+    script = f"""
+import resource
+from api.settings import Settings, SettingsError
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    Settings.load({{"CALL2ME_HOME": {str(tmp_path)!r}}})
+except SettingsError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30, cwd=ROOT
+    )
+    assert "secrets.json cannot be written" in done.stdout
+    assert list(tmp_path.glob("secrets*")) == []
