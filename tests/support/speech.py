@@ -1,6 +1,7 @@
 """Words into sound and back, to talk to an agent and to check what it was heard saying."""
 
 import functools
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -45,4 +46,6 @@ def _voice() -> Any:
 
 @functools.cache
 def _ears() -> WhisperEngine:
-    return WhisperEngine(weights.whisper(Path(tempfile.gettempdir()) / "call2me-test-models"))
+    # A folder for each user: what one has put into the shared one, no other may read.
+    kept = Path(tempfile.gettempdir()) / f"call2me-test-models-{os.getuid()}"
+    return WhisperEngine(weights.whisper(kept))
