@@ -103,10 +103,14 @@ def serve() -> None:
     import asyncio
 
     from api.serve import serve as run
+    from api.up.errors import CannotStart
+    from api.up.preflight import port_trouble, ports
     from api.up.revision import require_newest
 
     settings = Settings.load()
     asyncio.run(require_newest(settings))
+    if (sentence := port_trouble(*ports(settings)[0])) is not None:
+        raise CannotStart(sentence)
     run(settings)
 
 

@@ -11,6 +11,9 @@ import click
 CALLS = frozenset({"call started", "call ended"})
 """Messages that are shown although nothing is wrong; constant strings of api and worker."""
 
+NOTHING = frozenset({"error reading data channel"})
+"""Messages that are not shown whatever their level: livekit-server's, of each participant who leaves."""
+
 _COLOURS = {"WARN": "yellow", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "FATAL": "red"}
 _NOT_VALUES = frozenset(
     {"at", "ts", "time", "level", "logger", "message", "msg", "request_id", "stack", "stacktrace", "caller"}
@@ -39,7 +42,7 @@ def important(line: str) -> tuple[str, str] | None:
 def _important_entry(entry: dict[str, Any]) -> tuple[str, str] | None:
     level = str(entry.get("level", "")).upper()
     message = str(entry.get("message") or entry.get("msg") or "")
-    if level not in _COLOURS and message not in CALLS:
+    if message in NOTHING or (level not in _COLOURS and message not in CALLS):
         return None
     values = " ".join(f"{name}={value}" for name, value in entry.items() if name not in _NOT_VALUES)
     return level, f"{message}  {values[:MAX_VALUES]}".rstrip()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from api.settings import Settings
+from api.up.command import spelled
 from api.up.errors import CannotStart
 
 NEEDED_BYTES = 500 * 1024 * 1024
@@ -27,8 +28,8 @@ def only_one(settings: Settings) -> Iterator[None]:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
             who = f" (process {holder})" if holder else ""
             raise CannotStart(
-                f"call2me is already running in {settings.home}{who}: stop that one, "
-                "or set CALL2ME_HOME and other ports for a second one."
+                f"call2me is already running in {settings.home}{who}: `{spelled('user link')}` prints a link "
+                "to it; set CALL2ME_HOME and other ports for a second one."
             )
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -82,7 +83,10 @@ def check(settings: Settings) -> None:
         raise CannotStart(
             "CALL2ME_PORT is 0, but people must know where to go; set it to a free port, like 8000."
         )
+    wanted: dict[tuple[int, socket.SocketKind], str] = {}
     for name, host, port, kind in ports(settings):
+        if (other := wanted.setdefault((port, kind), name)) != name:
+            raise CannotStart(f"{other} and {name} are both {port}; give one of them another port.")
         if (sentence := port_trouble(name, host, port, kind)) is not None:
             raise CannotStart(sentence)
 

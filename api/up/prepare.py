@@ -69,7 +69,9 @@ def add_user(settings: Settings, email: str, name: str | None, password: str | N
         wanted = SignUp(email=email, password=password or generated or "", full_name=name)
     except ValidationError as error:
         first = error.errors()[0]
-        raise CannotStart(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise CannotStart(
+            f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
+        ) from None
 
     async def run(session: AsyncSession) -> None:
         try:

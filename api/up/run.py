@@ -14,6 +14,7 @@ import click
 
 from api.settings import Settings
 from api.up import first_start, livekit_config, status
+from api.up.command import spelled
 from api.up.console import Console, last_words
 from api.up.errors import CannotStart
 from api.up.livekit_server import Found, get
@@ -157,7 +158,7 @@ class _Run:
         link = status.sign_in_address(settings, prepared.link)
         say(f"\nReady to talk after {time.monotonic() - self._begun:.1f} s.\n")
         say(f"  Open        {click.style(link, bold=True)}")
-        say("              signs you in once, within the hour; `call2me user link` makes another")
+        say(f"              signs you in once, within the hour; `{spelled('user link')}` makes another")
         if prepared.owner is not None:
             say(f"  Login       {prepared.owner.email}")
             say(f"  Password    {prepared.owner.password}")
@@ -229,7 +230,7 @@ class _Run:
         if ends >= MOST_EARLY_ENDS:
             self._failure = (
                 f"{process.name} ended {ends} times and does not start; "
-                f"see {process.spec.log_path}, or run `call2me doctor`."
+                f"see {process.spec.log_path}, or run `{spelled('doctor')}`."
             )
             self._stop.set()
 

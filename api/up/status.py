@@ -1,5 +1,6 @@
 """What runs here: written by `call2me up`, read by `call2me status`."""
 
+import contextlib
 import json
 import os
 import sys
@@ -75,12 +76,14 @@ def ready(settings: Settings) -> tuple[bool, dict[str, str]]:
     url = f"{running_whereabouts(settings)['address']}/ready"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
-            return True, _checks(reply.read())
+            checks = _checks(reply.read())
+            return bool(checks), checks
     except urllib.error.HTTPError as error:
-        with error:
+        with error, contextlib.suppress(OSError):
             return False, _checks(error.read())
-    except (OSError, ValueError):
-        return False, {}
+    except OSError:
+        pass
+    return False, {}
 
 
 def address(settings: Settings) -> str:
@@ -106,8 +109,12 @@ def _kept(settings: Settings) -> dict[str, Any]:
 
 
 def _checks(body: bytes) -> dict[str, str]:
-    found = json.loads(body).get("checks", {})
-    return found if isinstance(found, dict) else {}
+    # Whoever answers need not be ours.
+    try:
+        checks = json.loads(body)["checks"]
+    except (ValueError, TypeError, KeyError, IndexError):
+        return {}
+    return checks if isinstance(checks, dict) else {}
 
 
 def _living(process: dict[str, Any]) -> dict[str, Any]:

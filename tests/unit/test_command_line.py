@@ -1,6 +1,7 @@
 """The commands that need nothing running, as a person types them."""
 
 import json
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -71,8 +72,21 @@ def test_users_are_added_once_and_with_a_proper_address_and_password(tmp_path: P
     short = call2me(tmp_path, "user", "add", "b@example.com", "--password", "short")
     assert short.returncode == 1
     assert "password: " in short.stderr
+    assert ".." not in call2me(tmp_path, "user", "add", "x", "--password", "long enough").stderr
     assert "#link=once_" in call2me(tmp_path, "user", "link").stdout
     assert "no user nobody@example.com" in call2me(tmp_path, "user", "link", "nobody@example.com").stderr
+
+
+def test_a_port_that_is_taken_is_one_sentence_of_the_api_alone_too(tmp_path: Path) -> None:
+    call2me(tmp_path, "migrate")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = call2me(tmp_path, "serve", CALL2ME_PORT=port)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: TCP port {port} is taken")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

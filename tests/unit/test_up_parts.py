@@ -1,8 +1,10 @@
 """The parts of `call2me up` that need nothing running."""
 
+import http.server
 import json
 import shutil
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ def test_an_address_that_is_not_this_machines_is_no_taken_port() -> None:
     assert "cannot be used" in trouble
 
 
+def test_two_servers_on_one_port_are_told_before_they_start(settings: Settings) -> None:
+    port = str(settings.port)
+    both = Settings.load(
+        {
+            "CALL2ME_HOME": str(settings.home),
+            "CALL2ME_PORT": port,
+            "CALL2ME_LIVEKIT_PORT": port,
+            "CALL2ME_LIVEKIT_UDP_PORT": port,  # UDP and TCP do not meet
+        }
+    )
+    with pytest.raises(CannotStart, match=f"CALL2ME_PORT and CALL2ME_LIVEKIT_PORT are both {port}"):
+        preflight.check(both)
+
+
 # ── what is shown of the log files ───────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("line", "shown"),
@@ -79,6 +95,8 @@ def test_an_address_that_is_not_this_machines_is_no_taken_port() -> None:
             '{"level":"error","ts":1.5,"logger":"livekit","caller":"a.go:1","msg":"no disk","error":"x"}',
             ("ERROR", "no disk  error=x"),
         ),
+        # livekit-server says so of each participant who leaves.
+        ('{"level":"warn","logger":"livekit","msg":"error reading data channel","error":"abort"}', None),
         ("Traceback (most recent call last):", ("ERROR", "Traceback (most recent call last):")),
         ('  File "x.py", line 1, in <module>', None),
         ("{not json", None),
@@ -150,6 +168,27 @@ def test_status_tells_of_what_runs_and_not_of_its_own_settings(settings: Setting
     assert found["url"] == settings.public_url
     assert found["ports"]["CALL2ME_PORT"] == settings.port
     assert status.read(elsewhere)["ports"]["CALL2ME_PORT"] == 4242
+
+
+@pytest.mark.parametrize("body", [b"404 page not found", b"[]", b'"up"', b"\xff", b"{}"])
+@pytest.mark.parametrize("code", [200, 404, 503])
+def test_a_stranger_on_our_port_is_not_taken_for_ours(settings: Settings, body: bytes, code: int) -> None:
+    class Stranger(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", settings.port), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            assert status.ready(settings) == (False, {})
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_process_that_is_gone_is_not_shown_as_running(settings: Settings) -> None:
