@@ -1,7 +1,7 @@
 """The demo clinic's one function: it writes appointments into a file beside it.
 
 Every Python file in this folder is loaded; each `@function_tool` in it can be given to an agent by
-its name. Change this one, or put your own beside it. The worker loads them anew when it starts.
+its name. Change this one, or put your own beside it; what you change counts from the next call.
 """
 
 import json
