@@ -4,6 +4,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import pwd
+import shlex
 import shutil
 import socket
 import time
@@ -145,3 +147,26 @@ def check_folder(home: Path) -> None:
                 f"The data folder {folder} cannot be written ({error.strerror}); "
                 "make it writable or set CALL2ME_HOME to another folder."
             ) from error
+    # What one start as another user left, mostly with sudo. The rest may be read-only on purpose.
+    ours = (*home.glob("*.sqlite*"), *(home / "logs").iterdir(), home / "recordings", home / "spool")
+    for path in ours:
+        if path.exists() and not os.access(path, os.W_OK):
+            raise CannotStart(
+                f"{path}, which belongs to {_owner(path)}, cannot be written: "
+                f"`sudo chown -R {_user(os.getuid())} {shlex.quote(str(home))}` and "
+                f"`chmod -R u+rwX {shlex.quote(str(home))}` mend that."
+            )
+
+
+def _owner(path: Path) -> str:
+    try:
+        return _user(path.lstat().st_uid)
+    except OSError:
+        return "nobody"
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

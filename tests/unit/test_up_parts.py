@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import shutil
 import socket
 import threading
@@ -41,6 +42,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     with pytest.raises(CannotStart, match="home/run cannot be written"):
         preflight.check_folder(tmp_path / "home")
+
+
+def test_a_file_that_another_user_left_in_the_folder_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As after one `sudo make run`; the superuser, who may run this test, is refused nothing.
+    database = settings.home / "call2me.sqlite"
+    database.touch()
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != database)
+    with pytest.raises(CannotStart, match=r"call2me\.sqlite, which belongs to .*: `sudo chown -R"):
+        preflight.check(settings)
 
 
 def test_a_home_is_held_by_one_at_a_time_and_given_back(settings: Settings) -> None:
