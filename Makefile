@@ -57,7 +57,7 @@ format: $(INSTALLED) $(PACKAGES) ## Format and fix what can be fixed
 	cd $(WEB) && npm run --silent format
 
 bench: $(INSTALLED) $(PAGE) ## Measure, and write docs/benchmarks.md
-	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit install)" $(PY) -m bench.first_call $(ARGS)
+	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit install)" $(PY) -m bench.first_call --write $(ARGS)
 
 lock: ## Write the lock files anew; they name versions and hashes, never where they came from
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }

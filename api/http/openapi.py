@@ -126,8 +126,8 @@ def _adapters(routes: list[Route]) -> Iterator[tuple[TypeAdapter[Any], JsonSchem
     yield _PROBLEM, "serialization"
     yield _INVALID, "serialization"
     for route in routes:
-        for adapter in (route.body, route.query, route.form, *route.path_parameters.values()):
-            if adapter is not None:
+        for adapter in (route.body, route.query, route.form, route.reads, *route.path_parameters.values()):
+            if isinstance(adapter, TypeAdapter):
                 yield adapter, "validation"
         if route.reply is not None:
             yield route.reply, "serialization"
@@ -174,7 +174,9 @@ def _request(route: Route, schemas: _Schemas) -> dict[str, Any]:
         return {
             kind: {"schema": schema} for kind in ("application/x-www-form-urlencoded", "multipart/form-data")
         }
-    return {}
+    if isinstance(route.reads, str):
+        return {route.reads: {}} if route.reads else {}
+    return {"application/json": {"schema": schemas.of(route.reads, "validation")}}
 
 
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def _errors(route: Route) -> dict[int, list[type[ApiError]]]:
         kinds.append(Unauthorized)
     if route.access == "caller" and route.method != "GET":
         kinds.append(ReadOnlyKey)
-    if route.body is not None or route.form is not None:
+    if route.body is not None or route.form is not None or route.reads:
         kinds.append(TooLarge)
     if route.body or route.query or route.form or route.path_parameters:
         kinds.append(Invalid)

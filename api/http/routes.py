@@ -50,6 +50,8 @@ class Route:
     limit: Limit
     is_in_spec: bool
     produces: tuple[str, ...]
+    reads: TypeAdapter[Any] | str
+    """What a handler that reads the body itself expects, as the spec says it; empty where none does."""
     location: str
     body: TypeAdapter[Any] | None
     is_body_optional: bool
@@ -108,13 +110,15 @@ class Routes:
         limit: Limit | None = None,
         spec: bool | None = None,
         produces: Sequence[str] = (),
+        reads: Any = "",
         location: str = "",
     ) -> Callable[[H], H]:
         """Serve a path with the handler below.
 
         `aliases` are other spellings (absolute with a leading `//`, else below the prefix).
         `public` needs no credentials. `produces` names the media types of replies that are not
-        JSON. `location` is a template for the Location header, filled from the reply's fields.
+        JSON. `reads` is for handlers that read the body themselves: a type of JSON, or a media type.
+        `location` is a template for the Location header, filled from the reply's fields.
         `spec=False` keeps websockets and raw routes out of the OpenAPI document.
         """
         chosen: Access = access or ("public" if public else self.access)
@@ -138,6 +142,7 @@ class Routes:
                     limit=limit or (CALLER_LIMIT if chosen == "caller" else PUBLIC_LIMIT),
                     is_in_spec=self.is_in_spec if spec is None else spec,
                     produces=tuple(produces),
+                    reads=reads if isinstance(reads, str) else TypeAdapter(reads),
                     location=location,
                     body=signature.body,
                     is_body_optional=signature.is_body_optional,

@@ -14,7 +14,7 @@ from api.internal import service
 from api.internal.batches import read_batch
 from api.keys import SESSION, STORAGE, WORKERS
 from api.outside import storage
-from pipelines.contract import BatchReceipt, BriefRequest, CallBrief
+from pipelines.contract import BatchReceipt, BriefRequest, CallBrief, EventBatch
 
 routes = Routes("/internal", tag="Internal", access="internal")
 _UPLOAD_SECONDS = 300
@@ -27,13 +27,15 @@ async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) 
     return await service.brief(request[SESSION], call_id, body)
 
 
-@routes.post("/events", errors=[Invalid, TooLarge])
+@routes.post("/events", errors=[Invalid], reads=EventBatch)
 async def accept_events(request: web.Request) -> BatchReceipt:
     """Take what happened in calls. The same events again change nothing."""
     return await service.accept(request[SESSION], read_batch(await body_of(request)))
 
 
-@routes.put("/calls/{call_id}/recording", status=204, errors=[service.CallGone, TooLarge])
+@routes.put(
+    "/calls/{call_id}/recording", status=204, errors=[service.CallGone], reads=recordings.CONTENT_TYPE
+)
 async def put_recording(request: web.Request, call_id: CallId) -> None:
     """Take a call's sealed recording, an Ogg file; the same again replaces it."""
     if await request[SESSION].get(CallRow, call_id) is None:
