@@ -19,7 +19,7 @@ from tests.support.stack import Stack, running
 
 HOURS = "What are your opening hours on Saturday?"
 PRICE = "How much does a teeth cleaning cost?"
-BOOKING = "I would like to book a cleaning on Tuesday at ten in the morning. My name is Maria Lopez."
+BOOKING = "I would like to book a cleaning on Tuesday at ten in the morning. My name is Peter Johnson."
 YES = "Yes, please."
 LONG = "Which services do you offer?"
 INTERRUPTION = "Sorry, where is your office?"
