@@ -17,6 +17,8 @@ from api.outside import storage
 from pipelines.contract import BatchReceipt, BriefRequest, CallBrief, EventBatch
 
 routes = Routes("/internal", tag="Internal", access="internal")
+_FAREWELL_SECONDS = 1.0
+"""For a worker to answer our goodbye; one that is cut off never will, and its next connection waits."""
 _UPLOAD_SECONDS = 300
 """For a recording of two hours over a slow line; a worker tries again after that."""
 
@@ -56,7 +58,7 @@ async def put_recording(request: web.Request, call_id: CallId) -> None:
 @routes.get("/worker", spec=False)
 async def connect_worker(request: web.Request) -> web.WebSocketResponse:
     """A worker's supervisor: it says how it is, we say which calls to end."""
-    socket = web.WebSocketResponse(max_msg_size=1024 * 1024)
+    socket = web.WebSocketResponse(max_msg_size=1024 * 1024, timeout=_FAREWELL_SECONDS)
     await socket.prepare(request)
     await request.app[WORKERS].serve(socket)
     return socket

@@ -95,9 +95,10 @@ class Workers:
             await socket.close(code=1002, message=b"Hello first")
             return
         worker_id = hello.worker_id
-        if (before := self._connected.get(worker_id)) is not None:
+        before = self._connected.get(worker_id)
+        self._connected[worker_id] = socket  # first, so that what the old one still does says nothing of it
+        if before is not None:
             await before.close(code=1000, message=b"connected again")
-        self._connected[worker_id] = socket
         _LOG.info("worker connected", extra={"worker_id": worker_id})
         try:
             await self._greet(hello)
