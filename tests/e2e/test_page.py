@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, Route, async_playwright, expect
 
 from api.settings import Settings
 from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
@@ -203,6 +203,24 @@ async def test_a_machine_without_a_network_is_told_so_before_a_call_is_made(
         alert = page.get_by_role("alert").first
         await expect(alert).to_contain_text("do not send calls over the loopback interface alone")
         assert person.ask("GET", "/v1/calls").json["total"] == 0
+
+
+async def test_a_past_call_that_is_opened_anew_has_its_agents_name(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    [agent] = person.ask("GET", "/v1/agents").json
+    call_id = person.ask("POST", "/v1/livekit/token", {"agent_id": agent["agent_id"]}).json["call_id"]
+    async with browsing() as page:
+        await sign_in(page, api.url, person)
+
+        async def late(route: Route) -> None:
+            await asyncio.sleep(0.5)
+            await route.continue_()
+
+        await page.route("**/v1/agents*", late)
+        await page.goto(f"{api.url}/#/calls/{call_id}")
+        await page.reload()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(agent["agent_name"])
 
 
 async def test_a_session_that_ended_asks_to_sign_in_again(

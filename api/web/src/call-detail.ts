@@ -13,7 +13,8 @@ const POLL_MS = 700;
 const PATIENCE_MS = 15_000;
 
 export interface Shown {
-  agentName: (agentId: string | null) => string;
+  /** Waits until the agents are known. */
+  agentName: (agentId: string | null) => Promise<string>;
   /** What was heard live, shown until the record is there. */
   lines: readonly Line[];
   /** How the call ended as this page saw it; null for a call of the past. */
@@ -73,11 +74,13 @@ export class CallDetail {
     while (!this.#isGone) {
       try {
         const call = await this.api.call(this.callId);
+        const agentName = await this.shown.agentName(call.agent_id);
         if (this.#isGone) return;
         const isSettled = !isOngoing(call);
         const isLate = performance.now() > patience;
         if (isSettled && !this.#isSettled) this.shown.onSettled();
         this.#isSettled = isSettled;
+        this.#title.textContent = agentName;
         this.#draw(call, isSettled || isLate, isLate || this.shown.ending === null);
         if ((isSettled && this.#hasSound) || isLate || (isSettled && this.shown.ending === null)) return;
       } catch (error) {
@@ -98,7 +101,6 @@ export class CallDetail {
   }
 
   #draw(call: Call, isSettled: boolean, isRecordingLate: boolean): void {
-    this.#title.textContent = this.shown.agentName(call.agent_id);
     const status = strings.calls.status[call.call_status] ?? call.call_status;
     const length = call.duration_ms ? clock(call.duration_ms) : "";
     this.#about.textContent = [when(call.created_at), length, status].filter(Boolean).join(" · ");

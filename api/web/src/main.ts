@@ -66,7 +66,10 @@ function showPage(): void {
     }
     const isJustOver = ending?.callId === callId;
     const opened = new CallDetail(api, callId, {
-      agentName: (agentId) => calls.nameOf(agentId),
+      agentName: async (agentId) => {
+        await agentsLoaded;
+        return calls.nameOf(agentId);
+      },
       lines: isJustOver ? conversation.captions.lines : [],
       ending: isJustOver ? ending : null,
       onBack: () => {
@@ -115,9 +118,7 @@ function showPage(): void {
   });
   window.addEventListener("hashchange", route);
   window.addEventListener("keydown", onKey);
-  route();
-
-  const load = async (): Promise<void> => {
+  const loadAgents = async (): Promise<void> => {
     try {
       const agents = await api.agents();
       talk.know(agents);
@@ -125,9 +126,10 @@ function showPage(): void {
     } catch (error) {
       if (session.isSignedIn) conversation.events.emit("failure", requestFailure(error));
     }
-    await calls.refresh();
   };
-  void load();
+  const agentsLoaded = loadAgents();
+  void agentsLoaded.then(() => calls.refresh());
+  route();
   // Fetched ahead, so that the first press of the button waits for nothing.
   setTimeout(() => void import("./room").catch(() => undefined), 300);
 }

@@ -14,7 +14,8 @@ export class PastCalls {
   readonly #note = el("p", { class: "muted small" });
   readonly #more = el("button", { class: "button quiet", type: "button", hidden: true }, strings.calls.more);
   #limit = PIECE;
-  #names = new Map<string, string>();
+  /** Null while the agents are not known. */
+  #names: Map<string, string> | null = null;
   #selected = "";
   #calls: CallSummary[] = [];
 
@@ -43,7 +44,9 @@ export class PastCalls {
   }
 
   nameOf(agentId: string | null): string {
-    return this.#names.get(agentId ?? "") ?? strings.calls.unknownAgent;
+    return this.#names === null
+      ? strings.talk.call
+      : (this.#names.get(agentId ?? "") ?? strings.calls.unknownAgent);
   }
 
   select(callId: string): void {

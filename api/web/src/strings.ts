@@ -9,11 +9,11 @@ export const strings = {
     password: "Password",
     submit: "Sign in",
     working: "Signing in…",
-    hint: "On the machine that runs Call2Me, “make run” prints a link that signs you in.",
+    hint: "On the machine that runs Call2Me, “.venv/bin/call2me user link” prints a link that signs you in.",
     out: "Sign out",
     wrong: "That email and password do not match.",
     linkUsed:
-      "This sign-in link was used before or has expired. Sign in below, or run “make run” for a new one.",
+      "This sign-in link was used before or has expired. Sign in below, or run “.venv/bin/call2me user link” for a new one.",
     expired: "Your session has expired. Please sign in again.",
   },
   agent: {
