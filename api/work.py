@@ -16,6 +16,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
     "unsettled": workflows.sweep_unsettled,
     "unused": workflows.sweep_unused,
+    "uploads": workflows.sweep_uploads,
 }
 
 

@@ -26,6 +26,9 @@ OVERDUE_SECONDS = 300
 
 UNUSED_GRACE_SECONDS = 60
 
+UPLOAD_SECONDS = 3600.0
+"""No upload goes on without a byte for this long."""
+
 
 @DBOS.workflow(name="settle")
 async def settle(call_id: str) -> None:
@@ -97,6 +100,12 @@ async def sweep_unsettled() -> None:
             await engine.start_again(f"settle-{call_id}", settle, call_id)
         else:
             await start_settlement(call_id)
+
+
+async def sweep_uploads() -> None:
+    """Forget the halves of recordings that were being uploaded when an api process died."""
+    if count := await engine.reach().storage.forget_unfinished(UPLOAD_SECONDS):
+        _LOG.info("unfinished uploads removed", extra={"count": count})
 
 
 async def sweep_unused() -> None:

@@ -37,7 +37,7 @@ def preferred(request: web.Request, offers: tuple[str, ...], otherwise: str) -> 
     An `Accept` that names only other types counts as not explicit: an answer of the wrong type
     helps a client more than none.
     """
-    ranges = _ranges(request.headers.get("Accept", ""))
+    ranges = _ranges(",".join(request.headers.getall("Accept", [])))
     if any(r.is_explicit and r.quality > 0 for r in ranges):
         best = max(offers, key=lambda offer: (*_wanted(offer, ranges), offer == otherwise))
         if _wanted(best, [r for r in ranges if r.is_explicit])[0] > 0:

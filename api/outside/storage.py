@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import time
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
@@ -34,6 +35,9 @@ class Storage(Protocol):
 
     async def delete(self, name: str) -> None:
         """Forget it; nothing there is fine."""
+
+    async def forget_unfinished(self, older_than_seconds: float) -> int:
+        """Remove what uploads left behind whose process died; returns how many."""
 
 
 class FolderStorage:
@@ -89,6 +93,19 @@ class FolderStorage:
     async def delete(self, name: str) -> None:
         path = self._path(name)
         await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def forget_unfinished(self, older_than_seconds: float) -> int:
+        return await asyncio.to_thread(_sweep, self._folder, time.time() - older_than_seconds)
+
+
+def _sweep(folder: Path, before: float) -> int:
+    count = 0
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):  # it was finished, or swept by another process
+            if part.stat().st_mtime < before:
+                part.unlink()
+                count += 1
+    return count
 
 
 def _create(part: Path) -> BinaryIO:

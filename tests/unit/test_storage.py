@@ -1,5 +1,7 @@
 """Blobs in a folder: everything or nothing."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -57,3 +59,14 @@ async def test_a_put_that_fails_leaves_what_was_there(
 async def test_a_name_stays_in_the_folder(storage: FolderStorage, name: str) -> None:
     with pytest.raises(ValueError, match="not a name"):
         await storage.put(name, chunks(b"x"), 10)
+
+
+def test_what_a_dead_process_left_of_an_upload_is_forgotten_in_time(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+    old, young = tmp_path / ".call_1.ogg.aa.part", tmp_path / ".call_2.ogg.bb.part"
+    for part in (old, young, tmp_path / "call_3.ogg"):
+        part.write_bytes(b"OggS")
+    for name in (old.name, "call_3.ogg"):
+        os.utime(tmp_path / name, (0, 0))
+    assert asyncio.run(storage.forget_unfinished(3600)) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {young.name, "call_3.ogg"}

@@ -2,6 +2,7 @@
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from api.http.negotiation import JSON, preferred
 
@@ -33,3 +34,8 @@ def test_accept_decides_then_the_content_type_then_the_reference(
     headers: dict[str, str], chosen: str
 ) -> None:
     assert preferred(make_mocked_request("GET", "/", headers=headers), (JSON, OGG), otherwise=OGG) == chosen
+
+
+def test_an_accept_in_two_lines_is_one() -> None:
+    headers = CIMultiDict([("Accept", "image/png"), ("Accept", "audio/ogg"), ("Content-Type", JSON)])
+    assert preferred(make_mocked_request("GET", "/", headers=headers), (JSON, OGG), JSON) == OGG
