@@ -21,6 +21,12 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*•·–—▪‣]|\(?\d{1,2}[.)]|\(?[a-z]\)
 _HEADING_MARK = re.compile(r"^\s*#{1,6}\s+")
 _QUESTION_MARK = re.compile(r"^\s*(?:q|question|soru|s)\s*[:.)]\s*", re.IGNORECASE)
 _ANSWER_MARK = re.compile(r"^\s*(?:a|answer|cevap|c)\s*[:.)]\s*", re.IGNORECASE)
+# A line that ends in one of these goes on in the next, whatever letter that begins with.
+_GOES_ON = re.compile(
+    r"(?:,|\b(?:and|or|but|the|an?|of|on|in|at|to|from|by|for|with|than|is|are|our|your|every|each|per|until|ve|"
+    r"ile|veya))$",
+    re.IGNORECASE,
+)
 _RULE = re.compile(r"^\s*[-=_*]{3,}\s*$")
 _TABLE_RULE = re.compile(r"^\s*\|?[\s:|-]+\|[\s:|-]*$")
 
@@ -127,7 +133,8 @@ def _unwrapped(text: str) -> list[str]:
             and line[:1].strip()
             and not _LIST_MARK.match(line)
             and not _HEADING_MARK.match(line)
-            and (previous[-1] not in ".!?:;|" and (line[0].islower() or line[0].isdigit()))
+            and previous[-1] not in ".!?:;|"
+            and (line[0].islower() or line[0].isdigit() or _GOES_ON.search(previous))
         ):
             joined[-1] = f"{previous} {line.strip()}"
         else:

@@ -117,6 +117,7 @@ _PLACE = re.compile(
 _CLOCK = re.compile(
     r"\d|\b(?:noon|midday|midnight|o'clock|half past|at (?:six|seven|eight|nine|ten|five|four))\b"
 )
+_SPAN = re.compile(r"\b(?:until|till|up to|kadar)\b|\d\s*(?:[ap]\.?m\.?)?\s*(?:-|–|to)\s*\d")
 _PERSON = re.compile(
     r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof)\.? |(?<=\w )|(?<=, ))(?!Mon|Tue|Wed|Thu|Fri|Sat|"
     r"Sun)[A-ZÇĞİÖŞÜ][a-zçğıöşü]+\b"
@@ -137,7 +138,8 @@ _MEASURED = re.compile(
 _PHONE = re.compile(r"(?:\+|\b0|\(|\b)\d[\d ().-]{5,}\d\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 _NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundred|"
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)"
+    r"teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|"
     r"iki|uc|"
     r"dort|bes|alti|yedi|sekiz|dokuz|on)\b"
 )
@@ -191,6 +193,8 @@ def fact(text: str, about: str = "") -> Fact:
         kinds.add("count")
     if "time" in kinds and _CLOCK.search(folded):
         kinds.add("clock")
+    if "clock" in kinds and _SPAN.search(folded):
+        kinds.add("span")
     if days:
         kinds.add("time")
     if _PERSON.search(text):

@@ -78,7 +78,8 @@ guest visitor guests visitors
 pregnant pregnancy expecting
 old elderly senior pensioner retired
 student pupil
-sell sale purchase buy shop
+sell sold sale shop
+buy purchase bought
 gift present
 safe safety secure helmet
 owner boss
@@ -121,6 +122,9 @@ _KINDS_OF = {
     "card": "visa mastercard contactless",
     "pet": "dog cat puppy",
     "animal": "dog cat puppy",
+    # What one can buy is sold; but who buys something does not sell it.
+    "buy": "sell sold sale",
+    "purchase": "sell sold sale",
     "transport": "bus tram metro train",
 }
 
@@ -188,7 +192,8 @@ def is_weak(term: str) -> bool:
 
 
 _SOUNDS = (
-    ("wh", "w"), ("ph", "f"), ("ck", "k"), ("kn", "n"), ("wr", "r"), ("gh", ""), ("sch", "s"), ("sh", "s"),
+    ("wh", "w"), ("ph", "f"), ("ck", "k"), ("kn", "n"), ("wr", "r"), ("ght", "t"),
+    ("gh", "g"), ("sch", "s"), ("sh", "s"),
     ("ch", "s"), ("th", "t"), ("ce", "se"), ("ci", "si"), ("cy", "si"), ("qu", "kw"), ("x", "ks"),
     ("dge", "j"),
 )  # fmt: skip
@@ -199,6 +204,8 @@ def sound(word: str) -> str:
     """A folded word as it sounds, roughly: what a recogniser confuses becomes equal."""
     for written, heard in _SOUNDS:
         word = word.replace(written, heard)
+    if len(word) > 4 and word.endswith(("er", "or", "ar", "re")):
+        word = f"{word[:-2]}a"  # lighter and "light a" are one to the ear
     word = word.translate(_ALIKE)
     kept = word[:1]
     for letter in word[1:]:

@@ -11,7 +11,8 @@ from pipelines.local.scripted.lexicon import is_weak
 _KINDS = (
     ("price", r"\bhow much\b(?! (?:time|notice|longer|space|luggage))|\b(?:prices?|pricing|costs?|fees?|"
               r"fares?|charged?|"
-              r"rates?|owe|expensive|cheap|for free|free of charge)\b|\bdo i pay\b|\bi pay for\b|"
+              r"rates?|owe|expensive|cheap|for free|free of charge|"
+              r"run me|set me back|be paying)\b|\bdo i pay\b|\bi pay for\b|"
               r"\b(?:ne kadar(?! sur)|kac para|kaca|ucret\w*|fiyat\w*|kac lira|kac tl)\b"),
     ("phone", r"\b(?:phone|telephone|contact|mobile) number\b|\bnumber (?:to|can i|i can|"
               r"should i) (?:call|ring)\b|"
@@ -41,17 +42,28 @@ _KINDS = (
                r"yas\w*)\b"),
 )  # fmt: skip
 _KIND = tuple((name, re.compile(pattern)) for name, pattern in _KINDS)
-_KIND_WORDS = frozenset(
-    stem(word)
-    for word in words(
-        """
-        price pricing cost costs fee fare charge charged rate owe expensive cheap much phone telephone
-        contact number email mail address long when hour hours open opening close closed closing late
-        early many old big large far free pay kadar para ucret fiyat lira zaman saat acik kapali kac
-        telefon numarasi eposta adresiniz saatleri calisma located
-        location directions find reach neredesiniz nerdesiniz shop store clinic office
-        """
-    )
+# Words that only say which kind of answer is wanted: they need no support in it.
+_KIND_WORDS = {
+    kind: frozenset(stem(word) for word in listed.split())
+    for kind, listed in {
+        "price": "price pricing cost costs fee fare charge charged rate owe expensive cheap much free pay "
+        "run set back para "
+        "kadar ucret fiyat lira",
+        "phone": "phone telephone contact number call ring mobile telefon numarasi",
+        "email": "email mail address eposta adresiniz",
+        "duration": "long many soon much time kadar kac",
+        "clock": "when hour hours open opening close closed closing late early time saat kac "
+        "kadar acik kapali",
+        "time": "when hour hours open opening close closed closing late early time zaman saat "
+        "acik kapali saatleri calisma shop store clinic office",
+        "place": "address located location directions find reach neredesiniz nerdesiniz adresiniz shop "
+        "store clinic office",
+        "count": "many kac",
+        "number": "old big large far tall heavy many kac yas",
+    }.items()
+}
+_AUXILIARY_MAY = re.compile(
+    r"\bmay (?=(?:i|we|you|he|she|they|it|one|my|our|the|a|an|people|kids|children)\b)"
 )
 # Words about time never need support of their own: days are compared as days.
 _TIME_WORDS = frozenset(
@@ -112,18 +124,45 @@ _NAMED_NUMBER = re.compile(
 )
 
 
+# What people say around a question. It says nothing about what they ask, and moves its meaning.
+_OPENERS = re.compile(
+    r"^(?:(?:hi|hello|hey|hiya|yes|yeah|um+|uh+|er+|hm+|so|ok|okay|alright|well|oh|right|please|"
+    r"sorry|excuse me|listen|actually|just|"
+    r"quick question|good (?:morning|afternoon|evening)|there)[,.! ]+)+"
+)
+_PADDING = re.compile(
+    r"\b(?:(?:can|could|would) you (?:please )?tell me(?: if| whether)?|"
+    r"(?:do|would) you (?:happen to )?know(?: if| whether)?|"
+    r"i(?:'m| am| was)(?: just)? wondering(?: if| whether)?|i(?:'d| would)?(?: just)? (?:like|want|wanted|need) "
+    r"to know(?: if| whether)?|or (?:something|anything)(?: like that)?|or so|i mean|you know|"
+    r"by any chance|(?:u+h+|u+m+)|please)\b[, ]*"
+)
+_REWORDED = (
+    (re.compile(r"\b(?:you|u) guys\b|\bu\b"), "you"),
+    (
+        re.compile(
+            r"\bis it (?:ok|okay|alright|all right|fine|possible|allowed|cool) (?:if i|to|for me to)\b"
+        ),
+        "can i",
+    ),
+    (re.compile(r"\b(?:wanna|want to)\b"), "want to"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One thing asked.
 
-    `terms` are stems with how much each must be supported, 0..1, in order. `named` are numbers that name
-    something ("room 204"): an answer without them is an answer about something else.
+    `terms` are stems with how much each must be supported, 0..1, in order; `heard` are their whole
+    words, and `followed` the word after each, since a recogniser hears one word as two. `named` are
+    numbers that name something ("room 204"): an answer without them is about something else.
     """
 
     text: str
     kind: str = ""
     terms: tuple[tuple[str, float], ...] = ()
     heard: tuple[str, ...] = ()
+    followed: tuple[str, ...] = ()
     days: frozenset[int] = frozenset()
     named: frozenset[str] = frozenset()
     thing: str = ""
@@ -148,27 +187,40 @@ def read(text: str, today: date) -> Question:
     possessed = {stem(match.group(1)) for match in _POSSESSED.finditer(folded)}
     weighted: dict[str, float] = {}
     heard: dict[str, str] = {}
-    for word in words(text):
+    spoken = words(_AUXILIARY_MAY.sub("", fold(text)))
+    followed: dict[str, str] = {}
+    for number, word in enumerate(spoken):
         term = stem(word)
         if word in EMPTY or word[0].isdigit() or word in _NUMBER_WORDS or term in _TIME_WORDS:
             continue
-        if kind and (term in _KIND_WORDS or (kind == "price" and term == "pay")):
+        if term in _KIND_WORDS.get(kind, ()):
             continue
         weight = 0.2 if is_weak(term) else 0.5 if term in verbs else 0.6 if term in possessed else 1.0
         weighted[term] = max(weight, weighted.get(term, 0.0))
         heard[term] = word
+        followed[term] = "".join(spoken[number + 1 : number + 2])
     doing, thing = _doing(folded, weighted)
     return Question(
-        text=joined(text).strip(),
+        text=_to_the_point(text),
         kind=kind,
         terms=tuple(weighted.items()),
         heard=tuple(heard.values()),
+        followed=tuple(followed.values()),
         days=days_asked(folded, today),
         named=frozenset(match.group(2) for match in _NAMED_NUMBER.finditer(folded)),
         doing=doing,
         thing=thing,
         is_asking=bool(_ASKING.search(folded) or "?" in text or kind),
     )
+
+
+def _to_the_point(text: str) -> str:
+    """What is asked, without what is only said around it; everything, where nothing else is left."""
+    whole = joined(text).strip()
+    bare = _PADDING.sub("", _OPENERS.sub("", whole))
+    for pattern, plainly in _REWORDED:
+        bare = pattern.sub(plainly, bare)
+    return " ".join(bare.split()) or whole
 
 
 def _doing(folded: str, weighted: dict[str, float]) -> tuple[str, str]:
@@ -226,7 +278,11 @@ def resolve(question: Question, topic: Question | None, today: date) -> Question
             }
             whole = f"{asked.get(topic.kind, '')} {rest}".strip()
             return replace(
-                question, text=whole, kind=topic.kind, days=question.days or topic.days, is_asking=True
+                question,
+                text=whole,
+                kind=topic.kind,
+                days=question.days or topic.days,
+                is_asking=True,
             )
         return question
     if continues or refers or question.kind or question.days:
@@ -245,6 +301,7 @@ def resolve(question: Question, topic: Question | None, today: date) -> Question
             kind=question.kind or topic.kind,
             terms=own + tuple(topic.terms[number] for number in kept),
             heard=question.heard + tuple(topic.heard[number] for number in kept),
+            followed=question.followed + tuple(topic.followed[number] for number in kept),
             days=days,
             named=question.named | topic.named,
             is_asking=True,
