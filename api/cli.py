@@ -61,9 +61,9 @@ def up() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(as_json: bool) -> None:
-    """Show processes, ports, versions, and whether a call could be answered.
+    """Show what runs, and whether a call could be answered.
 
-    The exit code is 0 when one could, else 1.
+    Processes, ports and versions; the exit code is 0 when a call could be answered, else 1.
     """
     from api.up.status import read
     from api.up.status_text import as_text
@@ -80,7 +80,7 @@ def status(as_json: bool) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check every part of this machine and say how to mend what is broken.
+    """Check every part, and say how to mend what is broken.
 
     Changes nothing. The exit code is 1 when something must be mended before a
     call can be answered.
@@ -117,9 +117,9 @@ def serve() -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
-    """Run the worker alone, in the foreground: becomes `python -m worker`.
+    """Run the worker alone, in the foreground.
 
-    It answers the calls of the api at CALL2ME_API_URL, also from another
+    Becomes `python -m worker`. It answers the calls of the api at CALL2ME_API_URL, also from another
     machine. `call2me worker --help` lists its parts.
     """
     os.execv(sys.executable, [sys.executable, "-m", "worker", *arguments])  # noqa: S606 - no shell
@@ -163,7 +163,10 @@ def add_user(email: str, name: str | None, password: str) -> None:
 @user.command("link")
 @click.argument("email", required=False)
 def sign_in_link(email: str | None) -> None:
-    """Print a link that signs in once, within the hour; for the owner when no EMAIL is given."""
+    """Print a link that signs in once, within the hour.
+
+    It signs in the owner when no EMAIL is given.
+    """
     from api.up.prepare import link
 
     click.echo(link(Settings.load(), email))
@@ -189,7 +192,10 @@ def install_livekit() -> None:
 
 @livekit.command("path")
 def livekit_path() -> None:
-    """Print which livekit-server would be used; exit code 1 when there is none."""
+    """Print which livekit-server would be used.
+
+    The exit code is 1 when there is none.
+    """
     from api.up.livekit_server import find
 
     if (found := find(Settings.load())) is None:

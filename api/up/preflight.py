@@ -143,6 +143,11 @@ def check_folder(home: Path) -> None:
             probe.write_bytes(b"probe")
             probe.unlink()
         except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise CannotStart(
+                    f"There is no room left for {folder}: make room, "
+                    "or set CALL2ME_HOME to a folder on another disk."
+                ) from error
             raise CannotStart(
                 f"The data folder {folder} cannot be written ({error.strerror}); "
                 "make it writable or set CALL2ME_HOME to another folder."

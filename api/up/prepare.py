@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.api_keys import service as api_keys
@@ -117,6 +118,8 @@ def _in_transaction(settings: Settings, work: Callable[[AsyncSession], Awaitable
         try:
             async with database.transaction() as session:
                 return await work(session)
+        except DBAPIError as error:
+            raise CannotStart(f"The database cannot be used now ({error.orig}).") from error
         finally:
             await database.close()
 

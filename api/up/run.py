@@ -32,7 +32,6 @@ MOST_EARLY_ENDS = 3
 def up(settings: Settings) -> None:
     """Run everything until Ctrl-C or SIGTERM; raises `CannotStart` with a sentence for a person."""
     console = Console()
-    begun = time.monotonic()
     # What supervision would log, the console says in its own words.
     logging.getLogger("pipelines.processes").setLevel(logging.CRITICAL)
     # While nothing is supervised yet. Service managers stop with SIGTERM, a terminal by hanging up.
@@ -43,7 +42,8 @@ def up(settings: Settings) -> None:
         status.path(settings).unlink(missing_ok=True)
         check(settings)
         server = get(settings, console.say) if settings.livekit.is_ours else None
-        was_killed = asyncio.run(_Run(settings, server, console, begun).run())
+        # Getting livekit-server for the first time has told its own minutes.
+        was_killed = asyncio.run(_Run(settings, server, console, time.monotonic()).run())
     if was_killed:
         raise SystemExit(128 + signal.SIGINT)
 

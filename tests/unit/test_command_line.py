@@ -1,7 +1,9 @@
 """The commands that need nothing running, as a person types them."""
 
+import contextlib
 import json
 import socket
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -75,6 +77,15 @@ def test_users_are_added_once_and_with_a_proper_address_and_password(tmp_path: P
     assert ".." not in call2me(tmp_path, "user", "add", "x", "--password", "long enough").stderr
     assert "#link=once_" in call2me(tmp_path, "user", "link").stdout
     assert "no user nobody@example.com" in call2me(tmp_path, "user", "link", "nobody@example.com").stderr
+
+
+def test_a_database_that_refuses_is_one_sentence(tmp_path: Path) -> None:
+    call2me(tmp_path, "migrate")
+    with contextlib.closing(sqlite3.connect(tmp_path / "call2me.sqlite")) as database:
+        database.execute("ALTER TABLE users RENAME TO others")
+    done = call2me(tmp_path, "user", "link")
+    assert done.returncode == 1
+    assert done.stderr == "Error: The database cannot be used now (no such table: users).\n"
 
 
 def test_a_port_that_is_taken_is_one_sentence_of_the_api_alone_too(tmp_path: Path) -> None:

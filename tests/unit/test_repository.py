@@ -77,6 +77,11 @@ def test_every_make_target_says_what_it_does() -> None:
 def test_help_says_what_each_command_does() -> None:
     commands = [main, *main.commands.values()]
     assert all(command.help and len(command.help) > 15 for command in commands)
+    # Where commands are listed, none is cut off.
+    shown = [each for each in commands for each in getattr(each, "commands", {}).values() if not each.hidden]
+    assert [
+        each.get_short_help_str(66) for each in shown if each.get_short_help_str(66).endswith("...")
+    ] == []
 
 
 def test_every_decision_is_in_the_list_with_its_title() -> None:

@@ -1,5 +1,6 @@
 """The parts of `call2me up` that need nothing running."""
 
+import errno
 import http.server
 import json
 import os
@@ -42,6 +43,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     with pytest.raises(CannotStart, match="home/run cannot be written"):
         preflight.check_folder(tmp_path / "home")
+
+
+def test_a_disk_that_has_just_been_filled_is_not_called_unwritable(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CannotStart, match=r"There is no room left for .*: make room"):
+        preflight.check_folder(settings.home)
 
 
 def test_a_file_that_another_user_left_in_the_folder_is_named(
