@@ -9,10 +9,9 @@ The field `version` of `CallBrief` is raised when an older worker could misread 
 sides ignore fields they do not know.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from pipelines.agent_config import AgentConfig
 from pipelines.transcript import Turn, Utterance
@@ -79,7 +78,7 @@ class _Event(_Wire):
     call_id: str
     attempt: int
     sequence: int
-    at: datetime
+    at: AwareDatetime
 
 
 class CallStarted(_Event):
@@ -114,8 +113,8 @@ class FunctionCalled(_Event):
     arguments: dict[str, Any]
     result: str | None = None
     error: str | None = None
-    started_at: datetime
-    duration_ms: float
+    started_at: AwareDatetime
+    duration_ms: FiniteFloat
 
 
 class WarningRaised(_Event):
@@ -137,7 +136,7 @@ class CallEnded(_Event):
     reason: str
     """`user_hangup`, `agent_hangup`, `silence`, `max_duration`, `error: …`; at most 500 characters."""
     has_recording: bool = False
-    usage: dict[str, float] = {}
+    usage: dict[str, FiniteFloat] = {}
     """`llm_input_tokens`, `llm_output_tokens`, `tts_characters`, `stt_seconds`."""
 
 

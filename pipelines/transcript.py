@@ -1,10 +1,9 @@
 """What was said in a call, and how it reads."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FiniteFloat
 
 Role = Literal["user", "agent"]
 
@@ -20,8 +19,8 @@ class Utterance(BaseModel):
     utterance_id: str
     role: Role
     text: str
-    started_at: datetime
-    ended_at: datetime
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
     was_interrupted: bool = False
     is_typed: bool = False
     """True for what a person typed instead of saying it."""
@@ -40,13 +39,13 @@ class TurnLatency(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    endpointing_ms: float | None = None
-    stt_ms: float | None = None
-    knowledge_ms: float | None = None
-    llm_first_token_ms: float | None = None
-    tts_first_audio_ms: float | None = None
-    playout_ms: float | None = None
-    total_ms: float | None = None
+    endpointing_ms: FiniteFloat | None = None
+    stt_ms: FiniteFloat | None = None
+    knowledge_ms: FiniteFloat | None = None
+    llm_first_token_ms: FiniteFloat | None = None
+    tts_first_audio_ms: FiniteFloat | None = None
+    playout_ms: FiniteFloat | None = None
+    total_ms: FiniteFloat | None = None
 
 
 class Turn(BaseModel):

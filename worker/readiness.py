@@ -44,6 +44,11 @@ class ModelsProbe:
             return "the speech models do not answer"
         return self._problem
 
+    def lost(self) -> None:
+        """The process ended: nobody need be asked to know that no call can be answered."""
+        self._problem = "the speech models are starting"
+        self._on_change()
+
     async def run(self) -> None:
         """Ask, for ever."""
         while True:

@@ -199,6 +199,8 @@ class Supervisor:
     def _exited(self, child: Supervised, code: int) -> None:
         if not self._is_draining:
             logger.error("a part of the worker ended", extra={"part": child.name, "exit_code": code})
+        if self._models is not None and child.name == "models":
+            self._models.lost()
         self._changed()
 
     def _is_connected(self, key: SpoolKey) -> bool:

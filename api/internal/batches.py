@@ -57,8 +57,8 @@ def _why_not_kept(event: CallEvent) -> str:
     if not 1 <= event.attempt <= _MAX_ATTEMPT:
         return "attempt is out of range"
     # A year of room on both sides: in another time zone it may be another year.
-    if any(moment.tzinfo is None or not 1 < moment.year < 9999 for moment in _moments(event)):
-        return "a moment needs a time zone and a year that clocks know"
+    if any(not 1 < moment.year < 9999 for moment in _moments(event)):
+        return "a moment needs a year that clocks know"
     return ""
 
 
