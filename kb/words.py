@@ -14,7 +14,7 @@ _JOINED = tuple(
     for parts, whole in (
         (r"check(?:ing|ed|s)?[ -](in|out)", r"check\1"),
         (r"(sign|pick|drop|walk|follow|check)(?:ing|ed|s)?[ -](up|off|in)", r"\1\2"),
-        (r"(?:wi|why|wife)[ -](?:fi|fy|i)", "wifi"),
+        (r"(?:wi|why|wife)[ -](?:fi|fy|i|five|fight)", "wifi"),
         (r"(e|t|x)[ -](mail|bike|ray|shirt|book|scooter|ticket)(s?)", r"\1\2\3"),
         (r"(?:electric|electrical)[ ](bike|bicycle|scooter)(s?)", r"e\1\2"),
         (r"air[ -]?con(?:ditioning|ditioned|ditioner)?", "aircon"),

@@ -77,7 +77,10 @@ the back entrance.""",
         ("can I pay you guys in installments", ("three installments|installments",)),
         ("do you speak Spanish by any chance", ("Spanish speakers",)),
         ("my brother just got arrested who do we call", ("555 018 7700",)),
-        ("what time do you close on Fridays and where are you", ("Fridays until 1", "210 Court Square|third floor")),
+        (
+            "what time do you close on Fridays and where are you",
+            ("Fridays until 1", "210 Court Square|third floor"),
+        ),
         ("how much do you charge for a simple wheel", ("350 dollars",)),  # misheard: will
         ("can you help with a green card application", ("no immigration|I don't have",)),
         ("how much is a trademark registration", NOTHING),

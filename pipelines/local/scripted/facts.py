@@ -45,6 +45,20 @@ _TO_THE_AGENT = re.compile(
     r"|this (?:prompt|call|conversation)|system prompt|instructions)\b",
     re.IGNORECASE,
 )
+# "You look after the phone of ..." says what the agent does; "you need a passport" is for the caller.
+_OF_THE_AGENT = re.compile(
+    rf"^you (?!(?:(?:also |only |even )?(?:{_TO_THE_CALLER}|"
+    r"need|have to|get|receive|save|earn)|"
+    r"can|could|may|might|must|should|will)\b)[a-z]+\b",
+    re.IGNORECASE,
+)
+_STREETS = (
+    r"(?:street|st|road|rd|lane|avenue|ave|square|way|quay|boulevard|court|place|drive|row|alley|park|hill)"
+)
+_ADDRESS = re.compile(
+    rf"\b\d+[a-z]?,? (?:[A-ZÇĞİÖŞÜ][\w'-]+ ){{1,3}}(?i:{_STREETS})\b"
+    rf"|\b(?:[A-ZÇĞİÖŞÜ][\w'-]+ ){{1,3}}(?i:{_STREETS}),? \d+[a-z]?\b"
+)
 _CONDITION = re.compile(
     r"^(?:if|when|whenever|unless|once|in case)\b.*(?:\b(?:asks?|asked|wants? to know|calls? about|says?)\b"
     rf"|(?:,| then) (?:please |always |never |just |politely |also )*(?:{'|'.join(_ORDER_VERBS)})\b)",
@@ -230,7 +244,10 @@ def read_prompt(instructions: str) -> Prompt:
             if not re.search(r"\byou(?:r|'re)?\b", told, re.IGNORECASE) and not _is_forbidden(statement):
                 facts.append(fact(told[:1].upper() + told[1:], ""))
             continue
-        if is_order(statement.text):
+        if is_order(statement.text) or _OF_THE_AGENT.match(statement.text):
+            # Whom the agent works for is not for the caller; where that is, is.
+            if address := _ADDRESS.search(statement.text):
+                facts.append(fact(f"The address is {address.group()}."))
             continue
         if _ORDERS_HEADING.search(fold(statement.about)) and not _states(statement.text):
             continue

@@ -61,6 +61,7 @@ group groups party
 identification id passport licence license identity document documents papers
 beginner novice newcomer starter
 teacher instructor trainer coach
+teach taught
 tour guide guided excursion
 wash laundry clean washing
 towel linen
@@ -133,8 +134,8 @@ _WEAK = frozenset(
     for word in words(
         """
         able actually advice already always another answer anyone anything around ask
-        available best bit bring
-        bringing call case come coming day days exactly explain far find first folks free
+        available best bit
+        call case come coming day days exactly explain far find first folks free
         friend full guy guys happen
         happens hear hello help hey hold hope idea information info instead keep kind kindly
         last later leave little

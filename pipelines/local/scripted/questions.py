@@ -133,8 +133,9 @@ _OPENERS = re.compile(
 _PADDING = re.compile(
     r"\b(?:(?:can|could|would) you (?:please )?tell me(?: if| whether)?|"
     r"(?:do|would) you (?:happen to )?know(?: if| whether)?|"
-    r"i(?:'m| am| was)(?: just)? wondering(?: if| whether)?|i(?:'d| would)?(?: just)? (?:like|want|wanted|need) "
-    r"to know(?: if| whether)?|or (?:something|anything)(?: like that)?|or so|i mean|you know|"
+    r"i(?:'m| am| was)(?: just)? wondering(?: if| whether)?|"
+    r"i(?:'d| would)?(?: just)? (?:like|want|wanted|need) to know(?: if| whether)?|"
+    r"or (?:something|anything)(?: like that)?|or so|i mean|you know|"
     r"by any chance|(?:u+h+|u+m+)|please)\b[, ]*"
 )
 _REWORDED = (
