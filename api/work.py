@@ -1,6 +1,7 @@
 """What runs beside the requests: rooms, storage, the watch over workers, durable work and its sweeper."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -11,6 +12,9 @@ from api.internal.workers import Workers
 from api.keys import DATABASE, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
 from api.outside.rooms import LiveKitRooms
 from api.outside.storage import FolderStorage
+
+NEEDED_BYTES = 16 * 1024 * 1024
+"""Below this the database cannot grow, nor a recording begin."""
 
 SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
@@ -32,6 +36,11 @@ def install(app: web.Application) -> None:
     async def worker() -> str:
         return await app[WORKERS].why_not()
 
+    async def disk() -> str:
+        free = shutil.disk_usage(app[SETTINGS].home).free
+        return "" if free >= NEEDED_BYTES else f"the disk of {app[SETTINGS].home} is full"
+
+    app[READINESS].register("disk", disk)
     app[READINESS].register("livekit", livekit)
     app[READINESS].register("worker", worker)
 

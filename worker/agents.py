@@ -126,6 +126,8 @@ def _preloaded(settings: WorkerSettings) -> list[str]:
         modules.append("pipelines.local.scripted.llm")
     if settings.providers.deepgram_api_key:
         modules.append("livekit.plugins.deepgram")
+    if settings.providers.vad == "silero":
+        modules.append("livekit.plugins.silero")
     return modules
 
 

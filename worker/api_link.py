@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable
 
 import aiohttp
@@ -25,6 +26,8 @@ SEND_SECONDS = 3.0
 HEARTBEAT_SECONDS = 4.0
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 1.0
+STEADY_SECONDS = 5.0
+"""A link that held this long was a good one."""
 
 
 class ApiLink:
@@ -78,19 +81,20 @@ class ApiLink:
         wait = FIRST_WAIT_SECONDS
         why_before = ""
         while not self._is_leaving:
-            why = "the link broke"
+            why, began = "the link broke", time.monotonic()
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     socket = await self._http.ws_connect(
                         self._url, heartbeat=HEARTBEAT_SECONDS, max_msg_size=64 * 1024
                     )
-                wait = FIRST_WAIT_SECONDS
-                why_before = ""
                 await self._talk(socket)
             except aiohttp.WSServerHandshakeError as error:
                 why = f"status {error.status}"
             except (aiohttp.ClientError, OSError, RuntimeError, TimeoutError) as error:
                 why = type(error).__name__
+            # An api that answers and then breaks each link is no better than one that does not answer.
+            if time.monotonic() - began > STEADY_SECONDS:
+                wait, why_before = FIRST_WAIT_SECONDS, ""
             if why != why_before and not self._is_leaving:
                 logger.warning("no link to the api, trying again", extra={"why": why})
                 why_before = why

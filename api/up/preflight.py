@@ -17,6 +17,7 @@ from api.up.command import spelled
 from api.up.errors import CannotStart
 
 NEEDED_BYTES = 500 * 1024 * 1024
+NEEDED_LATER_BYTES = 100 * 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -75,9 +76,11 @@ def is_running(settings: Settings) -> bool:
 def check(settings: Settings) -> None:
     """Raise `CannotStart` for the first thing that is in the way."""
     free = shutil.disk_usage(settings.home).free
-    if free < NEEDED_BYTES:
+    # Models and livekit-server are there after the first start; calls need room all the same.
+    needed = NEEDED_LATER_BYTES if (settings.home / "models" / "checked.json").exists() else NEEDED_BYTES
+    if free < needed:
         raise CannotStart(
-            f"Only {free // 2**20} MB are free for {settings.home} and {NEEDED_BYTES // 2**20} MB are "
+            f"Only {free // 2**20} MB are free for {settings.home} and {needed // 2**20} MB are "
             "needed: make room, or set CALL2ME_HOME to a folder on another disk."
         )
     check_folder(settings.home)

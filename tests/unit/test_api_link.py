@@ -77,6 +77,16 @@ async def test_a_link_that_breaks_is_made_again_within_a_second() -> None:
             transport.abort()
 
 
+async def test_a_link_that_breaks_each_time_is_tried_less_and_less_often() -> None:
+    async with FakeApi().up() as api, linked(api) as worker:
+        ends = asyncio.get_running_loop().time() + 2.0
+        while asyncio.get_running_loop().time() < ends:
+            if worker.link.is_connected and (transport := api.sockets[-1]._req.transport) is not None:  # type: ignore[union-attr]
+                transport.abort()
+            await asyncio.sleep(0.005)
+        assert 2 <= len(api.hellos) <= 8, len(api.hellos)
+
+
 async def test_a_wrong_key_is_said_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     async with FakeApi().up() as api, linked(api, key="wrong"):
         await until(lambda: api.requests >= 3)

@@ -131,8 +131,8 @@ async def test_models_that_stop_answering_are_not_believed_for_long(
 
 
 async def test_models_that_ended_are_not_waited_for_to_be_unusable(path: Path) -> None:
-    async with probing(path, "transcribe") as probe:
-        async with models(path, [answer(ready=True, models=READY)] * 50):
-            await until(lambda: not probe.problem)
-            probe.lost()
-            assert probe.problem == "the speech models are starting"
+    answers = [answer(ready=True, models=READY)] * 50
+    async with probing(path, "transcribe") as probe, models(path, answers):
+        await until(lambda: not probe.problem)
+        probe.lost()
+        assert probe.problem == "the speech models are starting"
