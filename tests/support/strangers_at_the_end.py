@@ -1,4 +1,4 @@
-"""A law office, a campground and a music school, written when the scripted engine was done and asked once."""
+"""A law office, a campground and a music school, unknown when the scripted engine learned to weigh facts."""
 
 from livekit.agents.llm import function_tool
 
