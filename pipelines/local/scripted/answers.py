@@ -45,7 +45,6 @@ _ALIKE = 0.60
 _ALIKE_ENOUGH_FOR_A_PRICE = 0.75
 """Braces and teeth are 0.65 alike, and cost something else."""
 _CANDIDATES = 8
-_COMPARED = 4
 # A question of these kinds wants a number: a sentence without one is no answer, however near it is.
 _STRICT = frozenset({"price", "phone", "email", "duration", "count"})
 # Asked without naming anything, these are about the house itself: its hours, its address, its number.
@@ -343,6 +342,12 @@ def _numbers(fact: Fact) -> frozenset[str]:
 def _likeness(question: Question, fact: Fact, meanings: Meanings) -> float:
     alone = meanings.likeness(question.text, fact.text)
     return max(alone, meanings.likeness(question.text, _placed(fact)) - 0.03) if fact.about else alone
+
+
+def compared_later(facts: Sequence[Fact]) -> list[str]:
+    """What the facts are compared by besides their text: facts in their place, and their words."""
+    placed = [_placed(fact) for fact in facts if fact.about]
+    return list(dict.fromkeys([*placed, *(word for fact in facts for word in fact.spelled)]))
 
 
 def _placed(fact: Fact) -> str:

@@ -22,6 +22,8 @@ from pipelines.local.scripted.wording import Wording
 
 _REMEMBERED_TURNS = 512
 _PREPARED_FACTS = 400
+_PREPARED_TEXTS = 1200
+_PREPARED_AT_ONCE = 32
 _END_CALL = re.compile(
     r"^(?:end|hang_?up|finish|terminate)(?:_?(?:the)?_?(?:call|conversation))?$", re.IGNORECASE
 )
@@ -59,6 +61,10 @@ class Dialog:
         facts = facts[:_PREPARED_FACTS]
         await self._meanings.learn([fact.text for fact in facts])
         await intents.wanted("hello", list(functions), {}, self._meanings)
+        later = answers.compared_later(facts)[:_PREPARED_TEXTS]
+        # In small requests: a caller who already asks something waits for one of them at most.
+        for start in range(0, len(later), _PREPARED_AT_ONCE):
+            await self._meanings.learn(later[start : start + _PREPARED_AT_ONCE])
 
     async def reply(self, history: History, functions: list[Function]) -> Reply:
         """What to say, and what to run, now."""
