@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date
 
-from kb.words import EMPTY, fold, joined, stem, words
+from kb.words import EMPTY, fold, stem, words
 from pipelines.local.scripted.calendar import days_asked
 from pipelines.local.scripted.lexicon import is_weak
+from pipelines.local.scripted.padding import to_the_point
 
 _KINDS = (
     ("price", r"\bhow much\b(?! (?:time|notice|longer|space|luggage))|\b(?:prices?|pricing|costs?|fees?|"
@@ -124,32 +125,6 @@ _NAMED_NUMBER = re.compile(
 )
 
 
-# What people say around a question. It says nothing about what they ask, and moves its meaning.
-_OPENERS = re.compile(
-    r"^(?:(?:hi|hello|hey|hiya|yes|yeah|um+|uh+|er+|hm+|so|ok|okay|alright|well|oh|right|please|"
-    r"sorry|excuse me|listen|actually|just|"
-    r"quick question|good (?:morning|afternoon|evening)|there)[,.! ]+)+"
-)
-_PADDING = re.compile(
-    r"\b(?:(?:can|could|would) you (?:please )?tell me(?: if| whether)?|"
-    r"(?:do|would) you (?:happen to )?know(?: if| whether)?|"
-    r"i(?:'m| am| was)(?: just)? wondering(?: if| whether)?|"
-    r"i(?:'d| would)?(?: just)? (?:like|want|wanted|need) to know(?: if| whether)?|"
-    r"or (?:something|anything)(?: like that)?|or so|i mean|you know|"
-    r"by any chance|(?:u+h+|u+m+)|please)\b[, ]*"
-)
-_REWORDED = (
-    (re.compile(r"\b(?:you|u) guys\b|\bu\b"), "you"),
-    (
-        re.compile(
-            r"\bis it (?:ok|okay|alright|all right|fine|possible|allowed|cool) (?:if i|to|for me to)\b"
-        ),
-        "can i",
-    ),
-    (re.compile(r"\b(?:wanna|want to)\b"), "want to"),
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """One thing asked.
@@ -202,7 +177,7 @@ def read(text: str, today: date) -> Question:
         followed[term] = "".join(spoken[number + 1 : number + 2])
     doing, thing = _doing(folded, weighted)
     return Question(
-        text=_to_the_point(text),
+        text=to_the_point(text),
         kind=kind,
         terms=tuple(weighted.items()),
         heard=tuple(heard.values()),
@@ -213,15 +188,6 @@ def read(text: str, today: date) -> Question:
         thing=thing,
         is_asking=bool(_ASKING.search(folded) or "?" in text or kind),
     )
-
-
-def _to_the_point(text: str) -> str:
-    """What is asked, without what is only said around it; everything, where nothing else is left."""
-    whole = joined(text).strip()
-    bare = _PADDING.sub("", _OPENERS.sub("", whole))
-    for pattern, plainly in _REWORDED:
-        bare = pattern.sub(plainly, bare)
-    return " ".join(bare.split()) or whole
 
 
 def _doing(folded: str, weighted: dict[str, float]) -> tuple[str, str]:
