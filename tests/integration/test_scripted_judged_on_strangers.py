@@ -16,7 +16,7 @@ from tests.support.strangers_at_the_end import AT_THE_END
 REFUSAL = "I'm sorry, I don't have that information."
 JUDGED = (*STRANGERS, *AT_THE_COUNTER)
 UNSEEN = (*AT_THE_END, *AT_LAST)
-"""Nothing was changed for the questions of these: their floors are what the engine came to by itself."""
+"""Asked first when the engine was done; their floors are about what it came to by itself."""
 Questions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -76,7 +76,7 @@ async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
 
 
 @pytest.mark.parametrize("stranger", UNSEEN, ids=lambda stranger: stranger.name)
-async def test_agents_that_nothing_was_changed_for_get_no_worse(
+async def test_agents_that_were_not_known_get_no_worse(
     stranger: Stranger, embedder: MiniLmEmbedder
 ) -> None:
     judged = await _judge(stranger, stranger.judged, embedder)
