@@ -466,11 +466,7 @@ async def test_what_is_expected_is_learned_while_the_agent_greets() -> None:
         embedder = _Counting()
         talk = Talk(PROMPT, KNOWLEDGE, [book_appointment], embedder=embedder)
         if is_expected:
-            talk.engine.expect(PROMPT, [book_appointment], KNOWLEDGE)
-            talk.engine.prewarm()
-            task = talk.engine._prewarm_task
-            assert task is not None
-            await task
+            await talk.engine.prepare(PROMPT, [book_appointment], KNOWLEDGE)
         before = embedder.texts
         await talk.say("How much is a cleaning?")
         costs.append(embedder.texts - before)

@@ -37,7 +37,6 @@ class ScriptedLLM(llm.LLM[Any]):
         # The embedder understands English alone; elsewhere its likenesses would mislead.
         self._dialog = Dialog(Meanings(embedder if wording.language == "en" else None), wording)
         self._timezone = timezone
-        self._expected: tuple[str, list[llm.Tool], tuple[tuple[str, str], ...]] | None = None
 
     @property
     def model(self) -> str:
@@ -49,23 +48,17 @@ class ScriptedLLM(llm.LLM[Any]):
         """Who makes it: this machine."""
         return "local"
 
-    def expect(
+    async def prepare(
         self,
         instructions: str,
         tools: Sequence[llm.Tool] = (),
         knowledge: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Say what the call will be about, so that its vectors are made while the agent greets.
+        """Make the vectors that this call will need, while the agent greets.
 
-        `knowledge` is titles with their texts. LiveKit's `prewarm`, which a session calls as it begins,
-        does the work; without this call the first question pays for it (about 150 ms).
+        `knowledge` is titles with their texts. Without this the first question pays for it (about 150 ms).
         """
-        self._expected = (instructions, list(tools), tuple(knowledge))
-
-    async def _prewarm_impl(self) -> None:
-        if self._expected is not None:
-            instructions, tools, knowledge = self._expected
-            await self._dialog.prepare(instructions, functions.read(tools), knowledge)
+        await self._dialog.prepare(instructions, functions.read(list(tools)), knowledge)
 
     def chat(
         self,
