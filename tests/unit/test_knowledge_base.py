@@ -51,10 +51,12 @@ def test_list_lines_stand_under_their_heading() -> None:
 
 def test_a_written_question_is_what_its_answer_is_about() -> None:
     said = statements(
-        "Q: Do you have parking?\nA: Yes, behind the house.\n\nCan I pay by card? All cards are fine."
+        "Q: Do you have parking?\nA: Yes, behind the house.\nQ: I lost a key\nA: Call us.\n\n"
+        "Can I pay by card? All cards are fine."
     )
     assert [(each.about, each.text) for each in said] == [
         ("Do you have parking?", "Yes, behind the house."),
+        ("I lost a key", "Call us."),
         ("Can I pay by card?", "All cards are fine."),
     ]
 
