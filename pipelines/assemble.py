@@ -62,6 +62,8 @@ class Pipeline:
     tts_name: str
     language: str
     warnings: tuple[Warned, ...] = ()
+    knowledge: tuple[tuple[str, str], ...] = ()
+    """Titles and texts that the agent may answer from, for engines that like to read them beforehand."""
     closing: list[Any] = field(default_factory=list)
 
     def session(self) -> AgentSession[None]:
@@ -91,7 +93,7 @@ class Pipeline:
         if prepare is None:
             return
         try:
-            await prepare(self.agent.instructions, list(self.agent.tools))
+            await prepare(self.agent.instructions, list(self.agent.tools), self.knowledge)
         except Exception as error:  # noqa: BLE001 - the call goes on as if nothing had been tried
             logger.info("an engine was not prepared", extra={"error": type(error).__name__})
 
@@ -147,6 +149,7 @@ async def assemble(
         tts_name=_name(speaks),
         language=agent.language,
         warnings=tuple(warnings),
+        knowledge=tuple((text.title, text.text) for text in brief.knowledge),
     )
 
 

@@ -23,11 +23,14 @@ WEIGHTS = {
     "of_day": 3.0,
     "of_the_house": 4.5,
     "another_price": -1.0,
+    "says_it_itself": 0.8,
+    "lists_it": 2.8,
 }
 """What each reason counts: a logistic regression over agents of twelve trades, each question asked both with
 and without its answer among the facts. That a fact is ahead of the others says most: where no fact is the
-answer, several are about equally near. The last two are set by hand: a question about the house itself
-names nothing to compare, and the price of something else is the worst of answers."""
+answer, several are about equally near. The last four are set by hand: a question about the house itself
+names nothing to compare, the price of something else is the worst of answers, a sentence that has the very
+words of the question is not only near in meaning, and what there is of a thing is a list."""
 BIAS = -4.7
 ACCEPT = -0.5
 """A fact less sure than this is not spoken."""
@@ -186,6 +189,8 @@ def _reasons(
             question.kind == "price" and unsaid > 0.6 * sum(weight for weight, _ in strong)
         ),
         "of_the_house": float(of_kind and _is_of_the_house(question)),
+        "says_it_itself": float(bool(question.strong) and fact.terms.issuperset(question.strong)),
+        "lists_it": float(question.wants_list and fact.text.count(",") >= 2 and unsaid < 0.3),
     }
 
 

@@ -115,6 +115,12 @@ _AUXILIARY = re.compile(
     r"|\b(?:to|i|you|we) ([a-z]+)"
 )
 _DOING = re.compile(r"\bdo(?:es)? (?:you|they|u)(?: guys| also| even| ever)? ([a-z']+)")
+_WHAT_THERE_IS = re.compile(
+    r"\b(?:what|which)(?: other| kinds? of| sorts? of| types? of)? [a-z]+ (?:do|can|are|is|does) "
+    r"(?:you|they|there|u)(?: guys)?(?: all)?"
+    r"(?: offer| have| do| provide| sell| carry| make| teach| serve| got)?[?. ]*$"
+    r"|\b(?:hangi|ne gibi|ne tur) \w+"
+)
 _POSSESSED = re.compile(r"\b(?:my|our|his|her|their)(?: own)? ([a-z]+)")
 _NAMED_NUMBER = re.compile(
     r"\b(?!(?:at|by|for|to|from|until|till|of|on|in|is|are|about|around|than|with|and|or|the|a|after|"
@@ -146,6 +152,8 @@ class Question:
     doing: str = ""
     """The verb itself, where there is such a thing."""
     is_asking: bool = False
+    wants_list: bool = False
+    """True for "which services do you offer": what there is of something."""
 
     @property
     def strong(self) -> tuple[str, ...]:
@@ -187,6 +195,7 @@ def read(text: str, today: date) -> Question:
         doing=doing,
         thing=thing,
         is_asking=bool(_ASKING.search(folded) or "?" in text or kind),
+        wants_list=bool(_WHAT_THERE_IS.search(folded)),
     )
 
 
