@@ -93,7 +93,8 @@ async def calling(stack: Stack, agent_id: str | None = None) -> AsyncIterator[tu
     ticket = await stack.post("/v1/livekit/token", {"agent_id": agent_id})
     async with Caller.joined(ticket["url"], ticket["token"]) as caller:
         yield caller, began
-        if caller.late_frames > caller.sent_frames * 0.01:
+        # A call of a second tells nothing about the caller's clock.
+        if caller.sent_frames > 250 and caller.late_frames > caller.sent_frames * 0.01:
             say(f"  void: {caller.late_frames} of {caller.sent_frames} frames were late")
     await stack.ended(ticket["call_id"])
 
@@ -163,18 +164,24 @@ async def offline(home: Path) -> list[Figure]:
 async def with_providers(home: Path) -> list[Figure]:
     """Providers that answer at once, over their own wire protocols."""
     say("instant providers")
-    async with instant_providers() as settings, running(home, **settings) as stack:
+    async with (
+        instant_providers() as settings,
+        running(home, CALL2ME_LOCAL_MODELS="off", **settings) as stack,
+    ):
         await asyncio.sleep(8)
         idle = memory_mb(stack.process.pid)
         say(f"  idle {idle:.0f} MB\n{per_process(stack.process.pid)}")
-        answered = await answers(stack, rounds=2)
+        figures: list[Figure] = []
+        for responsiveness, goal in ((0.5, ""), (1.0, "400 ms")):
+            agent = await stack.post("/v1/agents", {**INSTANT_AGENT, "responsiveness": responsiveness})
+            answered = await answers(stack, rounds=2, agent_id=agent["agent_id"])
+            what = f"added latency, instant providers, over the wire, responsiveness {responsiveness}"
+            figures += [
+                (f"{what}, p50", f"{median(answered) * 1000:.0f} ms", goal),
+                ("the same, slowest of ten", f"{max(answered) * 1000:.0f} ms", ""),
+            ]
     return [
-        (
-            "added latency, instant providers, over the wire, p50",
-            f"{median(answered) * 1000:.0f} ms",
-            "400 ms",
-        ),
-        ("the same, slowest of ten", f"{max(answered) * 1000:.0f} ms", ""),
+        *figures,
         ("memory of all processes, idle, with providers", f"{idle:.0f} MB", "450 MB"),
     ]
 

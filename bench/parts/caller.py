@@ -13,8 +13,8 @@ from livekit import rtc
 from numpy.typing import NDArray
 
 RATE = 48_000
-FRAME = RATE // 50
-"""20 ms: what a browser sends."""
+FRAME = RATE // 100
+"""10 ms: what a source without a queue takes."""
 
 LOUD = 300.0
 """RMS of int16 samples above which a frame is speech; Opus silence stays below 10."""
@@ -127,7 +127,8 @@ class Caller:
         self.room.on("disconnected", lambda *_: self.disconnected.set())
         self.room.register_text_stream_handler("lk.transcription", self._on_caption)
         await self.room.connect(url, token)
-        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=100)
+        # No queue: we keep the clock ourselves, and what waits in a queue would count as the agent's delay.
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=0)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         await self.room.local_participant.publish_track(
             track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)

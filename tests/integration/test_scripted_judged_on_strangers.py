@@ -76,9 +76,7 @@ async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
 
 
 @pytest.mark.parametrize("stranger", UNSEEN, ids=lambda stranger: stranger.name)
-async def test_agents_that_were_not_known_get_no_worse(
-    stranger: Stranger, embedder: MiniLmEmbedder
-) -> None:
+async def test_agents_that_were_not_known_get_no_worse(stranger: Stranger, embedder: MiniLmEmbedder) -> None:
     judged = await _judge(stranger, stranger.judged, embedder)
     assert len(judged.missed) <= 4, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
