@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +110,9 @@ class TableLLM(llm.LLM[str]):
         self.asked.append(chat_ctx.copy())
         return _Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
-    async def prepare(self, instructions: str, tools: list[llm.Tool] | None = None) -> None:
+    async def prepare(
+        self, instructions: str, tools: Sequence[llm.Tool] = (), knowledge: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Before the first question."""
         if not self.asked:
             self.prepared.append(instructions)
