@@ -1,6 +1,7 @@
 """A worker that we own: it says what a test tells it to, over the real wire."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Sequence
@@ -82,7 +83,9 @@ class RehearsedWorker:
     # ── the WebSocket, in a thread of its own ────────────────────────────────────────────────────
     def _run(self) -> None:
         try:
-            self._loop.run_until_complete(self._speak())
+            # The api lets a worker go that was silent for too long, as one on a machine that stood still is.
+            with contextlib.suppress(aiohttp.ClientConnectionResetError):
+                self._loop.run_until_complete(self._speak())
         finally:
             self._loop.close()
 
