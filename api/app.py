@@ -13,6 +13,7 @@ from api.auth import service as auth_service
 from api.auth.passwords import Passwords
 from api.calls import routes as calls
 from api.db.engine import Database
+from api.db.vault import Vault
 from api.http.callers import Authenticators, admit
 from api.http.edge import complete_headers, edge
 from api.http.rate_limits import RateLimits
@@ -20,7 +21,7 @@ from api.http.readiness import Readiness
 from api.http.routes import Routes, mount
 from api.http.transactions import one_transaction
 from api.internal import routes as internal
-from api.keys import AUTHENTICATORS, DATABASE, MOUNTED, PASSWORDS, RATE_LIMITS, READINESS, SETTINGS
+from api.keys import AUTHENTICATORS, DATABASE, MOUNTED, PASSWORDS, RATE_LIMITS, READINESS, SETTINGS, VAULT
 from api.public import routes as public
 from api.settings import Settings
 from api.system import pages
@@ -50,7 +51,8 @@ def create_app(settings: Settings) -> web.Application:
     """The whole api. The database must have been migrated (`api.db.migrate.upgrade`)."""
     app = web.Application(middlewares=[edge, one_transaction], client_max_size=MAX_JSON_BYTES)
     app[SETTINGS] = settings
-    app[DATABASE] = Database(settings.database_url)
+    app[VAULT] = Vault.of(settings)
+    app[DATABASE] = Database(settings.database_url, app[VAULT])
     app[READINESS] = Readiness()
     app[RATE_LIMITS] = RateLimits(is_on=settings.has_rate_limits)
     app[PASSWORDS] = Passwords()

@@ -172,6 +172,36 @@ def sign_in_link(email: str | None) -> None:
     click.echo(link(Settings.load(), email))
 
 
+@main.group("secrets")
+def secrets_() -> None:
+    """The keys that seal secrets in the database."""
+
+
+@secrets_.command("rotate")
+@click.option("--forget-old", is_flag=True, help="Keep the newest key only; backups need the old ones.")
+def rotate_secrets(forget_old: bool) -> None:
+    """Seal every secret in the database with a new key.
+
+    The new key is put in front of the others in secrets.json, and processes
+    that run find it there. Keys from CALL2ME_ENCRYPTION_KEYS are not changed:
+    put a new one in front yourself, then run this. The old keys stay, for
+    backups and for processes that still seal with them; once all were
+    restarted, --forget-old removes them, after sealing what they still hold.
+    """
+    from api.tables import load
+    from api.up.sealing import rotate
+
+    click.echo(rotate(Settings.load(), load(), forget_old=forget_old))
+
+
+@secrets_.command("key")
+def fresh_key() -> None:
+    """Print a new key for CALL2ME_ENCRYPTION_KEYS."""
+    from api.settings import fresh_encryption_key
+
+    click.echo(fresh_encryption_key())
+
+
 @main.group()
 def livekit() -> None:
     """The LiveKit server that carries the sound."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from api.auth.passwords import Passwords
     from api.db.engine import Database
+    from api.db.vault import Vault
     from api.http.callers import Authenticators, Caller
     from api.http.rate_limits import RateLimits
     from api.http.readiness import Readiness
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # ── of the application ───────────────────────────────────────────────────────────────────────────
 SETTINGS: "web.AppKey[Settings]" = web.AppKey("settings")
 DATABASE: "web.AppKey[Database]" = web.AppKey("database")
+VAULT: "web.AppKey[Vault]" = web.AppKey("vault")
 READINESS: "web.AppKey[Readiness]" = web.AppKey("readiness")
 AUTHENTICATORS: "web.AppKey[Authenticators]" = web.AppKey("authenticators")
 RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")

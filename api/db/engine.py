@@ -8,6 +8,9 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.db import sealed
+from api.db.vault import Vault
+
 Hook = Callable[[], Awaitable[None]]
 
 _HOOKS = "call2me.after_commit"
@@ -20,8 +23,11 @@ class Database:
     start, where waiting is possible, rather than failing in the middle, where it is not.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, vault: Vault | None = None) -> None:
+        """`vault` opens the sealed columns; whoever touches none needs none."""
         self.engine = _engine(url)
+        if vault is not None:
+            sealed.give(self.engine.dialect, vault)
         self._reads = self.engine.execution_options(call2me_writes=False)
         self._writes = self.engine.execution_options(call2me_writes=True)
 

@@ -17,6 +17,7 @@ from api.auth.passwords import Passwords
 from api.auth.schemas import SignUp
 from api.db import migrate as migrations
 from api.db.engine import Database
+from api.db.vault import Vault
 from api.seed import seed
 from api.settings import Settings
 from api.up.errors import CannotStart
@@ -111,19 +112,28 @@ def openapi() -> str:
     return json.dumps(spec(RESOURCES), indent=2)
 
 
-def _in_transaction(settings: Settings, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+def in_database(settings: Settings, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Do something in the database, which must be at the newest revision. Raises `CannotStart`."""
+
     async def run() -> Result:
         await require_newest(settings)
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, Vault.of(settings))
         try:
-            async with database.transaction() as session:
-                return await work(session)
+            return await work(database)
         except DBAPIError as error:
             raise CannotStart(f"The database cannot be used now ({error.orig}).") from error
         finally:
             await database.close()
 
     return asyncio.run(run())
+
+
+def _in_transaction(settings: Settings, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+    async def run(database: Database) -> Result:
+        async with database.transaction() as session:
+            return await work(session)
+
+    return in_database(settings, run)
 
 
 async def _hashed(password: str) -> str:

@@ -68,6 +68,7 @@ def test_secrets_are_made_once_and_only_for_their_owner(tmp_path: Path) -> None:
         "internal_key",
         "livekit_api_key",
         "livekit_api_secret",
+        "encryption_keys",
     }
     assert [p.name for p in tmp_path.glob("secrets*")] == ["secrets.json"]
 
