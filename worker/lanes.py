@@ -13,7 +13,7 @@ from pipelines.local.wire import Urgency
 logger = logging.getLogger(__name__)
 
 Engine = TypeVar("Engine")
-LaneState = Literal["loading", "ready", "unavailable"]
+LaneState = Literal["asleep", "loading", "ready", "unavailable"]
 Part = tuple[Mapping[str, Any], bytes]
 """Fields of a reply's header, and its payload. The last part of a request is `done`."""
 _IDLE_SHARE: Final = 4
@@ -56,12 +56,21 @@ class Task(Generic[Engine]):
 class Lane(Generic[Engine]):
     """Loads an engine in its own thread and then does what is asked, the urgent first, in order.
 
-    Requests that come while it loads wait in the queue like any other. At most `bound` wait.
+    Requests that come while it loads wait in the queue like any other. At most `bound` wait. A lazy lane
+    sleeps until its first request, and loads then.
     """
 
-    def __init__(self, name: str, load: Callable[[], Engine], *, threads: int = 1, bound: int = 32) -> None:
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Engine],
+        *,
+        threads: int = 1,
+        bound: int = 32,
+        is_lazy: bool = False,
+    ) -> None:
         self.name = name
-        self.state: LaneState = "loading"
+        self.state: LaneState = "asleep" if is_lazy else "loading"
         self.why = ""
         self.load_seconds = 0.0
         self.done = 0
@@ -104,6 +113,9 @@ class Lane(Generic[Engine]):
                 refusal = ("busy", f"{self.name} is not idle")
             else:
                 (self._later if task.urgency == "later" else self._urgent).append(task)
+                if self.state == "asleep":
+                    self.state = "loading"
+                    self._changed.notify_all()
                 self._changed.notify()
                 return
         task.fail(*refusal)
@@ -134,7 +146,7 @@ class Lane(Generic[Engine]):
 
     # ── in the lane's threads ──
     def _run(self, is_first: bool) -> None:
-        if is_first:
+        if is_first and self._is_woken():
             self._load_engine()
         while (task := self._next()) is not None:
             started = time.monotonic()
@@ -147,6 +159,12 @@ class Lane(Generic[Engine]):
                         self._no_idle_work_before = now + (now - started) * (_IDLE_SHARE - 1)
                     self._running -= 1
                     self.done += 1
+
+    def _is_woken(self) -> bool:
+        """Sleep until there is something to load for; False when the lane closes first."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state != "asleep" or self._is_closing)
+            return not self._is_closing
 
     def _load_engine(self) -> None:
         started = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from kb.embeddings import MiniLmEmbedder
+from kb.embeddings import E5Embedder, MiniLmEmbedder
 from pipelines.local import weights
 from pipelines.local.engines import HibariEngine, WhisperEngine
 
@@ -47,6 +47,14 @@ def load_hibari(models: Path) -> HibariEngine:
 def load_minilm(models: Path) -> MiniLmEmbedder:
     """MiniLM, checked and warmed up. Raises `WeightsMissing`."""
     engine = MiniLmEmbedder(weights.minilm(models))
+    engine.embed_now(["hello"])
+    return engine
+
+
+def load_e5(models: Path) -> E5Embedder:
+    """e5, checked and warmed up. Raises `WeightsMissing`."""
+    weights.e5(models)
+    engine = E5Embedder()
     engine.embed_now(["hello"])
     return engine
 

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from kb.embeddings import MiniLmEmbedder
+from kb.embeddings import E5Embedder, MiniLmEmbedder
 from pipelines.local.engines import MAX_AUDIO_SECONDS, HibariEngine, WhisperEngine
 from pipelines.local.mel import at_16_khz
 from pipelines.local.wire import BadRequest
 from worker.lanes import Part, Task
 
 MAX_TEXTS = 64
+_TEXTS_AT_ONCE = 16
 
 Work = Callable[[Any, Task[Any]], Iterator[Part]]
+Embeds = MiniLmEmbedder | E5Embedder
 
 
 def transcription(header: Mapping[str, Any], payload: bytes) -> Work:
@@ -75,8 +77,16 @@ def embedding(header: Mapping[str, Any]) -> Work:
     if len(texts) > MAX_TEXTS:
         raise BadRequest(f"More than {MAX_TEXTS} texts: send them in pieces")
 
-    def work(engine: MiniLmEmbedder, _task: Task[MiniLmEmbedder]) -> Iterator[Part]:
-        vectors = engine.embed_now(texts)
+    def work(engine: Embeds, task: Task[Embeds]) -> Iterator[Part]:
+        rows = [np.zeros((0, engine.dimensions), np.float32)]
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            if task.is_cancelled:
+                return
+            if task.is_too_late:
+                task.fail("deadline", "The texts were not embedded in time")
+                return
+            rows.append(engine.embed_now(texts[start : start + _TEXTS_AT_ONCE]))
+        vectors = np.concatenate(rows)
         yield {"status": "done", "shape": list(vectors.shape)}, vectors.tobytes()
 
     return work

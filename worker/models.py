@@ -2,7 +2,8 @@
 
             connection ──┐              ┌─ transcribe lane ─ Whisper     threads, bounded queue
             connection ──┼─ event loop ─┼─ synthesize lane ─ hibari
-            connection ──┘              └─ embed lane ────── MiniLM
+            connection ──┘              ├─ embed lane ────── MiniLM
+                                        └─ embed_e5 lane ─── e5, loaded when first asked
 
 What is asked and answered stands in docs/architecture.md. A client that goes away cancels all it
 asked for; when this process dies its clients connect to the next one and ask once more.
@@ -21,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from kb.embeddings import MiniLmEmbedder
+from kb.embeddings import E5Embedder, MiniLmEmbedder
 from pipelines.environment import SettingsError
 from pipelines.local.engines import HibariEngine, WhisperEngine
 from pipelines.local.wire import MAX_SOCKET_PATH_BYTES, BadRequest, Frame, GarbledFrame, Urgency, read_frame
@@ -69,7 +70,15 @@ class ModelsServer:
         self._minilm: Lane[MiniLmEmbedder] = Lane(
             "embed", partial(loading.load_minilm, options.models), bound=64
         )
-        self._lanes: tuple[Lane[Any], ...] = (self._whisper, self._hibari, self._minilm)
+        # Whoever has only English knowledge never needs it, so nobody pays for it before it is asked.
+        self._e5: Lane[E5Embedder] = Lane(
+            "embed_e5", partial(loading.load_e5, options.models), bound=64, is_lazy=True
+        )
+        self._embedders: dict[str, Lane[Any]] = {
+            MiniLmEmbedder.space: self._minilm,
+            E5Embedder.space: self._e5,
+        }
+        self._lanes: tuple[Lane[Any], ...] = (self._whisper, self._hibari, self._minilm, self._e5)
         self._connections: set[asyncio.Task[None]] = set()
         self._memory_bytes = 0
         self._weighed_at = -_WEIGH_SECONDS
@@ -156,7 +165,8 @@ class ModelsServer:
             case "synthesize":
                 lane, work = self._hibari, requests.synthesis(header)
             case "embed":
-                lane, work = self._minilm, requests.embedding(header)
+                work = requests.embedding(header)
+                lane = self._embedder(header.get("space", MiniLmEmbedder.space))
             case _:
                 raise BadRequest("There is no such operation")
         seconds = requests.number(header, "deadline_ms", 10_000, 1, 120_000) / 1000
@@ -165,6 +175,12 @@ class ModelsServer:
             raise BadRequest("There is no such urgency")
         task: Task[Any] = Task(work, task_of.answer_to(header["id"]), time.monotonic() + seconds, urgency)
         return lane, task
+
+    def _embedder(self, space: Any) -> Lane[Any]:
+        lane = self._embedders.get(space) if isinstance(space, str) else None
+        if lane is None:
+            raise BadRequest("There is no such space")
+        return lane
 
 
 class _Connection:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kb.embeddings import MiniLmEmbedder
 from pipelines.local.wire import (
     ERRORS,
     DeadlinePassed,
@@ -124,10 +125,16 @@ class ModelsClient:
                     yield int(reply.header["sample_rate"]), reply.payload
 
     async def embed(
-        self, texts: Sequence[str], *, urgency: Urgency = "now", timeout: float = 2.0
+        self,
+        texts: Sequence[str],
+        *,
+        space: str = MiniLmEmbedder.space,
+        urgency: Urgency = "now",
+        timeout: float = 2.0,
     ) -> NDArray[np.float32]:
-        """One normalised float32 row for each text."""
-        reply = await self._ask({"op": "embed", "texts": list(texts), "urgency": urgency}, b"", timeout)
+        """One normalised float32 row for each text, in the space of the model that it names."""
+        header = {"op": "embed", "texts": list(texts), "space": space, "urgency": urgency}
+        reply = await self._ask(header, b"", timeout)
         rows, columns = reply.header["shape"]
         return np.frombuffer(reply.payload, np.float32).reshape(rows, columns)
 

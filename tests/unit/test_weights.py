@@ -120,3 +120,11 @@ def test_two_that_join_at_once_both_get_the_folder(tmp_path: Path, joined: Path)
 
     assert weights.whisper(tmp_path, progress=quicker) == target
     assert weights.whisper(tmp_path) == target
+
+
+def test_a_machine_that_cannot_have_e5_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # There is no such machine here, so this one pretends.
+    monkeypatch.setattr(weights, "find_spec", lambda _name: None)
+    monkeypatch.setattr(weights.platform, "machine", lambda: "arm64")
+    with pytest.raises(weights.WeightsMissing, match="Linux on x86_64 alone"):
+        weights.e5(tmp_path)
