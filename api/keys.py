@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from api.outside.rooms import Rooms
     from api.outside.storage import Storage
     from api.settings import Settings
+    from pipelines.outbound import Guard
 
 # ── of the application ───────────────────────────────────────────────────────────────────────────
 SETTINGS: "web.AppKey[Settings]" = web.AppKey("settings")
@@ -30,6 +31,7 @@ PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
 MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
 ROOMS: "web.AppKey[Rooms]" = web.AppKey("rooms")
 STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
+GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 
 # ── of a request ─────────────────────────────────────────────────────────────────────────────────

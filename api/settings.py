@@ -71,6 +71,8 @@ class Settings:
     trusted_proxies: int
     """How many proxies in front of us append to X-Forwarded-For; 0 means that it is not read."""
     has_rate_limits: bool
+    allowed_hosts: tuple[str, ...]
+    """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
     log: Log
     livekit: LiveKit
     secrets: Secrets
@@ -127,6 +129,7 @@ class Settings:
             ),
             trusted_proxies=read.number("CALL2ME_TRUSTED_PROXIES", 0, 0, 10),
             has_rate_limits=read.choice("CALL2ME_RATE_LIMITS", "on", ("on", "off")) == "on",
+            allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
             log=Log(
                 format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
                 level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),

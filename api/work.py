@@ -9,9 +9,10 @@ from aiohttp import web
 from api.calls import workflows
 from api.durable import engine, sweeper
 from api.internal.workers import Workers
-from api.keys import DATABASE, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
+from api.keys import DATABASE, GUARD, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
 from api.outside.rooms import LiveKitRooms
 from api.outside.storage import FolderStorage
+from pipelines.outbound import Guard
 
 NEEDED_BYTES = 16 * 1024 * 1024
 """Below this the database cannot grow, nor a recording begin."""
@@ -27,6 +28,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
 def install(app: web.Application) -> None:
     """Let the application start and stop it all, and answer for it in /ready."""
     app[STORAGE] = FolderStorage(app[SETTINGS].recordings)
+    app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app.cleanup_ctx.append(_at_work)
     app.on_shutdown.append(_let_workers_go)
 
@@ -59,7 +61,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.secrets.livekit_api_secret,
     )
     workers = app[WORKERS] = Workers(app[DATABASE], rooms)
-    engine.launch(settings, engine.Reach(app[DATABASE], rooms, app[STORAGE]))
+    engine.launch(settings, engine.Reach(app[DATABASE], rooms, app[STORAGE], app[GUARD]))
     beside = [asyncio.create_task(workers.watch()), asyncio.create_task(sweeper.sweep_for_ever(SWEEPS))]
     try:
         yield
@@ -69,3 +71,4 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         await asyncio.gather(*beside, return_exceptions=True)
         await engine.close()
         await rooms.close()
+        await app[GUARD].close()

@@ -3,8 +3,10 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar, cast
+from urllib.parse import urlsplit
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -46,9 +48,32 @@ class Environment:
             raise SettingsError(f"{name} must begin with {' or '.join(f'{known}://' for known in schemes)}.")
         return raw
 
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """Hosts separated by commas, each with a port or without."""
+        hosts = tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+        for host in hosts:
+            try:
+                host_and_port(host)
+            except ValueError:
+                raise SettingsError(
+                    f"{name} must be hosts separated by commas, like localhost:11434,files.internal."
+                ) from None
+        return hosts
+
     def folder(self, name: str, default: str | Path) -> Path:
         """A path, absolute and with `~` resolved."""
         return Path(self.text(name, str(default))).expanduser().absolute()
+
+
+def host_and_port(named: str) -> tuple[str, int | None]:
+    """The parts of `files.internal`, `10.0.0.5:11434`, `::1` or `[::1]:80`; ValueError for others."""
+    try:
+        return str(ip_address(named.strip("[]"))), None
+    except ValueError:
+        parts = urlsplit(f"//{named}")
+    if not parts.hostname or parts.netloc != named or "@" in named or set(named) & set(" *"):
+        raise ValueError(named)
+    return parts.hostname.rstrip("."), parts.port
 
 
 def make_folders(home: Path, names: Iterable[str]) -> None:

@@ -38,6 +38,8 @@ class WorkerSettings:
     providers: ProviderSettings = field(repr=False)
     whisper_model: str
     """A folder with Whisper's weights, or a name on the hub; empty means the packaged ones."""
+    allowed_hosts: tuple[str, ...]
+    """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
     idle_processes: int
     max_calls: int
     drain_seconds: float
@@ -114,6 +116,7 @@ class WorkerSettings:
             livekit_api_secret=_secret(read, "LIVEKIT_API_SECRET", kept, "livekit_api_secret"),
             providers=_providers(read, run, functions),
             whisper_model=read.text("CALL2ME_WHISPER_MODEL", ""),
+            allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
             idle_processes=read.number("CALL2ME_IDLE_PROCESSES", 2, 1, 64),
             max_calls=read.number("CALL2ME_MAX_CALLS", 4 * (os.cpu_count() or 1), 1, 10_000),
             drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400)),

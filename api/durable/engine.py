@@ -21,6 +21,7 @@ from api.durable import slots
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
 from api.settings import Settings
+from pipelines.outbound import Guard
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Reach:
     database: Database
     rooms: Rooms
     storage: Storage
+    guard: Guard
 
 
 @dataclass

@@ -30,6 +30,7 @@ from api.seed_data import clinic
 from api.settings import Settings
 from api.users.table import UserRow
 from pipelines.contract import BriefRequest
+from pipelines.outbound import Guard
 from pipelines.tools.developer import load
 
 
@@ -88,7 +89,7 @@ async def durable(
 ) -> AsyncIterator[None]:
     """The engine, launched on this test's loop."""
     settings = Settings.load({"CALL2ME_HOME": str(tmp_path / "home"), "CALL2ME_DATABASE_URL": database_url})
-    engine.launch(settings, engine.Reach(database, rooms, FolderStorage(tmp_path / "recordings")))
+    engine.launch(settings, engine.Reach(database, rooms, FolderStorage(tmp_path / "recordings"), Guard()))
     yield
     await engine.close()
 

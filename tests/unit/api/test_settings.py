@@ -100,6 +100,11 @@ def test_a_server_of_ones_own_is_not_ours_to_start(tmp_path: Path) -> None:
     )
 
 
+def test_private_hosts_are_named_with_a_port_or_without(tmp_path: Path) -> None:
+    named = "files.internal, localhost:11434,10.0.0.5,[::1]:8080,::1"
+    assert load(tmp_path, CALL2ME_ALLOW_HOSTS=named).allowed_hosts == tuple(named.replace(" ", "").split(","))
+
+
 @pytest.mark.parametrize(
     ("url", "read"),
     [
@@ -119,6 +124,9 @@ def test_a_database_url_is_read_as_people_write_it(tmp_path: Path, url: str, rea
         ("CALL2ME_PORT", "eighty"),
         ("CALL2ME_PORT", "70000"),
         ("CALL2ME_PORT", "-1"),
+        ("CALL2ME_ALLOW_HOSTS", "https://files.internal"),
+        ("CALL2ME_ALLOW_HOSTS", "localhost:port"),
+        ("CALL2ME_ALLOW_HOSTS", "*.internal"),
         ("CALL2ME_LOG_FORMAT", "xml"),
         ("CALL2ME_SIGNUP", "maybe"),
         ("CALL2ME_DATABASE_URL", "mysql://x/y"),
