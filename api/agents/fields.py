@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, UrlConstraints
 from pydantic import TypeAdapter as _TypeAdapter
 from pydantic_core import Url
 
+from api.agents import functions
 from api.http.wire import Wire
 
 AgentId = Annotated[str, Field(pattern=r"^agent_[a-f0-9]{12}$")]
@@ -18,6 +19,7 @@ VoiceSpeed = Annotated[float, Field(ge=0.5, le=2.0)]
 Prompt = Annotated[str, Field(max_length=200_000)]
 Message = Annotated[str, Field(max_length=10_000)]
 Words = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)]
+Languages = Annotated[list[Language], Field(max_length=20)]
 ReminderMs = Annotated[int, Field(ge=3_000, le=60_000)]
 ReminderCount = Annotated[int, Field(ge=0, le=5)]
 SilenceMs = Annotated[int, Field(ge=10_000, le=120_000)]
@@ -47,6 +49,32 @@ WebhookUrl = Annotated[str, Field(max_length=2048), _address("https", "http")]
 WebsocketUrl = Annotated[str, Field(min_length=1, max_length=2048), _address("wss", "ws")]
 
 
+Function = Annotated[dict[str, Any], AfterValidator(functions.check)]
+Functions = Annotated[list[Function], Field(max_length=100), AfterValidator(functions.check_all)]
+BuiltinFunction = Literal[
+    "end_call",
+    "transfer_call",
+    "hold_call",
+    "dtmf_input",
+    # ours
+    "collect_digits",
+    "hand_over",
+    "request_callback",
+]
+
+
+class McpServer(Wire):
+    """A server whose tools an agent may use."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+    url: Annotated[str, Field(min_length=1, max_length=2048), _address("https", "http")]
+    headers: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=20)] = Field(
+        default_factory=dict
+    )
+    allowed_tools: Annotated[list[Name], Field(max_length=100)] = Field(default_factory=list)
+    timeout_ms: Annotated[int, Field(ge=500, le=60_000)] = 10_000
+
+
 class BuiltinEngine(Wire):
     """A language model that this platform asks."""
 
@@ -58,8 +86,9 @@ class BuiltinEngine(Wire):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     engine: Literal["cascade", "realtime"] = "cascade"
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = 500
-    builtin_functions: list[Literal["end_call", "transfer_call", "hold_call", "dtmf_input"]] | None = None
-    functions: Annotated[list[dict[str, Any]], Field(max_length=100)] | None = None
+    builtin_functions: Annotated[list[BuiltinFunction], Field(max_length=20)] | None = None
+    functions: Functions | None = None
+    mcp_servers: Annotated[list[McpServer], Field(max_length=10)] | None = None
 
 
 class CustomEngine(Wire):

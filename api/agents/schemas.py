@@ -1,16 +1,16 @@
 """Wire models of agents."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from api.agents import fields as f
+from api.agents.extensions import ExtensionSettings, ExtensionUpdate
 from api.agents.table import AgentRow
-from api.http.wire import Wire
 
 
-class AgentSettings(Wire):
+class AgentSettings(ExtensionSettings):
     """Everything that an owner decides about an agent."""
 
     agent_name: f.Name
@@ -53,12 +53,19 @@ class AgentSettings(Wire):
     metadata: dict[str, Any] | None = None
     public_metadata: f.PublicCard | None = None
 
+    @model_validator(mode="after")
+    def _fallback_has_its_target(self) -> Self:
+        names = {target.name for target in self.transfer_targets or ()}
+        if (fallback := self.fallback) and fallback.action == "transfer" and fallback.target not in names:
+            raise ValueError("fallback.target: a transfer needs the name of one of transfer_targets.")
+        return self
+
 
 class AgentCreate(AgentSettings):
     """An agent to be made."""
 
 
-class AgentUpdate(Wire):
+class AgentUpdate(ExtensionUpdate):
     """What to change about an agent; what is not sent stays. `response_engine` is replaced as a whole."""
 
     agent_name: f.Name | None = None

@@ -1,17 +1,19 @@
 """Agents: made, changed, copied, and handed down to a call."""
 
+from pydantic import ValidationError
 from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.agents.fields import BuiltinEngine
+from api.agents import circles
+from api.agents.config import settings_of as settings_of  # noqa: PLC0414 - other resources find
+from api.agents.config import to_config as to_config  # noqa: PLC0414 - both here
 from api.agents.schemas import AgentCreate, AgentSettings, AgentUpdate
 from api.agents.table import AgentRow
 from api.db.columns import now
 from api.http.callers import Caller
-from api.http.errors import NotFound
+from api.http.errors import Invalid, NotFound
 from api.http.pages import Page
-from pipelines.agent_config import AgentConfig, EngineConfig
 
 COPY_SUFFIX = " (Copy)"
 
@@ -63,7 +65,13 @@ async def update(session: AsyncSession, caller: Caller, agent_id: str, changes: 
     if (row := found.one_or_none()) is None:
         raise AgentNotFound
     sent = changes.model_fields_set
-    row.config = {**row.config, **changes.model_dump(mode="json", include=sent)}
+    config = {**row.config, **changes.model_dump(mode="json", include=sent)}
+    try:
+        wanted = AgentSettings.model_validate(config)
+    except ValidationError as error:  # each change may be fine by itself, and the whole not
+        raise Invalid.of(error, "body") from None
+    await circles.refuse(session, row, wanted)
+    row.config = config
     row.name = row.config["agent_name"]
     row.updated_at = now()
     session.add(row)
@@ -83,45 +91,3 @@ async def duplicate(session: AsyncSession, caller: Caller, agent_id: str) -> Age
     name = config.agent_name[: 100 - len(COPY_SUFFIX)] + COPY_SUFFIX
     copied = AgentCreate.model_validate({**config.model_dump(mode="json"), "agent_name": name})
     return await create(session, caller.owner_id, copied)
-
-
-def settings_of(row: AgentRow) -> AgentSettings:
-    """What the owner decided, as a model; fields added since it was stored have their defaults."""
-    return AgentSettings.model_validate(row.config)
-
-
-def to_config(row: AgentRow) -> AgentConfig:
-    """What a call needs to know of an agent, as it is at this moment."""
-    asked = settings_of(row)
-    return AgentConfig(
-        agent_id=row.id,
-        name=asked.agent_name,
-        language=asked.language,
-        voice_id=asked.voice_id,
-        voice_speed=asked.voice_speed,
-        engine=_engine(asked),
-        begin_message=asked.begin_message or "",
-        begin_message_mode=asked.begin_message_mode,
-        responsiveness=asked.responsiveness,
-        interruption_sensitivity=asked.interruption_sensitivity,
-        end_call_after_silence_ms=asked.end_call_after_silence_ms,
-        max_call_duration_ms=asked.max_call_duration_ms,
-        enable_recording=asked.enable_recording,
-        kb_chunks_count=asked.kb_chunks_count,
-        kb_similarity_threshold=asked.kb_similarity_threshold,
-    )
-
-
-def _engine(asked: AgentSettings) -> EngineConfig:
-    engine = asked.response_engine
-    if not isinstance(engine, BuiltinEngine):
-        # As asked: no such provider is available, so the default answers and the call says so.
-        return EngineConfig(provider=engine.type, model="")
-    return EngineConfig(
-        instructions=engine.system_prompt,
-        provider=engine.llm_provider,
-        model=engine.llm_model,
-        temperature=engine.temperature,
-        max_tokens=engine.max_tokens,
-        functions=tuple(engine.functions or ()),
-    )

@@ -20,7 +20,27 @@ FULL: dict[str, Any] = {
         "engine": "realtime",
         "max_tokens": 4096,
         "builtin_functions": ["end_call", "dtmf_input"],
-        "functions": [{"type": "python", "name": "book", "parameters": {"x": None}}],
+        "functions": [
+            {"type": "python", "name": "book", "parameters": {"x": None}},
+            {
+                "name": "order_status",
+                "description": "Where an order is.",
+                "url": "https://example.com/orders",
+                "parameters": {
+                    "type": "object",
+                    "properties": {"code": {"type": "string", "pattern": "^[A-Z]+(-[0-9]+)*$"}},
+                },
+            },
+        ],
+        "mcp_servers": [
+            {
+                "name": "crm",
+                "url": "https://example.com/mcp",
+                "headers": {"X-Tenant": "a"},
+                "allowed_tools": ["find"],
+                "timeout_ms": 500,
+            }
+        ],
     },
     "language": "en-US",
     "voice_speed": 0.5,
@@ -68,6 +88,33 @@ FULL: dict[str, Any] = {
     "voicemail_message": "Call us back",
     "metadata": {"tier": None, "nested": {"a": [1, None]}},
     "public_metadata": {"emoji": "🦷", "title": "Clinic", "order": 1, "visible": True},
+    "time_zone": "Europe/Berlin",
+    "stt": {"provider": "deepgram", "model": "nova-3", "options": {"smart_format": True}},
+    "languages": ["de-DE"],
+    "key_terms": ["Ortiz"],
+    "noise_suppression": True,
+    "voice_volume": 0.5,
+    "pronunciations": [{"word": "Ortiz", "say": "or-TEEZ", "language": "en"}],
+    "background_volume": 0.1,
+    "begin_message_delay_ms": 500,
+    "begin_message_uninterruptible": True,
+    "caller_speaks_first": False,
+    "turn_detection": "model",
+    "endpointing": "dynamic",
+    "min_interruption_words": 2,
+    "failover": {
+        "stt": [{"provider": "whisper", "model": "", "options": {}}],
+        "llm": [{"provider": "openai", "model": "gpt-4o-mini", "options": {}}],
+        "tts": [{"provider": "espeak", "model": "", "options": {}}],
+    },
+    "fallback": {"action": "transfer", "target": "Ann", "message": "One moment."},
+    "limits": {
+        "tokens": 10000,
+        "cost_usd": 0.5,
+        "tool_calls": 10,
+        "tool_calls_per_turn": 2,
+        "warn_before_end_seconds": 60,
+    },
 }
 
 
@@ -151,6 +198,13 @@ def test_an_id_of_nothing_is_a_404(person: Person, agent_id: str) -> None:
 
 
 ENGINE = AGENT["response_engine"]
+HOOK = {"name": "f", "url": "https://example.com", "parameters": {"type": "object"}}
+
+
+def _engine_with(function: dict[str, Any]) -> tuple[str, Any]:
+    return "response_engine", {**ENGINE, "functions": [function]}
+
+
 WRONG: list[tuple[str, Any]] = [
     ("agent_name", ""),
     ("agent_name", "n" * 101),
@@ -200,6 +254,26 @@ WRONG: list[tuple[str, Any]] = [
     ("response_engine", {**ENGINE, "engine": "steam"}),
     ("response_engine", {**ENGINE, "builtin_functions": ["rm"]}),
     ("response_engine", {**ENGINE, "system_prompt": "a\x00b"}),
+    _engine_with({"type": "python"}),
+    _engine_with({"type": "magic", "name": "f"}),
+    _engine_with({**HOOK, "name": "no spaces"}),
+    _engine_with({**HOOK, "url": "http://example.com"}),
+    _engine_with({"name": "f", "url": "https://example.com"}),
+    _engine_with({**HOOK, "parameters": {"type": "array"}}),
+    _engine_with({**HOOK, "parameters": {"properties": {"a": {"type": "nothing"}}}}),
+    _engine_with({**HOOK, "parameters": {"properties": {"a": {"pattern": "(a+)+$"}}}}),
+    _engine_with({**HOOK, "parameters": {"properties": {"a": {"$ref": "https://example.com/schema"}}}}),
+    ("response_engine", {**ENGINE, "functions": [HOOK, HOOK]}),
+    ("response_engine", {**ENGINE, "mcp_servers": [{"name": "a", "url": "file:///etc"}]}),
+    ("time_zone", "Mars/Olympus"),
+    ("languages", ["not a language"]),
+    ("voice_volume", 2.5),
+    ("pronunciations", [{"word": "", "say": "x"}]),
+    ("begin_message_delay_ms", 10_001),
+    ("turn_detection", "guess"),
+    ("failover", {"stt": [{"model": "x"}]}),
+    ("fallback", {"action": "transfer", "target": "nobody"}),
+    ("limits", {"cost_usd": 0}),
 ]
 
 
@@ -214,6 +288,34 @@ def test_a_value_out_of_bounds_is_refused_and_changes_nothing(person: Person, na
         path = f"/v1/agents/{made['agent_id']}"
         assert person.ask("PATCH", path, {"enable_vcon_export": True, name: value}).status == 422
         assert person.ask("GET", path).json == made
+
+
+def test_what_can_never_work_is_refused_by_its_name(person: Person) -> None:
+    engine = {**ENGINE, "functions": [HOOK, {**HOOK, "name": "g", "parameters": {"pattern": "(a|a)*"}}]}
+    (wrong,) = person.ask("POST", "/v1/agents", {**AGENT, "response_engine": engine}).detail
+    assert wrong["loc"][-2:] == ["functions", 1]
+    assert "may never end" in wrong["msg"]
+
+
+def test_agents_that_transfer_in_a_circle_are_refused(person: Person) -> None:
+    def to(other: str) -> dict[str, Any]:
+        return {"transfer_targets": [{"name": "next", "type": "agent", "value": other}]}
+
+    first = person.made("/v1/agents", AGENT)["agent_id"]
+    second = person.made("/v1/agents", {**AGENT, **to(first)})["agent_id"]
+    third = person.made("/v1/agents", {**AGENT, **to(second)})["agent_id"]
+    for target in (first, third):
+        reply = person.ask("PATCH", f"/v1/agents/{first}", to(target))
+        assert (reply.status, reply.detail[0]["loc"]) == (422, ["body", "transfer_targets"])
+    assert person.ask("GET", f"/v1/agents/{first}").json["transfer_targets"] is None
+    assert person.ask("PATCH", f"/v1/agents/{second}", to("agent_000000000000")).status == 200
+
+
+def test_a_change_is_judged_by_what_it_leaves(person: Person) -> None:
+    made = person.made("/v1/agents", FULL)
+    path = f"/v1/agents/{made['agent_id']}"
+    assert person.ask("PATCH", path, {"transfer_targets": []}).status == 422
+    assert person.ask("GET", path).json == made
 
 
 def test_a_reply_about_a_bad_request_is_never_much_larger_than_it(api: Api, person: Person) -> None:

@@ -1,0 +1,112 @@
+"""What an agent may say here beyond the contract. Every field is optional."""
+
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field
+
+from api.agents import fields as f
+from api.http.wire import Wire
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("This is not the IANA name of a time zone, like Europe/Berlin.")
+    return name
+
+
+TimeZone = Annotated[str, Field(max_length=50), AfterValidator(_known_zone)]
+
+
+class Provider(Wire):
+    """One provider of a chain. One that is not here is skipped at the call."""
+
+    provider: f.Name
+    model: Annotated[str, Field(max_length=200)] = ""
+    """A voice where something speaks; empty: the provider's default."""
+    options: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+
+
+Chain = Annotated[list[Provider], Field(max_length=5)]
+
+
+class Failover(Wire):
+    """Who hears, thinks and speaks when the first choice fails or is silent, in order."""
+
+    stt: Chain = Field(default_factory=list)
+    llm: Chain = Field(default_factory=list)
+    tts: Chain = Field(default_factory=list)
+
+
+class Pronunciation(Wire):
+    """How one word is said; the transcript keeps the word."""
+
+    word: f.Name
+    say: Annotated[str, Field(max_length=200)]
+    language: f.Language | None = None
+
+
+class Fallback(Wire):
+    """What happens when nothing can think or speak any more."""
+
+    action: Literal["end", "transfer", "callback"] = "end"
+    target: Annotated[str, Field(max_length=200)] | None = None
+    """Name of one of `transfer_targets`."""
+    message: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class Limits(Wire):
+    """What one call may use. What is not set is not limited."""
+
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    cost_usd: Annotated[float, Field(gt=0)] | None = None
+    tool_calls: Annotated[int, Field(ge=0)] | None = None
+    tool_calls_per_turn: Annotated[int, Field(ge=1, le=20)] = 5
+    warn_before_end_seconds: Annotated[int, Field(ge=0, le=300)] = 30
+
+
+class ExtensionSettings(Wire):
+    """Part of an agent's settings that the contract does not have."""
+
+    time_zone: TimeZone | None = None
+    """Of {{current_time}}; nothing: that of the machine."""
+    stt: Provider | None = None
+    """What listens; nothing: the best that is here."""
+    languages: f.Languages | None = None
+    """That a caller may switch to in mid-call."""
+    key_terms: f.Words | None = None
+    noise_suppression: bool = False
+    voice_volume: Annotated[float, Field(ge=0, le=2)] = 1.0
+    pronunciations: Annotated[list[Pronunciation], Field(max_length=500)] | None = None
+    background_volume: f.Unit = 0.3
+    begin_message_delay_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
+    begin_message_uninterruptible: bool = False
+    caller_speaks_first: bool = False
+    turn_detection: Literal["vad", "stt", "model"] = "vad"
+    endpointing: Literal["fixed", "dynamic"] = "fixed"
+    min_interruption_words: Annotated[int, Field(ge=0, le=20)] = 0
+    failover: Failover | None = None
+    fallback: Fallback | None = None
+    limits: Limits | None = None
+
+
+class ExtensionUpdate(Wire):
+    """What to change of them."""
+
+    time_zone: TimeZone | None = None
+    stt: Provider | None = None
+    languages: f.Languages | None = None
+    key_terms: f.Words | None = None
+    noise_suppression: bool | None = None
+    voice_volume: Annotated[float, Field(ge=0, le=2)] | None = None
+    pronunciations: Annotated[list[Pronunciation], Field(max_length=500)] | None = None
+    background_volume: f.Unit | None = None
+    begin_message_delay_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    begin_message_uninterruptible: bool | None = None
+    caller_speaks_first: bool | None = None
+    turn_detection: Literal["vad", "stt", "model"] | None = None
+    endpointing: Literal["fixed", "dynamic"] | None = None
+    min_interruption_words: Annotated[int, Field(ge=0, le=20)] | None = None
+    failover: Failover | None = None
+    fallback: Fallback | None = None
+    limits: Limits | None = None
