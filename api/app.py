@@ -11,6 +11,7 @@ from api.api_keys import service as api_keys_service
 from api.auth import routes as auth
 from api.auth import service as auth_service
 from api.auth.passwords import Passwords
+from api.calls import costs
 from api.calls import routes as calls
 from api.db.engine import Database
 from api.db.vault import Vault
@@ -49,6 +50,7 @@ RESOURCES: tuple[Routes, ...] = (
 
 def create_app(settings: Settings) -> web.Application:
     """The whole api. The database must have been migrated (`api.db.migrate.upgrade`)."""
+    costs.load(settings.prices)  # a file that cannot be used stops us now, not in the first call
     app = web.Application(middlewares=[edge, one_transaction], client_max_size=MAX_JSON_BYTES)
     app[SETTINGS] = settings
     app[VAULT] = Vault.of(settings)

@@ -49,6 +49,24 @@ class LiveKit:
 
 
 @dataclass(frozen=True)
+class LanguageModel:
+    """The OpenAI-compatible server that reads calls once they are over. Neither key nor address: none."""
+
+    key: str = field(repr=False)
+    base_url: str
+    name: str
+    """The model that a server of one's own is asked for; empty where nobody said."""
+
+    @property
+    def is_there(self) -> bool:
+        """True when some server may be asked."""
+        return bool(self.key or self.base_url)
+
+
+NO_LANGUAGE_MODEL = LanguageModel(key="", base_url="", name="")
+
+
+@dataclass(frozen=True)
 class Log:
     """How log lines look."""
 
@@ -74,6 +92,9 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
     log: Log
+    language_model: LanguageModel
+    prices: Path | None
+    """A file of providers' prices instead of the one that came with us."""
     livekit: LiveKit
     secrets: Secrets
 
@@ -134,6 +155,12 @@ class Settings:
                 format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
                 level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             ),
+            language_model=LanguageModel(
+                key=read.text("OPENAI_API_KEY", ""),
+                base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
+                name=read.text("CALL2ME_LLM_MODEL", ""),
+            ),
+            prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
             livekit=LiveKit(
                 url=livekit_url,
                 public_url=read.text("LIVEKIT_PUBLIC_URL", livekit_url).rstrip("/"),

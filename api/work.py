@@ -20,6 +20,7 @@ NEEDED_BYTES = 16 * 1024 * 1024
 SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
     "unsettled": workflows.sweep_unsettled,
+    "unanalysed": workflows.sweep_unanalysed,
     "unused": workflows.sweep_unused,
     "uploads": workflows.sweep_uploads,
 }
@@ -61,7 +62,8 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.secrets.livekit_api_secret,
     )
     workers = app[WORKERS] = Workers(app[DATABASE], rooms)
-    engine.launch(settings, engine.Reach(app[DATABASE], rooms, app[STORAGE], app[GUARD]))
+    reach = engine.Reach(app[DATABASE], rooms, app[STORAGE], app[GUARD], settings.language_model)
+    engine.launch(settings, reach)
     beside = [asyncio.create_task(workers.watch()), asyncio.create_task(sweeper.sweep_for_ever(SWEEPS))]
     try:
         yield

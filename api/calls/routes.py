@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import web
 
-from api.calls import recordings, service
+from api.calls import costs, recordings, service, workflows
 from api.calls.schemas import (
     Call,
     CallId,
@@ -21,7 +21,7 @@ from api.http.negotiation import JSON, preferred
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
-from api.keys import CALLER, SESSION, STORAGE, WORKERS
+from api.keys import CALLER, SESSION, SETTINGS, STORAGE, WORKERS
 
 routes = Routes("/v1/calls", tag="Calls")
 links = Routes("/v1/recordings", tag="Calls", access="public")
@@ -89,6 +89,14 @@ async def end_call(request: web.Request, call_id: CallId) -> Call:
     return await _told(request, call_id)
 
 
+@routes.post("/{call_id}/analysis", status=202, errors=[service.CallNotFound, service.CallNotSettled])
+async def analyse_call(request: web.Request, call_id: CallId) -> Call:
+    """Have a call analysed anew: `call_analysis` is replaced when it is done."""
+    call, generation = await service.analyse_again(request[SESSION], request[CALLER], call_id)
+    after_commit(request[SESSION], partial(workflows.start_analysis, call.id, generation))
+    return await _told(request, call_id)
+
+
 class Link(Wire):
     """What a signed link carries."""
 
@@ -115,7 +123,8 @@ async def get_linked_recording(request: web.Request, call_id: CallId, query: Lin
 async def _told(request: web.Request, call_id: str) -> Call:
     call, events = await service.get_told(request[SESSION], request[CALLER], call_id)
     link = recordings.signed_url(request, call)[0] if call.recording_bytes is not None else None
-    return Call.told(call, events, link)
+    prices = costs.load(request.app[SETTINGS].prices)
+    return Call.told(call, events, link, await service.known(request[SESSION], call, events, prices))
 
 
 async def _stored(request: web.Request, call: CallRow) -> int:

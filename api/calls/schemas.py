@@ -1,11 +1,14 @@
 """What calls look like on the wire."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.calls.costs import CostSplit
 from api.calls.table import CallRow
 from api.http.pages import Page
 from api.http.wire import Wire
@@ -17,6 +20,7 @@ from pipelines.contract import (
     UtteranceHeard,
     WarningRaised,
 )
+from pipelines.extraction import Analysis
 from pipelines.transcript import TurnLatency, Utterance, as_text
 
 CallId = Annotated[str, Field(pattern=r"^(call|demo|test|interp|bridge)_[a-f0-9]{8,24}$")]
@@ -116,15 +120,43 @@ class CallWarning(Wire):
     at: datetime | None = None
 
 
+class AnswerTimes(Wire):
+    """From the end of what a person said to the first sound of the answer, in milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    turns: int
+
+    @classmethod
+    def of(cls, turns: Sequence[CallTurn]) -> "AnswerTimes | None":
+        """None for a call in which nothing was answered. The value at the rank, not between two."""
+        totals = sorted(turn.latency.total_ms for turn in turns if turn.latency.total_ms is not None)
+        if not totals:
+            return None
+        return cls(p50_ms=_at_rank(totals, 0.5), p95_ms=_at_rank(totals, 0.95), turns=len(totals))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a call's settlement found out by now."""
+
+    analysis: Analysis | None = None
+    cost: CostSplit | None = None
+
+
 class Call(CallSummary):
     """One call with all that is known of it."""
 
     transcript: str | None
     transcript_object: list[TranscriptEntry]
     turns: list[CallTurn]
+    answer_times: AnswerTimes | None = None
     functions: list[CallFunction]
     warnings: list[CallWarning]
-    call_analysis: dict[str, Any] | None = None
+    cost: CostSplit | None = None
+    """What the providers cost, by list price; None until the call is settled."""
+    call_analysis: Analysis | None = None
+    """None while the call runs, and for some seconds after."""
     room_name: str | None = None
     engines: dict[str, str] | None = None
     """What really listened, thought and spoke: `stt`, `llm`, `tts`."""
@@ -132,8 +164,10 @@ class Call(CallSummary):
     attempt: int = 0
 
     @classmethod
-    def told(cls, row: CallRow, events: Sequence[CallEvent], recording_url: str | None) -> "Call":
-        """A row with its events told in order."""
+    def told(
+        cls, row: CallRow, events: Sequence[CallEvent], recording_url: str | None, known: "Known"
+    ) -> "Call":
+        """A row with its events told in order, and what its settlement found out."""
         utterances = sorted(
             (event.utterance for event in events if isinstance(event, UtteranceHeard)),
             key=lambda utterance: utterance.started_at,
@@ -141,19 +175,21 @@ class Call(CallSummary):
         texts = {utterance.utterance_id: utterance.text for utterance in utterances}
         origin = row.started_at or row.created_at
         started = [event for event in events if isinstance(event, CallStarted)]
+        turns = [
+            CallTurn(
+                utterance_id=event.turn.utterance_id,
+                text=texts.get(event.turn.utterance_id),
+                latency=event.turn.latency,
+            )
+            for event in events
+            if isinstance(event, TurnTaken)
+        ]
         return cls(
             **_summary(row, recording_url),
             transcript=as_text(utterances) if utterances else row.transcript,
             transcript_object=[TranscriptEntry.of(utterance, origin) for utterance in utterances],
-            turns=[
-                CallTurn(
-                    utterance_id=event.turn.utterance_id,
-                    text=texts.get(event.turn.utterance_id),
-                    latency=event.turn.latency,
-                )
-                for event in events
-                if isinstance(event, TurnTaken)
-            ],
+            turns=turns,
+            answer_times=AnswerTimes.of(turns),
             functions=[
                 CallFunction(**event.model_dump(include=set(CallFunction.model_fields)))
                 for event in events
@@ -164,6 +200,8 @@ class Call(CallSummary):
                 for event in events
                 if isinstance(event, WarningRaised)
             ],
+            call_analysis=known.analysis,
+            cost=known.cost,
             room_name=row.room_name,
             engines={"stt": started[-1].stt, "llm": started[-1].llm, "tts": started[-1].tts}
             if started
@@ -212,6 +250,10 @@ def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+def _at_rank(ordered: Sequence[float], share: float) -> float:
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def _milliseconds(moment: datetime | None) -> int | None:

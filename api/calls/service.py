@@ -1,16 +1,19 @@
 """Rules of calls: whose they are, which are shown, when one may be ended."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.calls import lifecycle
-from api.calls.schemas import CallQuery
+from api.calls import analysis, costs, lifecycle
+from api.calls.costs import Prices
+from api.calls.schemas import CallQuery, Known
 from api.calls.settlement import events_of
-from api.calls.table import RUNNING, CallRow
+from api.calls.table import RUNNING, CallRow, CallUsageRow
 from api.http.callers import Caller
-from api.http.errors import BadRequest, NotFound
-from pipelines.contract import CallEvent
+from api.http.errors import BadRequest, Conflict, NotFound
+from pipelines.contract import CallEvent, CallStarted
 
 _SPELLINGS = {
     "queued": ("pending", "ringing"),
@@ -30,6 +33,10 @@ class NoRecording(NotFound):
 
 class CallNotOngoing(BadRequest):
     """This call is not ongoing"""
+
+
+class CallNotSettled(Conflict):
+    """This call is not over yet, so there is nothing to analyse"""
 
 
 async def list_calls(session: AsyncSession, caller: Caller, query: CallQuery) -> tuple[list[CallRow], int]:
@@ -72,6 +79,17 @@ async def get_told(session: AsyncSession, caller: Caller, call_id: str) -> tuple
     return call, await events_of(session, call_id)
 
 
+async def known(session: AsyncSession, call: CallRow, events: Sequence[CallEvent], prices: Prices) -> Known:
+    """What the call's settlement found out by now."""
+    usage = await session.get(CallUsageRow, call.id)
+    started = [event for event in events if isinstance(event, CallStarted)]
+    cost = None
+    if usage is not None and started:
+        last = started[-1]
+        cost = costs.split(usage, costs.Engines(last.stt, last.llm, last.tts), prices)
+    return Known(await analysis.of_call(session, call.id), cost)
+
+
 def recorded(call: CallRow) -> int:
     """How many bytes the call's recording has."""
     if call.recording_bytes is None:
@@ -97,6 +115,14 @@ async def end(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:
     call.hang_up_reason = "agent_hangup"
     session.add(call)
     return call
+
+
+async def analyse_again(session: AsyncSession, caller: Caller, call_id: str) -> tuple[CallRow, int]:
+    """Have a call that is over analysed anew; returns it and which time that is."""
+    call = await get(session, caller, call_id)
+    if call.settled_at is None:
+        raise CallNotSettled
+    return call, await analysis.again(session, call)
 
 
 async def fail_lost(session: AsyncSession, call_ids: list[str], reason: str) -> list[CallRow]:

@@ -104,3 +104,22 @@ class CallUsageRow(SQLModel, table=True):
     tts_characters: int = 0
     stt_seconds: float = 0.0
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class CallAnalysisRow(SQLModel, table=True):
+    """What a call was about. `asked` counts the requests to a model that may have been paid for."""
+
+    __tablename__ = "call_analyses"
+
+    call_id: str = Field(primary_key=True, foreign_key="calls.id", ondelete="CASCADE")
+    generation: int = 1
+    """Raised each time somebody wants it found out anew."""
+    is_pending: bool = Field(default=True, index=True)
+    asked: int = 0
+    analysis: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
+    """None until it is first known; the fields of `pipelines.extraction.Analysis`."""
+    failure: str | None = Field(default=None, max_length=500)
+    """Why a model that was there did not make it."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

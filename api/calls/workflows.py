@@ -10,8 +10,8 @@ from datetime import timedelta
 from dbos import DBOS
 from sqlmodel import col, delete, select
 
-from api.calls import settlement
-from api.calls.table import RUNNING, CallRow
+from api.calls import analysis, settlement
+from api.calls.table import RUNNING, CallAnalysisRow, CallRow
 from api.db.columns import now
 from api.durable import engine
 from api.outside.rooms import RoomsUnavailable
@@ -32,11 +32,12 @@ UPLOAD_SECONDS = 3600.0
 
 @DBOS.workflow(name="settle")
 async def settle(call_id: str) -> None:
-    """Turn a call that ended into its figures and its text, and close its room."""
+    """Turn a call that ended into figures and text, close its room, and find out what it was about."""
     with engine.at_work():
         await close_room(call_id)
         await write_usage(call_id)
         await mark_settled(call_id)
+        await analyse(call_id)
     _LOG.info("call settled", extra={"call_id": call_id})
 
 
@@ -66,6 +67,28 @@ async def mark_settled(call_id: str) -> None:
     """Write the text onto the call and mark it."""
     async with engine.reach().database.transaction() as session:
         await settlement.mark_settled(session, call_id)
+
+
+@DBOS.step(name="settle.analyse", retries_allowed=True, max_attempts=5)
+async def analyse(call_id: str) -> None:
+    """Write what the call was about. A model that fails is asked once more, then the rules say it."""
+    reach = engine.reach()
+    await analysis.analyse(reach.database, reach.language_model, call_id)
+
+
+@DBOS.workflow(name="analyse")
+async def analyse_again(call_id: str, _generation: int) -> None:
+    """The same for somebody who asked for it anew."""
+    with engine.at_work():
+        await analyse(call_id)
+
+
+async def start_analysis(call_id: str, generation: int) -> None:
+    """Analyse a call anew. Safe to ask for twice; never raises, since the sweeper asks again."""
+    try:
+        await engine.start(f"analyse-{call_id}-{generation}", analyse_again, call_id, generation)
+    except Exception as error:  # noqa: BLE001 - the wish is committed; the sweeper starts what this did not
+        _LOG.warning("analysis not started", extra={"call_id": call_id, "error": type(error).__name__})
 
 
 async def start_settlement(call_id: str) -> None:
@@ -100,6 +123,24 @@ async def sweep_unsettled() -> None:
             await engine.start_again(f"settle-{call_id}", settle, call_id)
         else:
             await start_settlement(call_id)
+
+
+async def sweep_unanalysed() -> None:
+    """Analyse what somebody asked to have analysed anew and no workflow took up."""
+    async with engine.reach().database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(CallAnalysisRow.call_id, CallAnalysisRow.generation)
+            .join(CallRow, col(CallRow.id) == CallAnalysisRow.call_id)
+            .where(
+                col(CallAnalysisRow.is_pending),
+                col(CallRow.settled_at).is_not(None),
+                col(CallAnalysisRow.updated_at) < now() - timedelta(seconds=OVERDUE_SECONDS),
+            )
+            .limit(1000)
+        )
+        left = found.all()
+    for call_id, generation in left:
+        await engine.start_again(f"analyse-{call_id}-{generation}", analyse_again, call_id, generation)
 
 
 async def sweep_uploads() -> None:

@@ -20,7 +20,7 @@ from api.db.engine import Database
 from api.durable import slots
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
-from api.settings import Settings
+from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
 from pipelines.outbound import Guard
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Reach:
     rooms: Rooms
     storage: Storage
     guard: Guard
+    language_model: LanguageModel = NO_LANGUAGE_MODEL
 
 
 @dataclass

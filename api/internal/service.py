@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls import lifecycle, settlement, workflows
+from api.calls import analysis, lifecycle, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
 from api.db.columns import now
 from api.db.engine import after_commit
@@ -138,6 +138,9 @@ async def _apply(session: AsyncSession, call: CallRow, events: Sequence[CallEven
     if call.settled_at is not None:
         await settlement.refresh(session, call)  # its worker was cut off for a while
         call.updated_at = now()
+        if any(isinstance(event, CallEnded | CallLost) for event in events):
+            generation = await analysis.again(session, call)
+            after_commit(session, partial(workflows.start_analysis, call.id, generation))
     session.add(call)
     if has_ended:
         after_commit(session, partial(workflows.start_settlement, call.id))

@@ -71,6 +71,35 @@ def test_a_call_is_told_as_it_was_heard(house: House, caller: Person) -> None:
     assert call["recording_url"] is None
 
 
+def test_a_call_says_what_it_was_about_how_quick_it_was_and_what_it_cost(
+    house: House, caller: Person
+) -> None:
+    call_id = house.call(caller)
+    script = talked(house, call_id)
+    house.worker.tell(*(script.turn("u3", total_ms, 7.0) for total_ms in (300.0, 400.0, 900.0)))
+    house.worker.tell(script.ended(10.0))
+    deadline = time.monotonic() + 20
+    while (call := settled(caller, call_id))["call_analysis"] is None or call["cost"] is None:
+        assert time.monotonic() < deadline, call
+        time.sleep(0.1)
+    assert call["call_analysis"]["call_successful"] is True
+    assert call["call_analysis"]["analysed_by"] == "rules"
+    assert "Done: book_appointment." in call["call_analysis"]["call_summary"]
+    assert call["answer_times"] == {"p50_ms": 400.0, "p95_ms": 900.0, "turns": 4}
+    assert call["cost"]["total_usd"] == 0.0, "everything ran on this machine"
+
+    anew = caller.ask("POST", f"/v1/calls/{call_id}/analysis")
+    assert anew.status == 202
+    assert anew.json["call_analysis"] == call["call_analysis"], "what is known stays until it is done"
+
+
+def test_a_call_that_runs_has_nothing_to_analyse(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    talked(house, call_id)
+    assert caller.ask("POST", f"/v1/calls/{call_id}/analysis").status == 409
+    assert house.person().ask("POST", f"/v1/calls/{call_id}/analysis").status == 404
+
+
 def test_a_running_call_shows_what_was_said_so_far(house: House, caller: Person) -> None:
     call_id = house.call(caller)
     talked(house, call_id)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from sqlmodel import select
 
-from api.calls.table import CallRow, CallUsageRow
+from api.calls.table import CallAnalysisRow, CallRow, CallUsageRow
 from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
@@ -31,13 +31,17 @@ async def begin_call(database_url: str) -> str:
     return call.id
 
 
-async def outcome(database_url: str, call_id: str) -> tuple[CallRow, list[CallUsageRow]]:
-    """The call and every usage row there is."""
+async def outcome(
+    database_url: str, call_id: str
+) -> tuple[CallRow, list[CallUsageRow], CallAnalysisRow | None]:
+    """The call, every usage row there is, and what the call was about once that is known."""
     database = Database(database_url)
     try:
         async with database.transaction(writes=False) as session:
             call = await session.get_one(CallRow, call_id)
-            return call, list((await session.exec(select(CallUsageRow))).all())
+            known = await session.get(CallAnalysisRow, call_id)
+            usage = list((await session.exec(select(CallUsageRow))).all())
+            return call, usage, None if known is None or known.is_pending else known
     finally:
         await database.close()
 
@@ -101,12 +105,15 @@ def settle_through_a_death(point: str, home: Path, database_url: str) -> None:
         body = {"worker_id": "worker-1", "events": events}
         assert api.ask("POST", "/internal/events", body, headers={"X-Internal-Key": key}).status == 200
         deadline = time.monotonic() + 20
-        while (found := asyncio.run(outcome(database_url, call_id)))[0].settled_at is None:
-            assert time.monotonic() < deadline, "the call was not settled"
+        while (found := asyncio.run(outcome(database_url, call_id)))[2] is None:
+            assert time.monotonic() < deadline, "the call was not settled and analysed"
             time.sleep(0.1)
         time.sleep(0.3)
         found = asyncio.run(outcome(database_url, call_id))
-    call, (usage,) = found
+    call, (usage,), known = found
+    assert known is not None
+    assert known.analysis is not None
+    assert known.analysis["call_summary"] == "The caller spoke once in 0:05. Ended: user_hangup."
     assert (call.status, call.transcript) == ("completed", "Agent: Hello.\nUser: Goodbye.")
     assert usage.call_id == call_id
     assert (usage.duration_ms, usage.agent_talk_ms, usage.user_talk_ms) == (5000, 1000, 1500)
@@ -157,6 +164,6 @@ def test_what_comes_after_the_settlement_still_counts(
             while (found := asyncio.run(outcome(database_url, call_id)))[0].settled_at is None:
                 assert time.monotonic() < deadline, "the call was not settled"
                 time.sleep(0.1)
-    call, (usage,) = found
+    call, (usage,), _ = found
     assert call.transcript == "User: Late."
     assert (usage.user_talk_ms, usage.duration_ms) == (1500, 5000)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from api.calls import settlement, workflows
+from api.calls import analysis, settlement, workflows
 from api.db import engine as database
 from api.durable import engine as durable
 from api.outside.rooms import LiveKitRooms
@@ -68,6 +68,8 @@ POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
     "call about to be marked": (settlement, "mark_settled", before),
     "call marked, not committed": (settlement, "mark_settled", after),
     "call marked, step not noted": (settlement, "mark_settled", at_commit_after),
+    "analysis about to be written": (analysis, "_keep", before),
+    "analysis written, step not noted": (analysis, "_keep", after),
 }
 
 

@@ -168,14 +168,17 @@ class Script:
             "turn", seconds, turn={"utterance_id": utterance_id, "latency": {"total_ms": total_ms}}
         )
 
-    def called(self, name: str, seconds: float) -> dict[str, Any]:
-        """A function ran."""
+    def called(
+        self, name: str, seconds: float, arguments: dict[str, Any] | None = None, *, error: str | None = None
+    ) -> dict[str, Any]:
+        """A function ran, and worked unless there is an error."""
         return self._event(
             "function",
             seconds,
             name=name,
-            arguments={"day": "Tuesday"},
-            result="Booked.",
+            arguments={"day": "Tuesday"} if arguments is None else arguments,
+            result=None if error else "Booked.",
+            error=error,
             started_at=moment(seconds),
             duration_ms=12.5,
         )

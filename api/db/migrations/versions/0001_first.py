@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-23 13:07:23.159562
+Created: 2026-11-25 21:52:17.367588
 """
 
 from collections.abc import Sequence
@@ -172,6 +172,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_api_keys_prefix"), ["prefix"], unique=False)
 
     op.create_table(
+        "call_analyses",
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("is_pending", sa.Boolean(), nullable=False),
+        sa.Column("asked", sa.Integer(), nullable=False),
+        sa.Column("analysis", api.db.columns.Json, nullable=True),
+        sa.Column("failure", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=True),
+        sa.Column("input_tokens", sa.Integer(), nullable=False),
+        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls.id"], name=op.f("fk_call_analyses_call_id_calls"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_call_analyses")),
+    )
+    with op.batch_alter_table("call_analyses", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_call_analyses_is_pending"), ["is_pending"], unique=False)
+
+    op.create_table(
         "call_events",
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -273,6 +292,10 @@ def downgrade() -> None:
 
     op.drop_table("knowledge_sources")
     op.drop_table("call_events")
+    with op.batch_alter_table("call_analyses", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_call_analyses_is_pending"))
+
+    op.drop_table("call_analyses")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_api_keys_prefix"))
         batch_op.drop_index(batch_op.f("ix_api_keys_owner_id"))
