@@ -21,6 +21,7 @@ from pipelines.agent_config import AgentConfig
 from pipelines.contract import CallBrief
 from pipelines.local.parts import Local
 from pipelines.providers import ProviderSettings
+from pipelines.speakable import Speakable
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds, Retrieval
 from pipelines.variables import render
@@ -57,6 +58,7 @@ class Pipeline:
     vad: detectors.VAD
     turn_handling: TurnHandlingOptions
     agent: SpokenAgent
+    speakable: Speakable
     stt_name: str
     llm_name: str
     tts_name: str
@@ -75,6 +77,8 @@ class Pipeline:
             tts=self.tts,
             vad=self.vad,
             turn_handling=self.turn_handling,
+            # What is spoken; the transcript keeps what was written.
+            tts_text_transforms=[self.speakable.stream],
             aec_warmup_duration=turn_taking.ECHO_WARMUP_SECONDS,
             session_close_transcript_timeout=5.0,
             user_away_timeout=None,
@@ -144,6 +148,7 @@ async def assemble(
             language=agent.language,
             said_before=brief.transcript,
         ),
+        speakable=Speakable(agent.language, agent.voice.pronunciations),
         stt_name=_name(hears),
         llm_name=_name(thinks),
         tts_name=_name(speaks),
