@@ -15,14 +15,26 @@ from api.calls import costs
 from api.calls import routes as calls
 from api.db.engine import Database
 from api.db.vault import Vault
+from api.http import metrics, traces
 from api.http.callers import Authenticators, admit
 from api.http.edge import complete_headers, edge
+from api.http.metrics import Metrics
 from api.http.rate_limits import RateLimits
 from api.http.readiness import Readiness
 from api.http.routes import Routes, mount
 from api.http.transactions import one_transaction
 from api.internal import routes as internal
-from api.keys import AUTHENTICATORS, DATABASE, MOUNTED, PASSWORDS, RATE_LIMITS, READINESS, SETTINGS, VAULT
+from api.keys import (
+    AUTHENTICATORS,
+    DATABASE,
+    METRICS,
+    MOUNTED,
+    PASSWORDS,
+    RATE_LIMITS,
+    READINESS,
+    SETTINGS,
+    VAULT,
+)
 from api.public import routes as public
 from api.settings import Settings
 from api.system import pages
@@ -58,12 +70,16 @@ def create_app(settings: Settings) -> web.Application:
     app[READINESS] = Readiness()
     app[RATE_LIMITS] = RateLimits(is_on=settings.has_rate_limits)
     app[PASSWORDS] = Passwords()
+    app[METRICS] = Metrics()
     app[AUTHENTICATORS] = Authenticators(
         access_token=auth_service.authenticate, api_key=api_keys_service.authenticate
     )
     app[MOUNTED] = RESOURCES
     app.on_response_prepare.append(complete_headers)
     app.cleanup_ctx.append(_database)
+    app.cleanup_ctx.append(metrics.serving)
+    if settings.otlp_endpoint:
+        traces.install(app)
     work.install(app)
     mount(app, RESOURCES, admit)
     system.install(app)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from api.db.engine import Database
     from api.db.vault import Vault
     from api.http.callers import Authenticators, Caller
+    from api.http.metrics import Metrics
     from api.http.rate_limits import RateLimits
     from api.http.readiness import Readiness
     from api.http.routes import Routes
@@ -30,6 +31,7 @@ RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")
 PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
 MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
 ROOMS: "web.AppKey[Rooms]" = web.AppKey("rooms")
+METRICS: "web.AppKey[Metrics]" = web.AppKey("metrics")
 STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")

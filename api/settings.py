@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 import platformdirs
 
+from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
 
 FOLDERS = ("recordings", "functions", "spool", "run", "logs", "models", "bin")
@@ -93,6 +94,10 @@ class Settings:
     """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
     log: Log
     language_model: LanguageModel
+    metrics_port: int
+    """Where Prometheus may read our figures; 0 means nowhere."""
+    otlp_endpoint: str
+    """Where traces are sent; empty means nowhere."""
     prices: Path | None
     """A file of providers' prices instead of the one that came with us."""
     livekit: LiveKit
@@ -160,6 +165,8 @@ class Settings:
                 base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
                 name=read.text("CALL2ME_LLM_MODEL", ""),
             ),
+            metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
+            otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
             livekit=LiveKit(
                 url=livekit_url,

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from api.calls import service as calls
 from api.calls import workflows
 from api.durable import engine, sweeper
 from api.internal.workers import Workers
-from api.keys import DATABASE, GUARD, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
+from api.keys import DATABASE, GUARD, METRICS, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
 from api.outside.rooms import LiveKitRooms
 from api.outside.storage import FolderStorage
 from pipelines.outbound import Guard
@@ -43,6 +44,15 @@ def install(app: web.Application) -> None:
         free = shutil.disk_usage(app[SETTINGS].home).free
         return "" if free >= NEEDED_BYTES else f"the disk of {app[SETTINGS].home} is full"
 
+    async def figures() -> None:
+        metrics = app[METRICS]
+        async with app[DATABASE].transaction(writes=False) as session:
+            running, unsettled = await calls.counts(session)
+        metrics.calls_running.set(running)
+        metrics.calls_unsettled.set(unsettled)
+        metrics.workers_ready.set(sum(worker.is_ready for worker in await app[WORKERS].present()))
+
+    app[METRICS].look_with(figures)
     app[READINESS].register("disk", disk)
     app[READINESS].register("livekit", livekit)
     app[READINESS].register("worker", worker)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pipelines.contract import AGENT_NAME, JobMetadata
 from pipelines.tools import developer
-from worker import call, knowledge_cache, logs
+from worker import call, knowledge_cache, logs, tracing
 from worker.lines.room import RoomLine
 from worker.presence import AgentsPresence
 from worker.settings import WorkerSettings
@@ -31,6 +31,7 @@ END_SECONDS = 60.0
 def prepare(settings: WorkerSettings, process: JobProcess) -> None:
     """Make a fresh process ready for a call: its loop, its logs, the developers' functions."""
     logs.hush()
+    tracing.follow(settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     functions = developer.load(settings.functions)
     knows = knowledge_cache.knows(settings.home / "knowledge", settings.providers)
@@ -67,6 +68,7 @@ async def finish(context: JobContext) -> None:
         held.cancel()
     elif (error := held.exception()) is not None:
         logger.error("a call broke", exc_info=error)
+    await tracing.flush()
 
 
 # ── the agent server ─────────────────────────────────────────────────────────────────────────────

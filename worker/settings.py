@@ -11,6 +11,7 @@ from typing import Literal
 
 import platformdirs
 
+from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
 from pipelines.providers import ProviderSettings, Vad
 
@@ -43,6 +44,10 @@ class WorkerSettings:
     idle_processes: int
     max_calls: int
     drain_seconds: float
+    metrics_port: int
+    """Where Prometheus may read the supervisor's figures; 0 means nowhere."""
+    otlp_endpoint: str
+    """Where traces of calls are sent; empty means nowhere."""
     log_format: LogFormat
     log_level: LogLevel
 
@@ -120,6 +125,8 @@ class WorkerSettings:
             idle_processes=read.number("CALL2ME_IDLE_PROCESSES", 2, 1, 64),
             max_calls=read.number("CALL2ME_MAX_CALLS", 4 * (os.cpu_count() or 1), 1, 10_000),
             drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400)),
+            metrics_port=read.number("CALL2ME_WORKER_METRICS_PORT", 0, 0, 65_535),
+            otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             log_format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
             log_level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )

@@ -31,6 +31,7 @@ from worker import functions, parcels, readiness
 from worker.api_link import ApiLink
 from worker.liveness import Liveness
 from worker.lost import end_unbriefed
+from worker.metrics import Metrics
 from worker.presence import CallHere
 from worker.reporter import Reporter
 from worker.settings import WorkerSettings
@@ -79,6 +80,7 @@ class Supervisor:
             else None
         )
         self._group: Group | None = None
+        self._metrics: Metrics | None = None
 
     async def run(self) -> None:
         """Work until asked to stop, then drain."""
@@ -86,6 +88,10 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ask_to_stop)
         await asyncio.to_thread(parcels.tidy, self._settings.spool)
+        if self._settings.metrics_port:
+            self._metrics = Metrics(
+                self._settings.metrics_port, self._status, lambda: len(self._reporter.call_ids)
+            )
         async with self._liveness.listening(), self._children() as group:
             work = asyncio.create_task(self._work(), name="work")
             stop = asyncio.create_task(self._stop_asked.wait(), name="stop asked")
@@ -199,6 +205,8 @@ class Supervisor:
     def _exited(self, child: Supervised, code: int) -> None:
         if not self._is_draining:
             logger.error("a part of the worker ended", extra={"part": child.name, "exit_code": code})
+            if self._metrics is not None:
+                self._metrics.ended(child.name)
         if self._models is not None and child.name == "models":
             self._models.lost()
         self._changed()

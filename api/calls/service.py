@@ -136,3 +136,14 @@ async def fail_lost(session: AsyncSession, call_ids: list[str], reason: str) -> 
     lost = [call for call in found.all() if lifecycle.conclude(call, "failed", reason)]
     session.add_all(lost)
     return lost
+
+
+async def counts(session: AsyncSession) -> tuple[int, int]:
+    """How many calls there are that are not over, and how many that are over and not settled."""
+    running = select(func.count()).select_from(CallRow).where(col(CallRow.status).in_(RUNNING))
+    unsettled = (
+        select(func.count())
+        .select_from(CallRow)
+        .where(col(CallRow.settled_at).is_(None), col(CallRow.ended_at).is_not(None))
+    )
+    return (await session.exec(running)).one(), (await session.exec(unsettled)).one()

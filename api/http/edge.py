@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.db.columns import new_id
 from api.http.callers import STANDING
 from api.http.errors import ApiError, BadRequest, Internal, Unavailable, reply, translated
-from api.keys import REQUEST_ID, SETTINGS
+from api.keys import METRICS, REQUEST_ID, SETTINGS
 from api.logs import REQUEST
 from api.version import SERVICE
 
@@ -57,14 +57,16 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     finally:
         # The route, not the path: a path may carry a token.
-        route = request.match_info.route.resource
+        resource = request.match_info.route.resource
+        route, seconds = resource.canonical if resource else "", time.perf_counter() - started
+        request.app[METRICS].answered(request.method, route, status, seconds)
         _LOG.info(
             "request answered",
             extra={
                 "method": request.method,
-                "route": route.canonical if route else "",
+                "route": route,
                 "status": status,
-                "ms": round((time.perf_counter() - started) * 1000, 1),
+                "ms": round(seconds * 1000, 1),
             },
         )
         REQUEST.reset(token)

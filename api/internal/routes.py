@@ -12,7 +12,7 @@ from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
 from api.internal import service
 from api.internal.batches import read_batch
-from api.keys import SESSION, STORAGE, WORKERS
+from api.keys import METRICS, SESSION, STORAGE, WORKERS
 from api.outside import storage
 from pipelines.contract import BatchReceipt, BriefRequest, CallBrief, EventBatch
 
@@ -32,7 +32,7 @@ async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) 
 @routes.post("/events", errors=[Invalid], reads=EventBatch)
 async def accept_events(request: web.Request) -> BatchReceipt:
     """Take what happened in calls. The same events again change nothing."""
-    return await service.accept(request[SESSION], read_batch(await body_of(request)))
+    return await service.accept(request[SESSION], read_batch(await body_of(request)), request.app[METRICS])
 
 
 @routes.put(

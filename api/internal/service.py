@@ -15,6 +15,7 @@ from api.db.columns import now
 from api.db.engine import after_commit
 from api.db.inserts import insert_new
 from api.http.errors import Conflict, NotFound
+from api.http.metrics import Metrics
 from api.knowledge_base import service as knowledge_base
 from pipelines.contract import (
     BatchReceipt,
@@ -84,7 +85,7 @@ async def _said_before(session: AsyncSession, call: CallRow) -> tuple[Any, ...]:
     return tuple(event.utterance for event in events if isinstance(event, UtteranceHeard))
 
 
-async def accept(session: AsyncSession, batch: EventBatch) -> BatchReceipt:
+async def accept(session: AsyncSession, batch: EventBatch, metrics: Metrics) -> BatchReceipt:
     """Keep a batch's events, each once, and let those that are new have their effect.
 
     Calls that are gone, and attempts that another has replaced, are refused: their worker stops sending.
@@ -102,6 +103,7 @@ async def accept(session: AsyncSession, batch: EventBatch) -> BatchReceipt:
     ]
     refused = {event.call_id for event in batch.events} - {event.call_id for event in welcome}
     new = await _keep(session, welcome)
+    after_commit(session, partial(_count, metrics, new))
     for call_id, call in calls.items():
         if mine := [event for event in new if event.call_id == call_id]:
             await _apply(session, call, mine)
@@ -124,6 +126,11 @@ async def _keep(session: AsyncSession, events: Sequence[CallEvent]) -> list[Call
     ]
     inserted = {(call_id, sequence) for call_id, sequence in await insert_new(session, CallEventRow, rows)}
     return [once[key] for key in sorted(inserted)]
+
+
+async def _count(metrics: Metrics, events: Sequence[CallEvent]) -> None:
+    for event in events:
+        metrics.happened(event)
 
 
 async def _apply(session: AsyncSession, call: CallRow, events: Sequence[CallEvent]) -> None:
