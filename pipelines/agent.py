@@ -13,6 +13,7 @@ from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, M
 from pipelines.providers import language_code
 from pipelines.tools.knowledge import Retrieval
 from pipelines.transcript import Utterance
+from pipelines.turn_taking import TurnTaking
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Opening:
 
     words: str = ""
     instructions: str = ""
+    is_interruptible: bool = True
 
 
 class SpokenAgent(Agent):
@@ -56,6 +58,7 @@ class SpokenAgent(Agent):
         question: Question,
         language: str = "en",
         said_before: Sequence[Utterance] = (),
+        turns: TurnTaking | None = None,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=_as_context(said_before))
         self._opening = opening
@@ -64,6 +67,7 @@ class SpokenAgent(Agent):
         self._apology = _APOLOGIES.get(language_code(language), _APOLOGIES["en"])
         self._apologised_at = -APOLOGY_SECONDS
         self.retrieval = retrieval
+        self._turns = turns
         self._listens_since: float | None = None
         self.on_words: Callable[[float, float], None] = lambda began_at, ended_at: None
         """Called with when final words were said (`time.time()`), where the recogniser knows it."""
@@ -86,9 +90,12 @@ class SpokenAgent(Agent):
     async def on_enter(self) -> None:
         """Speak first, unless the call goes on where another attempt lost it."""
         if self._opening.words:
-            self.session.say(self._opening.words)
+            self.session.say(self._opening.words, allow_interruptions=self._opening.is_interruptible)
         elif self._opening.instructions:
-            self.session.generate_reply(instructions=self._opening.instructions)
+            self.session.generate_reply(
+                instructions=self._opening.instructions,
+                allow_interruptions=self._opening.is_interruptible,
+            )
 
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
@@ -115,8 +122,7 @@ class SpokenAgent(Agent):
         """
         try:
             async for event in Agent.default.stt_node(self, self._anchored(audio), model_settings):
-                self._tell_times(event)
-                yield event
+                yield self._followed(event)
         except APIError:
             raise
         except Exception as error:
@@ -129,19 +135,27 @@ class SpokenAgent(Agent):
                 self._listens_since = time.time() - frame.duration
             yield frame
 
-    def _tell_times(self, event: stt.SpeechEvent) -> None:
-        if event.type != stt.SpeechEventType.FINAL_TRANSCRIPT or self._listens_since is None:
-            return
-        heard = event.alternatives[0]
-        if heard.text and heard.end_time > 0:
-            self.on_words(self._listens_since + heard.start_time, self._listens_since + heard.end_time)
+    def _followed(self, event: stt.SpeechEvent) -> stt.SpeechEvent:
+        """Tell all who follow the words, and return what the session is to hear of them."""
+        ended_at = None
+        if event.type == stt.SpeechEventType.FINAL_TRANSCRIPT and self._listens_since is not None:
+            heard = event.alternatives[0]
+            if heard.end_time > 0:
+                ended_at = self._listens_since + heard.end_time
+                if heard.text:
+                    self.on_words(self._listens_since + heard.start_time, ended_at)
+        if self._turns is None:
+            return event
+        if self._turns.words is not None:
+            self._turns.words.heard(event, ended_at)
+        return self._turns.backchannels.sift(event) if self._turns.backchannels is not None else event
 
     async def tts_node(
         self, text: AsyncIterable[str], model_settings: ModelSettings
     ) -> AsyncGenerator[rtc.AudioFrame, None]:
         """Speak. LiveKit tells of its own errors only; any other would be a silence without a word."""
         try:
-            async for frame in Agent.default.tts_node(self, text, model_settings):
+            async for frame in Agent.default.tts_node(self, self._told(text), model_settings):
                 yield frame
         except APIError:
             raise
@@ -152,6 +166,16 @@ class SpokenAgent(Agent):
                 )
                 voice.emit("error", failed)
             raise
+
+    async def _told(self, text: AsyncIterable[str]) -> AsyncGenerator[str, None]:
+        """The same words, known to who tells murmurs from answers."""
+        backchannels = self._turns.backchannels if self._turns is not None else None
+        if backchannels is not None:
+            backchannels.begins()
+        async for piece in text:
+            if backchannels is not None:
+                backchannels.says(piece)
+            yield piece
 
 
 def last_question(chat_ctx: llm.ChatContext) -> str:

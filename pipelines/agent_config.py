@@ -106,8 +106,9 @@ class VoiceConfig(_Part):
 class TurnConfig(_Part):
     """Who has the floor, besides `responsiveness` and `interruption_sensitivity`."""
 
-    detection: Literal["vad", "stt", "model"] = "vad"
-    """Silence, the recogniser's own end of turn, or a small model that listens to the voice."""
+    detection: Literal["words", "vad", "stt", "model"] = "words"
+    """What was said, silence alone, the recogniser's own end of turn, or a small model that listens to the
+    voice; see `turn_taking`."""
     endpointing: Literal["fixed", "dynamic"] = "fixed"
     """`dynamic` learns how long this caller's pauses are."""
     min_interruption_words: Annotated[int, Field(ge=0, le=20)] = 0

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import aiohttp
-from livekit.agents import AgentSession, APIConnectOptions, TurnHandlingOptions, llm, stt, tts
+from livekit.agents import AgentSession, APIConnectOptions, llm, stt, tts
 from livekit.agents import vad as detectors
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
@@ -24,6 +24,7 @@ from pipelines.providers import ProviderSettings
 from pipelines.speakable import Speakable
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds, Retrieval
+from pipelines.turn_taking import TurnTaking
 from pipelines.variables import render
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Pipeline:
     llm: llm.LLM[Any]
     tts: tts.TTS[Any]
     vad: detectors.VAD
-    turn_handling: TurnHandlingOptions
+    turns: TurnTaking
     agent: SpokenAgent
     speakable: Speakable
     stt_name: str
@@ -71,12 +72,12 @@ class Pipeline:
     def session(self) -> AgentSession[None]:
         """A session that hears, thinks and speaks with this; nothing in it reaches a cloud."""
         quick = APIConnectOptions(max_retry=1, retry_interval=0.5, timeout=8.0)
-        return AgentSession(
+        session: AgentSession[None] = AgentSession(
             stt=self.stt,
             llm=self.llm,
             tts=self.tts,
             vad=self.vad,
-            turn_handling=self.turn_handling,
+            turn_handling=self.turns.handling,
             # What is spoken; the transcript keeps what was written.
             tts_text_transforms=[self.speakable.stream],
             aec_warmup_duration=turn_taking.ECHO_WARMUP_SECONDS,
@@ -86,6 +87,8 @@ class Pipeline:
                 stt_conn_options=quick, llm_conn_options=quick, tts_conn_options=quick
             ),
         )
+        self.turns.attach(session)
+        return session
 
     async def prepare(self) -> None:
         """Do what the first answer would otherwise wait for, while the greeting is spoken.
@@ -132,13 +135,14 @@ async def assemble(
     hears = _hears(agent, settings, parts, http)
     thinks, question = _thinks(agent, settings, parts, warnings)
     speaks = _speaks(agent, settings, parts, warnings)
+    turns = turn_taking.turn_taking(agent, hears)
     is_scripted = not settings.has_language_model
     return Pipeline(
         stt=hears,
         llm=thinks,
         tts=speaks,
-        vad=vad.build(settings.vad, turn_taking.vad_silence_seconds(agent)),
-        turn_handling=turn_taking.turn_handling(agent),
+        vad=vad.build(settings.vad, turns.vad_silence_seconds),
+        turns=turns,
         agent=SpokenAgent(
             instructions=instructions,
             tools=_tools(agent, functions, warnings),
@@ -147,6 +151,7 @@ async def assemble(
             question=question,
             language=agent.language,
             said_before=brief.transcript,
+            turns=turns,
         ),
         speakable=Speakable(agent.language, agent.voice.pronunciations),
         stt_name=_name(hears),
@@ -246,12 +251,13 @@ def _python_functions(stored: Iterable[dict[str, Any]]) -> list[str]:
 def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
     if brief.transcript:
         return Opening()
-    language = brief.agent.language
+    language, can_be_cut = brief.agent.language, not brief.agent.opening.uninterruptible
     if begin and (is_scripted or brief.agent.begin_message_mode == "static"):
-        return Opening(words=begin)
-    if begin:
-        return Opening(instructions=_GREET_LIKE.format(language=language, message=begin))
-    return Opening(instructions=_GREET.format(language=language))
+        return Opening(words=begin, is_interruptible=can_be_cut)
+    greet = (
+        _GREET_LIKE.format(language=language, message=begin) if begin else _GREET.format(language=language)
+    )
+    return Opening(instructions=greet, is_interruptible=can_be_cut)
 
 
 def _provider(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:

@@ -1,11 +1,24 @@
-"""When the agent answers and when it lets itself be interrupted, from two human numbers.
+"""When the agent answers and when it lets itself be interrupted: every mode, mapped to LiveKit's options.
 
-`responsiveness` (0 patient, 1 quick) decides how long a pause must be before it is an end:
+`responsiveness` (0 patient, 1 quick) sets three waits, all counted from the last sound of speech. Which of
+them applies is read from the words (`end_of_turn`), where the agent's turn detection is "words":
 
-    user   ▁▁█████▁▁▁███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-                 └a┘    └─min_delay─┘                a pause shorter than min_delay is not an end
-    stt    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁└vad┘██text▁▁▁▁▁▁▁▁▁▁▁▁▁   runs inside min_delay, or the turn waits for it
-    agent  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████▁
+    user   ▁▁█████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+                  └┘ complete            "What are your hours?"
+                  └─ unclear ─┘          "Tuesday"
+                  └───── open ─────┘     "My number is five five"
+    stt    ▁▁▁▁▁▁▁▁▁▁▁██text▁▁▁▁▁▁▁▁▁    runs inside the wait, or the turn waits for it
+    agent  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████    with preemptive generation it thinks while it waits
+
+    detection  who decides that a turn is over                                      waits
+    words      the words, with the three waits above; the default                   complete, unclear, open
+    vad        the pause alone                                                      unclear
+    stt        the recogniser (Deepgram Flux: its own end-of-turn; others: their    none (Flux), unclear
+               end of speech)
+    model      LiveKit's local audio model v1-mini: 0.1 CPU-seconds a pause, and    complete, open
+               260 MB in each process; only where its owner asks for it
+
+With `dynamic` endpointing the shortest of a mode's waits grows to the pauses this person makes.
 
 `interruption_sensitivity` (0 hard to interrupt, 1 yields at once) decides how much speech over the
 agent's own is meant:
@@ -14,30 +27,62 @@ agent's own is meant:
                                   └min_duration┘
     agent  ▁▁████████████████████████████▌▁▁▁▁▁▁     the sound stops where the min_duration is reached
 
-Speech that turns out to be no words (a cough, a door) pauses the agent, which then goes on.
+Speech that turns out to be no words (a cough, a door), or that only listens ("uh-huh", `backchannels`),
+pauses the agent, which then goes on:
+
+    user   ▁▁▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+                       └resume┘
+    agent  ████████████▌▁▁▁▁▁▁▁████████
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
-from livekit.agents import TurnHandlingOptions
+from livekit.agents import AgentSession, TurnHandlingOptions, stt
+from livekit.agents.voice.turn import EndpointingOptions, TurnDetectionMode
 
 from pipelines.agent_config import AgentConfig
+from pipelines.backchannels import Backchannels
+from pipelines.end_of_turn import WordsAndPauses
 
-PATIENT_DELAY_SECONDS = 1.2
-QUICK_DELAY_SECONDS = 0.2
-STUBBORN_YIELD_SECONDS = 0.9
-QUICK_YIELD_SECONDS = 0.07
+_COMPLETE_SECONDS = (0.5, 0.02)
+_UNCLEAR_SECONDS = (1.2, 0.2)
+_OPEN_SECONDS = (2.7, 1.2)
+"""At responsiveness 0 and 1. The last is never shorter than a person who looks something up."""
+_YIELD_SECONDS = (0.9, 0.07)
+"""At interruption sensitivity 0 and 1."""
+
 # Whisper answers about 0.4 s after the detector let go of the speech: waiting less for silence splits
 # sentences, waiting more delays every answer by as much.
 VAD_SILENCE_SECONDS = 0.25
+# Three windows. A recogniser that streams has the words by itself, and they say what the silence means.
+QUICK_VAD_SILENCE_SECONDS = 0.096
+# Counted from the end of the speech. Words that come later interrupt all the same.
+_RESUME_SECONDS = 0.9
+_QUICK_RESUME_SECONDS = 0.5
 ECHO_WARMUP_SECONDS = 1.0
 """For so long after the first sound an echo canceller is still learning; nothing interrupts then."""
 
 
+def _between(ends: tuple[float, float], number: float) -> float:
+    """Even steps sound even: a straight line between logarithms."""
+    return ends[0] * math.pow(ends[1] / ends[0], number)
+
+
+def complete_seconds(responsiveness: float) -> float:
+    """Pause after a finished sentence: 0.5 s at 0, 0.1 s at 0.5, 0.02 s at 1."""
+    return _between(_COMPLETE_SECONDS, responsiveness)
+
+
 def endpointing_seconds(responsiveness: float) -> float:
-    """Pause that ends a turn: 1.2 s at 0, 0.49 s at 0.5, 0.2 s at 1; even steps sound even."""
-    ratio = QUICK_DELAY_SECONDS / PATIENT_DELAY_SECONDS
-    return PATIENT_DELAY_SECONDS * math.pow(ratio, responsiveness)
+    """Pause that ends a turn when nothing else is known: 1.2 s at 0, 0.49 s at 0.5, 0.2 s at 1."""
+    return _between(_UNCLEAR_SECONDS, responsiveness)
+
+
+def open_seconds(responsiveness: float) -> float:
+    """Pause that ends a turn although its words go on: 2.7 s at 0, 1.8 s at 0.5, 1.2 s at 1."""
+    return _between(_OPEN_SECONDS, responsiveness)
 
 
 def interruption_seconds(sensitivity: float) -> float:
@@ -46,32 +91,81 @@ def interruption_seconds(sensitivity: float) -> float:
     A cough or a clap is shorter than 0.25 s where the detector takes it for speech at all, and a word is
     longer. What is stopped in error goes on by itself.
     """
-    ratio = QUICK_YIELD_SECONDS / STUBBORN_YIELD_SECONDS
-    return STUBBORN_YIELD_SECONDS * math.pow(ratio, sensitivity)
+    return _between(_YIELD_SECONDS, sensitivity)
 
 
-def vad_silence_seconds(agent: AgentConfig) -> float:
+@dataclass(frozen=True)
+class TurnTaking:
+    """How one agent takes turns. `words` and `backchannels` are None where the mode does without."""
+
+    handling: TurnHandlingOptions
+    vad_silence_seconds: float
     """Silence after which the detector says that somebody stopped; at most what ends a turn."""
-    return min(VAD_SILENCE_SECONDS, endpointing_seconds(agent.responsiveness))
+    words: WordsAndPauses | None
+    backchannels: Backchannels | None
+
+    def attach(self, session: AgentSession[Any]) -> None:
+        """Follow the session these options were given to."""
+        for part in (self.words, self.backchannels):
+            if part is not None:
+                part.attach(session)
 
 
-def turn_handling(agent: AgentConfig) -> TurnHandlingOptions:
-    """LiveKit's options for this agent. Both modes are named, so that no cloud detector is chosen."""
-    return TurnHandlingOptions(
-        turn_detection="vad",
-        endpointing={
-            "mode": "fixed",
-            "min_delay": endpointing_seconds(agent.responsiveness),
-            "max_delay": 3.0,
-        },
-        interruption={
-            "enabled": True,
-            "mode": "vad",
-            "min_duration": interruption_seconds(agent.interruption_sensitivity),
-            "min_words": 0,
-            "resume_false_interruption": True,
-            # Counted from the end of the speech; a local transcript takes up to a second on a busy machine.
-            "false_interruption_timeout": 1.5,
-        },
-        preemptive_generation={"enabled": True, "preemptive_tts": False},
+def turn_taking(agent: AgentConfig, hears: stt.STT[Any]) -> TurnTaking:
+    """Everything about turns, for this agent with these ears. No cloud detector is ever chosen."""
+    is_quick = _gives_words_by_itself(hears)
+    asked = agent.turns
+    mode = "stt" if asked.detection == "words" and _ends_turns(hears) else asked.detection
+    patience = endpointing_seconds(agent.responsiveness)
+    words = WordsAndPauses(agent.language, patience) if mode == "words" else None
+    resume = _QUICK_RESUME_SECONDS if is_quick else _RESUME_SECONDS
+    silence = QUICK_VAD_SILENCE_SECONDS if mode == "words" and is_quick else VAD_SILENCE_SECONDS
+    detection: TurnDetectionMode = words if words is not None else "vad"
+    if mode == "stt":
+        detection = "stt"
+    elif mode == "model":
+        from livekit.agents.inference import TurnDetector  # noqa: PLC0415 - only where it was asked for
+
+        detection = TurnDetector(version="v1-mini")
+    return TurnTaking(
+        handling=TurnHandlingOptions(
+            turn_detection=detection,
+            endpointing=_endpointing(agent, mode, ends_turns=_ends_turns(hears)),
+            interruption={
+                "enabled": True,
+                "mode": "vad",
+                "min_duration": interruption_seconds(agent.interruption_sensitivity),
+                "min_words": asked.min_interruption_words,
+                "resume_false_interruption": True,
+                "false_interruption_timeout": resume,
+            },
+            preemptive_generation={"enabled": True, "preemptive_tts": False},
+        ),
+        vad_silence_seconds=silence if mode == "model" else min(silence, patience),
+        words=words,
+        backchannels=Backchannels(agent.language, resume) if asked.backchannel else None,
     )
+
+
+def _endpointing(agent: AgentConfig, mode: str, *, ends_turns: bool) -> EndpointingOptions:
+    shortest = endpointing_seconds(agent.responsiveness)
+    if mode in ("words", "model"):
+        shortest = complete_seconds(agent.responsiveness)
+    elif mode == "stt" and ends_turns:
+        shortest = 0.0
+    return {
+        "mode": agent.turns.endpointing,
+        "min_delay": shortest,
+        "max_delay": open_seconds(agent.responsiveness),
+    }
+
+
+def _ends_turns(hears: stt.STT[Any]) -> bool:
+    """True for a recogniser that decides itself that a turn is over."""
+    return hears.model.startswith("flux")
+
+
+def _gives_words_by_itself(hears: stt.STT[Any]) -> bool:
+    """True for one that streams its words and does not wait to be told that speech has ended."""
+    can = hears.capabilities
+    return can.streaming and bool(can.interim_results) and not can.manual_flush

@@ -82,7 +82,7 @@ class ExtensionSettings(Wire):
     begin_message_delay_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
     begin_message_uninterruptible: bool = False
     caller_speaks_first: bool = False
-    turn_detection: Literal["vad", "stt", "model"] = "vad"
+    turn_detection: Literal["words", "vad", "stt", "model"] = "words"
     endpointing: Literal["fixed", "dynamic"] = "fixed"
     min_interruption_words: Annotated[int, Field(ge=0, le=20)] = 0
     failover: Failover | None = None
@@ -104,7 +104,7 @@ class ExtensionUpdate(Wire):
     begin_message_delay_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
     begin_message_uninterruptible: bool | None = None
     caller_speaks_first: bool | None = None
-    turn_detection: Literal["vad", "stt", "model"] | None = None
+    turn_detection: Literal["words", "vad", "stt", "model"] | None = None
     endpointing: Literal["fixed", "dynamic"] | None = None
     min_interruption_words: Annotated[int, Field(ge=0, le=20)] | None = None
     failover: Failover | None = None
