@@ -1,177 +1,142 @@
-"""Cutting texts into sentences, and sentences into passages small enough to be one answer."""
+"""Passages: pieces of a source on sentence and heading bounds, each small enough to be one answer."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+
+from kb.documents import Block, Document, Kind
+from kb.sentences import Statement, is_heading, plain, sentences, statements
+
+__all__ = ["Passage", "Statement", "cut", "is_heading", "passages", "plain", "sentences", "statements"]
 
 PASSAGE_CHARACTERS = 420
-"""A passage grows up to this; a single sentence may be longer, a passage never cuts one."""
-
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st ave rd no nos vs etc approx inc ltd co corp dept est ext tel fig min max incl excl "
-    "e.g i.e jr sr u.s u.k sok cad mah apt blv vb vs vd örn bkz ör av doç yrd str nr ca bzw z.b usw".split()
-)
-_NAMES_OF_TIME = re.compile(
-    r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:mon|tue|wed|thu|fri|sat|sun)\b"
-    r"|(?:january|february|march|april|may|june|july|august|september|october|november|december)\b",
-    re.IGNORECASE,
-)
-_END = re.compile(r"([.!?…]+)([\"'”’)\]]*)\s+")
-_LIST_MARK = re.compile(r"^\s*(?:[-*•·–—▪‣]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+")
-_HEADING_MARK = re.compile(r"^\s*#{1,6}\s+")
-_QUESTION_MARK = re.compile(r"^\s*(?:q|question|soru|s)\s*[:.)]\s*", re.IGNORECASE)
-_ANSWER_MARK = re.compile(r"^\s*(?:a|answer|cevap|c)\s*[:.)]\s*", re.IGNORECASE)
-# A line that ends in one of these goes on in the next, whatever letter that begins with.
-_GOES_ON = re.compile(
-    r"(?:,|\b(?:and|or|but|the|an?|of|on|in|at|to|from|by|for|with|than|is|are|our|your|every|each|per|until|ve|"
-    r"ile|veya))$",
-    re.IGNORECASE,
-)
-_RULE = re.compile(r"^\s*[-=_*]{3,}\s*$")
-_TABLE_RULE = re.compile(r"^\s*\|?[\s:|-]+\|[\s:|-]*$")
+"""A passage grows up to this; a single sentence may be longer."""
+WHOLE_CHARACTERS = 1_000
+"""A list, a table or an answer is kept whole up to this, about what an embedder reads at once."""
+OVERLAP_CHARACTERS = 160
+"""The last sentence of a passage begins the next one too, if it is no longer than this."""
+_TITLE_CHARACTERS = 240
+_BREAK = re.compile(r"[,;:、，；]\s*|\s+")
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of one source. `title` names the source and the heading it stands under."""
+    """A piece of one source. `title` names the source and the headings it stands under."""
 
     source_id: str
     title: str
     text: str
+    page: int | None = None
+    kind: Kind = "paragraph"
+
+    @property
+    def embedded(self) -> str:
+        """What an embedder is given: a sentence alone often does not say what it is about."""
+        return f"{self.title}. {self.text}" if self.title else self.text
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that stand for `embedded`: two passages with the same have the same vector."""
+        return hashlib.blake2b(self.embedded.encode(errors="replace"), digest_size=16).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One sentence or list line. `about` is the heading or the written question it stands under."""
-
-    text: str
-    about: str = ""
-
-
-def sentences(text: str) -> list[str]:
-    """Sentences of running text in one line, in order.
-
-    Abbreviations, initials, prices (3.50), times (9 a.m.) and phone numbers do not end one.
-    """
-    found: list[str] = []
-    start = 0
-    for match in _END.finditer(text):
-        if _ends_sentence(text[start : match.start()], match.group(1), text[match.end() :]):
-            found.append(text[start : match.end()].strip())
-            start = match.end()
-    if rest := text[start:].strip():
-        found.append(rest)
+def cut(source_id: str, document: Document, *, characters: int = PASSAGE_CHARACTERS) -> list[Passage]:
+    """A document as passages, never across a heading; lists, tables and answers whole if they can be."""
+    found: list[Passage] = []
+    for headings, together in groupby(document.blocks, key=lambda block: block.headings):
+        title = _titled(document.title, headings)
+        found += _Cutter(source_id, title, characters).passages(together)
     return found
 
 
-def _ends_sentence(before: str, mark: str, after: str) -> bool:
-    if not after or mark != ".":
-        return True
-    following = after.lstrip("\"'“‘([*_")[:1]
-    if following.islower():
-        return False
-    last = before.rsplit(maxsplit=1)[-1] if before.split() else ""
-    word = last.strip("\"'“”()[]*").casefold()
-    if word in ("a.m", "p.m", "am", "pm"):
-        return not _NAMES_OF_TIME.match(after)
-    if word in _ABBREVIATIONS:
-        return False
-    if len(word) == 1 and word.isalpha():  # an initial: J. Smith
-        return False
-    # An ordinal of Turkish or German (3. Kat), when nothing but the number precedes the point.
-    return not (word.isdigit() and len(word) <= 2 and len(before.split()) == 1)
+def _titled(title: str, headings: tuple[str, ...]) -> str:
+    named = [title, *headings]
+    # A page's first heading often repeats its title.
+    kept = [name for place, name in enumerate(named) if name.strip() and name not in named[:place]]
+    path = " - ".join(kept)
+    return path if len(path) <= _TITLE_CHARACTERS else f"{path[:60]} … {path[60 - _TITLE_CHARACTERS :]}"
 
 
-def statements(text: str) -> list[Statement]:
-    """Everything a text says, one sentence or list line each, under the heading it stands under."""
-    return list(_statements(text))
+class _Cutter:
+    """Blocks under the same headings, packed."""
+
+    def __init__(self, source_id: str, title: str, characters: int) -> None:
+        self._source_id, self._title, self._characters = source_id, title, characters
+        self._held: list[str] = []
+        self._kind: Kind = "paragraph"
+        self._page: int | None = None
+        self._found: list[Passage] = []
+
+    def passages(self, blocks: Iterator[Block]) -> list[Passage]:
+        for block in blocks:
+            if block.kind == "paragraph":
+                self._say(block)
+            else:
+                self._close()
+                self._keep(block)
+        self._close()
+        return self._found
+
+    def _say(self, block: Block) -> None:
+        for sentence in _bounded(sentences(block.text.replace("\n", " "))):
+            if self._held and self._size() + len(sentence) > self._characters:
+                last = self._held[-1]
+                overlaps = len(self._held) > 1 and len(last) + len(sentence) <= self._characters
+                self._close()
+                if overlaps and len(last) <= OVERLAP_CHARACTERS:
+                    self._hold(last, block)
+            self._hold(sentence, block)
+
+    def _keep(self, block: Block) -> None:
+        """A list or a table: whole, or in as few pieces as can be, each with what leads it in."""
+        lines = list(_bounded(block.text.split("\n")))
+        if sum(len(line) + 1 for line in lines) <= WHOLE_CHARACTERS:
+            self._add("\n".join(lines), block.page, block.kind)
+            return
+        lead = [lines[0]] if block.kind == "list" and lines[0].endswith((":", "：")) else []
+        for line in lines:
+            if self._held and self._size() + len(line) > self._characters:
+                self._close()
+                for each in lead:
+                    self._hold(each, block)
+            self._hold(line, block)
+        self._close()
+
+    def _size(self) -> int:
+        return sum(len(line) + 1 for line in self._held)
+
+    def _hold(self, line: str, block: Block) -> None:
+        if not self._held:
+            self._kind, self._page = block.kind, block.page
+        self._held.append(line)
+
+    def _close(self) -> None:
+        if self._held:
+            self._add("\n".join(self._held), self._page, self._kind)
+            self._held.clear()
+
+    def _add(self, text: str, page: int | None, kind: Kind) -> None:
+        if text:
+            self._found.append(Passage(self._source_id, self._title, text, page, kind))
 
 
-def _statements(text: str) -> Iterator[Statement]:
-    heading = ""
-    question = ""
-    lead = ""
-    lines = _unwrapped(text)
-    for number, raw in enumerate(lines):
-        line = raw
-        if not line.strip() or _RULE.match(line) or _TABLE_RULE.match(line):
-            question = lead = ""
-            continue
-        if is_heading(line, lines[number + 1 :]):
-            heading = plain(_HEADING_MARK.sub("", line)).rstrip(":").strip()
-            question = lead = ""
-            continue
-        is_answered = number + 1 < len(lines) and bool(_ANSWER_MARK.match(lines[number + 1]))
-        if _QUESTION_MARK.match(line) and (line.rstrip().endswith("?") or is_answered):
-            question = plain(_QUESTION_MARK.sub("", line))
-            continue
-        is_item = bool(_LIST_MARK.match(line))
-        line = plain(_LIST_MARK.sub("", _ANSWER_MARK.sub("", line) if question else line))
-        if not is_item:
-            lead = ""
-        about = " ".join(filter(None, (heading, question or lead)))
-        for sentence in sentences(line):
-            if sentence.endswith("?") and not question:
-                # A written question belongs to the answer after it, and is never an answer itself.
-                question, about = sentence, " ".join(filter(None, (heading, sentence)))
-                continue
-            if sentence.endswith(":") and not is_item:
-                lead = sentence.rstrip(":")
-                about = " ".join(filter(None, (heading, lead)))
-                continue
-            yield Statement(sentence, about)
-
-
-def _unwrapped(text: str) -> list[str]:
-    """Lines, with those joined again that were only wrapped at a margin."""
-    joined: list[str] = []
-    for raw in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        line = raw.rstrip()
-        previous = joined[-1] if joined else ""
-        if (
-            len(previous) > 50
-            and line[:1].strip()
-            and not _LIST_MARK.match(line)
-            and not _HEADING_MARK.match(line)
-            and previous[-1] not in ".!?:;|"
-            and (line[0].islower() or line[0].isdigit() or _GOES_ON.search(previous))
-        ):
-            joined[-1] = f"{previous} {line.strip()}"
-        else:
-            joined.append(line)
-    return joined
-
-
-def is_heading(line: str, following: list[str]) -> bool:
-    """Whether a line names what comes after it instead of saying something itself."""
-    if _HEADING_MARK.match(line):
-        return True
-    text = line.strip()
-    if _LIST_MARK.match(line) or len(text) > 60 or "|" in text:
-        return False
-    if text.startswith("**") and text.rstrip(":").endswith("**") and len(text.split()) <= 8:
-        return True
-    if text.endswith(":"):
-        return len(text.split()) <= 5 and bool(following) and not _LIST_MARK.match(following[0])
-    if text[-1] in ".!?;,":
-        return False
-    has_more = bool(following) and bool(following[0].strip())
-    return len(text.split()) <= 4 and has_more and not re.search(r"\d|:", text) and text[:1].isupper()
-
-
-def plain(text: str) -> str:
-    """One line without Markdown: what is left can be spoken."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"<[^<>]{1,80}>", " ", text)
-    text = re.sub(r"(\*\*|__|`|~~)", "", text)
-    text = re.sub(r"(?<!\w)[*_](\S[^*_]*\S|\S)[*_](?!\w)", r"\1", text)
-    if text.count("|") >= 2:
-        text = ", ".join(cell.strip() for cell in text.split("|") if cell.strip())
-    return " ".join(text.split())
+def _bounded(lines: list[str]) -> Iterator[str]:
+    """Lines, those that no embedder reads to their end in pieces."""
+    for whole in lines:
+        line = whole
+        while len(line) > WHOLE_CHARACTERS:
+            ends = [match.end() for match in _BREAK.finditer(line, WHOLE_CHARACTERS // 2, WHOLE_CHARACTERS)]
+            at = ends[-1] if ends else WHOLE_CHARACTERS
+            yield line[:at].strip()
+            line = line[at:].strip()
+        if line.strip():
+            yield line
 
 
 def passages(source_id: str, title: str, text: str, *, characters: int = PASSAGE_CHARACTERS) -> list[Passage]:
-    """A source as passages: whole sentences, never across a heading, at most `characters` if possible."""
+    """Text in hand as passages: whole sentences, each under the heading or question it stands under."""
     found: list[Passage] = []
     held: list[str] = []
     about = ""

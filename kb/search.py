@@ -1,76 +1,218 @@
 """Question in, ranked passages out: what it means and which words it has, together."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kb.calibration import SURE
 from kb.chunking import Passage
-from kb.index import Floats, Index
-from kb.words import terms
+from kb.index import Floats, Index, Ints
+from kb.words import question_terms
 
 _K1 = 1.2
 _B = 0.6
-_WORDS_WEIGHT = 0.55
-"""How far shared words alone can lift a score towards 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How a space's cosines become scores: `even` scores 0.5, and `slope` is how fast that changes."""
-
-    even: float = 0.32
-    slope: float = 10.0
-
-
-# Measured on MiniLM: off-topic questions 0.10-0.25, right passages 0.26-0.65.
-_CALIBRATIONS = {"multilingual-e5": Calibration(even=0.80, slope=30.0)}
+_EXACT = 4_000
+"""Up to so many passages every vector is compared; past it, only those whose signs are alike."""
+_BY_MEANING = 600
+_BY_WORDS = 100
+_SCANNED = 50_000
+"""Postings that are read to find candidates; past it, common words only weigh what rarer ones found."""
+_QUESTION_WORDS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage and how well it fits, 0 to 1; from about 0.6 on it is likely to hold the answer."""
+    """A passage and how well it fits, 0 to 1: from 0.6 on (`calibration.SURE`) it is sure enough.
+
+    Why: `cosine` is how alike the meanings are (None when nobody compared them), `coverage` which part
+    of the question's words the passage has, rare ones weighing more, and `matched` which words.
+    `number` is the passage's place in the index.
+    """
 
     passage: Passage
     score: float
+    cosine: float | None = None
+    coverage: float = 0.0
+    matched: tuple[str, ...] = ()
+    number: int = 0
+    reranked: float | None = None
+
+    def explain(self) -> str:
+        """Why it has this score, in one line for its owner."""
+        sure = "sure enough" if self.score >= SURE else "not sure enough"
+        meaning = "no vectors" if self.cosine is None else f"meaning {self.cosine:.2f}"
+        words = f"words {self.coverage:.0%}" + (f" ({', '.join(self.matched)})" if self.matched else "")
+        judged = "" if self.reranked is None else f", reranked {self.reranked:.2f}"
+        return f"{self.score:.2f}, {sure}: {meaning}, {words}{judged}"
 
 
-def search(index: Index, question: str, vector: Floats | None = None, *, top_k: int = 3) -> list[Found]:
-    """The best passages, best first. `vector` is the question's, shape (dimensions,), or None."""
-    total = len(index.passages)
-    if total == 0 or top_k < 1:
+def search(
+    index: Index,
+    question: str,
+    vector: Floats | None = None,
+    *,
+    top_k: int = 3,
+    sources: Collection[str] | None = None,
+) -> list[Found]:
+    """The best passages, best first. `vector` is the question's, shape (dimensions,), or None.
+
+    `sources` leaves only passages of these. Raises ValueError for a vector of another length.
+    """
+    if not len(index) or top_k < 1:
         return []
-    bm25, coverage = _words(index, question)
-    if vector is None or index.vectors.shape[1] == 0:
-        scores = coverage
+    allowed = None if sources is None else _allowed(index, sources)
+    words = _Words(index, question)
+    if vector is None or not index.dimensions:
+        numbers = _kept(words.candidates(None), allowed)
+        cosines = None
     else:
-        calibration = next(
-            (known for name, known in _CALIBRATIONS.items() if index.space.startswith(name)), Calibration()
+        vector = np.asarray(vector, np.float32).reshape(-1)
+        if len(vector) != index.dimensions:
+            raise ValueError("the question's vector is of another space")
+        numbers, cosines = _by_meaning(index, vector, words, max(_BY_MEANING, 20 * top_k), allowed)
+    return _ranked(index, words, numbers, cosines, top_k)
+
+
+def _ranked(index: Index, words: "_Words", numbers: Ints, cosines: Floats | None, top_k: int) -> list[Found]:
+    coverage, bm25 = words.of(numbers)
+    meaning = np.zeros(len(numbers), np.float32) if cosines is None else cosines
+    scores = index.calibration.scores(meaning, coverage)
+    if cosines is None:
+        scores = np.where(coverage > 0, scores, 0)
+    # Equal scores: the passage that says it more often, and shorter; then the earlier one.
+    best = np.lexsort((numbers, -(scores + 1e-4 * bm25)))[:top_k]
+    return [
+        Found(
+            passage=index.passage(int(numbers[place])),
+            score=float(scores[place]),
+            cosine=None if cosines is None else float(cosines[place]),
+            coverage=float(coverage[place]),
+            matched=words.matched(int(numbers[place])),
+            number=int(numbers[place]),
         )
-        cosines = index.vectors @ np.asarray(vector, np.float32).reshape(-1)
-        meaning = 1 / (1 + np.exp(-calibration.slope * (cosines - calibration.even)))
-        scores = meaning + (1 - meaning) * _WORDS_WEIGHT * coverage**2
-    ranks = scores + 1e-4 * bm25  # equal scores: the passage that says it more often, and shorter
-    best = np.argsort(-ranks, kind="stable")[:top_k]
-    return [Found(index.passages[i], float(min(1.0, scores[i]))) for i in best if scores[i] > 0]
+        for place in best
+        if scores[place] > 0
+    ]
 
 
-def _words(index: Index, question: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """BM25 of each passage, and which part of the question's words it holds (0..1, rare words weigh more)."""
-    total = len(index.passages)
-    bm25 = np.zeros(total)
-    held = np.zeros(total)
-    mass = 0.0
-    mean_length = max(1.0, float(index.lengths.mean()))
-    for term in dict.fromkeys(terms(question)):
-        rarity = index.rarity(term)
-        mass += rarity
-        number = index.vocabulary.get(term)
-        if number is None:
-            continue
-        span = slice(int(index.starts[number]), int(index.starts[number + 1]))
-        holders, counts = index.holders[span], index.counts[span]
-        norm = _K1 * (1 - _B + _B * index.lengths[holders] / mean_length)
-        bm25[holders] += rarity * counts * (_K1 + 1) / (counts + norm)
-        held[holders] += rarity
-    return bm25, held / mass if mass else held
+def _by_meaning(
+    index: Index, vector: Floats, words: "_Words", most: int, allowed: NDArray[np.bool_] | None
+) -> tuple[Ints, Floats]:
+    """Candidates, and how alike each is to the question: exactly, whoever found it."""
+    if len(index) <= _EXACT:
+        cosines = index.vectors @ vector
+        if allowed is None:
+            return np.arange(len(index), dtype=np.int32), cosines
+        numbers = np.flatnonzero(allowed).astype(np.int32)
+        return numbers, cosines[numbers]
+    near = _nearest(index, vector, most, allowed)
+    numbers = np.union1d(near, _kept(words.candidates(_BY_WORDS), allowed)).astype(np.int32)
+    return numbers, index.vectors[numbers] @ vector
+
+
+def _nearest(index: Index, vector: Floats, most: int, allowed: NDArray[np.bool_] | None) -> Ints:
+    """Numbers of the passages whose signs differ least from the question's."""
+    code = index.code_of(vector)
+    apart = np.bitwise_count(index.codes[0] ^ code[0]).astype(np.uint16)
+    for row, part in zip(index.codes[1:], code[1:], strict=True):
+        apart += np.bitwise_count(row ^ part)
+    if allowed is not None:
+        apart[~allowed] = np.iinfo(np.uint16).max
+        most = min(most, int(allowed.sum()))
+    if most >= len(apart):
+        return np.arange(len(apart), dtype=np.int32)
+    return np.argpartition(apart, most)[:most].astype(np.int32)
+
+
+def _allowed(index: Index, sources: Collection[str]) -> NDArray[np.bool_]:
+    wanted = [place for place, source in enumerate(index.sources) if source in sources]
+    chosen: NDArray[np.bool_] = np.isin(index.source_of, np.array(wanted, np.int32))
+    return chosen
+
+
+def _kept(numbers: Ints, allowed: NDArray[np.bool_] | None) -> Ints:
+    return numbers if allowed is None else numbers[allowed[numbers]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    word: str
+    rarity: float
+    holders: Ints
+    counts: Floats
+
+
+class _Words:
+    """A question's words and where they stand."""
+
+    def __init__(self, index: Index, question: str) -> None:
+        self._index = index
+        found = []
+        for word in list(dict.fromkeys(question_terms(question)))[:_QUESTION_WORDS]:
+            holders, counts = index.postings(word)
+            found.append(_Term(word, index.rarity(len(holders)), holders, counts))
+        self._terms = sorted(found, key=lambda term: -term.rarity)
+        self._mass = sum(term.rarity for term in found)
+
+    def candidates(self, most: int | None) -> Ints:
+        """Passages with the question's words, the most telling ones; all of them for None."""
+        weights = np.zeros(len(self._index), np.float32)
+        scanned = 0
+        for term in self._terms:
+            scanned += len(term.holders)
+            if most is not None and scanned > _SCANNED and scanned > len(term.holders):
+                break
+            weights[term.holders] += self._weights(term, term.holders, term.counts)
+        holding = np.flatnonzero(weights)
+        if most is None or len(holding) <= most:
+            return holding.astype(np.int32)
+        return holding[np.argpartition(-weights[holding], most)[:most]].astype(np.int32)
+
+    def of(self, numbers: Ints) -> tuple[Floats, Floats]:
+        """Of each passage: which part of the question's words it has, by rarity, and its BM25."""
+        coverage = np.zeros(len(numbers), np.float32)
+        bm25 = np.zeros(len(numbers), np.float32)
+        for term in self._terms:
+            if not len(term.holders):
+                continue
+            places = np.searchsorted(term.holders, numbers)
+            places[places == len(term.holders)] = 0
+            has = np.flatnonzero(term.holders[places] == numbers)
+            coverage[has] += term.rarity
+            bm25[has] += self._weights(term, numbers[has], term.counts[places[has]])
+        return coverage / np.float32(max(self._mass, 1e-9)), bm25
+
+    def matched(self, number: int) -> tuple[str, ...]:
+        """Which of the question's words a passage has, the rarest first."""
+        return tuple(
+            term.word
+            for term in self._terms
+            if len(term.holders)
+            and (place := int(np.searchsorted(term.holders, number))) < len(term.holders)
+            and term.holders[place] == number
+        )
+
+    def _weights(self, term: _Term, numbers: Ints, counts: Floats) -> Floats:
+        norm = _K1 * (1 - _B + _B * self._index.lengths[numbers] / self._index.mean_length)
+        weights = np.float32(term.rarity) * counts * np.float32(_K1 + 1) / (counts + norm)
+        return weights.astype(np.float32)
+
+
+class Reranker(Protocol):
+    """Whatever reads question and passage together and judges, slower and better than a search."""
+
+    async def judge(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """How well each text answers, 0 to 1 with 0.6 as sure enough, in order."""
+
+
+async def rerank(reranker: Reranker, question: str, found: Sequence[Found]) -> list[Found]:
+    """The same passages by a reranker's judgement; what the search thought of them stays to be read."""
+    judged = await reranker.judge(question, [each.passage.embedded for each in found])
+    again = [
+        replace(each, score=min(1.0, max(0.0, float(score))), reranked=float(score))
+        for each, score in zip(found, judged, strict=True)
+    ]
+    return sorted(again, key=lambda each: -each.score)

@@ -46,6 +46,19 @@ veya ya yani yok
 EMPTY = frozenset(_ENGLISH) | frozenset(_TURKISH)
 """Folded words that say nothing about what is asked (English and Turkish)."""
 
+_ASKING = frozenset(
+    """
+    que cual cuales cuando cuanto cuanta cuantos cuantas donde como quien por para puedo puede pueden hay
+    tiene tienen tengo esta estan ustedes usted me mi se es el la los las un una de del al en y o con sin su
+    was wann wie wo wer welche welcher welches wieviel kann konnen haben habt gibt ich wir ihr der die das den
+    dem ein eine einen und oder mit fur von zu bei im ist sind
+    quel quelle quels quelles quand combien ou comment qui peut puis avez est sont il elle vous je le les des
+    une et avec sans sur votre vos
+    quale quali quanto quanta dove chi posso avete sono di da nel con il lo gli
+    qual quais onde quem voce tem temos o os as um uma do da dos das no na em e
+    """.split()
+)
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 _ENDINGS = ("ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly")
 _LONGEST = 7
 
@@ -99,5 +112,27 @@ def terms(text: str) -> list[str]:
 
 def _terms(text: str) -> Iterator[str]:
     for word in words(text):
-        if word not in EMPTY:
+        if word in EMPTY:
+            continue
+        if _UNSPACED.match(word):
+            yield from _pairs(word)
+        else:
             yield stem(word)
+
+
+def _pairs(run: str) -> Iterator[str]:
+    # Chinese, Japanese and Thai put no space between words: two letters are nearly one.
+    yield from (run[place : place + 2] for place in range(max(1, len(run) - 1)))
+
+
+def question_terms(text: str) -> list[str]:
+    """The terms of a question, without the words that only make it one in any language known here.
+
+    A passage keeps them, since what is empty in one language may be a name in another.
+    """
+    return [
+        stem(word) if not _UNSPACED.match(word) else pair
+        for word in words(text)
+        if word not in EMPTY and word not in _ASKING
+        for pair in (_pairs(word) if _UNSPACED.match(word) else ("",))
+    ]

@@ -1,16 +1,12 @@
-"""Texts become passages, passages an index in one file, and a question finds the right one."""
+"""Texts become sentences, sentences passages, and a question finds the right one."""
 
-import time
-from pathlib import Path
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.chunking import Passage, passages, plain, sentences, statements
-from kb.embeddings import MiniLmEmbedder, Vectors
-from kb.index import BrokenIndex, build, load, save
+from kb.chunking import passages, plain, sentences, statements
+from kb.embeddings import MiniLmEmbedder
+from kb.index import build
 from kb.search import search
 from kb.words import fold, stem, terms
 
@@ -23,6 +19,9 @@ SENTENCES = [
     ("Muayene 500 lira. Adres: Bağdat Cad. No. 12, 3. kat.", 2),
     ("One sentence without an end", 1),
     ("", 0),
+    ("営業時間は九時からです。日曜日は休みです。", 2),
+    ("نفتح في التاسعة صباحا. هل تريد موعدا؟ نعم.", 3),
+    ("Llame a la Sra. López. Abrimos a las 9.", 2),
 ]
 
 
@@ -34,7 +33,7 @@ def test_only_the_end_of_a_sentence_ends_it(text: str, count: int) -> None:
 @given(st.text(max_size=200))
 def test_no_word_is_lost_or_made_up_when_text_is_cut(text: str) -> None:
     line = " ".join(text.split())
-    assert " ".join(sentences(line)).split() == line.split()
+    assert "".join(" ".join(sentences(line)).split()) == "".join(line.split())
 
 
 def test_list_lines_stand_under_their_heading() -> None:
@@ -84,57 +83,6 @@ def test_words_compare_across_spellings_and_endings() -> None:
     assert stem("booking") == stem("booked") == stem("books") == stem("book")
     assert fold("IŞIK İÇİN") == fold("ışık için")
     assert terms("What are the prices of the bikes?") == [stem("prices"), stem("bikes")]
-
-
-def _vectors(count: int, dimensions: int = 8) -> Vectors:
-    rows = np.random.default_rng(0).normal(size=(count, dimensions)).astype(np.float32)
-    unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit
-
-
-def test_an_index_is_the_same_after_a_trip_to_disk(tmp_path: Path) -> None:
-    index = build(
-        [Passage("1", "Hours", "Open at nine."), Passage("2", "Price", "Ten euros.")], _vectors(2), "x"
-    )
-    save(index, tmp_path / "a.kb")
-    again = load(tmp_path / "a.kb")
-    assert again.passages == index.passages
-    assert again.vocabulary == index.vocabulary
-    assert np.array_equal(again.vectors, index.vectors)
-    assert isinstance(again.vectors.base, np.memmap)
-    found = search(again, "how many euros", again.vectors[1])
-    assert found[0].passage.source_id == "2"
-
-
-def test_an_empty_base_is_a_base_too(tmp_path: Path) -> None:
-    save(build([]), tmp_path / "a.kb")
-    assert search(load(tmp_path / "a.kb"), "anything") == []
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"call2mekb\x00\x00\x00\x00\x00\x00\x01" + b"\x00" * 20])
-def test_a_broken_file_is_named_as_such(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.kb").write_bytes(content)
-    with pytest.raises(BrokenIndex):
-        load(tmp_path / "a.kb")
-
-
-def test_without_vectors_words_find_the_passage() -> None:
-    index = build([Passage("1", "", "The pool opens at nine."), Passage("2", "", "The lift is broken.")])
-    found = search(index, "is the lift working")
-    assert [each.passage.source_id for each in found] == ["2"]
-    assert 0 < found[0].score <= 1
-
-
-def test_a_search_takes_under_a_millisecond_at_small_sizes() -> None:
-    held = [Passage(str(n), "", f"Passage {n} about thing {n % 17} and word{n}.") for n in range(300)]
-    index = build(held, _vectors(300, 384), "x")
-    question = index.vectors[7]
-    took = []
-    for _ in range(30):
-        started = time.perf_counter()
-        search(index, "what about thing seven and word7", question)
-        took.append(time.perf_counter() - started)
-    assert sorted(took)[5] < 0.001
 
 
 async def test_a_passage_is_found_by_its_meaning() -> None:

@@ -1,0 +1,100 @@
+"""A question finds passages by what it means and by its words, and each score can be explained."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from kb.chunking import Passage
+from kb.index import Index, build
+from kb.search import _EXACT, rerank, search
+from tests.unit.test_index import unit
+
+
+def _large(count: int = _EXACT + 1000) -> Index:
+    held = [Passage(f"s{n % 5}", "", f"Passage {n} about thing {n % 17} and code{n}.") for n in range(count)]
+    # Vectors of an embedder have far fewer directions than dimensions.
+    directions = np.random.default_rng(1).normal(size=(24, 128)).astype(np.float32)
+    rows = unit(count, 24) @ directions + 0.2 * unit(count, 128)
+    return build(held, rows / np.linalg.norm(rows, axis=1, keepdims=True), "all-MiniLM-L6-v2")
+
+
+LARGE = _large()
+
+
+def test_an_empty_base_answers_nothing() -> None:
+    assert search(build([]), "anything") == []
+    assert search(build([]), "anything", unit(1)[0]) == []
+
+
+def test_without_vectors_words_find_the_passage() -> None:
+    index = build([Passage("1", "", "The pool opens at nine."), Passage("2", "", "The lift is broken.")])
+    found = search(index, "is the lift working")
+    assert [each.passage.source_id for each in found] == ["2"]
+    assert 0 < found[0].score <= 1
+    assert found[0].cosine is None
+
+
+@pytest.mark.parametrize("number", [0, 77, 4999])
+def test_a_large_base_finds_by_meaning_what_comparing_everything_finds(number: int) -> None:
+    vector = LARGE.vectors[number] + 0.5 * unit(1, 128, seed=9)[0]
+    exact = np.argsort(-(LARGE.vectors @ vector))[:5]
+    found = search(LARGE, "", np.asarray(vector, np.float32), top_k=5)
+    assert [each.number for each in found] == exact.tolist()
+
+
+def test_a_code_is_found_by_its_letters_whatever_the_meaning_says() -> None:
+    assert search(LARGE, "where is my order code4321", unit(1, 128, seed=5)[0], top_k=1)[
+        0
+    ].passage.text.endswith("code4321.")
+
+
+def test_only_the_sources_that_were_asked_for_are_searched() -> None:
+    small = build([LARGE.passage(n) for n in range(40)], LARGE.vectors[:40], "x")
+    for index in (LARGE, small):
+        found = search(index, "passage about thing code4", LARGE.vectors[2], top_k=20, sources={"s1", "s3"})
+        assert {each.passage.source_id for each in found} == {"s1", "s3"}
+        assert search(index, "thing", LARGE.vectors[2], sources={"nobody's"}) == []
+
+
+def test_a_score_explains_itself() -> None:
+    index = build(
+        [Passage("1", "", "A crown costs 900 euros."), Passage("2", "", "We open at nine.")], unit(2), "x"
+    )
+    best = search(index, "What does a crown cost?", unit(2)[0], top_k=1)[0]
+    assert best.matched == ("crown", "cost")
+    assert best.coverage == pytest.approx(1)
+    assert best.explain() == f"{best.score:.2f}, sure enough: meaning 1.00, words 100% (crown, cost)"
+
+
+def test_every_score_lies_between_nothing_and_one() -> None:
+    for found in search(LARGE, "thing code17 passage", LARGE.vectors[0], top_k=200):
+        assert 0 < found.score < 1
+
+
+def test_a_vector_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="another space"):
+        search(LARGE, "x", unit(1, 64)[0])
+
+
+def test_a_very_long_question_is_still_a_question() -> None:
+    assert search(LARGE, "thing " + " ".join(f"code{n}" for n in range(5000)), LARGE.vectors[0])
+
+
+def test_japanese_words_are_found_without_spaces() -> None:
+    index = build(
+        [Passage("1", "", "駐車場は建物の裏にあります。"), Passage("2", "", "営業時間は九時からです。")]
+    )
+    assert search(index, "駐車場はどこですか")[0].passage.source_id == "1"
+
+
+async def test_a_reranker_has_the_last_word_and_the_search_stays_readable() -> None:
+    class Longest:
+        async def judge(self, question: str, texts: Sequence[str]) -> list[float]:
+            return [len(text) / 100 for text in texts]
+
+    index = build([Passage("1", "", "A crown."), Passage("2", "", "A crown costs 900 euros in all.")])
+    found = await rerank(Longest(), "crown", search(index, "crown"))
+    assert [each.passage.source_id for each in found] == ["2", "1"]
+    assert found[0].score == found[0].reranked == pytest.approx(0.31)
+    assert found[0].matched == ("crown",)
