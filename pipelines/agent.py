@@ -72,6 +72,16 @@ class SpokenAgent(Agent):
         self.on_words: Callable[[float, float], None] = lambda began_at, ended_at: None
         """Called with when final words were said (`time.time()`), where the recogniser knows it."""
 
+    def take_over(
+        self, said: llm.ChatContext, *, thinks: llm.LLM[Any], speaks: tts.TTS[Any], opening: Opening
+    ) -> None:
+        """Go on where another agent of the call is, with a mind and a voice of one's own.
+
+        Before the session runs it; what it hears with stays the session's.
+        """
+        self._chat_ctx = llm.ChatContext([*self._chat_ctx.items, *said.items])
+        self._llm, self._tts, self._opening = thinks, speaks, opening
+
     def apologise(self) -> None:
         """Say that something went wrong, in the agent's language, or in English.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,10 +19,15 @@ from pipelines.agent import Opening, Question, SpokenAgent, last_question
 from pipelines.agent_config import AgentConfig
 from pipelines.contract import CallBrief
 from pipelines.local.parts import Local
+from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings
 from pipelines.speakable import Speakable
+from pipelines.tools import toolbox
+from pipelines.tools.call_control import CallControl
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Finds, Retrieval
+from pipelines.tools.policy import Rails
+from pipelines.tools.toolbox import Toolbox
 from pipelines.turn_taking import TurnTaking
 from pipelines.variables import render
 
@@ -68,6 +72,7 @@ class Pipeline:
     knowledge: tuple[tuple[str, str], ...] = ()
     """Titles and texts that the agent may answer from, for engines that like to read them beforehand."""
     closing: list[Any] = field(default_factory=list)
+    toolbox: Toolbox = field(default_factory=lambda: Toolbox([], Rails()))
 
     def session(self) -> AgentSession[None]:
         """A session that hears, thinks and speaks with this; nothing in it reaches a cloud."""
@@ -96,6 +101,8 @@ class Pipeline:
         What fails here is done, or told of, when the first answer needs it.
         """
         await asyncio.sleep(_PREPARE_AFTER_SECONDS)
+        if more := await self.toolbox.connect():
+            await self.agent.update_tools([*self.agent.tools, *more])
         prepare = getattr(self.llm, "prepare", None)
         if prepare is None:
             return
@@ -106,7 +113,7 @@ class Pipeline:
 
     async def aclose(self) -> None:
         """Close what was opened for this call."""
-        for part in (self.stt, self.llm, self.tts, *self.closing):
+        for part in (self.stt, self.llm, self.tts, self.toolbox, *self.closing):
             await part.aclose()
 
 
@@ -119,6 +126,8 @@ async def assemble(
     knowledge: Finds | None = None,
     local: Local | None = None,
     http: aiohttp.ClientSession | None = None,
+    guard: Guard | None = None,
+    control: CallControl | None = None,
 ) -> Pipeline:
     """Build what this call hears, thinks and speaks with.
 
@@ -137,6 +146,8 @@ async def assemble(
     speaks = _speaks(agent, settings, parts, warnings)
     turns = turn_taking.turn_taking(agent, hears)
     is_scripted = not settings.has_language_model
+    box = toolbox.build(agent, functions, call_id=brief.call_id, guard=guard, control=control)
+    warnings.extend(Warned(code, message) for code, message in box.warnings)
     return Pipeline(
         stt=hears,
         llm=thinks,
@@ -145,7 +156,7 @@ async def assemble(
         turns=turns,
         agent=SpokenAgent(
             instructions=instructions,
-            tools=_tools(agent, functions, warnings),
+            tools=box.tools,
             opening=_opening(brief, begin, is_scripted),
             retrieval=Retrieval(knowledge) if knowledge is not None else None,
             question=question,
@@ -160,6 +171,7 @@ async def assemble(
         language=agent.language,
         warnings=tuple(warnings),
         knowledge=tuple((text.title, text.text) for text in brief.knowledge),
+        toolbox=box,
     )
 
 
@@ -228,24 +240,6 @@ def _speaks(
             )
         )
     return speaks
-
-
-def _tools(agent: AgentConfig, functions: Functions, warnings: list[Warned]) -> list[llm.Tool]:
-    warnings.extend(Warned("function_broken", sentence) for sentence in functions.broken)
-    tools: list[llm.Tool] = []
-    for name in _python_functions(agent.engine.functions):
-        if (tool := functions.by_name.get(name)) is not None:
-            tools.append(tool)
-        else:
-            warnings.append(
-                Warned("function_unavailable", f"There is no function {name} in the functions folder.")
-            )
-    return tools
-
-
-def _python_functions(stored: Iterable[dict[str, Any]]) -> list[str]:
-    names = (entry.get("name") for entry in stored if entry.get("type") == "python")
-    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:

@@ -95,6 +95,10 @@ class Guard:
         """Refuse, without asking any name server, what could never be reached; for URLs being saved."""
         self._check(_parsed(url), schemes)
 
+    def is_named(self, url: str) -> bool:
+        """Whether the operator named this host. Raises `Refused` where it may not be reached at all."""
+        return self._check(_parsed(url), HTTP + WEBSOCKET)
+
     def session(self, **options: Any) -> aiohttp.ClientSession:
         """A session whose every connection is checked, also those that redirects ask for.
 

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from pipelines.contract import AGENT_NAME, JobMetadata
 from pipelines.tools import developer
 from worker import call, knowledge_cache, logs, tracing
+from worker.functions import kept_code
+from worker.host import Host
 from worker.lines.room import RoomLine
 from worker.presence import AgentsPresence
 from worker.settings import WorkerSettings
@@ -33,9 +35,9 @@ def prepare(settings: WorkerSettings, process: JobProcess) -> None:
     logs.hush()
     tracing.follow(settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    functions = developer.load(settings.functions)
+    functions = developer.load(settings.functions, kept_code(settings.run))
     knows = knowledge_cache.knows(settings.home / "knowledge", settings.providers)
-    process.userdata["host"] = call.Host(settings, functions, knows)
+    process.userdata["host"] = Host(settings, functions, knows)
 
 
 async def answer(context: JobContext) -> None:
@@ -47,9 +49,10 @@ async def answer(context: JobContext) -> None:
         context.shutdown("not a call")
         return
     connected = asyncio.create_task(context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
-    host: call.Host = context.proc.userdata["host"]
+    host: Host = context.proc.userdata["host"]
     # A warm process may have waited for hours; what was saved meanwhile counts.
-    host = dataclasses.replace(host, functions=developer.refreshed(host.functions, host.settings.functions))
+    folder, kept = host.settings.functions, kept_code(host.settings.run)
+    host = dataclasses.replace(host, functions=developer.refreshed(host.functions, folder, kept))
     held = asyncio.create_task(
         call.hold(host, metadata.call_id, context.job.id, functools.partial(RoomLine, context, connected))
     )

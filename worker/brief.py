@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from urllib.parse import quote
 
 import aiohttp
 from pydantic import ValidationError
@@ -32,12 +33,24 @@ async def ask(api_url: str, internal_key: str, call_id: str, request: BriefReque
 
     Raises `CallGone` (404), `CallOver` (409), `ApiUnreachable` when a few tries got no answer.
     """
+    return await _ask(f"{api_url}/internal/calls/{call_id}/brief", internal_key, request, PAUSES_SECONDS)
+
+
+async def ask_handover(
+    api_url: str, internal_key: str, call_id: str, agent_id: str, request: BriefRequest
+) -> CallBrief:
+    """The brief of another agent of the same owner, for a call that is handed to it. Raises as `ask`."""
+    url = f"{api_url}/internal/calls/{call_id}/agents/{quote(agent_id, safe='')}/brief"
+    return await _ask(url, internal_key, request, PAUSES_SECONDS[:1])
+
+
+async def _ask(url: str, internal_key: str, request: BriefRequest, pauses: tuple[float, ...]) -> CallBrief:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     headers = {"X-Internal-Key": internal_key}
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
-        for pause in (*PAUSES_SECONDS, None):
+        for pause in (*pauses, None):
             try:
-                return await _ask_once(http, f"{api_url}/internal/calls/{call_id}/brief", request)
+                return await _ask_once(http, url, request)
             except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
                 logger.warning("the api gave no brief", extra={"error": type(error).__name__})
             if pause is not None:

@@ -10,28 +10,25 @@ told so    told so
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from livekit.agents import AgentSession, CloseEvent
 
-from pipelines.assemble import Pipeline, assemble
+from pipelines.assemble import Pipeline
 from pipelines.contract import BriefRequest, CallBrief
-from pipelines.local.embedder import ModelsEmbedder
-from pipelines.local.parts import CannotServe, Local
-from pipelines.tools.developer import Functions
-from pipelines.tools.knowledge import Finds
+from pipelines.local.parts import CannotServe
 from worker import brief as briefs
 from worker import endings
+from worker.cast import Cast
+from worker.control import LineControl
 from worker.conversation import Conversation
 from worker.endings import Ending
 from worker.failing import Failing
+from worker.host import Host
 from worker.lines.line import Line, LineClosed, NobodyCame
 from worker.page import Page
 from worker.presence import CallPresence
 from worker.racing import first
 from worker.recording import Recording
-from worker.settings import WorkerSettings
 from worker.spool import AlreadySpooled, Spool
 from worker.watchdog import Limits, Watchdog
 
@@ -42,17 +39,6 @@ CLOSE_SECONDS = 8.0
 
 OpenLine = Callable[[str], Line]
 """A line to the participant of that identity; an empty one means whoever is there."""
-
-
-@dataclass(frozen=True)
-class Host:
-    """What a call needs of the process it runs in."""
-
-    settings: WorkerSettings
-    functions: Functions
-    know: Callable[[CallBrief, ModelsEmbedder | None], Finds | None]
-    local: Local | None = None
-    """Stands in for the parts on this machine, in tests."""
 
 
 async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> None:
@@ -74,7 +60,8 @@ async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> No
                 await _turn_away(open_line(brief.participant_identity), error)
             raise
         try:
-            await _Call(host, brief, spool, open_line(brief.participant_identity), presence).run()
+            cast = Cast(host, brief, job_id)
+            await _Call(host, brief, spool, open_line(brief.participant_identity), presence, cast).run()
         finally:
             spool.close()
 
@@ -87,10 +74,11 @@ async def _turn_away(line: Line, error: Exception) -> None:
 
 class _Call:
     def __init__(
-        self, host: Host, brief: CallBrief, spool: Spool, line: Line, presence: CallPresence
+        self, host: Host, brief: CallBrief, spool: Spool, line: Line, presence: CallPresence, cast: Cast
     ) -> None:
         self._host, self._brief, self._spool = host, brief, spool
         self._line, self._presence = line, presence
+        self._cast, self._control = cast, LineControl(line, cast.another)
         self._page = Page(line)
         self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
 
@@ -107,25 +95,13 @@ class _Call:
             await self._line.hang_up()
 
     async def _hold(self) -> tuple[Ending, int]:
-        brief, now = self._brief, datetime.now(UTC).astimezone()
-        settings = self._host.settings.providers
-        embedder = ModelsEmbedder(settings.models_socket) if settings.models_socket is not None else None
-        knowledge = self._host.know(brief, embedder)
         try:
-            pipeline = await assemble(
-                brief,
-                settings,
-                self._host.functions,
-                now,
-                knowledge=knowledge,
-                local=self._host.local or Local(settings, embedder),
-            )
+            pipeline = await self._cast.first(self._control)
         except CannotServe as error:
             return Ending("failed", f"error: {error}"), 0
-        pipeline.closing += [part for part in (knowledge, embedder) if part is not None]
         session = pipeline.session()
         recording = None
-        if brief.agent.enable_recording and (path := self._spool.recording) is not None:
+        if self._brief.agent.enable_recording and (path := self._spool.recording) is not None:
             recording = Recording(path)
         try:
             ending = await self._talk(session, pipeline, recording)
@@ -156,6 +132,7 @@ class _Call:
             self._start(session, pipeline, recording),
             self._line_closed(),
             self._ordered(),
+            self._control.ended(),
             self._limited(watchdog),
             failing.gave_up(),
             pipeline.prepare(),

@@ -81,6 +81,7 @@ class Conversation:
         """Follow the session. What the pipeline warns of is told right away."""
         self._session, self._pipeline = session, pipeline
         pipeline.agent.on_words = self._times.words
+        pipeline.toolbox.rails.warn = self.warn
         session.on("conversation_item_added", self._item_added)
         session.on("agent_state_changed", self._agent_changed)
         session.on("user_state_changed", self._user_changed)

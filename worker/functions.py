@@ -24,6 +24,11 @@ MAX_FUNCTIONS = 500
 _SIGNATURES: TypeAdapter[tuple[FunctionSignature, ...]] = TypeAdapter(tuple[FunctionSignature, ...])
 
 
+def kept_code(run: Path) -> Path:
+    """Where the folder's code is kept as it last loaded, under the data folder's `run`."""
+    return run / "functions.kept"
+
+
 def state_of(folder: Path) -> str:
     """Another string whenever a module of the folder was added, changed or taken away."""
     files = []
@@ -51,6 +56,7 @@ async def read(folder: Path, cache: Path, state: str) -> tuple[FunctionSignature
         "-m",
         "pipelines.tools.developer",
         str(folder),
+        str(kept_code(cache.parent)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from api.agents.fields import AgentId
 from api.calls import recordings
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
@@ -27,6 +28,17 @@ _UPLOAD_SECONDS = 300
 async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) -> CallBrief:
     """Tell a worker whom a call is for."""
     return await service.brief(request[SESSION], call_id, body)
+
+
+@routes.post(
+    "/calls/{call_id}/agents/{agent_id}/brief",
+    errors=[service.CallGone, service.CallOver],
+)
+async def brief_handover(
+    request: web.Request, call_id: CallId, agent_id: AgentId, body: BriefRequest
+) -> CallBrief:
+    """Tell a worker of another agent that its call is handed to."""
+    return await service.handover_brief(request[SESSION], call_id, agent_id, body)
 
 
 @routes.post("/events", errors=[Invalid], reads=EventBatch)

@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
+from api.agents.table import AgentRow
 from api.calls import analysis, lifecycle, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
 from api.db.columns import now
@@ -61,12 +62,16 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest) -> Cal
     except agents.AgentNotFound:
         lifecycle.conclude(call, "failed", "error: the agent is gone")
         raise AgentGone from None
+    return await _brief(session, call, agent)
+
+
+async def _brief(session: AsyncSession, call: CallRow, agent: AgentRow) -> CallBrief:
     config = agents.to_config(agent)
     known, is_all = await knowledge_base.texts(
         session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()
     )
     if not is_all:
-        _LOG.warning("knowledge cut to what a brief carries", extra={"call_id": call_id})
+        _LOG.warning("knowledge cut to what a brief carries", extra={"call_id": call.id})
     longest = config.max_call_duration_ms // 1000
     return CallBrief(
         call_id=call.id,
@@ -78,6 +83,25 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest) -> Cal
         participant_identity=call.participant_identity,
         transcript=await _said_before(session, call) if call.attempt > 1 else (),
     )
+
+
+async def handover_brief(
+    session: AsyncSession, call_id: str, agent_id: str, asked: BriefRequest
+) -> CallBrief:
+    """The brief of another agent that this call is handed to. Counts no attempt, changes nothing.
+
+    Only the worker that holds the call is told, and only of agents of the same owner.
+    """
+    call = await session.get(CallRow, call_id)
+    if call is None or call.worker_id != asked.worker_id:
+        raise CallGone
+    if call.is_over:
+        raise CallOver
+    try:
+        agent = await agents.of_owner(session, call.owner_id, agent_id)
+    except agents.AgentNotFound:
+        raise CallGone from None
+    return await _brief(session, call, agent)
 
 
 async def _said_before(session: AsyncSession, call: CallRow) -> tuple[Any, ...]:

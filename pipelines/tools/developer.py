@@ -1,41 +1,37 @@
-"""Find and load developers' functions: a folder of plain LiveKit `@function_tool` modules."""
+"""Find and load developers' functions: a folder of plain LiveKit `@function_tool` modules, and packages.
 
-import asyncio
+A package that is installed beside us brings functions by an entry point of the group
+`call2me.functions`: a function, or a module of them. Of two with one name the folder's is kept.
+"""
+
 import contextlib
-import functools
 import hashlib
 import importlib
-import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from livekit.agents.llm import (
-    FunctionTool,
-    RawFunctionTool,
-    ToolError,
-    function_tool,
-)
+from livekit.agents.llm import FunctionTool, RawFunctionTool
 from livekit.agents.llm.utils import build_legacy_openai_schema
 
 from pipelines.contract import FunctionSignature
+from pipelines.tools import kept_code
 
 logger = logging.getLogger(__name__)
 
 Function = FunctionTool[..., Any] | RawFunctionTool[..., Any]
 
-DEADLINE_SECONDS = 20.0
-"""A caller who waits longer than this in silence has hung up."""
+GROUP = "call2me.functions"
 
 
 @dataclass(frozen=True)
 class Functions:
-    """What a folder holds: functions by name, and a sentence for each module that would not load."""
+    """What there is: functions by name, and a sentence for each module that would not load."""
 
     by_name: dict[str, Function] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
@@ -43,59 +39,72 @@ class Functions:
     """Differs whenever a file of the folder does."""
 
 
-def load(folder: Path | None, deadline_seconds: float = DEADLINE_SECONDS) -> Functions:
+def load(folder: Path | None, kept: Path | None = None) -> Functions:
     """Import every module of `folder` (no `_` or `.` in front) and take its functions, in order of name.
 
-    A module that fails is named in `broken`; the others load all the same. Modules may import one
-    another relatively: the folder is a package of its own.
+    A module that fails is named in `broken`; the others load all the same, and of itself the functions
+    that it had when the whole folder last loaded (`kept`, see `keep`). Modules may import one another
+    relatively: the folder is a package of its own.
     """
-    if folder is None or not folder.is_dir():
-        return Functions()
-    state = _state(folder)
-    package = _as_package(folder.resolve(), state)
-    by_name: dict[str, Function] = {}
-    broken: list[str] = []
-    for path in sorted(folder.glob("*.py")):
-        if path.name.startswith(("_", ".")):
-            continue
+    found = _Found()
+    state = ""
+    if folder is not None and folder.is_dir():
+        folder, state = folder.resolve(), _state(folder)
+        package = _as_package(folder, state)
+        for path in sorted(folder.glob("*.py")):
+            if path.name.startswith(("_", ".")):
+                continue
+            try:
+                module = importlib.import_module(f"{package}.{path.stem}")
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code
+                before = kept_code.load(folder, kept, path.stem) if kept is not None else None
+                found.is_broken(path.name, error, is_as_before=before is not None)
+                if before is None:
+                    continue
+                module = before
+            found.add(path.name, _functions_of(module))
+    for entry in entry_points(group=GROUP):
         try:
-            module = importlib.import_module(f"{package}.{path.stem}")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code
-            logger.warning(
-                "a functions module did not load", extra={"file": path.name, "error": repr(error)[:300]}
-            )
-            broken.append(f"{path.name} did not load: {type(error).__name__}: {error}"[:300])
+            loaded = entry.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - so is this
+            found.is_broken(entry.value, error)
             continue
-        for tool in _functions_of(module):
-            if tool.id in by_name:
-                broken.append(f"{path.name} defines {tool.id} again; the first one is kept")
+        tools = [loaded] if isinstance(loaded, FunctionTool | RawFunctionTool) else _functions_of(loaded)
+        found.add(entry.value, tools)
+    return Functions(found.by_name, tuple(found.broken), state)
+
+
+class _Found:
+    def __init__(self) -> None:
+        self.by_name: dict[str, Function] = {}
+        self.broken: list[str] = []
+
+    def add(self, where: str, tools: list[Function]) -> None:
+        for tool in tools:
+            if tool.id in self.by_name:
+                self.broken.append(f"{where} defines {tool.id} again; the first one is kept")
             else:
-                by_name[tool.id] = guarded(tool, deadline_seconds)
-    return Functions(by_name, tuple(broken), state)
+                self.by_name[tool.id] = tool
+
+    def is_broken(self, where: str, error: BaseException, *, is_as_before: bool = False) -> None:
+        logger.warning(
+            "a functions module did not load", extra={"file": where, "error": type(error).__name__}
+        )
+        sentence = f"{where} did not load: {type(error).__name__}: {error}"[:300]
+        self.broken.append(f"{sentence}; its functions are as they were before" if is_as_before else sentence)
 
 
-def refreshed(functions: Functions, folder: Path | None) -> Functions:
+def keep(folder: Path, kept: Path, functions: Functions) -> None:
+    """Remember the folder's code, where all of it loaded."""
+    if not functions.broken and functions.state:
+        with contextlib.suppress(OSError):
+            kept_code.keep(folder, kept, functions.state)
+
+
+def refreshed(functions: Functions, folder: Path | None, kept: Path | None = None) -> Functions:
     """The same functions, or those that are in the folder now when a file was changed since."""
     state = _state(folder) if folder is not None and folder.is_dir() else ""
-    return functions if state == functions.state else load(folder)
-
-
-def guarded(tool: Function, deadline_seconds: float) -> Function:
-    """The same function with a deadline; one that is not a coroutine runs in a thread.
-
-    A thread cannot be ended: past the deadline its result is dropped, and the agent is told so.
-    """
-    run = _within(tool, deadline_seconds)
-    if isinstance(tool, RawFunctionTool):
-        return function_tool(run, raw_schema=tool.info.raw_schema, flags=tool.info.flags)
-    return function_tool(
-        run,
-        name=tool.info.name,
-        description=tool.info.description,
-        flags=tool.info.flags,
-        on_duplicate=tool.info.on_duplicate,
-        duplicate_scope=tool.info.duplicate_scope,
-    )
+    return functions if state == functions.state else load(folder, kept)
 
 
 def signatures(functions: Functions) -> tuple[FunctionSignature, ...]:
@@ -115,27 +124,10 @@ def _signature(tool: Function) -> FunctionSignature:
     )
 
 
-def _within(tool: Function, deadline_seconds: float) -> Callable[..., Any]:
-    called = inspect.unwrap(tool)
-
-    @functools.wraps(called)
-    async def run(*args: Any, **kwargs: Any) -> Any:
-        # A function that times out inside itself must not look as if it had used up its time.
-        try:
-            async with asyncio.timeout(deadline_seconds) as deadline:
-                if inspect.iscoroutinefunction(called):
-                    return await called(*args, **kwargs)
-                return await asyncio.to_thread(called, *args, **kwargs)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise ToolError(f"{tool.id} took longer than {deadline_seconds:g} seconds") from None
-
-    return run
-
-
 def _functions_of(module: ModuleType) -> list[Function]:
-    found = [value for value in vars(module).values() if isinstance(value, FunctionTool | RawFunctionTool)]
+    found: list[Function] = [
+        value for value in vars(module).values() if isinstance(value, FunctionTool | RawFunctionTool)
+    ]
     # One that a sibling imported is not defined there.
     return [tool for tool in found if getattr(tool, "__module__", module.__name__) == module.__name__]
 
@@ -146,7 +138,7 @@ def _state(folder: Path) -> str:
         # Not there any more, or a link to nothing: some editors mark a file that they edit with one.
         with contextlib.suppress(OSError):
             stat = path.stat()
-            files.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}")
+            files.append(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}")
     listed = "\n".join(files)
     return hashlib.sha256(f"{folder}\n{listed}".encode()).hexdigest()[:12]
 
@@ -161,11 +153,18 @@ def _as_package(folder: Path, state: str) -> str:
     return name
 
 
-if __name__ == "__main__":
-    # The supervisor reads this: it must know the signatures, but never pay for importing livekit.
-    loaded = load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
-    listed = {
+def _read(folder: Path | None, kept: Path | None) -> dict[str, Any]:
+    loaded = load(folder, kept)
+    if folder is not None and kept is not None:
+        keep(folder, kept, loaded)
+    return {
         "functions": [signature.model_dump() for signature in signatures(loaded)],
         "broken": loaded.broken,
     }
-    sys.stdout.write(json.dumps(listed))
+
+
+if __name__ == "__main__":
+    # The supervisor reads this: it must know the signatures, but never pay for importing livekit.
+    paths = [Path(argument) for argument in sys.argv[1:3]]
+    listed = _read(*paths, *([None] * (2 - len(paths))))
+    sys.stdout.write("\n" + json.dumps(listed))

@@ -11,7 +11,10 @@ from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
+from pipelines.agent_config import TransferTarget
+from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
+from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, LineClosed
 
 RATE = 16_000
@@ -118,6 +121,10 @@ class DeskLine:
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.is_hung_up = False
+        self.abilities: frozenset[Ability] = frozenset(("hold", "send_digits", "collect_digits"))
+        self.keys = Keys()
+        self.sent_digits = ""
+        self.transferred: list[TransferTarget] = []
         self._closed: asyncio.Future[LineClosed] = asyncio.get_running_loop().create_future()
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
@@ -141,6 +148,18 @@ class DeskLine:
 
     async def tell(self, message: dict[str, Any]) -> None:
         self.told.append(message)
+
+    async def digit(self) -> str:
+        return await self.keys.next()
+
+    async def send_digits(self, digits: str) -> None:
+        self.sent_digits += digits
+
+    async def hold(self, *, is_on: bool) -> None:
+        await self.tell({"kind": "hold", "is_on": is_on})
+
+    async def transfer(self, target: TransferTarget) -> None:
+        self.transferred.append(target)
 
     async def hang_up(self) -> None:
         if not self.is_hung_up:

@@ -5,6 +5,9 @@ from typing import Any, Literal, Protocol
 
 from livekit.agents import Agent, AgentSession
 
+from pipelines.agent_config import TransferTarget
+from pipelines.tools.call_control import Ability
+
 HangUpCause = Literal["user_hangup", "line_lost", "nobody_came"]
 
 
@@ -46,6 +49,22 @@ class Line(Protocol):
 
     async def tell(self, message: dict[str, Any]) -> None:
         """Show something beside the audio, where the line can (a page); else nothing happens."""
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What else can be done on it, at this moment."""
+
+    async def digit(self) -> str:
+        """The next key that the other side presses: one of 0-9, *, #."""
+
+    async def send_digits(self, digits: str) -> None:
+        """Send tones. Raises `CannotDo` where the line has none."""
+
+    async def hold(self, *, is_on: bool) -> None:
+        """Let the other side wait, or come back. Raises `CannotDo`."""
+
+    async def transfer(self, target: TransferTarget) -> None:
+        """Hand the other side to somebody else and leave (cold). Raises `CannotDo`; the line stays then."""
 
     async def hang_up(self) -> None:
         """End the line for everybody on it. Safe to call twice."""

@@ -18,9 +18,12 @@ from livekit.agents.voice.room_io import (
     TextOutputOptions,
 )
 
+from pipelines.agent_config import TransferTarget
 from pipelines.contract import LIVE_TOPIC
+from pipelines.tools.call_control import Ability, CannotDo
 from worker.conversation import TYPED
 from worker.lines.heard import HeardInput, HeardOutput
+from worker.lines.keys import KEY_CODES, Keys
 from worker.lines.line import AudioTap, LineClosed, NobodyCame
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,8 @@ class RoomLine:
         self._room.on("participant_connected", self._participant_came)
         self._room.on("participant_disconnected", self._participant_left)
         self._room.on("disconnected", self._room_lost)
+        self._keys = Keys()
+        self._room.on("sip_dtmf_received", lambda event: self._keys.pressed(event.digit))
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Wait for the participant and start the session on the room's sound."""
@@ -106,6 +111,30 @@ class RoomLine:
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is, the call goes on
             logger.debug("the page was not told", extra={"error": type(error).__name__})
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """Keys come from phones and from pages that send them; nobody can be transferred out of a room."""
+        return frozenset(("hold", "send_digits", "collect_digits"))
+
+    async def digit(self) -> str:
+        """The next key that somebody in the room presses."""
+        return await self._keys.next()
+
+    async def send_digits(self, digits: str) -> None:
+        """Send tones, one after the other as a menu hears them."""
+        for digit in digits:
+            if (code := KEY_CODES.get(digit)) is not None:
+                await self._room.local_participant.publish_dtmf(code=code, digit=digit)
+            await asyncio.sleep(0.5 if digit == "w" else 0.3)
+
+    async def hold(self, *, is_on: bool) -> None:
+        """Tell the page; in a room nothing more need be done to wait."""
+        await self.tell({"kind": "hold", "is_on": is_on})
+
+    async def transfer(self, target: TransferTarget) -> None:
+        """Not out of a room."""
+        raise CannotDo("Nobody can be transferred out of this room")
 
     async def hang_up(self) -> None:
         """Delete the room, which puts everybody out of it."""
