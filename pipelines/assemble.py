@@ -101,15 +101,13 @@ class Pipeline:
         What fails here is done, or told of, when the first answer needs it.
         """
         await asyncio.sleep(_PREPARE_AFTER_SECONDS)
+        if (prepare := getattr(self.llm, "prepare", None)) is not None:
+            try:
+                await prepare(self.agent.instructions, list(self.agent.tools), self.knowledge)
+            except Exception as error:  # noqa: BLE001 - the call goes on as if nothing had been tried
+                logger.info("an engine was not prepared", extra={"error": type(error).__name__})
         if more := await self.toolbox.connect():
             await self.agent.update_tools([*self.agent.tools, *more])
-        prepare = getattr(self.llm, "prepare", None)
-        if prepare is None:
-            return
-        try:
-            await prepare(self.agent.instructions, list(self.agent.tools), self.knowledge)
-        except Exception as error:  # noqa: BLE001 - the call goes on as if nothing had been tried
-            logger.info("an engine was not prepared", extra={"error": type(error).__name__})
 
     async def aclose(self) -> None:
         """Close what was opened for this call."""

@@ -58,6 +58,7 @@ BuiltinFunction = Literal[
     "dtmf_input",
     # ours
     "collect_digits",
+    "send_digits",
     "hand_over",
     "request_callback",
 ]

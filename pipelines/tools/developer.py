@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -55,7 +56,8 @@ def load(folder: Path | None, kept: Path | None = None) -> Functions:
             if path.name.startswith(("_", ".")):
                 continue
             try:
-                module = importlib.import_module(f"{package}.{path.stem}")
+                with _nothing_compiled_is_left():
+                    module = importlib.import_module(f"{package}.{path.stem}")
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code
                 before = kept_code.load(folder, kept, path.stem) if kept is not None else None
                 found.is_broken(path.name, error, is_as_before=before is not None)
@@ -72,6 +74,16 @@ def load(folder: Path | None, kept: Path | None = None) -> Functions:
         tools = [loaded] if isinstance(loaded, FunctionTool | RawFunctionTool) else _functions_of(loaded)
         found.add(entry.value, tools)
     return Functions(found.by_name, tuple(found.broken), state)
+
+
+@contextlib.contextmanager
+def _nothing_compiled_is_left() -> Iterator[None]:
+    # Python takes a compiled file for current when second and size are the same: "80" became "90".
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 class _Found:

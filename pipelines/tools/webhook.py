@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
 
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
+from yarl import URL
 
 from pipelines.function_config import WebhookFunction
 from pipelines.outbound import Answer, Guard, NoAnswer, Refused
@@ -78,8 +78,12 @@ async def ask(
 def request(function: WebhookFunction, arguments: Any, key: str, told: Mapping[str, str]) -> Asked:
     """The request as it goes out. Raises `WebhookFailed` where the arguments are too long."""
     in_query = function.method in _IN_QUERY
-    body = urlencode(_flat(arguments)) if in_query else json.dumps(arguments, ensure_ascii=False)
-    sent = body.encode("utf-8", "replace")
+    url = URL(function.url)
+    if in_query:
+        url = url.extend_query(_flat(arguments))
+        sent = url.raw_query_string.encode()
+    else:
+        sent = json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace")
     if len(sent) > MAX_ARGUMENT_BYTES:
         raise WebhookFailed(f"The arguments of {function.name} are too long.")
     headers = {name: value for name, value in function.headers.items() if name.lower() not in _OURS}
@@ -88,16 +92,13 @@ def request(function: WebhookFunction, arguments: Any, key: str, told: Mapping[s
         headers["Content-Type"] = "application/json"
     if function.secret:
         headers |= signed(function.secret, key, sent)
-    if not in_query:
-        return Asked(function.method, function.url, headers, sent)
-    mark = "&" if "?" in function.url else "?"
-    return Asked(function.method, f"{function.url}{mark}{body}" if body else function.url, headers, None)
+    return Asked(function.method, str(url), headers, None if in_query else sent)
 
 
 def signed(secret: str, key: str, sent: bytes) -> dict[str, str]:
     """Both ways of signing that receivers know: the contract's, and Standard Webhooks with its time.
 
-    `sent` is the body, or the query where there is none.
+    `sent` is the body, or the whole query, as it stands in the request, where there is none.
     """
     moment = datetime.now(UTC)
     return {
@@ -132,7 +133,7 @@ async def _tried(function: WebhookFunction, asked: Asked, guard: Guard, ends_at:
     for left in reversed(range(function.retries + 1)):
         answer, failed = None, ""
         try:
-            answer = await send(asked, guard, max(0.1, ends_at - time.monotonic()))
+            answer = await send(asked, guard, max(0.1, round(ends_at - time.monotonic(), 1)))
         except Refused as error:
             raise WebhookFailed(f"{function.name} may not be reached from here.", str(error)) from None
         except NoAnswer as error:

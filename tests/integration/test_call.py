@@ -98,6 +98,7 @@ async def holding(
     answers: dict[str, str | Call] | None = None,
     functions: Functions = NO_FUNCTIONS,
     status: int = 200,
+    handovers: dict[str, CallBrief] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Held]:
     held = Held(home, ListSTT(*heard), TableLLM(answers), ToneTTS())
@@ -110,8 +111,12 @@ async def holding(
     async def answer(request: web.Request) -> web.Response:
         return web.json_response(text=brief.model_dump_json(), status=status)
 
+    async def hand_over(request: web.Request) -> web.Response:
+        return web.json_response(text=(handovers or {})[request.match_info["id"]].model_dump_json())
+
     app = web.Application()
     app.router.add_post("/internal/calls/c1/brief", answer)
+    app.router.add_post("/internal/calls/c1/agents/{id}/brief", hand_over)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -388,3 +393,45 @@ async def test_an_order_of_the_api_ends_a_call_in_its_words(hold: Any, tmp_path:
     assert (ended.status, ended.reason) == ("ended", "agent_hangup")
     assert held.line.is_hung_up
     assert b"goodbye" in lines[-1]
+
+
+async def test_an_agent_ends_its_call_after_its_goodbye(hold: Any) -> None:
+    async with hold(
+        heard=("Goodbye.",),
+        answers={"Goodbye.": Call("end_call", {"reason": "done"})},
+        engine={"builtin_functions": ["end_call"]},
+        goodbye={"message": "Have a nice day."},
+    ) as held:
+        await held.greeted()
+        held.say(words("Goodbye."))
+    assert held.of(UtteranceHeard)[-1].utterance.text == "Have a nice day."
+    (ended,) = held.of(CallEnded)
+    assert (ended.status, ended.reason) == ("completed", "agent_hangup")
+    (called,) = held.of(FunctionCalled)
+    assert (called.name, called.arguments, called.error) == ("end_call", {"reason": "done"}, None)
+
+
+async def test_a_call_is_handed_to_another_agent_with_the_talk_so_far(hold: Any) -> None:
+    other = CallBrief(call_id="c1", agent=AgentConfig(agent_id="agent_b", name="B"))
+    async with hold(
+        heard=("My name is Ada.", "A table, please.", "For two."),
+        answers={"A table, please.": Call("hand_over", {"target": "Bookings"})},
+        engine={"builtin_functions": ["hand_over"]},
+        transfer_targets=[{"name": "Bookings", "kind": "agent", "value": "agent_b"}],
+        handovers={"agent_b": other},
+    ) as held:
+        await held.greeted()
+        held.say(words("My name is Ada."))
+        await held.until(lambda: len(held.of(UtteranceHeard)) >= 3)
+        first = held.line.session.current_agent
+        held.say(words("A table, please."))
+        await held.until(lambda: held.line.session.current_agent is not first)
+        await held.until(lambda: len(held.of(UtteranceHeard)) >= 5)  # it goes on in words of its own
+        held.say(words("For two."))
+        await held.until(
+            lambda: any(e.utterance.text == "You said: For two." for e in held.of(UtteranceHeard))
+        )
+        held.line.leave()
+    said = [item.text_content for item in held.llm.asked[-1].items if item.type == "message"]
+    assert "My name is Ada." in said
+    assert held.of(FunctionCalled)[0].name == "hand_over"

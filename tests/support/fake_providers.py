@@ -88,7 +88,7 @@ class Call:
 class TableLLM(llm.LLM[str]):
     """Answers by table; what is not in it is answered with the question. Words may be a function."""
 
-    def __init__(self, answers: Mapping[str, str | Call] | None = None) -> None:
+    def __init__(self, answers: Mapping[str, str | Call | list[Call]] | None = None) -> None:
         super().__init__()
         self.answers = dict(answers or {})
         self.asked: list[llm.ChatContext] = []
@@ -117,7 +117,7 @@ class TableLLM(llm.LLM[str]):
         if not self.asked:
             self.prepared.append(instructions)
 
-    def answer(self, chat_ctx: llm.ChatContext) -> str | Call:
+    def answer(self, chat_ctx: llm.ChatContext) -> str | Call | list[Call]:
         """What to say to this."""
         last = chat_ctx.items[-1] if chat_ctx.items else None
         if isinstance(last, llm.FunctionCallOutput):
@@ -133,11 +133,14 @@ class _Answer(llm.LLMStream):
         if table.fails:
             raise RuntimeError("no idea")
         answer = table.answer(self._chat_ctx)
-        if isinstance(answer, Call):
-            call = llm.FunctionToolCall(
-                name=answer.name, arguments=json.dumps(answer.arguments), call_id=utils.shortuuid()
-            )
-            delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
+        if not isinstance(answer, str):
+            calls = [
+                llm.FunctionToolCall(
+                    name=call.name, arguments=json.dumps(call.arguments), call_id=utils.shortuuid()
+                )
+                for call in (answer if isinstance(answer, list) else [answer])
+            ]
+            delta = llm.ChoiceDelta(role="assistant", tool_calls=calls)
             self._event_ch.send_nowait(llm.ChatChunk(id=utils.shortuuid(), delta=delta))
             return
         for word in answer.split(" "):

@@ -8,9 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from livekit.agents.llm import ToolError
 
+from pipelines.function_config import RunsLike
 from pipelines.tools import developer
+from pipelines.tools.policy import Rails
+from pipelines.tools.python_tool import as_tool
 from worker import functions
 
 GOOD = '''
@@ -65,25 +67,11 @@ def test_signatures_say_what_a_model_needs(folder: Path) -> None:
 
 
 async def test_functions_run_and_those_that_block_run_in_a_thread(folder: Path) -> None:
-    tools = developer.load(folder).by_name
+    found = developer.load(folder).by_name
+    tools = {name: as_tool(tool, RunsLike(), Rails()) for name, tool in found.items()}
     assert await tools["price"](None, service="cleaning") == "cleaning: 80"
     assert await tools["thread_name"]() != threading.main_thread().name
     assert await tools["raw"]({"x": 4}) == "4"
-
-
-async def test_a_function_that_takes_too_long_is_an_answer_not_a_silence(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        "import asyncio, time\nfrom livekit.agents import function_tool\n"
-        "@function_tool\nasync def sleepy() -> str:\n    'Sleeps.'\n    await asyncio.sleep(30)\n"
-        "@function_tool\ndef stuck() -> str:\n    'Blocks.'\n    time.sleep(0.6)\n"
-        "@function_tool\nasync def own() -> str:\n    'Fails.'\n    raise TimeoutError('its own')\n"
-    )
-    tools = developer.load(tmp_path, deadline_seconds=0.2).by_name
-    for name in ("sleepy", "stuck"):
-        with pytest.raises(ToolError, match="longer than"):
-            await asyncio.wait_for(tools[name](), 0.5)
-    with pytest.raises(TimeoutError, match="its own"):
-        await tools["own"]()
 
 
 def test_the_first_of_two_functions_with_one_name_is_kept(tmp_path: Path) -> None:
@@ -101,6 +89,54 @@ def test_a_change_is_seen_by_a_process_that_waited(folder: Path) -> None:
     (folder / "broken.py").write_text(GOOD.replace("def price", "def cost"))
     after = developer.refreshed(before, folder)
     assert "cost" in after.by_name
+
+
+NOTED = GOOD.replace('PRICE}"', 'PRICE} {__file__}"')
+
+
+def test_half_a_thought_leaves_the_code_as_it_was(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "functions", tmp_path / "kept"
+    folder.mkdir()
+    (folder / "good.py").write_text(NOTED)
+    (folder / "_prices.py").write_text("PRICE = 80\n")
+    developer.keep(folder, kept, developer.load(folder, kept))
+    (folder / "good.py").write_text(NOTED + "\ndef half(:\n")
+    (folder / "_prices.py").write_text("PRICE = ")
+    found = developer.load(folder, kept)  # as a process that never saw the code before
+    assert set(found.by_name) == {"price", "raw", "thread_name"}
+    assert asyncio.run(_price(found)) == f"cleaning: 80 {folder / 'good.py'}"
+    assert found.broken[0].startswith("good.py did not load: SyntaxError")
+    assert found.broken[0].endswith("its functions are as they were before")
+    (folder / "_prices.py").write_text("PRICE = 90\n")
+    (folder / "good.py").write_text(NOTED)
+    mended = developer.refreshed(found, folder, kept)
+    assert mended.broken == ()
+    assert asyncio.run(_price(mended)).startswith("cleaning: 90")
+
+
+async def _price(functions: developer.Functions) -> str:
+    answer: str = await functions.by_name["price"](None, service="cleaning")
+    return answer
+
+
+def test_a_package_brings_functions_by_an_entry_point(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    (site / "c2m_brings.py").write_text(
+        GOOD.replace("from ._prices import PRICE", "PRICE = 1").replace("price(", "cost(")
+    )
+    info = site / "c2m_brings-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: c2m-brings\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[call2me.functions]\nall = c2m_brings\none = c2m_brings:raw\nbad = c2m_brings:nothing\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    found = developer.load(folder)
+    assert {"price", "cost"} <= set(found.by_name)
+    assert any("c2m_brings:nothing did not load" in sentence for sentence in found.broken)
+    assert "c2m_brings defines raw again; the first one is kept" in found.broken
 
 
 def test_what_an_editor_leaves_beside_a_file_is_no_module(folder: Path) -> None:
