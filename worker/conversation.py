@@ -82,6 +82,7 @@ class Conversation:
         self._session, self._pipeline = session, pipeline
         pipeline.agent.on_words = self._times.words
         pipeline.toolbox.rails.warn = self.warn
+        pipeline.on_switch(lambda switched: self.warn(f"{switched.kind}_switched", switched.sentence))
         session.on("conversation_item_added", self._item_added)
         session.on("agent_state_changed", self._agent_changed)
         session.on("user_state_changed", self._user_changed)

@@ -14,6 +14,7 @@ from livekit.agents import llm
 from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.assemble import assemble
 from pipelines.contract import CallBrief
+from pipelines.failover import FailoverLLM, FailoverTTS, Switched
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import load
 from tests.support.desk import DeskLine
@@ -130,18 +131,17 @@ async def test_a_function_is_called_and_its_result_goes_back(server: ProviderSer
     assert server.refused == []
 
 
-async def test_a_refusing_server_is_an_error_and_not_an_answer(
+async def test_a_refusing_server_is_answered_for_by_this_machine_and_the_record_says_so(
     server: ProviderServer, tmp_path: Path
 ) -> None:
     async with talking(server, tmp_path) as line:
         await said(line, by="assistant")
-        failures: list[object] = []
-        line.session.on("error", failures.append)
+        switches: list[Switched] = []
+        for part in (line.session.llm, line.session.tts):
+            assert isinstance(part, FailoverLLM | FailoverTTS)
+            part.chain.on_switch = switches.append
         server.status = 429
         line.session.generate_reply(user_input="Hello?")
-        async with asyncio.timeout(15):
-            while not any(not failure.error.recoverable for failure in failures):  # type: ignore[attr-defined]
-                await asyncio.sleep(0.05)
-        server.status = 200
-        line.session.generate_reply(user_input="And now?")
-        assert (await said(line, by="assistant", times=2)).strip() == server.answer
+        assert (await said(line, by="assistant", times=2)).strip()
+        assert {switched.kind for switched in switches} == {"llm", "tts"}
+        assert all("(status 429)" in switched.sentence for switched in switches)

@@ -1,0 +1,245 @@
+"""Which providers a call hears, thinks and speaks with: what the agent asks for, then what is here.
+
+asked for ──► the agent's fallbacks ──► whatever has a key ──► this machine
+    └─ what is not here is left out, and the first one left out is warned of
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import aiohttp
+from livekit.agents import llm, stt, tts
+
+from pipelines import llm as llms
+from pipelines import options, vad
+from pipelines import stt as stts
+from pipelines import tts as ttss
+from pipelines.agent import Question, last_question
+from pipelines.agent_config import AgentConfig, ProviderChoice
+from pipelines.failover import Chain, FailoverLLM, FailoverSTT, FailoverTTS, Link, Patience
+from pipelines.local.parts import CannotServe, Local
+from pipelines.providers import OFFERS, ProviderSettings, language_code, why_not
+from pipelines.voices import OPENAI_VOICES
+
+logger = logging.getLogger(__name__)
+
+WHATEVER_IS_HERE = "call2me"
+"""The provider of an agent that was made here: asks for no engine in particular."""
+_DEFAULT_VOICES = ("", "hibari-default")
+"""Voices that ask for none in particular."""
+WHOLE_UTTERANCE_SECONDS = 1.5
+LOCAL_SECONDS = 8.0
+"""On a busy machine Whisper takes its time; whoever steps in for it would too."""
+
+Part = TypeVar("Part")
+Warn = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses for one call. `warn` is told of what the agent's owner asked for and does not get."""
+
+    agent: AgentConfig
+    settings: ProviderSettings
+    local: Local
+    warn: Warn
+    key_terms: tuple[str, ...] = ()
+    http: aiohttp.ClientSession | None = None
+    patience: Patience = field(default_factory=Patience)
+
+    # ── ears ──
+    def ears(self) -> stt.STT[Any]:
+        """Raises `CannotServe` where nothing here hears the agent's language."""
+        hearing = self.agent.hearing
+        asked = [ProviderChoice(provider=hearing.provider, model=hearing.model)] if hearing.provider else []
+        links = self._links("stt", [*asked, *hearing.fallbacks], self._recogniser)
+        links += self._local_link(lambda: self.local.stt(self.agent.language), links, LOCAL_SECONDS)
+        if not links:
+            return self.local.stt(self.agent.language)
+        self._warn_of("stt_unavailable", asked, links[0])
+        if len(links) == 1:
+            return links[0].part
+        return FailoverSTT(Chain("stt", links), self.patience, lambda: vad.build(self.settings.vad, 0.25))
+
+    def _recogniser(self, choice: ProviderChoice) -> Link[stt.STT[Any]]:
+        if choice.provider == "whisper":
+            part = self.local.stt(self.agent.language)
+            return Link(name_of(part), part, allowance=LOCAL_SECONDS)
+        given = options.read("stt", choice.provider, choice.model, choice.options)
+        part = stts.build(
+            choice.provider,
+            stts.Listening(
+                self.settings, choice.model, self.agent.language, self.key_terms, given, self.http
+            ),
+        )
+        allowance = getattr(given, "eot_timeout_ms", 0) / 1000
+        if not part.capabilities.streaming:
+            part = stt.StreamAdapter(stt=part, vad=vad.build(self.settings.vad, 0.25))
+            allowance = WHOLE_UTTERANCE_SECONDS
+        return Link(name_of(part), part, allowance=allowance)
+
+    # ── mind ──
+    def mind(self) -> tuple[llm.LLM[Any], Question, bool]:
+        """The engine, how it asks the knowledge base, and whether it is the scripted one."""
+        engine = self.agent.engine
+        asked = ProviderChoice(provider=engine.provider, model=engine.model)
+        if asked.provider == "scripted":
+            part, question = self.local.llm(self.agent.language)
+            return part, question, True
+        links = self._links("llm", [asked, *engine.fallbacks], self._model)
+        if not self.settings.has_language_model and not links:
+            part, question = self.local.llm(self.agent.language)
+            if asked.provider != WHATEVER_IS_HERE:
+                self._warn_llm(asked, "the scripted engine")
+            return part, question, True
+        if asked.provider != WHATEVER_IS_HERE and not self._is_as_asked(asked, links[0]):
+            self._warn_llm(asked, links[0].part.model)
+        links += self._local_link(lambda: self.local.llm(self.agent.language)[0], links, can_go_on=False)
+        if len(links) == 1:
+            return links[0].part, last_question, False
+        return FailoverLLM(Chain("llm", links), self.patience), last_question, False
+
+    def _model(self, choice: ProviderChoice) -> Link[llm.LLM[Any]]:
+        given = options.read("llm", choice.provider, choice.model, choice.options)
+        engine = self.agent.engine
+        model = self._model_name(choice)
+        wanted = llms.Thinking(self.settings, model, engine.temperature, engine.max_tokens, given)
+        part = llms.build(choice.provider, wanted)
+        return Link(name_of(part), part)
+
+    def _model_name(self, choice: ProviderChoice) -> str:
+        asked = self.agent.engine
+        if choice.provider != "openai":
+            return choice.model or llms.DEFAULT_MODELS[choice.provider]
+        if self.settings.llm_model:
+            return self.settings.llm_model
+        if choice.model:
+            return choice.model
+        # A server of the operator's own may have the model that the agent asks somebody else for.
+        is_named = bool(asked.model) and asked.provider not in (WHATEVER_IS_HERE, "custom-llm")
+        return asked.model if is_named and not self.settings.is_openai_itself else llms.DEFAULT_MODEL
+
+    def _is_as_asked(self, asked: ProviderChoice, link: Link[llm.LLM[Any]]) -> bool:
+        return (link.provider, link.part.model) == (asked.provider, asked.model)
+
+    def _warn_llm(self, asked: ProviderChoice, answers: str) -> None:
+        name = f"{asked.provider}/{asked.model.removeprefix(asked.provider + '/')}"
+        self.warn("llm_unavailable", f"{name} is not available here; {answers} answers.")
+
+    # ── voice ──
+    def voice(self) -> tts.TTS[Any]:
+        """Raises `CannotServe` where nothing here speaks the agent's language."""
+        provider, _, name = self.agent.voice_id.partition("-")
+        is_asked = self.agent.voice_id not in _DEFAULT_VOICES
+        asked = [ProviderChoice(provider=provider, model=name)] if is_asked else []
+        links = self._links("tts", [*asked, *self.agent.voice.fallbacks], self._spoken)
+        links += self._local_link(lambda: self.local.tts(self.agent.language, self.agent.voice_speed), links)
+        if not links:
+            return self.local.tts(self.agent.language, self.agent.voice_speed)
+        first = links[0].part
+        if is_asked and provider not in (links[0].provider, provider_of(first), *first.model.split()):
+            self.warn(
+                "voice_unavailable",
+                f"The voice {self.agent.voice_id} is not available here; {name_of(first)} speaks.",
+            )
+        return first if len(links) == 1 else FailoverTTS(Chain("tts", links), self.patience)
+
+    def _spoken(self, choice: ProviderChoice) -> Link[tts.TTS[Any]]:
+        if choice.provider in ("hibari", "espeak"):
+            part = self.local.tts(self.agent.language, self.agent.voice_speed)
+            return Link(name_of(part), part)
+        if choice.provider == "openai" and choice.model and choice.model not in OPENAI_VOICES:
+            raise CannotServe
+        given = options.read("tts", choice.provider, choice.model, choice.options)
+        wanted = ttss.Speaking(
+            self.settings, choice.model, self.agent.language, self.agent.voice_speed, given, self.http
+        )
+        part = ttss.build(choice.provider, wanted)
+        return Link(name_of(part), part)
+
+    # ── all three ──
+    def _links(
+        self,
+        kind: Literal["stt", "llm", "tts"],
+        asked: Iterable[ProviderChoice],
+        make: Callable[[ProviderChoice], Link[Part]],
+    ) -> list[Link[Part]]:
+        """The chain as far as keys reach: what was asked for and is here, then the rest of what is here."""
+        here = self._here(kind)
+        wanted = [one for one in asked if one.provider in here or one.provider in _ON_THIS_MACHINE]
+        wanted += [ProviderChoice(provider=name) for name in self._defaults(kind)]
+        links: dict[str, Link[Part]] = {}
+        seen: set[str] = set()
+        for choice in wanted:
+            if choice.provider in seen and not choice.model:
+                continue  # a default that the agent asked for already
+            try:
+                link = make(choice)
+            except options.BadOptions as error:
+                self.warn(f"{kind}_options", str(error))
+                link = make(choice.model_copy(update={"options": {}}))
+            except CannotServe:
+                continue
+            except Exception as error:  # noqa: BLE001 - a provider that cannot even be built is not here
+                logger.warning(
+                    "a provider was not built",
+                    extra={"kind": kind, "provider": choice.provider, "error": type(error).__name__},
+                )
+                continue
+            seen.add(choice.provider)
+            link.provider = choice.provider
+            links.setdefault(link.name, link)
+        return list(links.values())
+
+    def _here(self, kind: str) -> set[str]:
+        return {
+            offer.provider for offer in OFFERS if offer.kind == kind and not why_not(offer, self.settings)
+        } - {"openai-realtime"}
+
+    def _defaults(self, kind: str) -> Iterator[str]:
+        code = language_code(self.agent.language)
+        for offer in OFFERS:
+            if offer.kind != kind or offer.provider not in self._here(kind):
+                continue
+            if offer.languages and code not in offer.languages:
+                continue
+            # A server that only speaks like OpenAI often has no ears and no voice: they must be asked for.
+            if offer.provider == "openai" and kind != "llm" and not self.settings.is_openai_itself:
+                continue
+            yield offer.provider
+
+    def _local_link(
+        self,
+        make: Callable[[], Part],
+        links: list[Link[Part]],
+        allowance: float = 0.0,
+        *,
+        can_go_on: bool = True,
+    ) -> list[Link[Part]]:
+        """What this machine does itself, at the end of the chain; nothing where it cannot."""
+        try:
+            part = make()
+        except CannotServe:
+            return []
+        name = name_of(part)
+        if any(link.name == name for link in links):
+            return []
+        return [Link(name, part, can_go_on=can_go_on, allowance=allowance)]
+
+    def _warn_of(self, code: str, asked: list[ProviderChoice], first: Link[Any]) -> None:
+        if asked and asked[0].provider not in (first.provider, first.name.split("/")[0], first.part.model):
+            self.warn(code, f"{asked[0].provider} is not available here; {first.name} is used.")
+
+
+_ON_THIS_MACHINE = frozenset({"whisper", "hibari", "espeak"})
+
+
+def provider_of(part: Any) -> str:
+    # OpenAI's plugin names the host it speaks to, which says more than "openai" for every other host.
+    return str(part.provider).lower().replace("api.openai.com", "openai")
+
+
+def name_of(part: Any) -> str:
+    return f"{provider_of(part)}/{part.model}"

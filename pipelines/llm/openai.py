@@ -1,0 +1,38 @@
+"""OpenAI, or any server that speaks chat completions (Ollama, vLLM, llama.cpp)."""
+
+from typing import Any
+
+import openai
+from livekit.agents import llm
+from livekit.agents.types import NOT_GIVEN
+from livekit.plugins import openai as plugin
+
+from pipelines.llm import CHUNK_TIMEOUT_SECONDS, Thinking
+
+_TAKES_NO_TEMPERATURE = ("gpt-5", "o1", "o3", "o4")
+
+
+def build(wanted: Thinking) -> llm.LLM[Any]:
+    """The model at `OPENAI_BASE_URL`, else OpenAI's own."""
+    settings = wanted.settings
+    # Many compatible servers answer 400 to strict schemas.
+    return compatible(wanted, settings.openai_api_key, settings.openai_base_url, settings.is_openai_itself)
+
+
+def compatible(wanted: Thinking, key: str, base_url: str, is_strict: bool) -> llm.LLM[Any]:
+    """A model behind any server that speaks chat completions."""
+    options = wanted.options
+    return plugin.LLM(
+        model=wanted.model,
+        # Servers that want no key still want the header that carries one.
+        api_key=key or "none",
+        base_url=base_url or NOT_GIVEN,
+        temperature=NOT_GIVEN if wanted.model.startswith(_TAKES_NO_TEMPERATURE) else wanted.temperature,
+        max_completion_tokens=wanted.max_tokens,
+        # True is every server's own default; some refuse to be told of it without tools.
+        parallel_tool_calls=NOT_GIVEN if options.parallel_tool_calls else False,
+        reasoning_effort=options.reasoning_effort or NOT_GIVEN,
+        service_tier=options.service_tier or NOT_GIVEN,
+        timeout=openai.Timeout(CHUNK_TIMEOUT_SECONDS, connect=5.0),
+        _strict_tool_schema=is_strict,
+    )

@@ -1,0 +1,35 @@
+"""OpenAI's transcription, or a server that speaks like it: a whole utterance at a time."""
+
+from typing import Any
+
+from livekit.agents import stt
+from livekit.agents.types import NOT_GIVEN
+from livekit.plugins import openai
+
+from pipelines.providers import language_code
+from pipelines.stt import Listening
+
+
+class Transcriptions(openai.STT):
+    """The plugin's, which leaves its connections open."""
+
+    async def aclose(self) -> None:
+        """Close the connections too."""
+        await super().aclose()
+        await self._client.close()
+
+
+def build(wanted: Listening) -> stt.STT[Any]:
+    """Of `wanted.model`, gpt-4o-mini-transcribe where it names none."""
+    words = ", ".join(wanted.key_terms[:100])
+    prompt = " ".join(part for part in (wanted.options.prompt, words) if part)
+    return Transcriptions(
+        model=wanted.model or "gpt-4o-mini-transcribe",
+        language=language_code(wanted.language),
+        prompt=prompt or NOT_GIVEN,
+        api_key=wanted.settings.openai_api_key or "none",
+        base_url=wanted.settings.openai_base_url or NOT_GIVEN,
+        # An utterance that this machine cut out; no second detector at the other end.
+        use_realtime=False,
+        vad=None,
+    )

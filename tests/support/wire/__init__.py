@@ -1,0 +1,1 @@
+"""The vendors' wire protocols, spoken strictly: what they would refuse is refused, and remembered."""
