@@ -11,7 +11,6 @@ from livekit.agents import Agent, AgentSession, JobContext
 from livekit.agents.llm import ChatMessage
 from livekit.agents.voice.room_io import (
     AudioInputOptions,
-    AudioOutputOptions,
     RoomIO,
     RoomOptions,
     TextInputEvent,
@@ -25,6 +24,7 @@ from worker.conversation import TYPED
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import KEY_CODES, Keys
 from worker.lines.line import AudioTap, LineClosed, NobodyCame
+from worker.lines.playout import Playout
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ BACK_SECONDS = 12.0
 """A browser that lost its network and reconnects is back within this time, or gone."""
 TELL_SECONDS = 2.0
 MAX_TYPED = 2_000
+VOICE_RATE = 24_000
 
 _LEFT_FOR_GOOD = frozenset(
     {
@@ -54,6 +55,7 @@ class RoomLine:
         self._connected = connected
         self._identity = identity
         self._io: RoomIO | None = None
+        self._playout: Playout | None = None
         self._came = asyncio.Event()
         self._closed: asyncio.Future[LineClosed] = asyncio.get_running_loop().create_future()
         self._waiting_for_return: asyncio.TimerHandle | None = None
@@ -76,13 +78,20 @@ class RoomLine:
                 auto_gain_control=False,
                 pre_connect_audio=True,
             ),
-            audio_output=AudioOutputOptions(sample_rate=24_000),
+            # Ours, below: LiveKit's own keeps a queue, and encodes silence for as long as the call lasts.
+            audio_output=False,
             text_output=TextOutputOptions(sync_transcription=True),
             # Who is gone, and when, is decided here: a lost network is not a hang-up.
             close_on_disconnect=False,
         )
         # It asks who we are in the room, so the room must know.
         await self._connected
+        source = rtc.AudioSource(VOICE_RATE, 1, queue_size_ms=0)
+        self._playout = Playout(
+            source.capture_frame, VOICE_RATE, asyncio.ensure_future(self._publish(source))
+        )
+        # Where there is one already, RoomIO keeps captions in step with it.
+        session.output.audio = self._playout
         self._io = RoomIO(session, self._room, participant=self._identity or None, options=options)
         await self._io.start()
         self._io.register_text_input(_typed)
@@ -146,8 +155,17 @@ class RoomLine:
         if self._io is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._io.aclose(), TELL_SECONDS)
+        if self._playout is not None:
+            await self._playout.aclose()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._context.delete_room(), 5.0)
+
+    async def _publish(self, source: rtc.AudioSource) -> None:
+        """Offer the agent's voice; returns once somebody listens to it."""
+        track = rtc.LocalAudioTrack.create_audio_track("agent", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        publication = await self._room.local_participant.publish_track(track, options)
+        await publication.wait_for_subscription()
 
     def _is_ours(self, participant: rtc.RemoteParticipant) -> bool:
         if self._identity:
