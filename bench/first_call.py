@@ -188,16 +188,23 @@ async def with_providers(home: Path) -> list[Figure]:
     ]
 
 
-def table(figures: list[Figure]) -> str:
-    """Figures as Markdown, under the machine they were taken on."""
+def machine() -> str:
+    """Where and when figures were taken."""
     model = next(
         (line.split(":")[1].strip() for line in _cpu_lines() if line.startswith("model name")),
         platform.processor(),
     )
+    return (
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({model}), {platform.platform(terse=True)}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def table(figures: list[Figure]) -> str:
+    """Figures as Markdown, under the machine they were taken on."""
     lines = [
         MARK,
-        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({model}), {platform.platform(terse=True)}, "
-        f"Python {platform.python_version()}, medians of {RUNS}.",
+        f"{machine()}, medians of {RUNS}.",
         "",
         "| what | measured | goal |",
         "| --- | --- | --- |",

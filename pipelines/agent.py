@@ -69,6 +69,7 @@ class SpokenAgent(Agent):
         self.retrieval = retrieval
         self._turns = turns
         self._listens_since: float | None = None
+        self._heard_seconds = 0.0
         self.on_words: Callable[[float, float], None] = lambda began_at, ended_at: None
         """Called with when final words were said (`time.time()`), where the recogniser knows it."""
 
@@ -140,9 +141,10 @@ class SpokenAgent(Agent):
 
     async def _anchored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncGenerator[rtc.AudioFrame, None]:
         async for frame in audio:
-            if self._listens_since is None:
-                # Times of words count from the first frame of the call, also in later streams.
-                self._listens_since = time.time() - frame.duration
+            # Times of words count from the first frame of the call, also in later streams; a hole in the
+            # sound (a network that was gone) moves that moment.
+            self._heard_seconds += frame.duration
+            self._listens_since = time.time() - self._heard_seconds
             yield frame
 
     def _followed(self, event: stt.SpeechEvent) -> stt.SpeechEvent:

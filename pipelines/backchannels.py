@@ -8,7 +8,6 @@ A word of assent at the end of a question is an answer, and stays one.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +27,9 @@ class Backchannels:
     `resume_seconds` is LiveKit's wait before it goes on after an interruption that had no words.
     """
 
-    def __init__(
-        self, language: str, resume_seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, language: str, resume_seconds: float) -> None:
         self._language = language
         self._resume_seconds = resume_seconds
-        self._clock = clock
         self._session: AgentSession[Any] | None = None
         self._saying = ""
         self._sounds_since: float | None = None
@@ -79,11 +75,11 @@ class Backchannels:
         if ("?" not in self._saying and "？" not in self._saying) or self._sounds_since is None:
             return False
         takes = len(self._saying) * _SECONDS_A_LETTER
-        return takes - (self._clock() - self._sounds_since) < _NEARLY_OVER_SECONDS
+        return takes - (time.monotonic() - self._sounds_since) < _NEARLY_OVER_SECONDS
 
     def _agent_changed(self, event: AgentStateChangedEvent) -> None:
         if event.new_state != "speaking" or self._session is None:
             return
         speech = self._session.current_speech
         if speech is not self._speech:
-            self._speech, self._sounds_since = speech, self._clock()
+            self._speech, self._sounds_since = speech, time.monotonic()

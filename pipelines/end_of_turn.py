@@ -10,7 +10,6 @@ What is unclear waits as long as it would without words. Words that are still on
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 from livekit.agents import AgentSession, UserStateChangedEvent, llm, stt
@@ -29,12 +28,9 @@ class WordsAndPauses:
     `patience_seconds` is the pause that ends a turn whose words say neither this nor that.
     """
 
-    def __init__(
-        self, language: str, patience_seconds: float, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, language: str, patience_seconds: float) -> None:
         self._language = language
         self._patience_seconds = patience_seconds
-        self._clock = clock
         self._silent_since = 0.0
         self._understood_until = 0.0
         self._is_guessing = False
@@ -57,7 +53,7 @@ class WordsAndPauses:
         """The recogniser said something; final words were said until `ended_at` where it knows that."""
         if event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
             self._is_guessing = False
-            self._understood_until = ended_at or self._clock()
+            self._understood_until = ended_at or time.time()
         elif event.type == stt.SpeechEventType.INTERIM_TRANSCRIPT:
             self._is_guessing = bool(event.alternatives[0].text)
 
@@ -78,7 +74,7 @@ class WordsAndPauses:
         said, asked = _last_of(chat_ctx)
         how = ending(said, self._language, asked)
         if how == "unclear":
-            await asyncio.sleep(max(0.0, self._silent_since + self._patience_seconds - self._clock()))
+            await asyncio.sleep(max(0.0, self._silent_since + self._patience_seconds - time.time()))
         return _UNSURE if how == "open" else _SURE
 
     def _owes_words(self) -> bool:

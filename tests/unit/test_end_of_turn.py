@@ -12,14 +12,6 @@ from pipelines.end_of_turn import WordsAndPauses
 PATIENCE = 0.49
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def words(text: str, *, is_final: bool = True) -> stt.SpeechEvent:
     kind = stt.SpeechEventType.FINAL_TRANSCRIPT if is_final else stt.SpeechEventType.INTERIM_TRANSCRIPT
     return stt.SpeechEvent(type=kind, alternatives=[stt.SpeechData(language=LanguageCode("en"), text=text)])
@@ -37,10 +29,11 @@ class Judged:
     """A detector that was told of silence now and of words that cover all that was said."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock, self.slept = Clock(), 0.0
-        self.detector = WordsAndPauses("en-US", PATIENCE, self.clock)
+        self.now, self.slept = 100.0, 0.0
+        monkeypatch.setattr(time, "time", lambda: self.now)
+        self.detector = WordsAndPauses("en-US", PATIENCE)
         self.falls_silent()
-        self.detector.heard(words("all of it"), self.clock.now)
+        self.detector.heard(words("all of it"), self.now)
 
         async def sleep(seconds: float) -> None:
             self.slept += seconds
@@ -48,7 +41,7 @@ class Judged:
         monkeypatch.setattr(asyncio, "sleep", sleep)
 
     def falls_silent(self) -> None:
-        event = UserStateChangedEvent(old_state="speaking", new_state="listening", created_at=self.clock.now)
+        event = UserStateChangedEvent(old_state="speaking", new_state="listening", created_at=self.now)
         self.detector._user_changed(event)
 
     async def ends(self, said: str, asked: str = "", language: str = "") -> bool:
@@ -73,7 +66,7 @@ async def test_an_open_one_does_not(judged: Judged) -> None:
 
 
 async def test_an_unclear_one_waits_for_what_is_left_of_the_pause(judged: Judged) -> None:
-    judged.clock.now += 0.3
+    judged.now += 0.3
     assert await judged.ends("Tuesday")
     assert judged.slept == pytest.approx(PATIENCE - 0.3)
 
@@ -81,15 +74,15 @@ async def test_an_unclear_one_waits_for_what_is_left_of_the_pause(judged: Judged
 async def test_words_on_their_way_are_waited_for(judged: Judged) -> None:
     judged.detector.heard(words("and also", is_final=False), None)
     assert not await judged.ends("What are your opening hours?")
-    judged.detector.heard(words("and also on Sunday"), judged.clock.now)
+    judged.detector.heard(words("and also on Sunday"), judged.now)
     assert await judged.ends("What are your opening hours and also on Sunday?")
 
 
 async def test_speech_that_no_words_cover_yet_is_waited_for(judged: Judged) -> None:
-    judged.clock.now += 2
+    judged.now += 2
     judged.falls_silent()
     assert not await judged.ends("What are your opening hours?")
-    judged.detector.heard(words("Please."), judged.clock.now - 0.1)
+    judged.detector.heard(words("Please."), judged.now - 0.1)
     assert await judged.ends("What are your opening hours? Please.")
 
 
@@ -97,7 +90,3 @@ async def test_the_language_that_is_heard_counts(judged: Judged) -> None:
     assert not await judged.ends("Ich möchte einen Termin für", language="de")
     assert await judged.ends("Ich möchte einen Termin für", language="ja")
     assert judged.slept > 0, "a language without rules goes by its pauses"
-
-
-def test_the_clock_is_the_one_livekit_uses() -> None:
-    assert WordsAndPauses("en", PATIENCE)._clock is time.time
