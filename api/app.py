@@ -35,6 +35,7 @@ from api.keys import (
     SETTINGS,
     VAULT,
 )
+from api.knowledge_base import routes as knowledge_base
 from api.public import routes as public
 from api.settings import Settings
 from api.system import pages
@@ -51,6 +52,7 @@ RESOURCES: tuple[Routes, ...] = (
     agents.routes,
     calls.routes,
     calls.links,
+    knowledge_base.routes,
     voice.routes,
     public.routes,
     internal.routes,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from api.http.readiness import Readiness
     from api.http.routes import Routes
     from api.internal.workers import Workers
+    from api.knowledge_base.answers import Answers
     from api.outside.rooms import Rooms
     from api.outside.storage import Storage
     from api.settings import Settings
@@ -33,6 +34,8 @@ MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
 ROOMS: "web.AppKey[Rooms]" = web.AppKey("rooms")
 METRICS: "web.AppKey[Metrics]" = web.AppKey("metrics")
 STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
+KNOWLEDGE: "web.AppKey[Storage]" = web.AppKey("knowledge")
+ANSWERS: "web.AppKey[Answers]" = web.AppKey("answers")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 

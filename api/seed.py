@@ -21,7 +21,7 @@ async def seed(session: AsyncSession, owner_id: str, home: Path) -> AgentRow:
     Call it once, for the first owner; the caller commits.
     """
     await asyncio.to_thread(lay_out_functions, home / "functions")
-    base = await knowledge_base.create(session, owner_id, clinic.KNOWLEDGE_BASE, clinic.KNOWLEDGE)
+    base = await knowledge_base.texts_added(session, owner_id, clinic.KNOWLEDGE_BASE, clinic.KNOWLEDGE)
     wanted = AgentCreate.model_validate(
         {
             "agent_name": clinic.NAME,

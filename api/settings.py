@@ -16,7 +16,7 @@ import platformdirs
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
 
-FOLDERS = ("recordings", "functions", "spool", "run", "logs", "models", "bin")
+FOLDERS = ("recordings", "knowledge", "functions", "spool", "run", "logs", "models", "bin")
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ class Settings:
     def recordings(self) -> Path:
         """Sealed recordings, `<call_id>.ogg`."""
         return self.home / "recordings"
+
+    @property
+    def knowledge(self) -> Path:
+        """Documents, what was read of them, and indexes."""
+        return self.home / "knowledge"
 
     @property
     def functions(self) -> Path:

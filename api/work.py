@@ -10,7 +10,20 @@ from api.calls import service as calls
 from api.calls import workflows
 from api.durable import engine, sweeper
 from api.internal.workers import Workers
-from api.keys import DATABASE, GUARD, METRICS, READINESS, ROOMS, SETTINGS, STORAGE, WORKERS
+from api.keys import (
+    ANSWERS,
+    DATABASE,
+    GUARD,
+    KNOWLEDGE,
+    METRICS,
+    READINESS,
+    ROOMS,
+    SETTINGS,
+    STORAGE,
+    WORKERS,
+)
+from api.knowledge_base import workflows as knowledge
+from api.knowledge_base.answers import Answers
 from api.outside.rooms import LiveKitRooms
 from api.outside.storage import FolderStorage
 from pipelines.outbound import Guard
@@ -24,12 +37,19 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "unanalysed": workflows.sweep_unanalysed,
     "unused": workflows.sweep_unused,
     "uploads": workflows.sweep_uploads,
+    "unread knowledge": knowledge.sweep_unread,
+    "old knowledge": knowledge.sweep_refresh,
+    "forgotten knowledge": knowledge.sweep_forgotten,
 }
 
 
 def install(app: web.Application) -> None:
     """Let the application start and stop it all, and answer for it in /ready."""
     app[STORAGE] = FolderStorage(app[SETTINGS].recordings)
+    app[KNOWLEDGE] = FolderStorage(app[SETTINGS].knowledge)
+    app[ANSWERS] = Answers(
+        app[KNOWLEDGE], app[SETTINGS].home / "knowledge-cache" / "api", app[SETTINGS].run / "models.sock"
+    )
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app.cleanup_ctx.append(_at_work)
     app.on_shutdown.append(_let_workers_go)
@@ -72,7 +92,9 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.secrets.livekit_api_secret,
     )
     workers = app[WORKERS] = Workers(app[DATABASE], rooms)
-    reach = engine.Reach(app[DATABASE], rooms, app[STORAGE], app[GUARD], settings.language_model)
+    reach = engine.Reach(
+        app[DATABASE], rooms, app[STORAGE], app[KNOWLEDGE], app[GUARD], settings.language_model
+    )
     engine.launch(settings, reach)
     beside = [asyncio.create_task(workers.watch()), asyncio.create_task(sweeper.sweep_for_ever(SWEEPS))]
     try:

@@ -44,6 +44,19 @@ class KnowledgeText(_Wire):
     text: str
 
 
+class KnowledgeVersion(_Wire):
+    """The newest index of a knowledge base; `GET /internal/knowledge/{base_id}/{version}` has its bytes."""
+
+    base_id: str
+    name: str = ""
+    version: int
+    """0: nothing of it has been read yet."""
+    digest: str = ""
+    """SHA-256 of the bytes."""
+    is_gone: bool = False
+    """Its owner deleted it."""
+
+
 class BriefRequest(_Wire):
     """A worker asks whom a call is for. The same `job_id` again gets the same attempt."""
 

@@ -91,3 +91,28 @@ async def duplicate(session: AsyncSession, caller: Caller, agent_id: str) -> Age
     name = config.agent_name[: 100 - len(COPY_SUFFIX)] + COPY_SUFFIX
     copied = AgentCreate.model_validate({**config.model_dump(mode="json"), "agent_name": name})
     return await create(session, caller.owner_id, copied)
+
+
+async def know(session: AsyncSession, owner_id: str, agent_id: str, base_id: str) -> None:
+    """Let an agent answer from a knowledge base too."""
+    found = await session.exec(
+        select(AgentRow).where(AgentRow.id == agent_id, AgentRow.owner_id == owner_id).with_for_update()
+    )
+    if (row := found.one_or_none()) is None:
+        raise AgentNotFound
+    named = row.config.get("knowledge_base_ids") or []
+    if base_id not in named:
+        row.config = {**row.config, "knowledge_base_ids": [*named, base_id]}
+        row.updated_at = now()
+        session.add(row)
+
+
+async def forget_base(session: AsyncSession, owner_id: str, base_id: str) -> None:
+    """No agent of this owner answers from a knowledge base any more."""
+    found = await session.exec(select(AgentRow).where(AgentRow.owner_id == owner_id).with_for_update())
+    for row in found.all():
+        named = row.config.get("knowledge_base_ids") or []
+        if base_id in named:
+            row.config = {**row.config, "knowledge_base_ids": [id_ for id_ in named if id_ != base_id]}
+            row.updated_at = now()
+            session.add(row)

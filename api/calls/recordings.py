@@ -9,6 +9,7 @@ from aiohttp import web
 
 from api.calls.table import CallRow
 from api.http.errors import Forbidden, RangeNotSatisfiable
+from api.http.links import base_url
 from api.keys import SETTINGS, STORAGE
 from api.outside.storage import Storage
 
@@ -16,8 +17,6 @@ CONTENT_TYPE = "audio/ogg"
 LINK_SECONDS = 3600
 MAX_BYTES = 256 * 1024 * 1024
 """Two hours at 48 kb/s are 43 MB."""
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class LinkInvalid(Forbidden):
@@ -27,13 +26,6 @@ class LinkInvalid(Forbidden):
 def blob_name(call_id: str) -> str:
     """The name of a call's recording in the storage."""
     return f"{call_id}.ogg"
-
-
-def base_url(request: web.Request) -> str:
-    """Where this api is for whoever asks: on this machine by the name they used, else its public address."""
-    if request.url.host in _LOOPBACK:
-        return str(request.url.origin())
-    return request.app[SETTINGS].public_url
 
 
 def url(request: web.Request, call: CallRow) -> str | None:

@@ -43,6 +43,8 @@ class Reach:
     database: Database
     rooms: Rooms
     storage: Storage
+    """Of recordings."""
+    knowledge: Storage
     guard: Guard
     language_model: LanguageModel = NO_LANGUAGE_MODEL
 

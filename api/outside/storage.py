@@ -36,6 +36,9 @@ class Storage(Protocol):
     async def delete(self, name: str) -> None:
         """Forget it; nothing there is fine."""
 
+    async def names(self, prefix: str, older_than_seconds: float = 0.0) -> list[str]:
+        """Names that begin like this, of blobs at least that old."""
+
     async def forget_unfinished(self, older_than_seconds: float) -> int:
         """Remove what uploads left behind whose process died; returns how many."""
 
@@ -94,8 +97,22 @@ class FolderStorage:
         path = self._path(name)
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
+    async def names(self, prefix: str, older_than_seconds: float = 0.0) -> list[str]:
+        return await asyncio.to_thread(_names, self._folder, prefix, time.time() - older_than_seconds)
+
     async def forget_unfinished(self, older_than_seconds: float) -> int:
         return await asyncio.to_thread(_sweep, self._folder, time.time() - older_than_seconds)
+
+
+def _names(folder: Path, prefix: str, before: float) -> list[str]:
+    found = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and _NAME.fullmatch(entry.name):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat().st_mtime <= before:
+                        found.append(entry.name)
+    return found
 
 
 def _sweep(folder: Path, before: float) -> int:

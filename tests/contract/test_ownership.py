@@ -10,8 +10,9 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
+from tests.support.knowledge import uploaded
 
-BODIES: dict[str, dict[str, Any]] = {}
+BODIES: dict[str, dict[str, Any]] = {"query_knowledge_base": {"query": "When?"}}
 """A valid body for each operation that needs one, by operation id; `{}` where nothing is required."""
 
 
@@ -43,10 +44,23 @@ def _revoked_key(person: Person) -> str:
     return key_id
 
 
+def _base(person: Person) -> str:
+    return str(
+        uploaded(person, {"files": ("hours.txt", b"Open on Monday.")}, name="Mine")["knowledge_base_id"]
+    )
+
+
+def _source(person: Person) -> str:
+    """Of the base made last: in a path, it stands behind its base."""
+    return str(person.ask("GET", "/v1/knowledge-base").json[0]["knowledge_base_sources"][0]["source_id"])
+
+
 MAKERS: dict[str, Callable[[Person], str]] = {
     "agent_id": lambda person: str(person.made("/v1/agents", AGENT)["agent_id"]),
     "key_id": _revoked_key,
     "call_id": _call,
+    "knowledge_base_id": _base,
+    "source_id": _source,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 
@@ -79,6 +93,7 @@ def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
         maker(owner)
     assert stranger.ask("GET", "/v1/agents").json == []
     assert stranger.ask("GET", "/v1/api-keys").json == []
+    assert stranger.ask("GET", "/v1/knowledge-base").json == []
     assert stranger.ask("GET", "/v1/calls").json == {"calls": [], "total": 0}
     assert len(owner.ask("GET", "/v1/agents").json) == 1
     assert owner.ask("GET", "/v1/calls").json["total"] == 1

@@ -89,7 +89,10 @@ async def durable(
 ) -> AsyncIterator[None]:
     """The engine, launched on this test's loop."""
     settings = Settings.load({"CALL2ME_HOME": str(tmp_path / "home"), "CALL2ME_DATABASE_URL": database_url})
-    engine.launch(settings, engine.Reach(database, rooms, FolderStorage(tmp_path / "recordings"), Guard()))
+    engine.launch(
+        settings,
+        engine.Reach(database, rooms, *(FolderStorage(tmp_path / name) for name in ("r", "k")), Guard()),
+    )
     yield
     await engine.close()
 
@@ -310,8 +313,8 @@ async def test_an_agent_knows_only_what_its_owner_has_and_what_fits(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with database.transaction() as session:
-        mine = await knowledge_base.create(session, "me", "Mine", [("A", "one"), ("B", "two two")])
-        theirs = await knowledge_base.create(session, "they", "Theirs", [("C", "secret")])
+        mine = await knowledge_base.texts_added(session, "me", "Mine", [("A", "one"), ("B", "two two")])
+        theirs = await knowledge_base.texts_added(session, "they", "Theirs", [("C", "secret")])
     async with database.transaction(writes=False) as session:
         texts, is_all = await knowledge_base.texts(session, "me", [theirs.id, mine.id, "kb_gone"])
         assert ([text.text for text in texts], is_all) == (["one", "two two"], True)

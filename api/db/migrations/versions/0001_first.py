@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 21:52:17.367588
+Created: 2026-11-25 22:07:37.648249
 """
 
 from collections.abc import Sequence
@@ -88,12 +88,28 @@ def upgrade() -> None:
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("is_auto_refreshed", sa.Boolean(), nullable=False),
+        sa.Column("embedder", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("space", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("previous_version", sa.Integer(), nullable=False),
+        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("passage_count", sa.Integer(), nullable=False),
+        sa.Column("changed_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("published_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("refreshed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("deleted_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_knowledge_bases")),
     )
     with op.batch_alter_table("knowledge_bases", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_knowledge_bases_deleted_at"), ["deleted_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_knowledge_bases_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_knowledge_bases_published_at"), ["published_at"], unique=False)
 
     op.create_table(
         "users",
@@ -209,9 +225,28 @@ def upgrade() -> None:
         sa.Column("knowledge_base_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("title", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("url", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("content_type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("part_revision", sa.Integer(), nullable=False),
+        sa.Column("progress", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("stage", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("language", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("space", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("passage_count", sa.Integer(), nullable=False),
+        sa.Column("etag", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("last_modified", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("body_digest", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("fetched_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["knowledge_base_id"],
             ["knowledge_bases.id"],
@@ -219,11 +254,15 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_knowledge_sources")),
+        sa.UniqueConstraint(
+            "knowledge_base_id", "digest", name=op.f("uq_knowledge_sources_knowledge_base_id_digest")
+        ),
     )
     with op.batch_alter_table("knowledge_sources", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_knowledge_sources_knowledge_base_id"), ["knowledge_base_id"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_knowledge_sources_progress"), ["progress"], unique=False)
 
     op.create_table(
         "logins",
@@ -288,6 +327,7 @@ def downgrade() -> None:
 
     op.drop_table("logins")
     with op.batch_alter_table("knowledge_sources", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_knowledge_sources_progress"))
         batch_op.drop_index(batch_op.f("ix_knowledge_sources_knowledge_base_id"))
 
     op.drop_table("knowledge_sources")
@@ -308,7 +348,9 @@ def downgrade() -> None:
     op.drop_table("workers")
     op.drop_table("users")
     with op.batch_alter_table("knowledge_bases", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_knowledge_bases_published_at"))
         batch_op.drop_index(batch_op.f("ix_knowledge_bases_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_knowledge_bases_deleted_at"))
 
     op.drop_table("knowledge_bases")
     with op.batch_alter_table("calls", schema=None) as batch_op:

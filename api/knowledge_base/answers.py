@@ -1,0 +1,86 @@
+"""Questions to a base over HTTP: the same index and the same scores as in a call."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from api.knowledge_base import apart, ingestion
+from api.knowledge_base.schemas import Answer, Question, Result
+from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
+from api.outside.storage import Storage
+from kb import index as indexes
+from kb.embeddings import Vectors
+from kb.search import search
+from pipelines.index_files import IndexFiles, IndexGone
+from pipelines.local.embedder import ModelsEmbedder
+from pipelines.local.wire import ModelsError
+
+_LOG = logging.getLogger(__name__)
+
+MAX_DISK_BYTES = 2 * 1024**3
+
+
+@dataclass
+class Answers:
+    """Indexes of bases that were asked lately, mapped from copies on this machine's disk."""
+
+    storage: Storage
+    folder: Path
+    models_socket: Path
+
+    def __post_init__(self) -> None:
+        self._files = IndexFiles(self.folder, MAX_DISK_BYTES)
+
+    async def ask(
+        self, base: KnowledgeBaseRow, sources: list[KnowledgeSourceRow], question: Question
+    ) -> Answer:
+        """What the base says to this."""
+        kinds = {row.id: row.kind for row in sources}
+        wanted = set(question.source_ids) if question.source_ids is not None else set(kinds)
+        results: list[Result] = []
+        if base.version and (index := await self._index(base)) is not None:
+            vector = await self._vector(index, question.query)
+            # Deleted sources are in the index until the next one is published, and must not be told of.
+            found = await asyncio.to_thread(search, index, question.query, vector, top_k=len(index.passages))
+            results = [
+                Result(
+                    source_id=each.passage.source_id,
+                    content=each.passage.text,
+                    score=round(each.score, 4),
+                    source_type=kinds[each.passage.source_id],
+                    title=each.passage.title or None,
+                )
+                for each in found
+                if each.score >= question.threshold
+                and each.passage.source_id in kinds
+                and each.passage.source_id in wanted
+            ][: question.top_k]
+        context = "\n\n".join(f"[{result.title or 'source'}]\n{result.content}" for result in results)
+        return Answer(query=question.query, results=results, context_text=context)
+
+    async def _index(self, base: KnowledgeBaseRow) -> indexes.Index | None:
+        def chunks() -> AsyncIterator[bytes]:
+            return self.storage.read(ingestion.index_name(base.id, base.version))
+
+        try:
+            return await self._files.open(base.id, base.version, base.digest, chunks)
+        except IndexGone:
+            _LOG.warning("an index is not in the storage", extra={"base_id": base.id})
+            return None
+
+    async def _vector(self, index: indexes.Index, text: str) -> Vectors | None:
+        if not index.space:
+            return None
+        embedder = ModelsEmbedder(self.models_socket, space=index.space)
+        try:
+            vector: Vectors = (await embedder.embed([text]))[0]
+            return vector
+        except (ModelsError, OSError):
+            made = await apart.run({"do": "embed", "space": index.space, "texts": [text]})
+            return np.array(made["vectors"][0], np.float32)
+        finally:
+            await embedder.aclose()
