@@ -83,6 +83,11 @@ class SpokenAgent(Agent):
         self._chat_ctx = llm.ChatContext([*self._chat_ctx.items, *said.items])
         self._llm, self._tts, self._opening = thinks, speaks, opening
 
+    @property
+    def apology(self) -> str:
+        """The words of it, in the agent's language, or in English."""
+        return self._apology
+
     def apologise(self) -> None:
         """Say that something went wrong, in the agent's language, or in English.
 

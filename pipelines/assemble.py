@@ -17,6 +17,7 @@ from pipelines.agent import Opening, SpokenAgent
 from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
+from pipelines.last_words import LastWords
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings
@@ -71,6 +72,7 @@ class Pipeline:
     warnings: tuple[Warned, ...] = ()
     knowledge: tuple[tuple[str, str], ...] = ()
     """Titles and texts that the agent may answer from, for engines that like to read them beforehand."""
+    last_words: LastWords = field(default_factory=lambda: LastWords("en", "", None))
     closing: list[Any] = field(default_factory=list)
     toolbox: Toolbox = field(default_factory=lambda: Toolbox([], Rails()))
 
@@ -89,14 +91,22 @@ class Pipeline:
             session_close_transcript_timeout=5.0,
             user_away_timeout=None,
             conn_options=SessionConnectOptions(
-                stt_conn_options=quick, llm_conn_options=quick, tts_conn_options=quick
+                stt_conn_options=quick,
+                llm_conn_options=quick,
+                tts_conn_options=quick,
+                # When it is enough, and what is said then, is the host's to decide.
+                max_unrecoverable_errors=100,
             ),
         )
         self.turns.attach(session)
         return session
 
-    def on_switch(self, tell: Callable[[Switched], None]) -> None:
-        """Be told each time that another provider steps in, or is back."""
+    def on_switch(self, warn: Callable[[str, str], None]) -> None:
+        """Be told each time that another provider steps in, or is back, with a code and a sentence."""
+
+        def tell(switched: Switched) -> None:
+            warn(f"{switched.kind}_switched", switched.sentence)
+
         for part in (self.stt, self.llm, self.tts):
             if isinstance(part, FailoverSTT | FailoverLLM | FailoverTTS):
                 part.chain.on_switch = tell
@@ -112,6 +122,7 @@ class Pipeline:
                 await prepare(self.agent.instructions, list(self.agent.tools), self.knowledge)
             except Exception as error:  # noqa: BLE001 - the call goes on as if nothing had been tried
                 logger.info("an engine was not prepared", extra={"error": type(error).__name__})
+        await self.last_words.prepare()
         if more := await self.toolbox.connect():
             await self.agent.update_tools([*self.agent.tools, *more])
 
@@ -156,6 +167,7 @@ async def assemble(
     hears = chooser.ears()
     thinks, question, is_scripted = chooser.mind()
     speaks = chooser.voice()
+    last_words = LastWords(agent.language, agent.fallback.message, chooser.spare_voice())
     turns = turn_taking.turn_taking(agent, hears)
     box = toolbox.build(agent, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
@@ -176,6 +188,8 @@ async def assemble(
             turns=turns,
         ),
         speakable=Speakable(agent.language, agent.voice.pronunciations),
+        last_words=last_words,
+        closing=[last_words],
         stt_name=name_of(hears),
         llm_name=name_of(thinks),
         tts_name=name_of(speaks),

@@ -146,6 +146,15 @@ class Chooser:
             )
         return first if len(links) == 1 else FailoverTTS(Chain("tts", links), self.patience)
 
+    def spare_voice(self) -> tts.TTS[Any] | None:
+        """A voice of this machine that says the owner's last words beforehand, where there are such words."""
+        if not self.agent.fallback.message.strip():
+            return None
+        try:
+            return self.local.tts(self.agent.language, self.agent.voice_speed)
+        except CannotServe:
+            return None
+
     def _spoken(self, choice: ProviderChoice) -> Link[tts.TTS[Any]]:
         if choice.provider in ("hibari", "espeak"):
             part = self.local.tts(self.agent.language, self.agent.voice_speed)

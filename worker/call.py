@@ -117,7 +117,7 @@ class _Call:
     ) -> Ending:
         agent = self._brief.agent
         self._told.attach(session, pipeline)
-        failing = Failing(pipeline.agent)
+        failing = Failing(pipeline, agent, self._control, self._told.must_call_back)
         failing.attach(session)
         self._told.on_provider_failed = failing.failed
         duration = min(self._brief.max_duration_seconds, agent.max_call_duration_ms / 1000)

@@ -51,6 +51,7 @@ class Cast:
         if self._first is not None:
             self._first.closing.append(pipeline)
             pipeline.toolbox.rails.warn = self._first.toolbox.rails.warn
+            pipeline.on_switch(self._first.toolbox.rails.warn)
         for warned in pipeline.warnings:
             pipeline.toolbox.rails.warn(warned.code, warned.message)
         if more := await pipeline.toolbox.connect():

@@ -63,6 +63,7 @@ class Conversation:
 
     def __init__(self, brief: CallBrief, worker_id: str, append: Append, show: Show) -> None:
         self._call = {"call_id": brief.call_id, "attempt": brief.attempt, "sequence": 0}
+        self._variables = brief.variables
         self._worker_id = worker_id
         self._append = append
         self._show = show
@@ -82,7 +83,7 @@ class Conversation:
         self._session, self._pipeline = session, pipeline
         pipeline.agent.on_words = self._times.words
         pipeline.toolbox.rails.warn = self.warn
-        pipeline.on_switch(lambda switched: self.warn(f"{switched.kind}_switched", switched.sentence))
+        pipeline.on_switch(self.warn)
         session.on("conversation_item_added", self._item_added)
         session.on("agent_state_changed", self._agent_changed)
         session.on("user_state_changed", self._user_changed)
@@ -109,6 +110,20 @@ class Conversation:
         """Something is not as it should be; the call goes on."""
         logger.warning("warning raised in a call", extra={"code": code})
         self._tell(WarningRaised(**self._now(), code=code, message=message[:1000]))
+
+    def must_call_back(self, reason: str) -> None:
+        """Nobody could go on with the caller: on record as the request for a callback that it is."""
+        number = self._variables.get("caller") or self._variables.get("from_number", "")
+        self._tell(
+            FunctionCalled(
+                **self._now(),
+                name="request_callback",
+                arguments={"phone_number": number, "reason": reason},
+                result="Noted: somebody will call back.",
+                started_at=datetime.now(UTC),
+                duration_ms=0.0,
+            )
+        )
 
     def ended(self, status: CallStatus, reason: str, *, has_recording: bool) -> None:
         """The last event. Nothing may follow."""

@@ -23,7 +23,7 @@ SHORTEST_SPEECH_SECONDS = 0.35
 """Less may be a cough, of which no words come."""
 REPLAY_SECONDS = 1.0
 """What one that steps in may take longer: it hears the whole utterance at once."""
-AGAIN_SECONDS = 1.0
+AGAIN_SECONDS = 4.0
 _TICK_SECONDS = 0.1
 
 
@@ -184,7 +184,6 @@ class _Stream(stt.RecognizeStream):
         self._language = language
         self._memory, self._owed = _Memory(), _Owed(owner.patience)
         self._hearing: stt.RecognizeStream | None = None
-        self._is_deaf = False
         self._is_over = False
         super().__init__(stt=owner, conn_options=conn_options, sample_rate=16_000)
 
@@ -209,9 +208,8 @@ class _Stream(stt.RecognizeStream):
         while True:
             left = [link for link in self._chain.order() if link.name not in failed]
             if not left:
-                if not self._is_deaf:  # told once for each outage, and tried again while the call lasts
-                    self._is_deaf = True
-                    self._emit_error(Stalled("every recogniser failed"), recoverable=False)
+                # Told each time, and tried again while the call lasts.
+                self._emit_error(Stalled("every recogniser failed"), recoverable=False)
                 await asyncio.sleep(AGAIN_SECONDS)
                 failed.clear()
                 continue
@@ -285,7 +283,6 @@ class _Stream(stt.RecognizeStream):
             self._owed.sign()
         self._event_ch.send_nowait(event)
         if event.type == SpeechEventType.FINAL_TRANSCRIPT and has_words:
-            self._is_deaf = False
             self._chain.served(link)
             self._owed.final()
             heard = self._memory.frames

@@ -26,6 +26,7 @@ from pipelines.contract import (
     UtteranceHeard,
     WarningRaised,
 )
+from pipelines.last_words import WORDS
 from pipelines.tools.developer import Functions, load
 from tests.support import sounds
 from tests.support.desk import DeskLine
@@ -222,14 +223,50 @@ async def test_an_engine_that_fails_in_a_language_without_an_apology_is_not_sile
 
 
 @pytest.mark.parametrize("way", ["fails", "breaks"])
-async def test_a_voice_that_is_gone_ends_the_call_after_one_apology_in_vain(hold: Any, way: str) -> None:
+async def test_a_voice_that_is_gone_ends_the_call_with_recorded_words(hold: Any, way: str) -> None:
     async with hold() as held:
         setattr(held.tts, way, 1_000_000)
         await held.task
     assert [event.code for event in held.of(WarningRaised)].count("tts_failed") == 2
+    assert held.of(UtteranceHeard)[-1].utterance.text == WORDS["en"]
+    assert held.line.output.heard_seconds > 3.0, "in full, before the line goes"
     ended = held.events()[-1]
     assert (ended.status, ended.reason.split(":")[1].strip()) == ("failed", "the agent has no voice")
     assert held.line.is_hung_up
+
+
+async def test_an_engine_that_is_gone_leaves_the_owners_words_and_a_callback(hold: Any) -> None:
+    fallback = {"action": "callback", "message": "We will call you back."}
+    async with hold(heard=("Are you there?", "Hello?"), fallback=fallback) as held:
+        await held.greeted()
+        held.llm.fails = True
+        held.say(words("Are you there?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        await asyncio.sleep(1.0)
+        held.say(words("Hello?"))
+        await held.task
+    assert held.of(UtteranceHeard)[-1].utterance.text == "We will call you back."
+    (called,) = held.of(FunctionCalled)
+    assert called.name == "request_callback"
+    assert held.events()[-1].reason.startswith("error: no language model answers")
+
+
+async def test_an_engine_that_is_gone_hands_the_caller_to_a_human_where_the_line_can(hold: Any) -> None:
+    fallback = {"action": "transfer", "target": "Front desk"}
+    desk = {"name": "Front desk", "kind": "phone", "value": "+15550100"}
+    async with hold(fallback=fallback, transfer_targets=[desk]) as held:
+        await held.until(lambda: hasattr(held, "line"))
+        handed: list[str] = []
+
+        async def transfer(target: Any) -> None:
+            handed.append(target.value)
+
+        held.line.transfer = transfer  # type: ignore[method-assign]
+        held.tts.fails = True
+        await held.task
+    assert handed == ["+15550100"]
+    ended = held.events()[-1]
+    assert (ended.status, ended.reason) == ("completed", "transferred")
 
 
 async def test_a_voice_that_broke_once_apologises_and_the_call_goes_on(hold: Any) -> None:
