@@ -3,7 +3,7 @@
         api ──POST brief──────────────────────────► CallBrief           (once for each attempt)
         api ◄─POST events, batches, at least once── CallEvent           (accepted once)
         api ◄─WebSocket: Hello, Status────────────  the worker's supervisor
-        api ──WebSocket: HangUp──────────────────►
+        api ──WebSocket: HangUp, TryFunction─────►
 
 The field `version` of `CallBrief` is raised when an older worker could misread a newer api. Both
 sides ignore fields they do not know.
@@ -209,7 +209,8 @@ class Hello(_Wire):
     kind: Literal["hello"] = "hello"
     worker_id: str
     version: str
-    functions: tuple[FunctionSignature, ...] = ()
+    functions: tuple[FunctionSignature, ...] | None = None
+    """None until its folder was read for the first time."""
     available: tuple[Available, ...] = ()
 
 
@@ -231,6 +232,27 @@ class Goodbye(_Wire):
     kind: Literal["goodbye"] = "goodbye"
 
 
+class FunctionTried(_Wire):
+    """What came of a `TryFunction`."""
+
+    kind: Literal["function_tried"] = "function_tried"
+    order_id: str
+    ok: bool
+    result: str = ""
+    error: str = ""
+    elapsed_ms: FiniteFloat = 0
+
+
+class TryFunction(_Wire):
+    """The api orders a developer's function to be run, as a call would run it, in a process of its own."""
+
+    kind: Literal["try_function"] = "try_function"
+    order_id: str
+    name: str
+    arguments: dict[str, Any] = {}
+    timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 8_000
+
+
 class HangUp(_Wire):
     """The api orders a call to end."""
 
@@ -239,5 +261,8 @@ class HangUp(_Wire):
     reason: str
 
 
-FromWorker = Annotated[Hello | Status | Goodbye, Field(discriminator="kind")]
+FromWorker = Annotated[Hello | Status | FunctionTried | Goodbye, Field(discriminator="kind")]
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(FromWorker)
+
+ToWorker = Annotated[HangUp | TryFunction, Field(discriminator="kind")]
+TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(ToWorker)

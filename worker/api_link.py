@@ -1,7 +1,7 @@
 """The worker's WebSocket to the api: says who and how this worker is, and takes orders.
 
         Hello ─► Status, each second and on change ─► (Hello, when it changed) ─► … ─► Goodbye
-        ◄─ HangUp
+        ◄─ HangUp, TryFunction
 
 A link that breaks is made again, for ever; the api calls a worker gone after three seconds of silence.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from pipelines.contract import Goodbye, HangUp, Hello, Status
+from pipelines.contract import TO_WORKER, FunctionTried, Goodbye, HangUp, Hello, Status, TryFunction
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class ApiLink:
         hello: Callable[[], Hello],
         status: Callable[[], Status],
         on_hang_up: Callable[[HangUp], None],
+        on_try: Callable[[TryFunction], None] = lambda order: None,
     ) -> None:
         """`http` carries the internal key; `hello` and `status` are asked whenever they are sent."""
         self._url = f"{api_url}/internal/worker"
@@ -48,6 +49,7 @@ class ApiLink:
         self._hello = hello
         self._status = status
         self._on_hang_up = on_hang_up
+        self._on_try = on_try
         self._changed = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._is_leaving = False
@@ -66,6 +68,12 @@ class ApiLink:
         """What `Hello` says has changed."""
         self._is_news = True
         self._changed.set()
+
+    async def answer(self, tried: FunctionTried) -> None:
+        """Tell what came of an order; an api that is gone meanwhile waits no more."""
+        if (socket := self._socket) is not None:
+            with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError, TimeoutError):
+                await self._send(socket, tried)
 
     async def say_goodbye(self) -> None:
         """Tell the api that this worker stops on purpose. Never raises, takes a second at most."""
@@ -152,9 +160,12 @@ class ApiLink:
                 logger.warning("the api sent what is no order")
                 continue
             try:
-                order = HangUp.model_validate_json(frame.data)
+                order = TO_WORKER.validate_json(frame.data)
             except ValidationError:
                 # A newer api may order more than we know.
                 logger.warning("an order of the api was not understood")
                 continue
-            self._on_hang_up(order)
+            if isinstance(order, HangUp):
+                self._on_hang_up(order)
+            else:
+                self._on_try(order)

@@ -6,10 +6,12 @@ a process of its own does both, and its answer is kept until a file of the folde
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import logging
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,16 @@ def state_of(folder: Path) -> str:
         with contextlib.suppress(OSError):
             stat = path.stat()
             files.append(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join([sys.version, *files]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([sys.version, *_installed(), *files]).encode()).hexdigest()
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """Packages that bring functions; another one counts from the worker's next start."""
+    return tuple(
+        f"{entry.name}={entry.value} {entry.dist.version if entry.dist else ''}"
+        for entry in entry_points(group="call2me.functions")
+    )
 
 
 def kept(cache: Path, state: str) -> tuple[FunctionSignature, ...] | None:

@@ -36,6 +36,7 @@ from worker.presence import CallHere
 from worker.reporter import Reporter
 from worker.settings import WorkerSettings
 from worker.spool import SpoolKey
+from worker.trying import Tries
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings, http: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._http = http
-        self._functions: tuple[FunctionSignature, ...] = ()
+        self._functions: tuple[FunctionSignature, ...] | None = None
+        self._tries = Tries(settings.functions, settings.run)
         self._available = available(settings.providers)
         self._is_draining = False
         self._said: str | None = None
@@ -71,7 +73,12 @@ class Supervisor:
             on_change=self._changed,
         )
         self._link = ApiLink(
-            settings.api_url, http, hello=self._hello, status=self._status, on_hang_up=self._hang_up
+            settings.api_url,
+            http,
+            hello=self._hello,
+            status=self._status,
+            on_hang_up=self._hang_up,
+            on_try=self._tries.ask,
         )
         needed = frozenset[str]() if settings.providers.deepgram_api_key else frozenset({"transcribe"})
         self._models = (
@@ -117,6 +124,7 @@ class Supervisor:
             tasks.create_task(self._link.run(), name="api link")
             tasks.create_task(self._follow_functions(), name="functions")
             tasks.create_task(self._end_unbriefed(), name="unbriefed calls")
+            tasks.create_task(self._tries.run(self._link.answer), name="functions to try")
             if self._models is not None:
                 tasks.create_task(self._models.run(), name="models probe")
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.agents import secrets
 from api.agents.fields import BuiltinEngine
 from api.agents.schemas import AgentSettings
 from api.agents.table import AgentRow
@@ -31,7 +32,7 @@ def to_config(row: AgentRow) -> AgentConfig:
             **asked.model_dump(include=set(AgentConfig.model_fields) - {"transfer_targets"}),
             "agent_id": row.id,
             "name": asked.agent_name,
-            "engine": _engine(asked),
+            "engine": secrets.reveal(_engine(asked), row.secrets),
             "hearing": {
                 **({"provider": asked.stt.provider, "model": asked.stt.model} if asked.stt else {}),
                 "fallbacks": failover.model_dump()["stt"] if failover else (),

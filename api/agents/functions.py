@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator, SchemaError
+from pydantic import ValidationError
 
 from api.agents import patterns
+from pipelines import function_config
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 MAX_SCHEMA_DEPTH = 20
@@ -22,17 +24,30 @@ def check(function: dict[str, Any]) -> dict[str, Any]:
     name = function.get("name")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValueError("name: letters, digits, _ and -, at most 64, not beginning with a digit.")
-    if kind == "python":
-        return function
-    if kind != "webhook":
+    if kind not in ("python", "webhook"):
         raise ValueError("type: either python or webhook.")
+    if kind == "python":
+        _read(function)
+        return function
     url = function.get("url")
     if not isinstance(url, str) or not url.startswith("https://") or len(url) > 2048:
         raise ValueError("url: an address that begins with https:// is required.")
     if not isinstance(function.get("parameters"), dict):
         raise ValueError("parameters: the JSON Schema of the function's arguments is required.")
     check_schema(function["parameters"])
+    if isinstance(promised := function.get("response_schema"), dict):
+        check_schema(promised, of="response_schema", is_object=False)
+    _read(function)
     return function
+
+
+def _read(function: dict[str, Any]) -> None:
+    try:
+        function_config.read(function)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}.") from None
 
 
 def check_all(functions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -43,19 +58,19 @@ def check_all(functions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return functions
 
 
-def check_schema(schema: dict[str, Any]) -> None:
-    """Raise `ValueError` unless this is a JSON Schema of an object that can be checked in bounded time."""
-    if schema.get("type", "object") != "object":
-        raise ValueError("parameters.type: arguments are an object.")
+def check_schema(schema: dict[str, Any], of: str = "parameters", *, is_object: bool = True) -> None:
+    """Raise `ValueError` unless this is a JSON Schema (of an object) that can be checked in bounded time."""
+    if is_object and schema.get("type", "object") != "object":
+        raise ValueError(f"{of}.type: arguments are an object.")
     for text in _patterns(schema, 0):
         try:
             patterns.check(text)
         except ValueError as error:
-            raise ValueError(f"parameters: {error}") from None
+            raise ValueError(f"{of}: {error}") from None
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        place = ".".join(["parameters", *(str(part) for part in error.absolute_path)])
+        place = ".".join([of, *(str(part) for part in error.absolute_path)])
         raise ValueError(f"{place}: {error.message[:200]}") from None
 
 

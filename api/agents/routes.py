@@ -5,9 +5,11 @@ from aiohttp import web
 from api.agents import service
 from api.agents.schemas import Agent, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
+from api.agents.trying import FunctionOutcome, FunctionTry, outcome
 from api.http.pages import Page
 from api.http.routes import Routes
-from api.keys import CALLER, SESSION
+from api.http.transactions import let_go
+from api.keys import CALLER, GUARD, SESSION, WORKERS
 
 routes = Routes("/v1/agents", tag="Agents")
 
@@ -15,7 +17,9 @@ routes = Routes("/v1/agents", tag="Agents")
 @routes.post(status=201, location="/v1/agents/{agent_id}")
 async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
     """Make an agent."""
-    return Agent.of(await service.create(request[SESSION], request[CALLER].owner_id, body))
+    # Asked before the database is: workers are looked up in a transaction of their own.
+    known = await request.app[WORKERS].functions()
+    return Agent.of(await service.create(request[SESSION], request[CALLER].owner_id, body, known))
 
 
 @routes.get()
@@ -33,7 +37,8 @@ async def get_agent(request: web.Request, agent_id: str) -> Agent:
 @routes.patch("/{agent_id}", errors=[AgentNotFound])
 async def update_agent(request: web.Request, agent_id: str, body: AgentUpdate) -> Agent:
     """Change an agent; what is not sent stays as it is."""
-    return Agent.of(await service.update(request[SESSION], request[CALLER], agent_id, body))
+    known = await request.app[WORKERS].functions() if body.response_engine is not None else None
+    return Agent.of(await service.update(request[SESSION], request[CALLER], agent_id, body, known))
 
 
 @routes.delete("/{agent_id}", errors=[AgentNotFound])
@@ -46,3 +51,12 @@ async def delete_agent(request: web.Request, agent_id: str) -> None:
 async def duplicate_agent(request: web.Request, agent_id: str) -> Agent:
     """Copy an agent; the copy's name says that it is one."""
     return Agent.of(await service.duplicate(request[SESSION], request[CALLER], agent_id))
+
+
+@routes.post("/{agent_id}/test-function", errors=[AgentNotFound])
+async def test_function(request: web.Request, agent_id: str, body: FunctionTry) -> FunctionOutcome:
+    """Try a function as a call would run it: an address, or by its name the agent's or a developer's."""
+    row = await service.get(request[SESSION], request[CALLER], agent_id)
+    functions = list(service.to_config(row).engine.functions)
+    await let_go(request)  # nobody waits for a stranger's server with a transaction open
+    return await outcome(body, functions, request.app[GUARD], request.app[WORKERS].try_function)

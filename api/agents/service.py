@@ -1,13 +1,16 @@
 """Agents: made, changed, copied, and handed down to a call."""
 
+from collections.abc import Collection
+
 from pydantic import ValidationError
 from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.agents import circles
+from api.agents import circles, secrets
 from api.agents.config import settings_of as settings_of  # noqa: PLC0414 - other resources find
 from api.agents.config import to_config as to_config  # noqa: PLC0414 - both here
+from api.agents.known_functions import refuse_unknown
 from api.agents.schemas import AgentCreate, AgentSettings, AgentUpdate
 from api.agents.table import AgentRow
 from api.db.columns import now
@@ -22,9 +25,13 @@ class AgentNotFound(NotFound):
     """Agent not found"""
 
 
-async def create(session: AsyncSession, owner_id: str, wanted: AgentCreate) -> AgentRow:
-    """A new agent, kept as it was asked for."""
-    row = AgentRow(owner_id=owner_id, name=wanted.agent_name, config=wanted.model_dump(mode="json"))
+async def create(
+    session: AsyncSession, owner_id: str, wanted: AgentCreate, known: Collection[str] | None = None
+) -> AgentRow:
+    """A new agent, kept as it was asked for; `known` are the functions that workers have told of."""
+    refuse_unknown(wanted.response_engine, known)
+    config, kept = secrets.withhold(wanted.model_dump(mode="json"), {}, {})
+    row = AgentRow(owner_id=owner_id, name=wanted.agent_name, config=config, secrets=kept or None)
     session.add(row)
     await session.flush()
     return row
@@ -55,8 +62,14 @@ async def of_owner(session: AsyncSession, owner_id: str, agent_id: str) -> Agent
     return row
 
 
-async def update(session: AsyncSession, caller: Caller, agent_id: str, changes: AgentUpdate) -> AgentRow:
-    """Change what was sent."""
+async def update(
+    session: AsyncSession,
+    caller: Caller,
+    agent_id: str,
+    changes: AgentUpdate,
+    known: Collection[str] | None = None,
+) -> AgentRow:
+    """Change what was sent; `known` are the functions that workers have told of."""
     found = await session.exec(
         select(AgentRow)
         .where(AgentRow.id == agent_id, AgentRow.owner_id == caller.owner_id)
@@ -71,7 +84,9 @@ async def update(session: AsyncSession, caller: Caller, agent_id: str, changes: 
     except ValidationError as error:  # each change may be fine by itself, and the whole not
         raise Invalid.of(error, "body") from None
     await circles.refuse(session, row, wanted)
-    row.config = config
+    refuse_unknown(changes.response_engine, known)
+    row.config, kept = secrets.withhold(config, row.config, row.secrets or {})
+    row.secrets = kept or None
     row.name = row.config["agent_name"]
     row.updated_at = now()
     session.add(row)
@@ -87,10 +102,15 @@ async def remove(session: AsyncSession, caller: Caller, agent_id: str) -> None:
 
 async def duplicate(session: AsyncSession, caller: Caller, agent_id: str) -> AgentRow:
     """A copy under another name, which is shortened where it would become too long."""
-    config = settings_of(await get(session, caller, agent_id))
-    name = config.agent_name[: 100 - len(COPY_SUFFIX)] + COPY_SUFFIX
-    copied = AgentCreate.model_validate({**config.model_dump(mode="json"), "agent_name": name})
-    return await create(session, caller.owner_id, copied)
+    original = await get(session, caller, agent_id)
+    settings = settings_of(original)
+    name = settings.agent_name[: 100 - len(COPY_SUFFIX)] + COPY_SUFFIX
+    copied = AgentCreate.model_validate({**settings.model_dump(mode="json"), "agent_name": name})
+    config = copied.model_dump(mode="json")
+    row = AgentRow(owner_id=caller.owner_id, name=name, config=config, secrets=original.secrets)
+    session.add(row)
+    await session.flush()
+    return row
 
 
 async def know(session: AsyncSession, owner_id: str, agent_id: str, base_id: str) -> None:

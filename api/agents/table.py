@@ -7,6 +7,7 @@ from sqlalchemy import Column, Index
 from sqlmodel import Field, SQLModel
 
 from api.db.columns import Json, UtcDateTime, new_id, now
+from api.db.sealed import SealedJson
 
 
 class AgentRow(SQLModel, table=True):
@@ -20,5 +21,9 @@ class AgentRow(SQLModel, table=True):
     name: str
     status: str = "active"
     config: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
+    secrets: dict[str, str] | None = Field(
+        default=None, repr=False, sa_column=Column(SealedJson, nullable=True)
+    )
+    """What stands behind the masks in `config` (`api.agents.secrets`)."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -22,6 +22,7 @@ class WorkerRow(SQLModel, table=True):
     call_ids: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
     processes: dict[str, int] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     available: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
-    functions: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
+    functions: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    """None until it has told."""
     connected_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -21,8 +21,9 @@ from api.calls.table import RUNNING, CallRow
 from api.db.columns import now
 from api.db.engine import Database
 from api.internal.table import WorkerRow
+from api.internal.tries import Tries
 from api.outside.rooms import Rooms, RoomsUnavailable
-from pipelines.contract import FROM_WORKER, Goodbye, HangUp, Hello, Status
+from pipelines.contract import FROM_WORKER, FunctionTried, Goodbye, HangUp, Hello, Status
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Workers:
         self._rooms = rooms
         self._connected: dict[str, web.WebSocketResponse] = {}
         self._missing_since: dict[str, float] = {}
+        self._tries = Tries()
         self._started_at = time.monotonic()
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────
@@ -69,6 +71,17 @@ class Workers:
         """Why no worker could answer a call now; empty when one could."""
         return why_none(await self.present())
 
+    async def functions(self) -> set[str] | None:
+        """Names of the functions that the workers here have, or had when last seen; None: none ever told."""
+        async with self._database.transaction(writes=False) as session:
+            rows = (await session.exec(select(WorkerRow))).all()
+        told = [row for row in rows if row.functions is not None]
+        alive = now() - timedelta(seconds=GONE_SECONDS)
+        here = [row for row in told if row.seen_at > alive and not row.said_goodbye]
+        if not told:
+            return None
+        return {str(function.get("name")) for row in here or told for function in row.functions or ()}
+
     async def close(self) -> None:
         """Let every worker go; they come back to the next process."""
         for socket in list(self._connected.values()):
@@ -87,6 +100,18 @@ class Workers:
         except (ConnectionError, TimeoutError, RuntimeError):
             _LOG.warning("order not sent", extra={"call_id": order.call_id})
 
+    async def try_function(self, name: str, arguments: dict[str, Any], timeout_ms: int) -> FunctionTried:
+        """Let a worker that is connected here run a function. Raises `NobodyTries`."""
+        async with self._database.transaction(writes=False) as session:
+            rows = (await session.exec(select(WorkerRow))).all()
+        having = [
+            socket
+            for row in rows
+            if any(function.get("name") == name for function in row.functions or ())
+            and (socket := self._connected.get(row.id)) is not None
+        ]
+        return await self._tries.ask(having, name, arguments, timeout_ms)
+
     # ── one worker's WebSocket ───────────────────────────────────────────────────────────────────
     async def serve(self, socket: web.WebSocketResponse) -> None:
         """Listen to a worker until it is gone."""
@@ -102,8 +127,10 @@ class Workers:
         _LOG.info("worker connected", extra={"worker_id": worker_id})
         try:
             await self._greet(hello)
-            while isinstance(message := await _read(socket), Status | Hello):
-                if isinstance(message, Hello):
+            while isinstance(message := await _read(socket), Status | Hello | FunctionTried):
+                if isinstance(message, FunctionTried):
+                    self._tries.answered(message)
+                elif isinstance(message, Hello):
                     await self._learn(worker_id, message)
                 else:
                     await self._note(worker_id, message)
@@ -118,7 +145,8 @@ class Workers:
         async with self._database.transaction() as session:
             row = await session.get(WorkerRow, hello.worker_id) or WorkerRow(id=hello.worker_id)
             row.version = hello.version
-            row.available, row.functions = _offers(hello)
+            row.available, functions = _offers(hello)
+            row.functions = row.functions if functions is None else functions
             row.is_ready, row.why_not, row.said_goodbye = False, "it has just connected", False
             row.connected_at = row.seen_at = now()
             session.add(row)
@@ -126,7 +154,8 @@ class Workers:
     async def _learn(self, worker_id: str, hello: Hello) -> None:
         """What the worker offers has changed; how it is has not."""
         available, functions = _offers(hello)
-        await self._write(worker_id, available=available, functions=functions)
+        told = {} if functions is None else {"functions": functions}
+        await self._write(worker_id, available=available, **told)
 
     async def _note(self, worker_id: str, status: Status) -> None:
         await self._write(
@@ -225,10 +254,10 @@ class Workers:
         return "error: the call's process is gone" if time.monotonic() - since > MISSING_SECONDS else ""
 
 
-def _offers(hello: Hello) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _offers(hello: Hello) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
     return (
         [one.model_dump(mode="json") for one in hello.available],
-        [one.model_dump(mode="json") for one in hello.functions],
+        None if hello.functions is None else [one.model_dump(mode="json") for one in hello.functions],
     )
 
 
@@ -241,7 +270,7 @@ def why_none(workers: list[WorkerRow]) -> str:
     return workers[0].why_not or "the worker is not ready"
 
 
-async def _read(socket: web.WebSocketResponse) -> Hello | Status | Goodbye | None:
+async def _read(socket: web.WebSocketResponse) -> Hello | Status | FunctionTried | Goodbye | None:
     """The next frame of a worker; None once it is gone or silent for five seconds.
 
     Frames that we do not understand are passed over: a newer worker may say more than we know.

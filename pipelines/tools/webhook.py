@@ -128,6 +128,11 @@ def text_of(answer: Answer) -> str:
     return answer.body.decode("utf-8", "replace")
 
 
+def as_text(value: Any) -> str:
+    """A mapped answer as the engine reads it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 async def _tried(function: WebhookFunction, asked: Asked, guard: Guard, ends_at: float) -> Answer:
     wait = FIRST_WAIT_SECONDS
     for left in reversed(range(function.retries + 1)):

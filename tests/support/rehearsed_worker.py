@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,13 +27,21 @@ class RehearsedWorker:
     """Connected from `with` on; sends a status four times a second, as the real one does each second."""
 
     def __init__(
-        self, api: Api, worker_id: str = "worker-1", available: Sequence[dict[str, Any]] = AVAILABLE
+        self,
+        api: Api,
+        worker_id: str = "worker-1",
+        available: Sequence[dict[str, Any]] = AVAILABLE,
+        functions: Sequence[dict[str, Any]] | None = None,
+        tries: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda order: None,
     ) -> None:
+        """`tries` answers the functions that it is ordered to try; None is no answer."""
         self.worker_id = worker_id
         self.status: dict[str, Any] = {"is_ready": True, "call_ids": []}
         self.orders: list[dict[str, Any]] = []
         self._api = api
         self._available = list(available)
+        self._functions = functions
+        self._tries = tries
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._connected = threading.Event()
@@ -101,6 +109,7 @@ class RehearsedWorker:
                 "worker_id": self.worker_id,
                 "version": "1",
                 "available": self._available,
+                "functions": self._functions,
             }
             await socket.send_str(json.dumps(hello))
             listening = asyncio.ensure_future(self._listen(socket))
@@ -122,7 +131,11 @@ class RehearsedWorker:
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for frame in socket:
-            self.orders.append(json.loads(frame.data))
+            order = json.loads(frame.data)
+            self.orders.append(order)
+            if order["kind"] == "try_function" and (tried := self._tries(order)) is not None:
+                told = {"kind": "function_tried", "order_id": order["order_id"], **tried}
+                await socket.send_str(json.dumps(told))
 
 
 class Script:

@@ -12,6 +12,7 @@ import sqlmodel.sql.sqltypes
 from alembic import op
 
 import api.db.columns
+import api.db.sealed
 ${imports if imports else ""}
 
 revision: str = ${repr(up_revision)}

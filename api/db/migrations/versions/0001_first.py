@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:07:37.648249
+Created: 2026-11-25 22:12:52.768312
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import sqlmodel.sql.sqltypes
 from alembic import op
 
 import api.db.columns
+import api.db.sealed
 
 revision: str = "0001"
 down_revision: str | None = None
@@ -142,7 +143,7 @@ def upgrade() -> None:
         sa.Column("call_ids", api.db.columns.Json, nullable=False),
         sa.Column("processes", api.db.columns.Json, nullable=False),
         sa.Column("available", api.db.columns.Json, nullable=False),
-        sa.Column("functions", api.db.columns.Json, nullable=False),
+        sa.Column("functions", api.db.columns.Json, nullable=True),
         sa.Column("connected_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("seen_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
@@ -154,6 +155,7 @@ def upgrade() -> None:
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("config", api.db.columns.Json, nullable=False),
+        sa.Column("secrets", api.db.sealed.SealedJson(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
