@@ -1,0 +1,75 @@
+"""What an agent says by itself, without asking an engine: short sentences in each language we know.
+
+Words in the wrong language still tell more than silence does: an unknown language gets English.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye"]
+
+_PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
+    "de": {
+        "apology": ["Entschuldigung, da ist etwas schiefgegangen. Sagen Sie das bitte noch einmal."],
+        "moment": ["Einen Moment bitte."],
+        "still_there": ["Sind Sie noch da?", "Hallo? Ich höre Sie gerade nicht."],
+        "ending": ["Wir haben leider nicht mehr viel Zeit."],
+        "goodbye": ["Vielen Dank für Ihren Anruf. Auf Wiederhören."],
+    },
+    "en": {
+        "apology": ["I'm sorry, something went wrong. Please say that again."],
+        "moment": ["One moment, please."],
+        "still_there": ["Are you still there?", "Hello? I can't hear you at the moment."],
+        "ending": ["I'm afraid we don't have much time left."],
+        "goodbye": ["Thank you for your call. Goodbye."],
+    },
+    "es": {
+        "apology": ["Lo siento, algo ha fallado. Repítalo, por favor."],
+        "moment": ["Un momento, por favor."],
+        "still_there": ["¿Sigue ahí?", "¿Hola? Ahora mismo no le oigo."],
+        "ending": ["Me temo que no nos queda mucho tiempo."],
+        "goodbye": ["Gracias por su llamada. Adiós."],
+    },
+    "fr": {
+        "apology": ["Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît."],
+        "moment": ["Un instant, s'il vous plaît."],
+        "still_there": ["Vous êtes toujours là ?", "Allô ? Je ne vous entends pas."],
+        "ending": ["Je crains qu'il ne nous reste plus beaucoup de temps."],
+        "goodbye": ["Merci de votre appel. Au revoir."],
+    },
+    "it": {
+        "apology": ["Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore."],
+        "moment": ["Un momento, per favore."],
+        "still_there": ["È ancora lì?", "Pronto? In questo momento non la sento."],
+        "ending": ["Purtroppo non ci resta molto tempo."],
+        "goodbye": ["Grazie per la chiamata. Arrivederci."],
+    },
+    "nl": {
+        "apology": ["Sorry, er ging iets mis. Zegt u het alstublieft nog eens."],
+        "moment": ["Een ogenblik, alstublieft."],
+        "still_there": ["Bent u er nog?", "Hallo? Ik hoor u op dit moment niet."],
+        "ending": ["We hebben helaas niet veel tijd meer."],
+        "goodbye": ["Bedankt voor uw telefoontje. Tot ziens."],
+    },
+    "pt": {
+        "apology": ["Desculpe, algo correu mal. Repita, por favor."],
+        "moment": ["Um momento, por favor."],
+        "still_there": ["Ainda está aí?", "Olá? Neste momento não consigo ouvir."],
+        "ending": ["Infelizmente não temos muito mais tempo."],
+        "goodbye": ["Obrigado pela sua chamada. Até logo."],
+    },
+    "tr": {
+        "apology": ["Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?"],
+        "moment": ["Bir dakika lütfen."],
+        "still_there": ["Hâlâ orada mısınız?", "Alo? Şu anda sizi duyamıyorum."],
+        "ending": ["Maalesef fazla zamanımız kalmadı."],
+        "goodbye": ["Aradığınız için teşekkür ederiz. Hoşça kalın."],
+    },
+}
+
+
+def phrase(name: Phrase, language: str, turn: int = 0) -> str:
+    """The sentence in a language (BCP-47 tag); the `turn`th time another one, where there are several."""
+    code = language.replace("_", "-").split("-", 1)[0].lower()
+    choices = _PHRASES.get(code, _PHRASES["en"])[name]
+    return choices[turn % len(choices)]

@@ -1,0 +1,35 @@
+"""Functions that take long: the caller is told so, and one that never comes back is given up."""
+
+from worker.watchdog.acts import Acts
+from worker.watchdog.floor import Floor
+
+REASSURE_SECONDS = 8.0
+STUCK_SECONDS = 40.0
+"""Longer than any deadline that a function may have of its own."""
+
+
+class ToolWatch:
+    """Counts the silence around a function, not its running time: what it says itself is enough."""
+
+    def __init__(self, floor: Floor, acts: Acts) -> None:
+        self._floor, self._acts = floor, acts
+        self._heard_at = 0.0
+
+    def tick(self, now: float) -> str | None:
+        """Never a reason to end."""
+        floor = self._floor
+        if floor.agent_speaks_since is not None or floor.user_speaks_since is not None:
+            self._heard_at = now
+        if not floor.tools or floor.is_on_hold:
+            return None
+        name, since = min(floor.tools.values(), key=lambda running: running[1])
+        if now - since >= STUCK_SECONDS:
+            floor.tools.clear()
+            floor.asked_at = None
+            self._acts.warn("tool_stuck", f"The function {name} did not come back and was given up.")
+            self._acts.apologise()
+        elif now - max(since, self._heard_at) >= REASSURE_SECONDS:
+            self._heard_at = now
+            floor.is_own_speech = True
+            self._acts.reassure()
+        return None
