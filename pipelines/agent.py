@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, ModelSettings, llm, stt, tts
 
-from pipelines.providers import language_code
+from pipelines.phrases import phrase
 from pipelines.tools.knowledge import Retrieval
 from pipelines.transcript import Utterance
 from pipelines.turn_taking import TurnTaking
@@ -20,17 +21,6 @@ logger = logging.getLogger(__name__)
 Question = Callable[[llm.ChatContext], str]
 """What the last turn of a conversation asks of the knowledge base."""
 
-
-_APOLOGIES = {
-    "de": "Entschuldigung, da ist etwas schiefgegangen. Sagen Sie das bitte noch einmal.",
-    "en": "I'm sorry, something went wrong. Please say that again.",
-    "es": "Lo siento, algo ha fallado. Repítalo, por favor.",
-    "fr": "Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît.",
-    "it": "Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore.",
-    "nl": "Sorry, er ging iets mis. Zegt u het alstublieft nog eens.",
-    "pt": "Desculpe, algo correu mal. Repita, por favor.",
-    "tr": "Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?",
-}
 APOLOGY_AFTER_SECONDS = 1.0
 APOLOGY_SECONDS = 8.0
 """One apology for whatever fails within this time."""
@@ -43,6 +33,7 @@ class Opening:
     words: str = ""
     instructions: str = ""
     is_interruptible: bool = True
+    after_seconds: float = 0.0
 
 
 class SpokenAgent(Agent):
@@ -59,12 +50,16 @@ class SpokenAgent(Agent):
         language: str = "en",
         said_before: Sequence[Utterance] = (),
         turns: TurnTaking | None = None,
+        volume: float = 1.0,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=_as_context(said_before))
         self._opening = opening
         self._question_of = question
-        # Words in the wrong language still tell more than silence does.
-        self._apology = _APOLOGIES.get(language_code(language), _APOLOGIES["en"])
+        self.language = language
+        """BCP-47 tag of what is spoken now."""
+        self.volume = volume
+        self.made_seconds = 0.0
+        """Speech that the voice has made in this call, whether it was heard or not."""
         self._apologised_at = -APOLOGY_SECONDS
         self.retrieval = retrieval
         self._turns = turns
@@ -101,10 +96,14 @@ class SpokenAgent(Agent):
         is_silent = self.session.agent_state == "listening" and self.session.user_state != "speaking"
         if is_silent and now - self._apologised_at >= APOLOGY_SECONDS:
             self._apologised_at = now
-            self.session.say(self._apology, add_to_chat_ctx=True)
+            self.session.say(phrase("apology", self.language), add_to_chat_ctx=True)
 
     async def on_enter(self) -> None:
-        """Speak first, unless the call goes on where another attempt lost it."""
+        """Speak first, unless the call goes on where another attempt lost it, or the caller began."""
+        if self._opening.after_seconds:
+            await asyncio.sleep(self._opening.after_seconds)
+            if self._opening.is_interruptible and self.session.user_state == "speaking":
+                return
         if self._opening.words:
             self.session.say(self._opening.words, allow_interruptions=self._opening.is_interruptible)
         elif self._opening.instructions:
@@ -173,7 +172,8 @@ class SpokenAgent(Agent):
         """Speak. LiveKit tells of its own errors only; any other would be a silence without a word."""
         try:
             async for frame in Agent.default.tts_node(self, self._told(text), model_settings):
-                yield frame
+                self.made_seconds += frame.duration
+                yield frame if self.volume == 1.0 else at_volume(frame, self.volume)
         except APIError:
             raise
         except Exception as error:
@@ -193,6 +193,19 @@ class SpokenAgent(Agent):
             if backchannels is not None:
                 backchannels.says(piece)
             yield piece
+
+
+def at_volume(frame: rtc.AudioFrame, volume: float) -> rtc.AudioFrame:
+    """The same sound louder or softer; what would be too loud is cut, not wrapped around."""
+    samples = np.frombuffer(frame.data, np.int16).astype(np.float32) * volume
+    louder = rtc.AudioFrame(
+        np.clip(samples, -32768, 32767).astype(np.int16).tobytes(),
+        frame.sample_rate,
+        frame.num_channels,
+        frame.samples_per_channel,
+    )
+    louder.userdata.update(frame.userdata)
+    return louder
 
 
 def last_question(chat_ctx: llm.ChatContext) -> str:

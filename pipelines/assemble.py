@@ -14,6 +14,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from pipelines import turn_taking, vad
 from pipelines.agent import Opening, SpokenAgent
+from pipelines.agent_config import MessageMode
 from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
@@ -21,6 +22,7 @@ from pipelines.last_words import LastWords
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings
+from pipelines.script import Script
 from pipelines.speakable import Speakable
 from pipelines.tools import toolbox
 from pipelines.tools.call_control import CallControl
@@ -29,7 +31,6 @@ from pipelines.tools.knowledge import Finds, Retrieval
 from pipelines.tools.policy import Rails
 from pipelines.tools.toolbox import Toolbox
 from pipelines.turn_taking import TurnTaking
-from pipelines.variables import render
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,10 @@ class Pipeline:
     vad: detectors.VAD
     turns: TurnTaking
     agent: SpokenAgent
+    script: Script
+    goodbye_mode: MessageMode
+    is_scripted: bool
+    """True where no language model thinks, which could follow an instruction."""
     speakable: Speakable
     stt_name: str
     llm_name: str
@@ -154,8 +159,11 @@ async def assemble(
     warnings: list[Warned] = []
     parts = local or Local(settings)
 
-    instructions = _rendered(agent.engine.instructions, brief, now, warnings)
-    begin = _rendered(agent.begin_message, brief, now, warnings).strip()
+    script = Script.of(brief, now)
+    warnings += [
+        Warned("variable_unknown", f"The variable {name} has no value and was left out.")
+        for name in script.unknown
+    ]
     chooser = Chooser(
         agent,
         settings,
@@ -169,7 +177,8 @@ async def assemble(
     speaks = chooser.voice()
     last_words = LastWords(agent.language, agent.fallback.message, chooser.spare_voice())
     turns = turn_taking.turn_taking(agent, hears)
-    box = toolbox.build(agent, functions, call_id=brief.call_id, guard=guard, control=control)
+    spoken = script.spoken_by(agent)
+    box = toolbox.build(spoken, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
     return Pipeline(
         stt=hears,
@@ -178,15 +187,19 @@ async def assemble(
         vad=vad.build(settings.vad, turns.vad_silence_seconds),
         turns=turns,
         agent=SpokenAgent(
-            instructions=instructions,
+            instructions=script.instructions,
             tools=box.tools,
-            opening=_opening(brief, begin, is_scripted),
+            opening=_opening(brief, script.begin, is_scripted),
             retrieval=Retrieval(knowledge) if knowledge is not None else None,
             question=question,
             language=agent.language,
             said_before=brief.transcript,
             turns=turns,
+            volume=agent.voice.volume,
         ),
+        script=script,
+        goodbye_mode=agent.goodbye.mode,
+        is_scripted=is_scripted,
         speakable=Speakable(agent.language, agent.voice.pronunciations),
         last_words=last_words,
         closing=[last_words],
@@ -200,16 +213,6 @@ async def assemble(
     )
 
 
-def _rendered(text: str, brief: CallBrief, now: datetime, warnings: list[Warned]) -> str:
-    result = render(text, brief.variables, now)
-    warnings.extend(
-        Warned("variable_unknown", f"The variable {name} has no value and was left out.")
-        for name in result.unknown
-        if not any(name in warned.message.split() for warned in warnings)
-    )
-    return result.text
-
-
 def _key_terms(brief: CallBrief) -> tuple[str, ...]:
     """Names that a recogniser would not expect: what the agent lists, who it is, who calls, what it knows."""
     names = [brief.variables.get(name, "") for name in _NAMES]
@@ -220,11 +223,12 @@ def _key_terms(brief: CallBrief) -> tuple[str, ...]:
 
 
 def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
-    if brief.transcript:
+    opening = brief.agent.opening
+    if brief.transcript or opening.caller_first:
         return Opening()
-    language, can_be_cut = brief.agent.language, not brief.agent.opening.uninterruptible
+    language, can_be_cut, after = brief.agent.language, not opening.uninterruptible, opening.delay_ms / 1000
     if begin and (is_scripted or brief.agent.begin_message_mode == "static"):
-        return Opening(words=begin, is_interruptible=can_be_cut)
+        return Opening(words=begin, is_interruptible=can_be_cut, after_seconds=after)
     greet = (
         _GREET_LIKE.format(language=language, message=begin) if begin else _GREET.format(language=language)
     )

@@ -72,6 +72,8 @@ class CallBrief(_Wire):
     attempt: Annotated[int, Field(ge=1)] = 1
     agent: AgentConfig
     variables: dict[str, str] = {}
+    caller_number: str = ""
+    """Who is on the other side, where a telephone told it."""
     knowledge: tuple[KnowledgeText, ...] = ()
     max_duration_seconds: Annotated[int, Field(ge=1)] = 3600
     participant_identity: str = ""

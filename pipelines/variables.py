@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.\-]{1,64})\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}\n]{0,100}?)\s*\}\}")
+"""Names may hold blanks: a column of a spreadsheet is called `first name`."""
 
 
 @dataclass(frozen=True)
@@ -16,23 +17,29 @@ class Rendered:
     unknown: tuple[str, ...] = ()
 
 
-def built_in(now: datetime) -> dict[str, str]:
+def built_in(
+    now: datetime, *, agent_name: str = "", call_id: str = "", caller_number: str = ""
+) -> dict[str, str]:
     """What every agent may say without being given it. `now` says the time zone, too."""
     return {
         "current_time": now.strftime("%H:%M"),
         "current_date": now.strftime("%A, %d %B %Y"),
+        "current_weekday": now.strftime("%A"),
+        "time_zone": now.tzname() or "",
+        "agent_name": agent_name,
+        "call_id": call_id,
+        "caller_number": caller_number,
         "username": "",
     }
 
 
-def render(text: str, variables: Mapping[str, str], now: datetime) -> Rendered:
-    """Replace each `{{name}}`; a call's own variables win over the built-in ones.
+def render(text: str, known: Mapping[str, str]) -> Rendered:
+    """Replace each `{{name}}`.
 
     An unknown name is removed together with the blank before it, and reported: a caller should
     never hear "curly bracket". Values are put in once and never searched again, so a value that
     looks like a placeholder stays what it is.
     """
-    known = built_in(now) | dict(variables)
     unknown: list[str] = []
 
     def value(match: re.Match[str]) -> str:

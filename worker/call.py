@@ -25,12 +25,13 @@ from worker.endings import Ending
 from worker.failing import Failing
 from worker.host import Host
 from worker.lines.line import Line, LineClosed, NobodyCame
+from worker.manners import Manners
 from worker.page import Page
 from worker.presence import CallPresence
 from worker.racing import first
 from worker.recording import Recording
 from worker.spool import AlreadySpooled, Spool
-from worker.watchdog import Limits, Watchdog
+from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -115,29 +116,27 @@ class _Call:
     async def _talk(
         self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
     ) -> Ending:
-        agent = self._brief.agent
         self._told.attach(session, pipeline)
         failing = Failing(pipeline, agent, self._control, self._told.must_call_back)
         failing.attach(session)
         self._told.on_provider_failed = failing.failed
-        duration = min(self._brief.max_duration_seconds, agent.max_call_duration_ms / 1000)
-        watchdog = Watchdog(
-            Limits(duration, agent.end_call_after_silence_ms / 1000),
-            lambda: self._told.warn("turn_unanswered", "The agent did not answer a turn."),
-        )
-        watchdog.attach(session)
+        manners = Manners(session, pipeline, self._told.warn)
+        watchdog = manners.watched(self._brief, self._told.used)
         closed: asyncio.Queue[CloseEvent] = asyncio.Queue()
         session.on("close", closed.put_nowait)
-        return await first(
-            self._start(session, pipeline, recording),
-            self._line_closed(),
-            self._ordered(),
-            self._control.ended(),
-            self._limited(watchdog),
-            failing.gave_up(),
-            pipeline.prepare(),
-            endings.of_session(closed),
-        )
+        try:
+            return await first(
+                self._start(session, pipeline, recording),
+                self._line_closed(),
+                self._ordered(),
+                self._control.ended(),
+                self._limited(watchdog, manners),
+                failing.gave_up(),
+                pipeline.prepare(),
+                endings.of_session(closed),
+            )
+        finally:
+            await manners.aclose()
 
     async def _start(
         self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
@@ -155,8 +154,10 @@ class _Call:
     async def _ordered(self) -> Ending:
         return Ending("ended", (await self._presence.orders.get()).reason)
 
-    async def _limited(self, watchdog: Watchdog) -> Ending:
-        return Ending("completed", await watchdog.limit())
+    async def _limited(self, watchdog: Watchdog, manners: Manners) -> Ending:
+        reason = await watchdog.limit()
+        await manners.part()
+        return Ending("failed" if reason.startswith("error") else "completed", reason)
 
 
 async def _close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:

@@ -34,6 +34,7 @@ from pipelines.contract import (
 )
 from pipelines.transcript import Turn, Utterance
 from worker.turn_clock import Asked, SpeechTimes, latency
+from worker.watchdog.limits import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -238,6 +239,11 @@ class Conversation:
         reason = f"{type(cause).__name__}: {cause}"[:300]
         self.warn(f"{kind}_failed", reason)
         self.on_provider_failed(kind, reason)
+
+    def used(self) -> Usage:
+        """What the call has used so far."""
+        usage = self._usage()
+        return Usage(tokens=usage.get("llm_input_tokens", 0) + usage.get("llm_output_tokens", 0))
 
     def _usage(self) -> dict[str, float]:
         usage: dict[str, float] = {}

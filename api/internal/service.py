@@ -78,6 +78,7 @@ async def _brief(session: AsyncSession, call: CallRow, agent: AgentRow) -> CallB
         attempt=call.attempt,
         agent=config,
         variables=call.variables,
+        caller_number=(call.to_number if call.direction == "outbound" else call.from_number) or "",
         knowledge=known,
         max_duration_seconds=min(longest, call.max_duration_seconds or longest),
         participant_identity=call.participant_identity,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from pipelines.agent_config import AgentConfig, EngineConfig
+from pipelines.agent_config import AgentConfig, EngineConfig, ReminderConfig
 from pipelines.contract import (
     EVENT,
     CallBrief,
@@ -27,6 +27,7 @@ from pipelines.contract import (
     WarningRaised,
 )
 from pipelines.last_words import WORDS
+from pipelines.phrases import phrase
 from pipelines.tools.developer import Functions, load
 from tests.support import sounds
 from tests.support.desk import DeskLine
@@ -36,6 +37,7 @@ from tests.support.stack import free_port
 from worker import call
 from worker.settings import WorkerSettings
 from worker.spool import AlreadySpooled, Spool
+from worker.watchdog import playout, tools, turns
 
 NO_FUNCTIONS = Functions()
 GREETING = "Hello, how may I help?"
@@ -321,16 +323,131 @@ async def test_the_longest_call_is_as_long_as_the_brief_allows(
     hold: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A minute is the least an agent may allow; the test has no minute.
-    watched = call.Watchdog
-    monkeypatch.setattr(
-        call, "Watchdog", lambda limits, *rest: watched(call.Limits(2.0, limits.silence), *rest)
-    )
+    monkeypatch.setattr(call.Limits, "of", lambda agent, longest: call.Limits(2.0, 30.0))
     began = time.monotonic()
-    async with hold() as held:
+    async with hold(goodbye={"message": "Bye, {{nick}} see you."}) as held:
         pass
     assert held.events()[-1].reason == "max_duration"
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15
     assert held.line.is_hung_up
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said[-1] == "Bye, see you."
+    assert phrase("ending", "en") in held.tts.said
+    assert "variable_unknown" in {event.code for event in held.of(WarningRaised)}
+
+
+async def test_a_caller_who_is_silent_is_reminded_and_let_go_with_a_goodbye(
+    hold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seconds are the least that an agent may ask for; the test has fewer.
+    reminders = ReminderConfig.model_construct(frequency_ms=500, max_count=1)
+    monkeypatch.setattr(call.Limits, "of", lambda agent, longest: call.Limits(3600, 4.0, reminders))
+    async with hold(goodbye={"mode": "dynamic", "prompt": "Wish a nice day."}) as held:
+        pass
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said == [GREETING, phrase("still_there", "en"), phrase("goodbye", "en")]
+    assert held.events()[-1].reason == "silence"
+
+
+async def test_an_engine_that_says_nothing_is_asked_again(hold: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SILENT_SECONDS", 1.0)
+    async with hold(heard=("Are you there?",)) as held:
+        await held.greeted()
+        held.llm.stalls = 1
+        held.say(words("Are you there?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 4)
+        held.line.leave()
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said[1:] == ["Are you there?", phrase("moment", "en"), "You said: Are you there?"]
+    assert [event.code for event in held.of(WarningRaised)][1:] == ["turn_silent"]
+
+
+async def test_an_engine_that_stays_silent_is_apologised_for(
+    hold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(turns, "AGAIN_SECONDS", 2.5)
+    async with hold(heard=("Are you there?", "And now?")) as held:
+        await held.greeted()
+        held.llm.stalls = 100
+        held.say(words("Are you there?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 4)
+        held.llm.stalls = 0
+        held.say(words("And now?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 6)
+        held.line.leave()
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said[2:] == [phrase("moment", "en"), phrase("apology", "en"), "And now?", "You said: And now?"]
+    assert [event.code for event in held.of(WarningRaised)][1:] == ["turn_silent", "turn_unanswered"]
+
+
+async def test_a_function_that_takes_long_is_talked_over(
+    hold: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "REASSURE_SECONDS", 0.8)
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "f.py").write_text(
+        "import asyncio\nfrom livekit.agents import function_tool\n"
+        "@function_tool\nasync def book() -> str:\n    'Book.'\n    await asyncio.sleep(2)\n    return 'Booked'\n"
+    )
+    engine = EngineConfig(functions=({"type": "python", "name": "book"},)).model_dump()
+    answers: dict[str, str | Call] = {"Book me in.": Call("book")}
+    async with hold(heard=("Book me in.",), answers=answers, functions=load(folder), engine=engine) as held:
+        await held.greeted()
+        held.say(words("Please book me in."))
+        await held.until(lambda: held.tts.said[-1:] == ["Done: Booked"])
+        held.line.leave()
+    assert held.tts.said[1] == phrase("moment", "en")
+
+
+async def test_sound_that_a_line_does_not_play_is_cleared_and_the_talk_goes_on(
+    hold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playout, "STUCK_SECONDS", 1.5)
+    async with hold(heard=("Are you there?",)) as held:
+        await held.greeted()
+        held.line.output.pause()  # nobody resumes it
+        held.say(words("Are you there?"))
+        await held.until(lambda: "playout_stuck" in [event.code for event in held.of(WarningRaised)])
+        held.line.output.resume()
+        await held.until(lambda: phrase("apology", "en") in held.tts.said)
+        await held.until(lambda: held.of(UtteranceHeard)[-1].utterance.text == phrase("apology", "en"))
+        held.line.leave()
+    assert held.events()[-1].reason == "user_hangup"
+
+
+async def test_a_caller_may_be_the_first_to_speak(hold: Any) -> None:
+    async with hold(heard=("Hello?",), opening={"caller_first": True}) as held:
+        await held.until(lambda: hasattr(held, "line") and hasattr(held.line, "output"))
+        held.say(words("Hello, who is there?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 2)
+        held.line.leave()
+    assert [event.utterance.text for event in held.of(UtteranceHeard)] == ["Hello?", "You said: Hello?"]
+
+
+async def test_an_opening_may_wait_and_a_voice_be_softer(hold: Any) -> None:
+    async with hold(opening={"delay_ms": 1000}, voice={"volume": 0.25}) as held:
+        await held.until(lambda: hasattr(held, "line") and hasattr(held.line, "output"))
+        began = time.monotonic()
+        await held.until(lambda: held.line.output.heard_seconds > 0)
+        waited = time.monotonic() - began
+        await held.greeted()
+        held.line.leave()
+    assert waited >= 0.9
+    assert 2000 < held.line.output.loudest < 2500, "a quarter of the tone's 9000"
+
+
+async def test_what_is_written_for_the_eye_is_said_for_the_ear_and_kept_as_written(hold: Any) -> None:
+    answer = "It is **$60**, see [here](https://example.com)."
+    voice = {"pronunciations": [{"word": "see", "say": "look"}]}
+    async with hold(heard=("How much?",), answers={"How much?": answer}, voice=voice) as held:
+        await held.greeted()
+        held.say(words("How much is it?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.line.leave()
+    assert "".join(held.tts.said).endswith("It is 60 dollars, look here.")
+    assert held.of(UtteranceHeard)[-1].utterance.text == answer
 
 
 async def test_a_recording_holds_what_was_heard_up_to_the_barge_in(hold: Any, tmp_path: Path) -> None:

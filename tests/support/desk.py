@@ -62,6 +62,7 @@ class DeskOutput(io.AudioOutput):
         self._going = asyncio.Event()
         self._going.set()
         self.heard_seconds = 0.0
+        self.loudest = 0
         self.playing = asyncio.create_task(self._play())
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
@@ -113,6 +114,7 @@ class DeskOutput(io.AudioOutput):
             await asyncio.sleep(frame.duration)
             self._played += frame.duration
             self.heard_seconds += frame.duration
+            self.loudest = max(self.loudest, int(np.abs(np.frombuffer(frame.data, np.int16)).max()))
 
 
 class DeskLine:

@@ -95,6 +95,8 @@ class TableLLM(llm.LLM[str]):
         self.prepared: list[str] = []
         """Instructions that it was told of before it was asked anything."""
         self.fails = False
+        self.stalls = 0
+        """How many of the next answers never come."""
 
     def chat(
         self,
@@ -130,6 +132,9 @@ class _Answer(llm.LLMStream):
     async def _run(self) -> None:
         table = self._llm
         assert isinstance(table, TableLLM)
+        if table.stalls:
+            table.stalls -= 1
+            await asyncio.sleep(3600)
         if table.fails:
             raise RuntimeError("no idea")
         answer = table.answer(self._chat_ctx)

@@ -23,6 +23,3 @@ class Acts(Protocol):
 
     def apologise(self) -> None:
         """Say that something went wrong, after throwing away what is stuck."""
-
-    def without_functions(self) -> None:
-        """Let the agent answer without its functions from now on."""

@@ -75,7 +75,10 @@ class Watchdog:
         """Return which limit was reached, when one is."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            now = self._clock()
-            for watcher in self._watchers:
-                if (reason := watcher.tick(now)) is not None:
-                    return reason
+            if (reason := self.look()) is not None:
+                return reason
+
+    def look(self) -> str | None:
+        """Look once: act on what is wrong, and say why the call must end, if it must."""
+        now = self._clock()
+        return next((reason for one in self._watchers if (reason := one.tick(now)) is not None), None)

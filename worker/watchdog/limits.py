@@ -20,7 +20,7 @@ class Usage:
 
 
 class LimitWatch:
-    """Duration, tokens and money end a call; functions are taken away, and the talk goes on."""
+    """Duration, tokens and money end a call; without more functions (`Rails.in_all`) the talk goes on."""
 
     def __init__(
         self,
@@ -33,16 +33,14 @@ class LimitWatch:
         self._floor, self._acts = floor, acts
         self._duration, self._limits, self._usage = duration, limits, usage
         self._has_warned = limits.warn_before_end_seconds <= 0
-        self._has_taken_functions = False
+        self._has_told_of_tools = False
 
     def tick(self, now: float) -> str | None:
         """The limit that was reached."""
         left = self._duration - (now - self._floor.began_at)
         if left <= 0:
             return "max_duration"
-        if not self._has_warned and left <= min(
-            self._limits.warn_before_end_seconds, self._duration / 4
-        ):
+        if not self._has_warned and left <= min(self._limits.warn_before_end_seconds, self._duration / 4):
             is_pause = not self._floor.is_anybody_busy(now, self._duration)
             if is_pause or left <= SAY_BEFORE_SECONDS:
                 self._has_warned = True
@@ -52,11 +50,10 @@ class LimitWatch:
 
     def _used_up(self) -> str | None:
         limits = self._limits
-        if limits.tool_calls is not None and self._floor.tool_calls >= limits.tool_calls:
-            if not self._has_taken_functions:
-                self._has_taken_functions = True
-                self._acts.warn("tool_limit", f"The agent has used its {limits.tool_calls} function calls.")
-                self._acts.without_functions()
+        most = limits.tool_calls
+        if most is not None and self._floor.tool_calls >= most and not self._has_told_of_tools:
+            self._has_told_of_tools = True
+            self._acts.warn("tool_limit", f"The agent has used its {most} function calls.")
         if limits.tokens is None and limits.cost_usd is None:
             return None
         used = self._usage()

@@ -1,7 +1,7 @@
 """Sound that does not come to its end: the line took it and never played it, or a voice fell silent.
 
-    made    ██████████
-    played  ▁██████████▁▁▁▁▁▁▁▁▁▁        still "speaking" long after the last sound it could have
+made    ██████████
+played  ▁██████████▁▁▁▁▁▁▁▁▁▁        still "speaking" long after the last sound it could have
 """
 
 from collections.abc import Callable

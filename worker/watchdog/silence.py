@@ -1,8 +1,8 @@
 """A caller who says nothing: reminded, and let go politely in the end.
 
-    said    ███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-    agent   ▁▁▁└frequency┘██└frequency┘██▁▁▁██     two reminders, then the goodbye
-               └────────── silence ────────┘
+said    ███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+agent   ▁▁▁└frequency┘██└frequency┘██▁▁▁██     two reminders, then the goodbye
+           └────────── silence ────────┘
 """
 
 from worker.watchdog.acts import Acts

@@ -4,8 +4,10 @@ from worker.watchdog.acts import Acts
 from worker.watchdog.floor import Floor
 
 REASSURE_SECONDS = 8.0
-STUCK_SECONDS = 40.0
-"""Longer than any deadline that a function may have of its own."""
+STUCK_SECONDS = 75.0
+"""Longer than any deadline that a function has (`RunsLike`): nothing can be said behind it any more."""
+
+STUCK = "error: a function did not come back"
 
 
 class ToolWatch:
@@ -16,7 +18,7 @@ class ToolWatch:
         self._heard_at = 0.0
 
     def tick(self, now: float) -> str | None:
-        """Never a reason to end."""
+        """A reason to end once a function has outlived every deadline."""
         floor = self._floor
         if floor.agent_speaks_since is not None or floor.user_speaks_since is not None:
             self._heard_at = now
@@ -24,11 +26,9 @@ class ToolWatch:
             return None
         name, since = min(floor.tools.values(), key=lambda running: running[1])
         if now - since >= STUCK_SECONDS:
-            floor.tools.clear()
-            floor.asked_at = None
-            self._acts.warn("tool_stuck", f"The function {name} did not come back and was given up.")
-            self._acts.apologise()
-        elif now - max(since, self._heard_at) >= REASSURE_SECONDS:
+            self._acts.warn("tool_stuck", f"The function {name} did not come back.")
+            return STUCK
+        if now - max(since, self._heard_at) >= REASSURE_SECONDS:
             self._heard_at = now
             floor.is_own_speech = True
             self._acts.reassure()

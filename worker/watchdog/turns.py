@@ -1,7 +1,7 @@
 """A turn that gets no answer: asked again once, apologised for, and at last the end of the call.
 
-    user   ███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-    agent  ▁▁▁└─4 s─┘█moment█└─8 s─┘█sorry█     the engine is asked anew behind the first words
+user   ███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+agent  ▁▁▁└─4 s─┘█moment█└─8 s─┘█sorry█     the engine is asked anew behind the first words
 """
 
 from worker.watchdog.acts import Acts
