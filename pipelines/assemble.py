@@ -232,4 +232,4 @@ def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
     greet = (
         _GREET_LIKE.format(language=language, message=begin) if begin else _GREET.format(language=language)
     )
-    return Opening(instructions=greet, is_interruptible=can_be_cut)
+    return Opening(instructions=greet, is_interruptible=can_be_cut, after_seconds=after)

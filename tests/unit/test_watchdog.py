@@ -121,13 +121,16 @@ class Watched:
                 self.tell("tool_execution_updated", ToolExecutionUpdatedEvent(update=ended))
             case ["makes", seconds]:
                 self.made += float(seconds)
+            case ["is", "cut"]:
+                self.item("assistant", interrupted=True)
+                self.agent("listening")
             case ["holds"]:
                 self.dog.floor.is_on_hold = True
             case _:
                 raise AssertionError(what)
 
-    def item(self, role: str) -> None:
-        message = ChatMessage(role=role, content=["words"])  # type: ignore[arg-type]
+    def item(self, role: str, *, interrupted: bool = False) -> None:
+        message = ChatMessage(role=role, content=["words"], interrupted=interrupted)  # type: ignore[arg-type]
         self.tell("conversation_item_added", ConversationItemAddedEvent(item=message))
 
     def run(self, talk: list[Row], until: float = 200.0) -> str | None:
@@ -294,13 +297,28 @@ def test_a_long_sound_that_a_caller_holds_up_is_not_stuck() -> None:
     assert watched.acts == []
 
 
+def test_what_a_noise_held_up_goes_on_where_it_was() -> None:
+    watched = Watched(Limits(3600, 300, NO_REMINDERS, NO_WARNING))
+    talk = [
+        (1, "makes 20"),
+        (1, "agent speaking"),
+        (5, "user speaking"),
+        (6, "agent listening"),
+        (7, "user listening"),
+        (9, "agent speaking"),
+        (24, "agent listening"),
+    ]
+    watched.run(talk, until=60)
+    assert watched.acts == []
+
+
 def test_what_a_barge_in_threw_away_buys_no_time() -> None:
     watched = Watched(Limits(3600, 300, NO_REMINDERS, NO_WARNING))
     talk = [
         (1, "makes 60"),
         (1, "agent speaking"),
         (5, "user speaking"),
-        (6, "agent listening"),
+        (6, "is cut"),
         (7, "user listening"),
         (8, "makes 1"),
         (8, "agent speaking"),

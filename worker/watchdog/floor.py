@@ -30,6 +30,8 @@ class Floor:
         self.tools: dict[str, tuple[str, float]] = {}
         """Functions under way: name and start, by call id."""
         self.tool_calls = 0
+        self.cuts = 0
+        """How often the agent was cut off."""
         self.is_on_hold = False
         """True while the agent is silent on purpose."""
         self.is_own_speech = False
@@ -77,7 +79,9 @@ class Floor:
         if event.item.role == "user":
             self.quiet_since = self.asked_at = self._clock()
             self.is_own_speech = False
-        elif not self.is_own_speech:
+            return
+        self.cuts += event.item.interrupted
+        if not self.is_own_speech:
             self.quiet_since, self.asked_at = self._clock(), None
 
     def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:

@@ -24,16 +24,18 @@ class PlayoutWatch:
         self._held = 0.0
         self._last = 0.0
         self._stuck = 0
+        self._cuts = 0
 
     def tick(self, now: float) -> str | None:
         """A reason to end when sound got stuck again right after it had been cleared."""
         elapsed, self._last = now - self._last if self._last else 0.0, now
         since = self._floor.agent_speaks_since
         if since is None:
+            # Held up, it may go on where it was; cut off, the rest is thrown away.
             if self._since is not None:
-                is_barge_in = self._floor.user_speaks_since is not None  # the rest is thrown away
-                played = float("inf") if is_barge_in else now - self._since - self._held
-                self._consumed = min(self._made(), self._consumed + played)
+                self._consumed = min(self._made(), self._consumed + now - self._since - self._held)
+            if self._cuts != self._floor.cuts:
+                self._cuts, self._consumed = self._floor.cuts, self._made()
             self._since, self._held = None, 0.0
             return None
         self._since = since
