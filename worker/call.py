@@ -117,7 +117,7 @@ class _Call:
         self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
     ) -> Ending:
         self._told.attach(session, pipeline)
-        failing = Failing(pipeline, agent, self._control, self._told.must_call_back)
+        failing = Failing(pipeline, self._brief.agent, self._control, self._told.must_call_back)
         failing.attach(session)
         self._told.on_provider_failed = failing.failed
         manners = Manners(session, pipeline, self._told.warn)
