@@ -81,7 +81,7 @@ class SpokenAgent(Agent):
     @property
     def apology(self) -> str:
         """The words of it, in the agent's language, or in English."""
-        return self._apology
+        return phrase("apology", self.language)
 
     def apologise(self) -> None:
         """Say that something went wrong, in the agent's language, or in English.
@@ -96,7 +96,7 @@ class SpokenAgent(Agent):
         is_silent = self.session.agent_state == "listening" and self.session.user_state != "speaking"
         if is_silent and now - self._apologised_at >= APOLOGY_SECONDS:
             self._apologised_at = now
-            self.session.say(phrase("apology", self.language), add_to_chat_ctx=True)
+            self.session.say(self.apology, add_to_chat_ctx=True)
 
     async def on_enter(self) -> None:
         """Speak first, unless the call goes on where another attempt lost it, or the caller began."""
