@@ -274,13 +274,13 @@ def test_a_function_that_takes_long_is_talked_over_and_at_last_ends_the_call() -
 def test_sound_that_never_ends_is_cleared_and_the_second_time_ends_the_call() -> None:
     watched = Watched(Limits(3600, 300, NO_REMINDERS, NO_WARNING))
     watched.voice = 0  # nothing that it is made to say is heard either
-    talk = [(1, "makes 3"), (1, "agent speaking"), (12, "agent speaking")]
+    talk = [(1, "makes 3"), (1, "agent speaking"), (12, "makes 1"), (12, "agent speaking")]
     assert watched.run(talk, until=60) == "error: the agent's sound is stuck"
     assert watched.acts == [
         (9, "playout_stuck"),
         (9, "sorry"),
-        (17, "playout_stuck"),
-        (17, "ends: error: the agent's sound is stuck"),
+        (18, "playout_stuck"),
+        (18, "ends: error: the agent's sound is stuck"),
     ]
 
 
@@ -294,6 +294,12 @@ def test_a_long_sound_that_a_caller_holds_up_is_not_stuck() -> None:
         (31, "agent listening"),
     ]
     watched.run(talk, until=60)
+    assert watched.acts == []
+
+
+def test_a_recording_is_not_stuck() -> None:
+    watched = Watched(Limits(3600, 300, NO_REMINDERS, NO_WARNING))
+    watched.run([(1, "agent speaking"), (21, "agent listening")], until=60)
     assert watched.acts == []
 
 

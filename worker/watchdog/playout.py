@@ -10,6 +10,7 @@ from worker.watchdog.acts import Acts
 from worker.watchdog.floor import Floor
 
 STUCK_SECONDS = 5.0
+LONGEST_RECORDING_SECONDS = 30.0
 MAX_STUCK = 2
 STUCK = "error: the agent's sound is stuck"
 
@@ -42,7 +43,9 @@ class PlayoutWatch:
         if self._floor.user_speaks_since is not None:
             self._held += elapsed  # it may be paused until it is known whether that was words
             return None
-        if now - since - self._held < self._made() - self._consumed + STUCK_SECONDS:
+        ahead = self._made() - self._consumed
+        # Sound without speech made for it is a recording, whose length nobody told.
+        if now - since - self._held < (ahead + STUCK_SECONDS if ahead > 0 else LONGEST_RECORDING_SECONDS):
             return None
         self._stuck += 1
         self._consumed, self._since, self._held = self._made(), None, 0.0
