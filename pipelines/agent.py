@@ -13,7 +13,6 @@ from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, M
 
 from pipelines.phrases import phrase
 from pipelines.tools.knowledge import Retrieval
-from pipelines.transcript import Utterance
 from pipelines.turn_taking import TurnTaking
 
 logger = logging.getLogger(__name__)
@@ -34,6 +33,8 @@ class Opening:
     instructions: str = ""
     is_interruptible: bool = True
     after_seconds: float = 0.0
+    then_answers: bool = False
+    """After the words comes an answer to what the person said last."""
 
 
 class SpokenAgent(Agent):
@@ -48,11 +49,11 @@ class SpokenAgent(Agent):
         retrieval: Retrieval | None,
         question: Question,
         language: str = "en",
-        said_before: Sequence[Utterance] = (),
+        said_before: llm.ChatContext | None = None,
         turns: TurnTaking | None = None,
         volume: float = 1.0,
     ) -> None:
-        super().__init__(instructions=instructions, tools=list(tools), chat_ctx=_as_context(said_before))
+        super().__init__(instructions=instructions, tools=list(tools), chat_ctx=said_before)
         self._opening = opening
         self._question_of = question
         self.language = language
@@ -99,13 +100,15 @@ class SpokenAgent(Agent):
             self.session.say(self.apology, add_to_chat_ctx=True)
 
     async def on_enter(self) -> None:
-        """Speak first, unless the call goes on where another attempt lost it, or the caller began."""
+        """Speak first, unless the caller began."""
         if self._opening.after_seconds:
             await asyncio.sleep(self._opening.after_seconds)
             if self._opening.is_interruptible and self.session.user_state == "speaking":
                 return
         if self._opening.words:
             self.session.say(self._opening.words, allow_interruptions=self._opening.is_interruptible)
+            if self._opening.then_answers:
+                self.session.generate_reply()  # thought of while the words are spoken
         elif self._opening.instructions:
             self.session.generate_reply(
                 instructions=self._opening.instructions,
@@ -214,16 +217,3 @@ def last_question(chat_ctx: llm.ChatContext) -> str:
         if isinstance(item, llm.ChatMessage) and item.role == "user":
             return item.text_content or ""
     return ""
-
-
-def _as_context(said_before: Sequence[Utterance]) -> llm.ChatContext:
-    context = llm.ChatContext.empty()
-    roles: dict[str, Any] = {"user": "user", "agent": "assistant"}
-    for utterance in said_before:
-        context.add_message(
-            role=roles[utterance.role],
-            content=utterance.text,
-            interrupted=utterance.was_interrupted,
-            created_at=utterance.started_at.timestamp(),
-        )
-    return context

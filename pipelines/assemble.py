@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, APIConnectOptions, llm, stt, tts
 from livekit.agents import vad as detectors
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from pipelines import turn_taking, vad
+from pipelines import resuming, turn_taking, vad
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.agent_config import MessageMode
 from pipelines.choosing import Chooser, name_of
@@ -193,7 +193,7 @@ async def assemble(
             retrieval=Retrieval(knowledge) if knowledge is not None else None,
             question=question,
             language=agent.language,
-            said_before=brief.transcript,
+            said_before=resuming.context(brief),
             turns=turns,
             volume=agent.voice.volume,
         ),
@@ -223,8 +223,10 @@ def _key_terms(brief: CallBrief) -> tuple[str, ...]:
 
 
 def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
+    if resuming.is_resumed(brief):
+        return Opening(words=resuming.words(brief), then_answers=resuming.owes_answer(brief))
     opening = brief.agent.opening
-    if brief.transcript or opening.caller_first:
+    if opening.caller_first:
         return Opening()
     language, can_be_cut, after = brief.agent.language, not opening.uninterruptible, opening.delay_ms / 1000
     if begin and (is_scripted or brief.agent.begin_message_mode == "static"):

@@ -3,7 +3,8 @@
         api ──POST brief──────────────────────────► CallBrief           (once for each attempt)
         api ◄─POST events, batches, at least once── CallEvent           (accepted once)
         api ◄─WebSocket: Hello, Status────────────  the worker's supervisor
-        api ──WebSocket: HangUp, TryFunction─────►
+        api ──WebSocket: HangUp, Order, TryFunction─►
+        api ◄─WebSocket: Answer, one an order───────
 
 The field `version` of `CallBrief` is raised when an older worker could misread a newer api. Both
 sides ignore fields they do not know.
@@ -62,6 +63,24 @@ class BriefRequest(_Wire):
 
     worker_id: str
     job_id: str
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """The attempt that the job was dispatched for; 0 for the dispatch of a token, which knows none."""
+
+
+class FunctionRun(_Wire):
+    """A function that an earlier attempt called. Neither result nor error: it was under way at its death."""
+
+    function_call_id: str
+    name: str
+    arguments: dict[str, Any]
+    result: str | None = None
+    error: str | None = None
+    started_at: AwareDatetime
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Nobody knows whether it did what it was to do."""
+        return self.result is None and self.error is None
 
 
 class CallBrief(_Wire):
@@ -80,12 +99,18 @@ class CallBrief(_Wire):
     """Whom the agent listens to in the room."""
     transcript: tuple[Utterance, ...] = ()
     """What earlier attempts heard and said; empty for a new call."""
+    functions: tuple[FunctionRun, ...] = ()
+    """What earlier attempts ran, so that nothing is run twice."""
+    started_at: AwareDatetime | None = None
+    """When the first attempt began to listen: limits of duration count from there."""
 
 
 class JobMetadata(_Wire):
     """What a LiveKit dispatch carries. A token's holder can read it, so nothing secret is here."""
 
     call_id: str
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """Which attempt this is for; 0 in a token, whose room may be made a second time."""
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────
@@ -120,10 +145,20 @@ class TurnTaken(_Event):
     turn: Turn
 
 
+class FunctionStarted(_Event):
+    """A function is about to run. Spooled before it does: should the process die, it is known to be open."""
+
+    kind: Literal["function_started"] = "function_started"
+    function_call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
 class FunctionCalled(_Event):
     """A function ran. Exactly one of `result` and `error` is set."""
 
     kind: Literal["function"] = "function"
+    function_call_id: str = ""
     name: str
     arguments: dict[str, Any]
     result: str | None = None
@@ -156,15 +191,28 @@ class CallEnded(_Event):
 
 
 class CallLost(_Event):
-    """The process of a call died; its supervisor says so in its place."""
+    """The process of a call is gone before the call is over: another attempt may follow.
+
+    Its supervisor says so in the place of a process that died; one that hands its call over, itself.
+    """
 
     kind: Literal["call_lost"] = "call_lost"
     reason: str
     has_recording: bool = False
+    is_handed_over: bool = False
+    """On purpose, since the worker stops: not a death."""
+    usage: dict[str, FiniteFloat] = {}
 
 
 CallEvent = Annotated[
-    CallStarted | UtteranceHeard | TurnTaken | FunctionCalled | WarningRaised | CallEnded | CallLost,
+    CallStarted
+    | UtteranceHeard
+    | TurnTaken
+    | FunctionStarted
+    | FunctionCalled
+    | WarningRaised
+    | CallEnded
+    | CallLost,
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[CallEvent] = TypeAdapter(CallEvent)
@@ -178,10 +226,11 @@ class EventBatch(_Wire):
 
 
 class BatchReceipt(_Wire):
-    """How many of a batch were new, and the calls that want no more events of that attempt."""
+    """How many of a batch were new, and what is not wanted any more."""
 
     accepted: int
-    refused_call_ids: list[str] = []
+    refused: dict[str, int] = {}
+    """Call id to an attempt: of this attempt and those before it, no more events are taken."""
 
 
 # ── the WebSocket between a worker's supervisor and the api ───────────────────────────────────────
@@ -261,6 +310,8 @@ class HangUp(_Wire):
     kind: Literal["hang_up"] = "hang_up"
     call_id: str
     reason: str
+    hands_over: bool = False
+    """Leave quietly: the room and those in it belong to another attempt."""
 
 
 FromWorker = Annotated[Hello | Status | FunctionTried | Goodbye, Field(discriminator="kind")]

@@ -6,7 +6,7 @@ Words in the wrong language still tell more than silence does: an unknown langua
 from collections.abc import Sequence
 from typing import Literal
 
-Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye"]
+Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye", "cut_off", "go_on"]
 
 _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
     "de": {
@@ -15,6 +15,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["Sind Sie noch da?", "Hallo? Ich höre Sie gerade nicht."],
         "ending": ["Wir haben leider nicht mehr viel Zeit."],
         "goodbye": ["Vielen Dank für Ihren Anruf. Auf Wiederhören."],
+        "cut_off": ["Entschuldigung, ich war kurz weg."],
+        "go_on": ["Bitte sprechen Sie weiter."],
     },
     "en": {
         "apology": ["I'm sorry, something went wrong. Please say that again."],
@@ -22,6 +24,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["Are you still there?", "Hello? I can't hear you at the moment."],
         "ending": ["I'm afraid we don't have much time left."],
         "goodbye": ["Thank you for your call. Goodbye."],
+        "cut_off": ["Sorry, I was cut off for a moment."],
+        "go_on": ["Please go on."],
     },
     "es": {
         "apology": ["Lo siento, algo ha fallado. Repítalo, por favor."],
@@ -29,6 +33,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["¿Sigue ahí?", "¿Hola? Ahora mismo no le oigo."],
         "ending": ["Me temo que no nos queda mucho tiempo."],
         "goodbye": ["Gracias por su llamada. Adiós."],
+        "cut_off": ["Perdone, se cortó un momento."],
+        "go_on": ["Continúe, por favor."],
     },
     "fr": {
         "apology": ["Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît."],
@@ -36,6 +42,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["Vous êtes toujours là ?", "Allô ? Je ne vous entends pas."],
         "ending": ["Je crains qu'il ne nous reste plus beaucoup de temps."],
         "goodbye": ["Merci de votre appel. Au revoir."],
+        "cut_off": ["Excusez-moi, j'ai été coupé un instant."],
+        "go_on": ["Continuez, je vous prie."],
     },
     "it": {
         "apology": ["Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore."],
@@ -43,6 +51,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["È ancora lì?", "Pronto? In questo momento non la sento."],
         "ending": ["Purtroppo non ci resta molto tempo."],
         "goodbye": ["Grazie per la chiamata. Arrivederci."],
+        "cut_off": ["Mi scusi, la linea è caduta un attimo."],
+        "go_on": ["Continui pure."],
     },
     "nl": {
         "apology": ["Sorry, er ging iets mis. Zegt u het alstublieft nog eens."],
@@ -50,6 +60,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["Bent u er nog?", "Hallo? Ik hoor u op dit moment niet."],
         "ending": ["We hebben helaas niet veel tijd meer."],
         "goodbye": ["Bedankt voor uw telefoontje. Tot ziens."],
+        "cut_off": ["Sorry, ik was even weg."],
+        "go_on": ["Gaat u verder, alstublieft."],
     },
     "pt": {
         "apology": ["Desculpe, algo correu mal. Repita, por favor."],
@@ -57,6 +69,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["Ainda está aí?", "Olá? Neste momento não consigo ouvir."],
         "ending": ["Infelizmente não temos muito mais tempo."],
         "goodbye": ["Obrigado pela sua chamada. Até logo."],
+        "cut_off": ["Desculpe, a ligação falhou por um momento."],
+        "go_on": ["Continue, por favor."],
     },
     "tr": {
         "apology": ["Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?"],
@@ -64,6 +78,8 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "still_there": ["Hâlâ orada mısınız?", "Alo? Şu anda sizi duyamıyorum."],
         "ending": ["Maalesef fazla zamanımız kalmadı."],
         "goodbye": ["Aradığınız için teşekkür ederiz. Hoşça kalın."],
+        "cut_off": ["Özür dilerim, bağlantı bir an koptu."],
+        "go_on": ["Lütfen devam edin."],
     },
 }
 

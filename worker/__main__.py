@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 PARTS = {
     "supervisor": "worker.supervisor",
-    "agents": "worker.agents",
+    "agents": "worker.image",
     "models": "worker.models",
 }
 """Each part's module has `serve(settings)`, which returns when the part was asked to stop (SIGTERM)."""

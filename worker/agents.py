@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import importlib
 import logging
 import os
 import signal
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 STARTUP_SECONDS = 60.0
 END_SECONDS = 60.0
+ORPHANED_SECONDS = 0.5
+LONGEST_CALL_SECONDS = 4 * 3600
+"""How long draining may take; what bounds it is the supervisor's own patience."""
 
 
 # ── in a job's process ───────────────────────────────────────────────────────────────────────────
@@ -55,7 +59,13 @@ async def answer(context: JobContext) -> None:
     folder, kept = host.settings.functions, kept_code(host.settings.run)
     host = dataclasses.replace(host, functions=developer.refreshed(host.functions, folder, kept))
     held = asyncio.create_task(
-        call.hold(host, metadata.call_id, context.job.id, functools.partial(RoomLine, context, connected))
+        call.hold(
+            host,
+            metadata.call_id,
+            context.job.id,
+            functools.partial(RoomLine, context, connected),
+            attempt=metadata.attempt,
+        )
     )
     context.proc.userdata["held"] = held
     held.add_done_callback(lambda _: context.shutdown("the call is over"))
@@ -109,7 +119,7 @@ def server(settings: WorkerSettings, setup: Callable[[JobProcess], None] | None 
         initialize_process_timeout=STARTUP_SECONDS,
         shutdown_process_timeout=END_SECONDS,
         session_end_timeout=END_SECONDS,
-        drain_timeout=max(1, int(settings.drain_seconds)),
+        drain_timeout=LONGEST_CALL_SECONDS,
         # It waits for livekit-server for ever; the supervisor says so meanwhile.
         max_retry=1_000_000,
         load_fnc=Load(settings.max_calls),
@@ -119,6 +129,24 @@ def server(settings: WorkerSettings, setup: Callable[[JobProcess], None] | None 
     )
     made.rtc_session(answer, agent_name=AGENT_NAME, on_session_end=finish)
     return made
+
+
+def share(settings: WorkerSettings, number: int, count: int) -> WorkerSettings:
+    """What one of several agent servers of this worker has to offer."""
+
+    def part(total: int) -> int:
+        return max(1, (total + count - number) // count)
+
+    return dataclasses.replace(
+        settings, max_calls=part(settings.max_calls), idle_processes=part(settings.idle_processes)
+    )
+
+
+def preload(settings: WorkerSettings) -> None:
+    """Import what every call needs; it starts no threads and opens no connections."""
+    os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
+    for module in [*_preloaded(settings), "livekit.agents.ipc._preload"]:
+        importlib.import_module(module)
 
 
 def _preloaded(settings: WorkerSettings) -> list[str]:
@@ -153,8 +181,18 @@ async def run(settings: WorkerSettings, made: AgentServer) -> None:
     loop.add_signal_handler(signal.SIGTERM, functools.partial(stop, draining=True))
     loop.add_signal_handler(signal.SIGINT, functools.partial(stop, draining=False))
     async with AgentsPresence(settings.calls_socket, lambda: (_is_registered(made), _idle(made))):
+        orphaned = loop.create_task(_orphaned(os.getppid(), lambda: stop(draining=True)))
         await made.run(devmode=False)
+        orphaned.cancel()
         await asyncio.gather(*stopping)
+
+
+async def _orphaned(parent: int, stop: Callable[[], None]) -> None:
+    """Whoever started this is gone and has a successor: take no more calls."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(ORPHANED_SECONDS)
+    logger.warning("the image is gone, draining")
+    stop()
 
 
 async def _stop(made: AgentServer, *, draining: bool) -> None:

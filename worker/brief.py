@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import aiohttp
@@ -24,6 +25,10 @@ class CallOver(Exception):
     """The call is over"""
 
 
+class CallTaken(Exception):
+    """Another process has this call"""
+
+
 class ApiUnreachable(Exception):
     """The api did not say whom the call is for"""
 
@@ -31,7 +36,8 @@ class ApiUnreachable(Exception):
 async def ask(api_url: str, internal_key: str, call_id: str, request: BriefRequest) -> CallBrief:
     """The brief for this attempt; asking again with the same job gets the same attempt.
 
-    Raises `CallGone` (404), `CallOver` (409), `ApiUnreachable` when a few tries got no answer.
+    Raises `CallGone` (404), `CallOver` (409), `CallTaken` (410), `ApiUnreachable` when a few tries
+    got no answer.
     """
     return await _ask(f"{api_url}/internal/calls/{call_id}/brief", internal_key, request, PAUSES_SECONDS)
 
@@ -58,11 +64,21 @@ async def _ask(url: str, internal_key: str, request: BriefRequest, pauses: tuple
     raise ApiUnreachable
 
 
+def seconds_left(brief: CallBrief) -> float:
+    """How long the call may still last; an earlier attempt had its part of it."""
+    longest = min(brief.max_duration_seconds, brief.agent.max_call_duration_ms / 1000)
+    if brief.started_at is None:
+        return longest
+    return max(0.0, longest - (datetime.now(UTC) - brief.started_at).total_seconds())
+
+
 async def _ask_once(http: aiohttp.ClientSession, url: str, request: BriefRequest) -> CallBrief:
     async with http.post(url, json=request.model_dump()) as response:
         if response.status == 404:
             raise CallGone
         if response.status == 409:
             raise CallOver
+        if response.status == 410:
+            raise CallTaken
         response.raise_for_status()
         return CallBrief.model_validate_json(await response.read())

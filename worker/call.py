@@ -35,20 +35,20 @@ from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 8.0
-"""The last words may still be on their way to the recogniser when the line closes."""
-
 OpenLine = Callable[[str], Line]
 """A line to the participant of that identity; an empty one means whoever is there."""
 
 
-async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine) -> None:
-    """Hold one call. Returns when it is over, spooled and sealed."""
+async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine, *, attempt: int = 0) -> None:
+    """Hold one call. Returns when it is over, spooled and sealed, or another process has it."""
     settings = host.settings
-    async with CallPresence(settings.calls_socket, call_id, job_id) as presence:
-        request = BriefRequest(worker_id=settings.worker_id, job_id=job_id)
+    async with CallPresence(settings.calls_socket, call_id, job_id, asked=attempt) as presence:
+        request = BriefRequest(worker_id=settings.worker_id, job_id=job_id, attempt=attempt)
         try:
             brief = await briefs.ask(settings.api_url, settings.internal_key, call_id, request)
+        except briefs.CallTaken:
+            await open_line("").hang_up(for_everybody=False)
+            return
         except (briefs.CallGone, briefs.CallOver, briefs.ApiUnreachable) as error:
             await _turn_away(open_line(""), error)
             return
@@ -91,9 +91,14 @@ class _Call:
             logger.exception("a call failed", extra={"call_id": self._brief.call_id})
             ending = endings.of_error(error)
         finally:
-            self._told.ended(ending.status, ending.reason, has_recording=recorded_ms > 0)
+            self._told.ended(
+                ending.status,
+                ending.reason,
+                has_recording=recorded_ms > 0,
+                is_handed_over=ending.is_handed_over,
+            )
             await self._page.aclose()
-            await self._line.hang_up()
+            await self._line.hang_up(for_everybody=not ending.is_handed_over)
 
     async def _hold(self) -> tuple[Ending, int]:
         try:
@@ -107,7 +112,7 @@ class _Call:
         try:
             ending = await self._talk(session, pipeline, recording)
         finally:
-            await _close(session, pipeline, words_are_owed=self._told.is_owed_words)
+            await endings.close(session, pipeline, words_are_owed=self._told.is_owed_words)
             recorded_ms = await recording.close() if recording is not None else 0
         if recording is not None and recording.failure:
             self._told.warn("recording_incomplete", recording.failure)
@@ -144,7 +149,7 @@ class _Call:
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:
-            return endings.of_line(LineClosed("nobody_came"))
+            return endings.of_line(LineClosed("user_hangup" if self._brief.started_at else "nobody_came"))
         self._told.started()
         return None
 
@@ -152,21 +157,9 @@ class _Call:
         return endings.of_line(await self._line.closed())
 
     async def _ordered(self) -> Ending:
-        return Ending("ended", (await self._presence.orders.get()).reason)
+        return endings.of_order(await self._presence.orders.get())
 
     async def _limited(self, watchdog: Watchdog, manners: Manners) -> Ending:
         reason = await watchdog.limit()
         await manners.part()
         return Ending("failed" if reason.startswith("error") else "completed", reason)
-
-
-async def _close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:
-    if not words_are_owed:
-        # Otherwise it would wait for words that nobody said, on a line that is dead already.
-        session.options.session_close_transcript_timeout = 0.0
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await session.aclose()
-            await pipeline.aclose()
-    except TimeoutError:
-        logger.warning("a session did not close in time")

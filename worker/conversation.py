@@ -25,9 +25,11 @@ from pipelines.contract import (
     CallBrief,
     CallEnded,
     CallEvent,
+    CallLost,
     CallStarted,
     CallStatus,
     FunctionCalled,
+    FunctionStarted,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
@@ -126,8 +128,21 @@ class Conversation:
             )
         )
 
-    def ended(self, status: CallStatus, reason: str, *, has_recording: bool) -> None:
+    def ended(
+        self, status: CallStatus, reason: str, *, has_recording: bool, is_handed_over: bool = False
+    ) -> None:
         """The last event. Nothing may follow."""
+        if is_handed_over:
+            self._tell(
+                CallLost(
+                    **self._now(),
+                    reason=reason[:500],
+                    has_recording=has_recording,
+                    is_handed_over=True,
+                    usage=self._usage(),
+                )
+            )
+            return
         self._tell(
             CallEnded(
                 **self._now(),
@@ -213,7 +228,17 @@ class Conversation:
     def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update
         if isinstance(update, ToolCallStarted):
-            self._running[update.function_call.call_id] = (update.function_call, event.created_at)
+            call = update.function_call
+            self._running[call.call_id] = (call, event.created_at)
+            # LiveKit says so before the function's first line runs.
+            self._tell(
+                FunctionStarted(
+                    **self._now(),
+                    function_call_id=call.call_id,
+                    name=call.name,
+                    arguments=_arguments(call.arguments),
+                )
+            )
         elif isinstance(update, ToolCallEnded) and update.call_id in self._running:
             call, started_at = self._running.pop(update.call_id)
             message = (update.message or "")[:MAX_TEXT]
@@ -221,6 +246,7 @@ class Conversation:
             self._tell(
                 FunctionCalled(
                     **self._now(),
+                    function_call_id=update.call_id,
                     name=call.name,
                     arguments=_arguments(call.arguments),
                     result=None if failed else message,

@@ -1,14 +1,21 @@
 """How calls come to end, in the words of the record."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import CloseEvent
+from livekit.agents import AgentSession, CloseEvent
 
-from pipelines.contract import CallStatus
+from pipelines.assemble import Pipeline
+from pipelines.contract import CallStatus, HangUp
 from worker import brief as briefs
 from worker.lines.line import LineClosed
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 8.0
+"""The last words may still be on their way to the recogniser when the line closes."""
 
 _REFUSALS = {briefs.CallGone: "agent_gone", briefs.CallOver: "call_over"}
 
@@ -19,6 +26,8 @@ class Ending:
 
     status: CallStatus
     reason: str
+    is_handed_over: bool = False
+    """The call goes on in another process."""
 
 
 STOPPED = Ending("failed", "error: the worker was stopped")
@@ -34,6 +43,11 @@ def of_line(closed: LineClosed) -> Ending:
     return Ending("ended" if closed.cause == "nobody_came" else "completed", closed.cause)
 
 
+def of_order(order: HangUp) -> Ending:
+    """Somebody wants it to end, or another process to go on with it."""
+    return Ending("ended", order.reason, is_handed_over=order.hands_over)
+
+
 async def of_session(closed: asyncio.Queue[CloseEvent]) -> Ending:
     """The session ended by itself: a provider failed too often, or LiveKit closes the job."""
     error = (await closed.get()).error
@@ -46,3 +60,16 @@ def of_refusal(error: Exception) -> dict[str, Any]:
     reason = _REFUSALS.get(type(error), "unavailable")
     message = str(error) or type(error).__doc__
     return {"kind": "call_ended", "status": "failed", "reason": reason, "message": message}
+
+
+async def close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:
+    """Close what a call talked with, after its last words."""
+    if not words_are_owed:
+        # Otherwise it would wait for words that nobody said, on a line that is dead already.
+        session.options.session_close_transcript_timeout = 0.0
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await session.aclose()
+            await pipeline.aclose()
+    except TimeoutError:
+        logger.warning("a session did not close in time")

@@ -32,7 +32,8 @@ STALE_SECONDS = 5.0
 class _Connection:
     writer: asyncio.StreamWriter
     here: CallHere | None = None
-    is_agents: bool = False
+    agents: AgentsHere | None = None
+    agents_heard_at: float = 0.0
     ordered: set[str] = field(default_factory=set)
 
     def send(self, order: HangUp) -> None:
@@ -44,7 +45,7 @@ class _Connection:
 
 
 class Liveness:
-    """Every call of this machine that runs, and how the agent server is. Callbacks must not block."""
+    """Every call of this machine that runs, and how the agent servers are. Callbacks must not block."""
 
     def __init__(
         self, path: Path, *, on_change: Callable[[], None], on_lost: Callable[[CallHere], None]
@@ -53,8 +54,6 @@ class Liveness:
         self._on_change = on_change
         self._on_lost = on_lost
         self._connections: dict[asyncio.Task[None], _Connection] = {}
-        self._agents: AgentsHere | None = None
-        self._agents_heard_at = 0.0
 
     @property
     def calls(self) -> dict[str, CallHere]:
@@ -63,14 +62,31 @@ class Liveness:
         return {here.call_id: here for here in held if here is not None}
 
     @property
-    def agents(self) -> AgentsHere | None:
-        """What the agent server last said; None while there is none or it does not answer."""
-        return self._agents if time.monotonic() - self._agents_heard_at < STALE_SECONDS else None
+    def agents(self) -> list[AgentsHere]:
+        """What each agent server last said, those that answer."""
+        moment = time.monotonic()
+        return [
+            connection.agents
+            for connection in self._connections.values()
+            if connection.agents is not None and moment - connection.agents_heard_at < STALE_SECONDS
+        ]
 
-    def hang_up(self, order: HangUp) -> bool:
-        """Pass an order on; False when no such call is connected."""
+    def is_here(self, call_id: str, attempt: int) -> bool:
+        """Whether this attempt at the call holds its socket; one that has no brief yet may be it."""
+        return any(here.attempt in (0, attempt) for here in self._of(call_id))
+
+    def _of(self, call_id: str) -> list[CallHere]:
+        held = (connection.here for connection in self._connections.values())
+        return [here for here in held if here is not None and here.call_id == call_id]
+
+    def hang_up(self, order: HangUp, attempt: int | None = None) -> bool:
+        """Pass an order on, to one attempt at a call or to all; False when it is not connected."""
         found = [
-            c for c in self._connections.values() if c.here is not None and c.here.call_id == order.call_id
+            connection
+            for connection in self._connections.values()
+            if (here := connection.here) is not None
+            and here.call_id == order.call_id
+            and attempt in (None, here.attempt)
         ]
         for connection in found:
             connection.send(order)
@@ -127,9 +143,8 @@ class Liveness:
                 if is_news:
                     self._on_change()
             case AgentsHere() as agents:
-                is_news = self.agents != agents
-                connection.is_agents = True
-                self._agents, self._agents_heard_at = agents, time.monotonic()
+                is_news = connection.agents != agents
+                connection.agents, connection.agents_heard_at = agents, time.monotonic()
                 if is_news:
                     self._on_change()
             case CallOver():
@@ -137,15 +152,13 @@ class Liveness:
         return False
 
     def _left(self, connection: _Connection, *, is_over: bool) -> None:
-        if connection.is_agents and not any(other.is_agents for other in self._connections.values()):
-            self._agents = None
         if connection.here is not None and not is_over:
             logger.warning(
                 "a call's process is gone without a goodbye",
                 extra={"call_id": connection.here.call_id, "child_pid": connection.here.pid},
             )
             self._on_lost(connection.here)
-        if connection.here is not None or connection.is_agents:
+        if connection.here is not None or connection.agents is not None:
             self._on_change()
 
 

@@ -31,11 +31,11 @@ async def end_unbriefed(
     await asyncio.sleep(COME_BACK_SECONDS)
     if is_back(here.call_id):
         return
-    body = BriefRequest(worker_id=settings.worker_id, job_id=here.job_id).model_dump_json()
+    asked = BriefRequest(worker_id=settings.worker_id, job_id=here.job_id, attempt=here.asked)
     try:
         async with http.post(
             f"{settings.api_url}/internal/calls/{here.call_id}/brief",
-            data=body,
+            data=asked.model_dump_json(),
             headers={"Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=ASK_SECONDS),
         ) as reply:

@@ -12,6 +12,7 @@ from pipelines.agent import SpokenAgent
 from pipelines.assemble import Pipeline
 from pipelines.contract import CallBrief
 from pipelines.phrases import Phrase, phrase
+from worker.brief import seconds_left
 from worker.watchdog import Limits, Watchdog
 from worker.watchdog.limits import Usage
 
@@ -36,7 +37,7 @@ class Manners:
 
     def watched(self, brief: CallBrief, usage: Callable[[], Usage]) -> Watchdog:
         """The watchers of this session, with these hands."""
-        limits = Limits.of(brief.agent, brief.max_duration_seconds)
+        limits = Limits.of(brief.agent, seconds_left(brief))
         watchdog = Watchdog(limits, self, made=self._made_seconds, usage=usage)
         watchdog.attach(self._session)
         return watchdog

@@ -46,6 +46,8 @@ class CallHere(PresenceLine):
     call_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
     job_id: str = ""
     attempt: Annotated[int, Field(ge=0, lt=1_000_000)] = 0
+    asked: Annotated[int, Field(ge=0)] = 0
+    """The attempt that the job was dispatched for, 0 where that is not known."""
     pid: int
 
 
@@ -144,9 +146,9 @@ class CallPresence(_Held):
     A supervisor that is gone is looked for again in the background; nothing here fails the call.
     """
 
-    def __init__(self, path: Path, call_id: str, job_id: str = "") -> None:
+    def __init__(self, path: Path, call_id: str, job_id: str = "", *, asked: int = 0) -> None:
         super().__init__(path)
-        self._here = CallHere(call_id=call_id, job_id=job_id, pid=os.getpid())
+        self._here = CallHere(call_id=call_id, job_id=job_id, asked=asked, pid=os.getpid())
         self.orders: asyncio.Queue[HangUp] = asyncio.Queue(maxsize=8)
         """What the api orders; one that does not fit any more is dropped."""
 

@@ -6,7 +6,7 @@ import json
 import logging
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from worker.presence import AgentsHere
@@ -95,20 +95,18 @@ def _problem_in(health: object, needed: frozenset[str]) -> str:
     return ""
 
 
-def why_not(*, is_draining: bool, is_full: bool, agents: AgentsHere | None, models_problem: str) -> str:
+def why_not(*, is_draining: bool, is_full: bool, agents: Sequence[AgentsHere], models_problem: str) -> str:
     """The first reason why no call can be answered here, empty when one can.
 
     Reasons are told to whoever asks for a call: clauses for a person.
     """
+    registered = [one for one in agents if one.is_registered]
     obstacles = (
         (is_draining, "the worker is stopping"),
-        (agents is None, "the agent server is starting"),
-        (
-            agents is not None and not agents.is_registered,
-            "the agent server is not connected to livekit-server",
-        ),
+        (not agents, "the agent server is starting"),
+        (not registered, "the agent server is not connected to livekit-server"),
         (bool(models_problem), models_problem),
         (is_full, "as many calls as allowed are running"),
-        (agents is not None and agents.idle < 1, "no process is warm for another call"),
+        (not any(one.idle for one in registered), "no process is warm for another call"),
     )
     return next((reason for stands, reason in obstacles if stands), "")

@@ -22,7 +22,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from worker import ogg
+from pipelines import ogg
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Recording:
     def _run(self) -> None:
         try:
             with self._path.open("wb", buffering=0) as file:
-                encoder = _Encoder()
+                encoder = _Encoder(round(self._began_at * 1000))
                 file.write(encoder.headers())
                 while not self._stopping.wait(TICK_SECONDS):
                     self._place_waiting()
@@ -187,7 +187,7 @@ class Recording:
 
 
 class _Encoder:
-    def __init__(self) -> None:
+    def __init__(self, began_ms: int) -> None:
         context = av.CodecContext.create("libopus", "w")
         context.sample_rate = RATE
         context.layout = "stereo"
@@ -197,7 +197,7 @@ class _Encoder:
         context.options = {"compression_level": "3", "frame_duration": "20"}
         context.open()
         self._context = context
-        self._pages = ogg.OpusPages(bytes(context.extradata or b""), random.getrandbits(32))
+        self._pages = ogg.OpusPages(bytes(context.extradata or b""), random.getrandbits(32), began_ms)
         self._packets: list[bytes] = []
         self._granule = 0
 

@@ -55,11 +55,11 @@ class Reporter:
         http: aiohttp.ClientSession,
         *,
         is_connected: Callable[[SpoolKey], bool] = lambda _: False,
-        on_refused: Callable[[str], None] = lambda _: None,
+        on_refused: Callable[[SpoolKey], None] = lambda _: None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """`http` carries the internal key. `is_connected` says which calls hold their liveness socket,
-        `on_refused` is told of calls that the api wants nothing more of, `on_change` of new `call_ids`.
+        `on_refused` is told of attempts that the api wants nothing more of, `on_change` of new `call_ids`.
         """
         self._folder = folder
         self._worker_id = worker_id
@@ -203,10 +203,11 @@ class Reporter:
             self._failed("an answer that is no receipt")
             raise Unreachable from error
         for parcel in {id(sent.parcel): sent.parcel for sent in events}.values():
-            if parcel.key.call_id in receipt.refused_call_ids and not parcel.is_refused:
+            is_refused = parcel.key.attempt <= receipt.refused.get(parcel.key.call_id, 0)
+            if is_refused and not parcel.is_refused:
                 logger.warning("the api wants no more of a call", extra={"call_id": parcel.key.call_id})
                 parcel.is_refused = True
-                self._on_refused(parcel.key.call_id)
+                self._on_refused(parcel.key)
         return status
 
     def _failed(self, why: str) -> None:
@@ -259,7 +260,11 @@ class Reporter:
         async with self._http.put(
             f"{self._api_url}/internal/calls/{parcel.key.call_id}/recording",
             data=_chunks(parcel.recording),
-            headers={"Content-Type": "audio/ogg", "X-Duration-Ms": str(milliseconds)},
+            headers={
+                "Content-Type": "audio/ogg",
+                "X-Duration-Ms": str(milliseconds),
+                "X-Attempt": str(parcel.key.attempt),
+            },
             timeout=aiohttp.ClientTimeout(total=UPLOAD_SECONDS),
         ) as reply:
             status = reply.status

@@ -192,6 +192,7 @@ class Supervisor:
             processes={
                 "supervisor": os.getpid(),
                 **{child.name: child.pid for child in children if child.pid is not None},
+                **{f"main-{number}": one.pid for number, one in enumerate(self._liveness.agents, 1)},
             },
         )
 
@@ -204,7 +205,7 @@ class Supervisor:
         return ""
 
     def _changed(self) -> None:
-        if (agents := self._liveness.agents) is not None and agents.idle > 0:
+        if any(agents.idle for agents in self._liveness.agents):
             self._is_warm.set()
         self._link.changed()
         self._reporter.look_now()
@@ -220,8 +221,7 @@ class Supervisor:
         self._changed()
 
     def _is_connected(self, key: SpoolKey) -> bool:
-        here = self._liveness.calls.get(key.call_id)
-        return here is not None and here.attempt in (0, key.attempt)
+        return self._liveness.is_here(key.call_id, key.attempt)
 
     def _lost(self, here: CallHere) -> None:
         self._reporter.look_now()
@@ -241,8 +241,9 @@ class Supervisor:
         if not self._liveness.hang_up(order) and order.call_id not in self._reporter.call_ids:
             logger.warning("an order for a call that is not here", extra={"call_id": order.call_id})
 
-    def _refused(self, call_id: str) -> None:
-        self._liveness.hang_up(HangUp(call_id=call_id, reason="error: the call is gone"))
+    def _refused(self, key: SpoolKey) -> None:
+        order = HangUp(call_id=key.call_id, reason="error: another process has the call", hands_over=True)
+        self._liveness.hang_up(order, key.attempt)
 
     async def _follow_functions(self) -> None:
         folder, cache = self._settings.functions, self._settings.run / "functions.json"

@@ -1,7 +1,8 @@
 """How a call begins and ends: the only code that changes a call's status.
 
     pending ──briefed──► pending ──began──► in_progress ──ended──► completed · ended · failed
-       └─never used─► (deleted)                  └─concluded─► failed, until the worker says more
+       └─never used─► (deleted)              ▲   │ └─concluded─► failed, until the worker says more
+                                             └───┘ its process died: another attempt (`attempts`)
 
 `concluded` is what the api presumes when a worker is gone or somebody ordered the end; the worker's own
 last word, should it still come, replaces it.
@@ -18,23 +19,13 @@ MAX_REASON = 500
 _LOG = logging.getLogger(__name__)
 
 
-def brief(call: CallRow, worker_id: str, job_id: str) -> None:
-    """A worker asked for this call. The same job again is the same attempt."""
-    if call.job_id != job_id or call.attempt == 0:
-        call.attempt += 1
-        call.job_id = job_id
-    call.worker_id = worker_id
-    call.briefed_at = call.briefed_at or now()
-    call.updated_at = now()
-
-
-def begin(call: CallRow, at: datetime, worker_id: str) -> None:
-    """The agent listens."""
+def begin(call: CallRow, at: datetime, worker_id: str | None) -> None:
+    """The agent listens; `worker_id` is where, None for an attempt that another has replaced."""
     call.started_at = call.started_at or at
     if call.status in {"pending", "ringing"}:
         call.status = "in_progress"
         _LOG.info("call started", extra={"call_id": call.id})
-    if not call.is_over:
+    if worker_id is not None and not call.is_over:
         call.worker_id = worker_id
     call.updated_at = now()
 

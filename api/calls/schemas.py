@@ -16,6 +16,7 @@ from pipelines.contract import (
     CallEvent,
     CallStarted,
     FunctionCalled,
+    FunctionStarted,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
@@ -190,11 +191,7 @@ class Call(CallSummary):
             transcript_object=[TranscriptEntry.of(utterance, origin) for utterance in utterances],
             turns=turns,
             answer_times=AnswerTimes.of(turns),
-            functions=[
-                CallFunction(**event.model_dump(include=set(CallFunction.model_fields)))
-                for event in events
-                if isinstance(event, FunctionCalled)
-            ],
+            functions=_functions(row, events),
             warnings=[
                 CallWarning(code=event.code, message=event.message, at=event.at)
                 for event in events
@@ -254,6 +251,27 @@ def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
 
 def _at_rank(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _functions(row: CallRow, events: Sequence[CallEvent]) -> list[CallFunction]:
+    """What ran, and what was under way when its process died."""
+    ended = [event for event in events if isinstance(event, FunctionCalled)]
+    known = {event.function_call_id for event in ended}
+    cut_off = [
+        CallFunction(
+            name=event.name,
+            arguments=event.arguments,
+            error="interrupted",
+            started_at=event.at,
+            duration_ms=0.0,
+        )
+        for event in events
+        if isinstance(event, FunctionStarted)
+        and event.function_call_id not in known
+        and (row.is_over or event.attempt < row.attempt)
+    ]
+    ran = [CallFunction(**event.model_dump(include=set(CallFunction.model_fields))) for event in ended]
+    return sorted(ran + cut_off, key=lambda function: function.started_at)
 
 
 def _milliseconds(moment: datetime | None) -> int | None:

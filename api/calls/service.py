@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.calls import analysis, costs, lifecycle
+from api.calls import analysis, attempts, costs, lifecycle
 from api.calls.costs import Prices
 from api.calls.schemas import CallQuery, Known
 from api.calls.settlement import events_of
@@ -125,17 +125,25 @@ async def analyse_again(session: AsyncSession, caller: Caller, call_id: str) -> 
     return call, await analysis.again(session, call)
 
 
-async def fail_lost(session: AsyncSession, call_ids: list[str], reason: str) -> list[CallRow]:
-    """Conclude the running ones of these calls as failed; returns those that were."""
+async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple[list[str], list[CallRow]]:
+    """The processes of these calls are gone. Returns which wait for another now, and which are over:
+    concluded as failed.
+    """
     found = await session.exec(
         select(CallRow)
         .where(col(CallRow.id).in_(call_ids), col(CallRow.status).in_(RUNNING))
         .order_by(col(CallRow.id))
         .with_for_update()
     )
-    lost = [call for call in found.all() if lifecycle.conclude(call, "failed", reason)]
-    session.add_all(lost)
-    return lost
+    waiting: list[str] = []
+    over: list[CallRow] = []
+    for call in found.all():
+        if await attempts.follow(session, call, call.attempt):
+            waiting.append(call.id)
+        elif lifecycle.conclude(call, "failed", reason):
+            over.append(call)
+            session.add(call)
+    return waiting, over
 
 
 async def counts(session: AsyncSession) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.db.inserts import insert_new
-from pipelines.contract import EVENT, CallEnded, CallEvent, TurnTaken, UtteranceHeard
+from pipelines.contract import EVENT, CallEnded, CallEvent, CallLost, TurnTaken, UtteranceHeard
 from pipelines.transcript import as_text
 
 
@@ -35,7 +35,7 @@ def usage_of(call: CallRow, events: Sequence[CallEvent]) -> CallUsageRow:
         if not utterance.is_typed:
             spoken = (utterance.ended_at - utterance.started_at).total_seconds() * 1000
             talk_ms[utterance.role] += max(0.0, spoken)
-    told = [event.usage for event in events if isinstance(event, CallEnded)]
+    told = [event.usage for event in events if isinstance(event, CallEnded | CallLost)]
 
     def total(name: str) -> float:
         return sum(usage.get(name, 0.0) for usage in told)

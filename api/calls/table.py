@@ -39,7 +39,9 @@ class CallRow(SQLModel, table=True):
     """A bound of this call alone; the agent's own holds as well."""
 
     attempt: int = 0
-    job_id: str | None = None
+    """The newest attempt; what it is about stands in its `CallAttemptRow`."""
+    deaths: int = 0
+    """How many of its processes died."""
     worker_id: str | None = Field(default=None, index=True)
     briefed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -71,6 +73,22 @@ class CallRow(SQLModel, table=True):
         if self.started_at is None:
             return 0
         return max(0, round((self.ended_at - self.started_at).total_seconds() * 1000))
+
+
+class CallAttemptRow(SQLModel, table=True):
+    """One attempt at a call. Without a job it waits for one: its predecessor's process died."""
+
+    __tablename__ = "call_attempts"
+
+    call_id: str = Field(primary_key=True, foreign_key="calls.id", ondelete="CASCADE")
+    attempt: int = Field(primary_key=True)
+    job_id: str | None = None
+    asked_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    """When this attempt became the newest."""
+    dispatched_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    briefed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    replaced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """From here on nothing that happens in it counts."""
 
 
 class CallEventRow(SQLModel, table=True):

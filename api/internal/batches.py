@@ -16,7 +16,16 @@ from pydantic import BaseModel, ValidationError
 from api.http.errors import Invalid
 from pipelines.contract import CallEvent, EventBatch
 
-_KINDS = {"call_started", "utterance", "turn", "function", "warning", "call_ended", "call_lost"}
+_KINDS = {
+    "call_started",
+    "utterance",
+    "turn",
+    "function_started",
+    "function",
+    "warning",
+    "call_ended",
+    "call_lost",
+}
 _MAX_SEQUENCE = 2**63 - 1
 _MAX_ATTEMPT = 2**31 - 1
 

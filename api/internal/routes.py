@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from api.agents.fields import AgentId
-from api.calls import recordings
+from api.calls import attempts, joining, recordings
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
 from api.http.errors import Invalid, TooLarge
@@ -24,7 +24,10 @@ _UPLOAD_SECONDS = 300
 """For a recording of two hours over a slow line; a worker tries again after that."""
 
 
-@routes.post("/calls/{call_id}/brief", errors=[service.CallGone, service.AgentGone, service.CallOver])
+@routes.post(
+    "/calls/{call_id}/brief",
+    errors=[service.CallGone, service.AgentGone, service.CallOver, attempts.CallTaken],
+)
 async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) -> CallBrief:
     """Tell a worker whom a call is for."""
     return await service.brief(request[SESSION], call_id, body)
@@ -44,27 +47,38 @@ async def brief_handover(
 @routes.post("/events", errors=[Invalid], reads=EventBatch)
 async def accept_events(request: web.Request) -> BatchReceipt:
     """Take what happened in calls. The same events again change nothing."""
-    return await service.accept(request[SESSION], read_batch(await body_of(request)), request.app[METRICS])
+    batch = read_batch(await body_of(request))
+    resume = request.app[WORKERS].resume_soon
+    return await service.accept(request[SESSION], batch, request.app[METRICS], resume)
 
 
 @routes.put(
     "/calls/{call_id}/recording", status=204, errors=[service.CallGone], reads=recordings.CONTENT_TYPE
 )
 async def put_recording(request: web.Request, call_id: CallId) -> None:
-    """Take a call's sealed recording, an Ogg file; the same again replaces it."""
-    if await request[SESSION].get(CallRow, call_id) is None:
+    """Take an attempt's sealed recording (`X-Attempt`), an Ogg file; the same again replaces it."""
+    call = await request[SESSION].get(CallRow, call_id)
+    if call is None:
         raise service.CallGone
+    newest = call.attempt
     await let_go(request)  # an upload may take a while; nobody waits for its lock
+    attempt, duration_ms = _number(request, "X-Attempt") or 1, _number(request, "X-Duration-Ms")
+    chunks = request.content.iter_chunked(64 * 1024)
+    storage_ = request.app[STORAGE]
     try:
         async with asyncio.timeout(_UPLOAD_SECONDS):
-            size = await request.app[STORAGE].put(
-                recordings.blob_name(call_id), request.content.iter_chunked(64 * 1024), recordings.MAX_BYTES
-            )
+            if newest <= 1:
+                size = await storage_.put(recordings.blob_name(call_id), chunks, recordings.MAX_BYTES)
+            else:
+                size, duration_ms = await joining.keep_part(storage_, call_id, attempt, newest, chunks)
     except storage.TooLarge:
         raise TooLarge from None
-    duration = request.headers.get("X-Duration-Ms", "")
-    duration_ms = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 10 else None
     await service.note_recording(request[SESSION], call_id, size, duration_ms)
+
+
+def _number(request: web.Request, header: str) -> int | None:
+    value = request.headers.get(header, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
 @routes.get("/worker", spec=False)

@@ -1,16 +1,16 @@
 """What a worker may ask and tell: a brief for a call, and what happened in it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.table import AgentRow
-from api.calls import analysis, lifecycle, settlement, workflows
+from api.calls import analysis, attempts, lifecycle, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
 from api.db.columns import now
 from api.db.engine import after_commit
@@ -27,6 +27,9 @@ from pipelines.contract import (
     CallLost,
     CallStarted,
     EventBatch,
+    FunctionCalled,
+    FunctionRun,
+    FunctionStarted,
     UtteranceHeard,
 )
 
@@ -55,17 +58,19 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest) -> Cal
         raise CallGone
     if call.is_over:
         raise CallOver
-    lifecycle.brief(call, asked.worker_id, asked.job_id)
-    session.add(call)
+    attempt = await attempts.take(session, call, asked.worker_id, asked.job_id, asked.attempt)
     try:
         agent = await agents.of_owner(session, call.owner_id, call.agent_id or "")
     except agents.AgentNotFound:
         lifecycle.conclude(call, "failed", "error: the agent is gone")
         raise AgentGone from None
-    return await _brief(session, call, agent)
+    before = await settlement.events_of(session, call.id) if attempt > 1 else []
+    return await _brief(session, call, agent, before)
 
 
-async def _brief(session: AsyncSession, call: CallRow, agent: AgentRow) -> CallBrief:
+async def _brief(
+    session: AsyncSession, call: CallRow, agent: AgentRow, before: Sequence[CallEvent]
+) -> CallBrief:
     config = agents.to_config(agent)
     known, is_all = await knowledge_base.texts(
         session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()
@@ -82,7 +87,9 @@ async def _brief(session: AsyncSession, call: CallRow, agent: AgentRow) -> CallB
         knowledge=known,
         max_duration_seconds=min(longest, call.max_duration_seconds or longest),
         participant_identity=call.participant_identity,
-        transcript=await _said_before(session, call) if call.attempt > 1 else (),
+        transcript=tuple(event.utterance for event in before if isinstance(event, UtteranceHeard)),
+        functions=_ran(before),
+        started_at=call.started_at,
     )
 
 
@@ -102,18 +109,40 @@ async def handover_brief(
         agent = await agents.of_owner(session, call.owner_id, agent_id)
     except agents.AgentNotFound:
         raise CallGone from None
-    return await _brief(session, call, agent)
+    return await _brief(session, call, agent, ())
 
 
-async def _said_before(session: AsyncSession, call: CallRow) -> tuple[Any, ...]:
-    events = await settlement.events_of(session, call.id)
-    return tuple(event.utterance for event in events if isinstance(event, UtteranceHeard))
+def _ran(events: Sequence[CallEvent]) -> tuple[FunctionRun, ...]:
+    """What was run, in order; what was begun and never came back is told as that."""
+    runs: dict[str, FunctionRun] = {}
+    for event in events:
+        if isinstance(event, FunctionStarted):
+            runs[event.function_call_id] = FunctionRun(
+                function_call_id=event.function_call_id,
+                name=event.name,
+                arguments=event.arguments,
+                started_at=event.at,
+            )
+        elif isinstance(event, FunctionCalled):
+            id_ = event.function_call_id or f"at-{event.sequence}"
+            told = {"result": event.result, "error": event.error}
+            runs[id_] = FunctionRun(
+                function_call_id=id_,
+                name=event.name,
+                arguments=event.arguments,
+                started_at=event.started_at,
+                **told,
+            )
+    return tuple(runs.values())
 
 
-async def accept(session: AsyncSession, batch: EventBatch, metrics: Metrics) -> BatchReceipt:
+async def accept(
+    session: AsyncSession, batch: EventBatch, metrics: Metrics, on_lost: Callable[[str], None]
+) -> BatchReceipt:
     """Keep a batch's events, each once, and let those that are new have their effect.
 
-    Calls that are gone, and attempts that another has replaced, are refused: their worker stops sending.
+    Refused is what belongs to a call that is gone, and what happened in an attempt after another replaced
+    it. `on_lost` is told, after the commit, of calls that wait for a process.
     """
     wanted = sorted({event.call_id for event in batch.events})
     found = await session.exec(
@@ -121,18 +150,31 @@ async def accept(session: AsyncSession, batch: EventBatch, metrics: Metrics) -> 
         select(CallRow).where(col(CallRow.id).in_(wanted)).order_by(col(CallRow.id)).with_for_update()
     )
     calls = {call.id: call for call in found.all()}
-    welcome = [
-        event
-        for event in batch.events
-        if (call := calls.get(event.call_id)) is not None and event.attempt >= call.attempt
-    ]
-    refused = {event.call_id for event in batch.events} - {event.call_id for event in welcome}
+    is_old = any(call.attempt > 1 for call in calls.values())
+    replaced = await attempts.replaced_at(session, wanted) if is_old else {}
+    welcome: list[CallEvent] = []
+    refused: dict[str, int] = {}
+    for event in batch.events:
+        if event.call_id in calls and _is_in_time(event, replaced):
+            welcome.append(event)
+        else:
+            refused[event.call_id] = max(event.attempt, refused.get(event.call_id, 0))
     new = await _keep(session, welcome)
     after_commit(session, partial(_count, metrics, new))
     for call_id, call in calls.items():
         if mine := [event for event in new if event.call_id == call_id]:
-            await _apply(session, call, mine)
-    return BatchReceipt(accepted=len(new), refused_call_ids=sorted(refused))
+            await _apply(session, call, mine, on_lost)
+    return BatchReceipt(accepted=len(new), refused=refused)
+
+
+def _is_in_time(event: CallEvent, replaced: dict[tuple[str, int], datetime]) -> bool:
+    """False for what happened in an attempt after another had taken its place.
+
+    A worker that was cut off for a while still has what was said before that; its supervisor's word that
+    the process is dead, whenever it comes, is no news and no harm.
+    """
+    at = replaced.get((event.call_id, event.attempt))
+    return at is None or event.at <= at or isinstance(event, CallLost)
 
 
 async def _keep(session: AsyncSession, events: Sequence[CallEvent]) -> list[CallEvent]:
@@ -158,15 +200,22 @@ async def _count(metrics: Metrics, events: Sequence[CallEvent]) -> None:
         metrics.happened(event)
 
 
-async def _apply(session: AsyncSession, call: CallRow, events: Sequence[CallEvent]) -> None:
+async def _apply(
+    session: AsyncSession, call: CallRow, events: Sequence[CallEvent], on_lost: Callable[[str], None]
+) -> None:
     has_ended = False
     for event in events:
         if isinstance(event, CallStarted):
-            lifecycle.begin(call, event.at, event.worker_id)
+            lifecycle.begin(call, event.at, event.worker_id if event.attempt == call.attempt else None)
         elif isinstance(event, CallEnded):
             has_ended |= lifecycle.end(call, event.status, event.reason, event.at)
+            if event.attempt < call.attempt:
+                call.hang_up_reason = event.reason  # the attempt that followed for nothing
         elif isinstance(event, CallLost):
-            has_ended |= lifecycle.end(call, "failed", event.reason, event.at)
+            if await attempts.follow(session, call, event.attempt, is_death=not event.is_handed_over):
+                after_commit(session, partial(_tell, on_lost, call.id))
+            else:
+                has_ended |= lifecycle.end(call, "failed", _why_lost(call, event), event.at)
     if call.settled_at is not None:
         await settlement.refresh(session, call)  # its worker was cut off for a while
         call.updated_at = now()
@@ -176,6 +225,14 @@ async def _apply(session: AsyncSession, call: CallRow, events: Sequence[CallEven
     session.add(call)
     if has_ended:
         after_commit(session, partial(workflows.start_settlement, call.id))
+
+
+async def _tell(on_lost: Callable[[str], None], call_id: str) -> None:
+    on_lost(call_id)
+
+
+def _why_lost(call: CallRow, event: CallLost) -> str:
+    return event.reason if call.deaths <= 1 else f"{event.reason} {call.deaths} times"
 
 
 async def note_recording(session: AsyncSession, call_id: str, size: int, duration_ms: int | None) -> None:

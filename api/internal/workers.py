@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from sqlmodel import col, select, update
 
 from api.calls import service as calls
-from api.calls.table import RUNNING, CallRow
+from api.calls.table import RUNNING, CallAttemptRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
+from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.tries import Tries
 from api.outside.rooms import Rooms, RoomsUnavailable
@@ -52,6 +53,7 @@ class Workers:
         self._missing_since: dict[str, float] = {}
         self._tries = Tries()
         self._started_at = time.monotonic()
+        self._resuming = Resuming(database, rooms)
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────
     async def present(self) -> list[WorkerRow]:
@@ -86,6 +88,11 @@ class Workers:
         """Let every worker go; they come back to the next process."""
         for socket in list(self._connected.values()):
             await socket.close(code=1001, message=b"the api stops")
+        await self._resuming.close()
+
+    def resume_soon(self, call_id: str) -> None:
+        """A call waits for a process: ask for one now."""
+        self._resuming.soon(call_id)
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────
     async def hang_up(self, worker_id: str | None, call_id: str, reason: str) -> None:
@@ -197,7 +204,7 @@ class Workers:
 
     # ── watching ─────────────────────────────────────────────────────────────────────────────────
     async def watch(self) -> None:
-        """Each second, conclude the calls whose worker or process is gone."""
+        """Each second, find calls whose worker or process is gone, and those that wait for another."""
         due = time.monotonic()
         while True:
             late = time.monotonic() - due
@@ -206,17 +213,25 @@ class Workers:
             # When this loop itself stood still, statuses wait unread: silence proves nothing then.
             if is_settled_in and late < _TICK_SECONDS:
                 try:
-                    await self.conclude_lost()
+                    await self.find_lost()
                 except Exception:  # noqa: BLE001 - the next second tries again
                     _LOG.exception("watching workers failed")
+            try:
+                await self._resuming.look(can_dispatch=not await self.why_not())
+            except Exception:  # noqa: BLE001 - the next second tries again
+                _LOG.exception("resuming calls failed")
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    async def conclude_lost(self) -> list[str]:
-        """Fail the running calls that nobody runs any more and close their rooms; returns their ids."""
+    async def find_lost(self) -> list[str]:
+        """Running calls that nobody runs any more get another process, or fail; returns those that failed."""
         async with self._database.transaction(writes=False) as session:
             running = await session.exec(
-                select(CallRow.id, CallRow.worker_id, CallRow.briefed_at).where(
-                    col(CallRow.status).in_(RUNNING), col(CallRow.briefed_at).is_not(None)
+                select(CallRow.id, CallRow.worker_id, CallAttemptRow.briefed_at)
+                .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
+                .where(
+                    col(CallRow.status).in_(RUNNING),
+                    CallAttemptRow.attempt == CallRow.attempt,
+                    col(CallAttemptRow.briefed_at).is_not(None),
                 )
             )
             found = running.all()
@@ -229,15 +244,18 @@ class Workers:
         self._missing_since = {
             id_: at for id_, at in self._missing_since.items() if id_ in {c for c, *_ in found}
         }
-        concluded: list[CallRow] = []
+        over: list[CallRow] = []
         for reason, call_ids in lost.items():
             async with self._database.transaction() as session:
-                concluded += await calls.fail_lost(session, call_ids, reason)
-        for call in concluded:
+                waiting, concluded = await calls.lose(session, call_ids, reason)
+            over += concluded
+            for call_id in waiting:
+                _LOG.warning("call lost, another process takes it up", extra={"call_id": call_id})
+        for call in over:
             _LOG.warning("call lost", extra={"call_id": call.id, "worker_id": call.worker_id})
             with contextlib.suppress(RoomsUnavailable):
                 await self._rooms.delete_room(call.room_name or "")
-        return [call.id for call in concluded]
+        return [call.id for call in over]
 
     def _why_lost(self, call_id: str, worker: WorkerRow | None, briefed_at: datetime) -> str:
         moment = now()

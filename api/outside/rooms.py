@@ -10,7 +10,7 @@ from typing import Protocol
 
 import aiohttp
 from livekit import api as livekit
-from livekit.protocol.agent_dispatch import RoomAgentDispatch
+from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest, RoomAgentDispatch
 from livekit.protocol.room import (
     DeleteRoomRequest,
     ListParticipantsRequest,
@@ -31,6 +31,10 @@ _REQUEST_TIMEOUT_SECONDS = 4.0
 
 class RoomsUnavailable(Exception):
     """livekit-server does not answer"""
+
+
+class RoomGone(Exception):
+    """This room is gone"""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Rooms(Protocol):
 
     async def remove_participant(self, room_name: str, identity: str) -> None:
         """Put somebody out; nobody there is fine. Raises `RoomsUnavailable`."""
+
+    async def dispatch(self, room_name: str, agent_name: str, metadata: str) -> None:
+        """Ask an agent into a room that is there. Raises `RoomsUnavailable`, `RoomGone`."""
 
     async def delete_room(self, room_name: str) -> None:
         """Close a room for everybody; a room that is gone is fine. Raises `RoomsUnavailable`."""
@@ -156,6 +163,19 @@ class LiveKitRooms:
         except livekit.TwirpError as error:
             if error.code != livekit.TwirpErrorCode.NOT_FOUND:
                 raise RoomsUnavailable from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RoomsUnavailable from error
+
+    async def dispatch(self, room_name: str, agent_name: str, metadata: str) -> None:
+        wanted = CreateAgentDispatchRequest(room=room_name, agent_name=agent_name, metadata=metadata)
+        try:
+            if not await self.participants(room_name):
+                raise RoomGone  # a dispatch would make it again, for nobody
+            await self._livekit.agent_dispatch.create_dispatch(wanted)
+        except livekit.TwirpError as error:
+            raise (
+                RoomGone if error.code == livekit.TwirpErrorCode.NOT_FOUND else RoomsUnavailable
+            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RoomsUnavailable from error
 

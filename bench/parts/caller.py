@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from livekit import rtc
+from livekit.rtc.data_stream import StreamError
 from numpy.typing import NDArray
 
 RATE = 48_000
@@ -190,6 +191,7 @@ class Caller:
         ours = {track.sid for track in self.room.local_participant.track_publications.values()}
         side = "user" if identity == self.room.local_participant.identity or about in ours else "agent"
         text = ""
-        async for piece in reader:
-            text += piece
-            self.heard.captions.append((time.perf_counter(), side, text))
+        with contextlib.suppress(StreamError):  # whoever wrote it was killed
+            async for piece in reader:
+                text += piece
+                self.heard.captions.append((time.perf_counter(), side, text))

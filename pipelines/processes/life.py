@@ -13,6 +13,9 @@ LIFE_FD = "CALL2ME_LIFE_FD"
 """Environment variable with the number of an inherited descriptor; not a setting, see `docs/decisions/`."""
 
 
+_watched: list[tuple[int, float]] = []
+
+
 class LifePipe:
     """Held by a parent: children inherit the reading end, and see end of file when the parent is gone."""
 
@@ -47,8 +50,15 @@ def watch_life_pipe(*, grace_seconds: float = 3.0) -> bool:
         return False
     fd = int(value)
     os.set_inheritable(fd, False)
+    _watched.append((fd, grace_seconds))
     threading.Thread(target=_watch, args=(fd, grace_seconds), name="life-pipe", daemon=True).start()
     return True
+
+
+def watch_again() -> None:
+    """After a fork: threads stay behind, so a process that watched has to begin anew."""
+    for fd, grace_seconds in _watched:
+        threading.Thread(target=_watch, args=(fd, grace_seconds), name="life-pipe", daemon=True).start()
 
 
 def _watch(fd: int, grace_seconds: float) -> None:

@@ -11,6 +11,9 @@ from tests.contract.conftest import House
 from tests.support.api import Person
 from tests.support.rehearsed_worker import Script
 
+YEARS = 1e9
+"""Seconds until a moment that no clock here has seen."""
+
 
 @pytest.fixture
 def caller(house: House) -> Person:
@@ -30,7 +33,7 @@ def talked(house: House, call_id: str) -> Script:
         script.called("book_appointment", 6.0),
         script.warned("llm_unavailable", 6.5),
     )
-    assert reply.json == {"accepted": 7, "refused_call_ids": []}
+    assert reply.json == {"accepted": 7, "refused": {}}
     return script
 
 
@@ -132,11 +135,16 @@ def test_events_of_an_attempt_that_was_replaced_are_refused(house: House, caller
     brief = house.worker.brief(call_id, "another job").json
     assert brief["attempt"] == 2
     assert [utterance["text"] for utterance in brief["transcript"]] == ["Before."]
-    late = house.worker.tell(first.said("user", "Too late.", 3, 4))
-    assert late.json == {"accepted": 0, "refused_call_ids": [call_id]}
+    in_time = house.worker.tell(first.said("user", "In time.", 3, 4))
+    assert in_time.json == {"accepted": 1, "refused": {}}, "it only came late"
+    late = house.worker.tell(first.said("user", "Too late.", YEARS, YEARS + 1))
+    assert late.json == {"accepted": 0, "refused": {call_id: 1}}
     second = Script(call_id, attempt=2)
     assert house.worker.tell(second.said("user", "Again.", 5, 6)).json["accepted"] == 1
-    assert caller.ask("GET", f"/v1/calls/{call_id}").json["transcript"] == "User: Before.\nUser: Again."
+    assert (
+        caller.ask("GET", f"/v1/calls/{call_id}").json["transcript"]
+        == "User: Before.\nUser: In time.\nUser: Again."
+    )
 
 
 def test_events_of_a_call_that_nobody_knows_are_refused_and_the_others_kept(
@@ -144,7 +152,7 @@ def test_events_of_a_call_that_nobody_knows_are_refused_and_the_others_kept(
 ) -> None:
     call_id = house.call(caller)
     reply = house.worker.tell(Script("call_0123456789abcdef").started(), Script(call_id).started())
-    assert reply.json == {"accepted": 1, "refused_call_ids": ["call_0123456789abcdef"]}
+    assert reply.json == {"accepted": 1, "refused": {"call_0123456789abcdef": 1}}
 
 
 def test_what_a_person_typed_is_kept_without_nul(house: House, caller: Person) -> None:
@@ -191,13 +199,49 @@ def test_only_a_worker_tells_what_happened(house: House, caller: Person) -> None
     assert house.api.ask("GET", "/internal/worker").status == 401
 
 
-def test_a_lost_call_fails_with_its_reason_and_keeps_what_was_said(house: House, caller: Person) -> None:
+def test_a_call_whose_process_died_goes_on_with_what_was_said_and_run(house: House, caller: Person) -> None:
     call_id = house.call(caller)
-    script = talked(house, call_id)
-    house.worker.tell(script.lost(7))
+    first = talked(house, call_id)
+    house.worker.tell(first.began("book", 6), first.lost(7))
+    call = caller.ask("GET", f"/v1/calls/{call_id}").json
+    assert (call["call_status"], call["attempt"]) == ("in_progress", 2)
+    assert house.worker.brief(call_id, f"job-{call_id}").status == 410, "it is dead, and was replaced"
+    assert house.worker.brief(call_id, "job-2", attempt=1).status == 410
+    brief = house.worker.brief(call_id, "job-2", attempt=2).json
+    assert brief["attempt"] == 2
+    assert [said["text"] for said in brief["transcript"]][-1] == "At nine"
+    assert brief["functions"][-1]["name"] == "book"
+    assert (brief["functions"][-1]["result"], brief["functions"][-1]["error"]) == (None, None)
+    assert brief["started_at"]
+    assert house.worker.brief(call_id, "job-2").json["attempt"] == 2, "asked again"
+    assert house.worker.brief(call_id, "job-3", attempt=2).status == 410, "dispatched twice"
+    second = Script(call_id, attempt=2)
+    house.worker.tell(second.started(8), second.said("user", "Still there?", 9, 10), second.ended(11))
     call = settled(caller, call_id)
-    assert (call["call_status"], call["disconnection_reason"]) == ("failed", "error: the process died")
+    assert call["call_status"] == "completed"
+    assert call["transcript"].endswith("User: Still there?")
+    assert [run["error"] for run in call["functions"] if run["name"] == "book"] == ["interrupted"]
+
+
+def test_a_call_that_kills_every_process_fails_with_its_reason(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    house.worker.tell(*[talked(house, call_id).lost(7)])
+    for attempt in (2, 3):
+        assert house.worker.brief(call_id, f"job-{attempt}", attempt=attempt).json["attempt"] == attempt
+        house.worker.tell(Script(call_id, attempt).lost(8))
+    call = settled(caller, call_id)
+    assert (call["call_status"], call["attempt"]) == ("failed", 3)
+    assert call["disconnection_reason"] == "error: the process died 3 times"
     assert call["transcript"].endswith("At nine")
+
+
+def test_a_call_that_is_handed_over_does_not_count_as_a_death(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    house.worker.tell(talked(house, call_id).lost(7, is_handed_over=True))
+    for attempt in range(2, 6):
+        assert house.worker.brief(call_id, f"job-{attempt}", attempt=attempt).json["attempt"] == attempt
+        house.worker.tell(Script(call_id, attempt).lost(8, is_handed_over=True))
+    assert caller.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress"
 
 
 def test_events_that_come_late_are_kept(house: House, caller: Person) -> None:
@@ -281,7 +325,7 @@ def test_the_official_sdk_lists_gets_and_ends_calls(house: House, caller: Person
             sdk.calls.end(call_id)
         assert refused.value.status_code == 400
         assert refused.value.detail == "This call is not ongoing"
-    wanted = {"kind": "hang_up", "call_id": call_id, "reason": "agent_hangup"}
+    wanted = {"kind": "hang_up", "call_id": call_id, "reason": "agent_hangup", "hands_over": False}
     deadline = time.monotonic() + 5
     while wanted not in house.worker.orders:
         assert time.monotonic() < deadline, house.worker.orders

@@ -1,4 +1,4 @@
-"""Calls whose process is killed: what was said is kept, once, and somebody says that the call is lost."""
+"""Calls whose process is killed: what was said is kept, once, and the talk goes on."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,27 @@ import psutil
 import pytest
 
 from bench.parts.caller import Caller
+from pipelines.contract import SEQUENCES_PER_ATTEMPT
 from tests.support.recordings import RATE, decoded
 from tests.support.speech import spoken
 from tests.support.stack import Stack, running
 from tests.support.talk import HOURS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    # LiveKit's SDK drops handles of a participant twice that was put out of the room.
+    pytest.mark.filterwarnings("ignore:.*FfiHandle:pytest.PytestUnraisableExceptionWarning"),
+]
 
 KILLS = 20
+STILL_UNDER_WAY_SECONDS = 0.3
+"""Sound that had left before the kill may be heard for this long."""
 SEED = 20261123
 
 
-async def test_twenty_calls_killed_at_random_moments_lose_nothing(tmp_path: Path) -> None:
-    """Every event that was spooled is stored once; the recording plays up to a second before."""
+async def test_twenty_calls_killed_at_random_moments_go_on_and_lose_nothing(tmp_path: Path) -> None:
+    """Every event that was spooled is stored once, in order, and the caller hears the agent again."""
     dice = random.Random(SEED)  # noqa: S311 - moments, not secrets
     async with running(tmp_path / "home") as stack:
         for number in range(KILLS):
@@ -52,19 +60,23 @@ async def _one_killed_call(stack: Stack, seconds: float, number: int) -> None:
         spooled = _spooled(stack.home, call_id)
         heard_seconds = (time.perf_counter() - first) if (first := caller.heard.first_sound_after(0)) else 0.0
         process.kill()
-        killed = time.monotonic()
-        call = await stack.ended(call_id, timeout=10)
-        noticed = time.monotonic() - killed
         saying.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await saying
-    assert noticed < 5, f"kill {number}: noticed after {noticed:.1f} s"
-    assert call["call_status"] == "failed", call
-    assert call["disconnection_reason"], call
+        killed = time.perf_counter()
+        heard_again = await caller.hear(after=killed + STILL_UNDER_WAY_SECONDS, timeout=30)
+        silence = heard_again - killed
+        print(f"kill {number}: after {seconds:.1f} s, silence of {silence:.2f} s")  # noqa: T201 - for docs
+    call = await stack.ended(call_id, timeout=20)
+    assert (call["call_status"], call["disconnection_reason"]) == ("completed", "user_hangup"), call
+    assert call["attempt"] == 2
     stored = _stored(stack.home, call_id)
-    assert stored[: len(spooled)] == spooled, f"kill {number}: {spooled} {stored}"
-    assert stored == list(range(len(stored))), f"kill {number}: {stored}"
-    await _recording_plays(stack, call_id, heard_seconds, number)
+    before = [sequence for sequence in stored if sequence < SEQUENCES_PER_ATTEMPT]
+    after = [sequence - SEQUENCES_PER_ATTEMPT for sequence in stored[len(before) :]]
+    assert before[: len(spooled)] == spooled, f"kill {number}: {spooled} {stored}"
+    assert before == list(range(len(before))), f"kill {number}: {stored}"
+    assert after == list(range(len(after))), f"kill {number}: {stored}"
+    await _recording_plays(stack, call_id, heard_seconds + silence, number)
 
 
 async def _ask(caller: Caller) -> None:

@@ -12,18 +12,19 @@ from dbos import DBOS
 from sqlmodel import select
 
 from api.agents import service as agents
-from api.calls import workflows
-from api.calls.table import CallRow, CallUsageRow
+from api.calls import attempts, workflows
+from api.calls.table import CallAttemptRow, CallRow, CallUsageRow
 from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
 from api.durable import engine
 from api.internal import service as internal
 from api.internal import workers as watching
+from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.workers import Workers
 from api.knowledge_base import service as knowledge_base
-from api.outside.rooms import RoomsUnavailable, Ticket
+from api.outside.rooms import RoomGone, RoomsUnavailable, Ticket
 from api.outside.storage import FolderStorage
 from api.seed import lay_out_functions, seed
 from api.seed_data import clinic
@@ -41,6 +42,9 @@ class RehearsedRooms:
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
+        self.removed: list[str] = []
+        self.dispatched: list[dict[str, Any]] = []
+        self.is_empty = False
         self.is_there = True
 
     async def is_up(self) -> bool:
@@ -56,7 +60,16 @@ class RehearsedRooms:
         return []
 
     async def remove_participant(self, room_name: str, identity: str) -> None:
-        """Nobody is there."""
+        """Remember it."""
+        self.removed.append(identity)
+
+    async def dispatch(self, room_name: str, agent_name: str, metadata: str) -> None:
+        """Remember it, unless the room is gone or nobody answers."""
+        if not self.is_there:
+            raise RoomsUnavailable
+        if self.is_empty:
+            raise RoomGone
+        self.dispatched.append(json.loads(metadata))
 
     async def delete_room(self, room_name: str) -> None:
         """Remember it."""
@@ -98,9 +111,23 @@ async def durable(
 
 
 async def add(database: Database, *rows: Any) -> None:
-    """Write rows."""
+    """Write rows, and for each call that somebody took its attempt."""
+    attempts = [
+        CallAttemptRow(
+            call_id=row.id,
+            attempt=number,
+            job_id=f"job-{number}",
+            briefed_at=row.briefed_at,
+            asked_at=row.briefed_at or now(),
+        )
+        for row in rows
+        if isinstance(row, CallRow)
+        for number in range(1, row.attempt + 1)
+    ]
     async with database.transaction() as session:
         session.add_all(rows)
+        await session.flush()
+        session.add_all(attempts)
 
 
 async def call_of(database: Database, call_id: str) -> CallRow | None:
@@ -231,11 +258,83 @@ async def test_a_call_is_lost_with_its_worker(
     await add(database, call)
     if seconds_ago is not None:
         await add(database, worker(seconds_ago, said_goodbye=said_goodbye, call_ids=[call.id]))
-    assert await Workers(database, rooms).conclude_lost() == ([call.id] if is_lost else [])
-    assert rooms.deleted == (["room"] if is_lost else [])
+    assert await Workers(database, rooms).find_lost() == []
     found = await call_of(database, call.id)
     assert found is not None
-    assert (found.status, found.is_presumed) == (("failed", True) if is_lost else ("in_progress", False))
+    assert (found.status, found.attempt) == ("in_progress", 2 if is_lost else 1), "another may take it up"
+
+
+async def test_a_call_that_lost_too_many_processes_is_over(database: Database, rooms: RehearsedRooms) -> None:
+    call = taken(attempt=3, deaths=2)
+    await add(database, call)
+    assert await Workers(database, rooms).find_lost() == [call.id]
+    assert rooms.deleted == ["room"]
+    found = await call_of(database, call.id)
+    assert found is not None
+    assert (found.status, found.is_presumed) == ("failed", True)
+
+
+async def resumed(resuming: Resuming, *, can_dispatch: bool = True) -> None:
+    """One look, and all that follows from it."""
+    await resuming.look(can_dispatch=can_dispatch)
+    await asyncio.gather(*resuming._tasks)
+
+
+async def test_a_call_that_waits_is_dispatched_once_with_its_ghost_removed(
+    database: Database, rooms: RehearsedRooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = taken()
+    await add(database, call)
+    await Workers(database, rooms).find_lost()
+    first, second = Resuming(database, rooms), Resuming(database, rooms)
+    await resumed(first, can_dispatch=False)
+    assert rooms.dispatched == [], "nobody would take it"
+    await asyncio.gather(resumed(first), resumed(second))
+    assert rooms.removed == ["agent-job-1"]
+    assert rooms.dispatched == [{"call_id": call.id, "attempt": 2}]
+    await resumed(second)
+    assert len(rooms.dispatched) == 1
+    monkeypatch.setattr(attempts, "AGAIN_SECONDS", -1.0)
+    await resumed(second)
+    assert len(rooms.dispatched) == 2, "nobody answered"
+    await add(database, worker(call_ids=[call.id]))
+    async with database.transaction() as session:
+        row = await session.get(CallRow, call.id)
+        assert row is not None
+        assert await attempts.take(session, row, "w", "job-2", 2) == 2
+    await resumed(second)
+    assert len(rooms.dispatched) == 2, "it has a process"
+    assert await Workers(database, rooms).find_lost() == []
+
+
+@pytest.mark.usefixtures("durable")
+@pytest.mark.parametrize(
+    ("seconds", "is_empty", "ending"),
+    [
+        (31, False, ("failed", "error: its process died and no other took it up")),
+        (16, True, ("completed", "user_hangup")),
+        (10, True, ("in_progress", None)),
+    ],
+)
+async def test_a_call_waits_for_a_process_only_so_long(
+    database: Database,
+    rooms: RehearsedRooms,
+    seconds: float,
+    is_empty: bool,
+    ending: tuple[str, str | None],
+) -> None:
+    call = taken(attempt=2)
+    await add(database, call)
+    async with database.transaction() as session:
+        row = await session.get(CallAttemptRow, (call.id, 2))
+        assert row is not None
+        row.job_id, row.briefed_at, row.asked_at = None, None, now() - timedelta(seconds=seconds)
+        session.add(row)
+    rooms.is_empty = is_empty
+    await resumed(Resuming(database, rooms))
+    found = await call_of(database, call.id)
+    assert found is not None
+    assert (found.status, found.disconnection_reason) == ending
 
 
 async def test_a_call_that_its_worker_does_not_name_is_lost_after_a_while(
@@ -244,10 +343,10 @@ async def test_a_call_that_its_worker_does_not_name_is_lost_after_a_while(
     old, young = taken(), taken(room_name="young", briefed_at=now())
     await add(database, old, young, worker(call_ids=[]))
     workers = Workers(database, rooms)
-    assert await workers.conclude_lost() == []
+    assert await workers.find_lost() == []
     monkeypatch.setattr(watching, "MISSING_SECONDS", -1.0)
-    assert await workers.conclude_lost() == [old.id]
-    assert await workers.conclude_lost() == []
+    assert await workers.find_lost() == []
+    assert [(await call_of(database, one.id)).attempt for one in (old, young)] == [2, 1]  # type: ignore[union-attr]
 
 
 async def test_who_could_answer_is_known_to_every_process(database: Database, rooms: RehearsedRooms) -> None:

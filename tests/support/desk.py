@@ -163,7 +163,7 @@ class DeskLine:
     async def transfer(self, target: TransferTarget) -> None:
         self.transferred.append(target)
 
-    async def hang_up(self) -> None:
+    async def hang_up(self, *, for_everybody: bool = True) -> None:
         if not self.is_hung_up:
             self.is_hung_up = True
             if hasattr(self, "output"):

@@ -104,8 +104,8 @@ class FakeApi:
                 accepted += 1
         if not self.drops_recordings_only:
             self._drop(request)
-        refused = sorted({event.call_id for event in batch.events} & self.refuses)
-        return web.json_response({"accepted": accepted, "refused_call_ids": refused})
+        refused = {event.call_id: event.attempt for event in batch.events if event.call_id in self.refuses}
+        return web.json_response({"accepted": accepted, "refused": refused})
 
     async def _take_recording(self, request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]

@@ -68,9 +68,9 @@ class RehearsedWorker:
             self._thread.join(10)
 
     # ── what a worker asks and tells over HTTP ───────────────────────────────────────────────────
-    def brief(self, call_id: str, job_id: str = "job-1") -> Reply:
+    def brief(self, call_id: str, job_id: str = "job-1", attempt: int = 0) -> Reply:
         """Ask whom a call is for."""
-        body = {"worker_id": self.worker_id, "job_id": job_id}
+        body = {"worker_id": self.worker_id, "job_id": job_id, "attempt": attempt}
         return self._internal("POST", f"/internal/calls/{call_id}/brief", body)
 
     def tell(self, *events: dict[str, Any]) -> Reply:
@@ -205,9 +205,15 @@ class Script:
         usage = {"tts_characters": 42, "stt_seconds": 3.5}
         return self._event("call_ended", seconds, status=status, reason=reason, usage=usage)
 
-    def lost(self, seconds: float) -> dict[str, Any]:
+    def began(self, name: str, seconds: float) -> dict[str, Any]:
+        """A function is about to run."""
+        return self._event(
+            "function_started", seconds, function_call_id=f"f{self._next}", name=name, arguments={}
+        )
+
+    def lost(self, seconds: float, **fields: Any) -> dict[str, Any]:
         """The process died."""
-        return self._event("call_lost", seconds, reason="error: the process died")
+        return self._event("call_lost", seconds, reason="error: the process died", **fields)
 
 
 def moment(seconds: float) -> str:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.contract import CallEnded, UtteranceHeard
+from pipelines.ogg import OpusPages
 from pipelines.transcript import Utterance
-from worker.ogg import OpusPages
 from worker.presence import CallPresence
 from worker.spool import Spool
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from livekit.agents import llm
 
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import Pipeline, assemble
-from pipelines.contract import CallBrief
+from pipelines.contract import CallBrief, FunctionRun
 from pipelines.local.parts import CannotServe, Local
 from pipelines.providers import ProviderSettings, available
 from pipelines.tools.developer import Functions, load
 from pipelines.tools.knowledge import PASSAGES, Passage, Retrieval
-from pipelines.transcript import Utterance
+from pipelines.transcript import Role, Utterance
 from tests.support.fake_providers import FakeParts
 
 NOW = datetime(2026, 3, 5, 9, 7, tzinfo=UTC)
@@ -124,14 +124,51 @@ async def test_a_language_without_a_recogniser_or_a_voice_is_refused_with_what_t
         Local(replace(NOTHING, models_socket=Path("/tmp/none.sock"))).stt("qq")
 
 
-async def test_a_call_that_goes_on_is_not_greeted_again() -> None:
-    said = Utterance(utterance_id="u", role="user", text="My name is Ada.", started_at=NOW, ended_at=NOW)
-    resumed = brief().model_copy(update={"transcript": (said,)})
-    pipeline = await assemble(resumed, NOTHING, Functions(), NOW, local=FakeParts())
-    assert pipeline.agent._opening.words == ""
+def said(role: Role, text: str, seconds: float) -> Utterance:
+    at = NOW + timedelta(seconds=seconds)
+    return Utterance(utterance_id=f"u{seconds}", role=role, text=text, started_at=at, ended_at=at)
+
+
+async def resumed(**changes: Any) -> Pipeline:
+    made = brief().model_copy(update={"attempt": 2, **changes})
+    return await assemble(made, NOTHING, Functions(), NOW, local=FakeParts())
+
+
+async def test_a_call_that_goes_on_is_answered_and_not_greeted_again() -> None:
+    pipeline = await resumed(transcript=(said("user", "My name is Ada.", 1),))
+    opening = pipeline.agent._opening
+    assert (opening.words, opening.then_answers) == ("Sorry, I was cut off for a moment.", True)
     assert [item.text_content for item in pipeline.agent.chat_ctx.items if item.type == "message"][-1:] == [
         "My name is Ada."
     ]
+    invited = (await resumed(transcript=(said("agent", "Hello Ada.", 1),))).agent._opening
+    assert (invited.words[-13:], invited.then_answers) == ("Please go on.", False)
+    assert (await resumed()).agent._opening.words == "Hello Ada.", "nobody has said anything yet"
+
+
+async def test_a_function_that_was_under_way_is_told_as_interrupted_and_the_others_as_done() -> None:
+    done = FunctionRun(
+        function_call_id="f1", name="book", arguments={"day": "é"}, result="Booked.", started_at=NOW
+    )
+    cut_off = FunctionRun(
+        function_call_id="f2", name="pay", arguments={}, started_at=NOW + timedelta(seconds=3)
+    )
+    told = (said("agent", "I pay now.", 2), said("user", "Book and pay.", -1))
+    pipeline = await resumed(transcript=told, functions=(cut_off, done))
+    assert pipeline.agent._opening.then_answers, "the person waits for it"
+    kept = [item for item in pipeline.agent.chat_ctx.items if item.type != "agent_config_update"]
+    assert [item.type for item in kept] == [
+        "message",
+        "function_call",
+        "function_call_output",
+        "message",
+        "function_call",
+        "function_call_output",
+    ]
+    outputs = [item for item in kept if item.type == "function_call_output"]
+    assert [(output.call_id, output.is_error) for output in outputs] == [("f1", False), ("f2", True)]
+    assert outputs[0].output == "Booked."
+    assert "interrupted" in outputs[1].output
 
 
 async def test_an_engine_without_words_for_a_greeting_is_asked_for_them() -> None:

@@ -122,14 +122,15 @@ async def test_the_socket_is_for_nobody_else_and_replaces_one_left_behind(path: 
 async def test_the_agent_server_is_as_it_last_said_and_unknown_once_gone(path: Path) -> None:
     said = (False, 0)
     async with watching(path) as (liveness, lost):
-        assert liveness.agents is None
-        async with AgentsPresence(path, lambda: said):
-            await until(lambda: liveness.agents is not None)
-            said = (True, 2)
-            await until(lambda: liveness.agents is not None and liveness.agents.is_registered, 0.5)
-            assert liveness.agents is not None
-            assert liveness.agents.idle == 2
-        await until(lambda: liveness.agents is None)
+        assert liveness.agents == []
+        async with AgentsPresence(path, lambda: (True, 1)):
+            async with AgentsPresence(path, lambda: said):
+                await until(lambda: len(liveness.agents) == 2)
+                said = (True, 2)
+                await until(lambda: all(one.is_registered for one in liveness.agents), 0.5)
+                assert sorted(one.idle for one in liveness.agents) == [1, 2]
+            await until(lambda: len(liveness.agents) == 1)
+        await until(lambda: not liveness.agents)
         assert lost == []
 
 
@@ -137,6 +138,6 @@ async def test_an_agent_server_that_hangs_is_not_believed_for_long(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watching(path) as (liveness, _), AgentsPresence(path, lambda: (True, 1)):
-        await until(lambda: liveness.agents is not None)
+        await until(lambda: liveness.agents)
         monkeypatch.setattr(module, "STALE_SECONDS", 0.0)
-        assert liveness.agents is None
+        assert liveness.agents == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker import ogg
+from pipelines import ogg
 from worker.recording import RATE, Recording, Track, seal
 
 
@@ -144,3 +144,28 @@ def test_pages_refuse_what_does_not_fit() -> None:
     pages = ogg.OpusPages(b"OpusHead" + bytes(11), serial=1)
     with pytest.raises(ValueError, match="too many"):
         pages.page([b"x"] * 256, 0)
+
+
+async def test_two_parts_of_a_call_become_one_with_the_time_between_them_kept(tmp_path: Path) -> None:
+    """As they are stored: whole, or torn off by a death and mended."""
+    moments = iter([1000.0, 1003.0])
+    for number in (1, 2):
+        began = next(moments)
+        at = [began]
+        recording = Recording(tmp_path / f"{number}.ogg", clock=lambda at=at: at[0])  # type: ignore[misc]
+        recording.caller(tone(0.5, 16_000), 16_000, began + 0.5)
+        at[0] = began + 1.5
+        await recording.close()
+    broken = tmp_path / "broken.ogg"
+    broken.write_bytes(b"OggS")
+    whole = tmp_path / "whole.ogg"
+    length_ms = ogg.join([tmp_path / "1.ogg", broken, tmp_path / "2.ogg"], whole)
+    assert length_ms == pytest.approx(4500, abs=60)
+    sound = decoded(whole)
+    assert len(sound) / RATE * 1000 == pytest.approx(length_ms, abs=20)
+    first, second = loud_spans(sound[:, 0])
+    assert first == (pytest.approx(0.5, abs=0.05), pytest.approx(1.0, abs=0.05))
+    assert second == (pytest.approx(3.5, abs=0.05), pytest.approx(4.0, abs=0.05))
+    assert seal(whole) == length_ms, "it is whole"
+    assert ogg.join([broken], tmp_path / "nothing.ogg") == 0
+    assert not (tmp_path / "nothing.ogg").exists()

@@ -35,19 +35,19 @@ def agents(*, is_registered: bool = True, idle: int = 2) -> AgentsHere:
     ("changes", "reason"),
     [
         ({}, ""),
-        ({"agents": None}, "the agent server is starting"),
-        ({"agents": agents(is_registered=False)}, "livekit-server"),
-        ({"agents": agents(idle=0)}, "no process is warm"),
+        ({"agents": []}, "the agent server is starting"),
+        ({"agents": [agents(is_registered=False)]}, "livekit-server"),
+        ({"agents": [agents(idle=0), agents(is_registered=False)]}, "no process is warm"),
         ({"models_problem": "the speech models are loading"}, "the speech models are loading"),
         ({"is_full": True}, "as many calls as allowed"),
-        ({"is_draining": True, "agents": None}, "the worker is stopping"),
+        ({"is_draining": True, "agents": []}, "the worker is stopping"),
     ],
 )
 def test_the_first_thing_in_the_way_is_the_reason(changes: dict[str, Any], reason: str) -> None:
     state: dict[str, Any] = {
         "is_draining": False,
         "is_full": False,
-        "agents": agents(),
+        "agents": [agents(is_registered=False), agents()],
         "models_problem": "",
         **changes,
     }

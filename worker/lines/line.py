@@ -66,8 +66,8 @@ class Line(Protocol):
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the other side to somebody else and leave (cold). Raises `CannotDo`; the line stays then."""
 
-    async def hang_up(self) -> None:
-        """End the line for everybody on it. Safe to call twice."""
+    async def hang_up(self, *, for_everybody: bool = True) -> None:
+        """End the line for everybody on it, or only leave it. Safe to call twice."""
 
 
 class NobodyCame(Exception):

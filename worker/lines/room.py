@@ -59,7 +59,7 @@ class RoomLine:
         self._came = asyncio.Event()
         self._closed: asyncio.Future[LineClosed] = asyncio.get_running_loop().create_future()
         self._waiting_for_return: asyncio.TimerHandle | None = None
-        self._is_hung_up = False
+        self._is_hung_up = self._is_put_out = False
         self._room.on("participant_connected", self._participant_came)
         self._room.on("participant_disconnected", self._participant_left)
         self._room.on("disconnected", self._room_lost)
@@ -145,8 +145,8 @@ class RoomLine:
         """Not out of a room."""
         raise CannotDo("Nobody can be transferred out of this room")
 
-    async def hang_up(self) -> None:
-        """Delete the room, which puts everybody out of it."""
+    async def hang_up(self, *, for_everybody: bool = True) -> None:
+        """Delete the room, which puts everybody out of it; unless we were put out of it, or only leave."""
         if self._is_hung_up:
             return
         self._is_hung_up = True
@@ -157,8 +157,9 @@ class RoomLine:
                 await asyncio.wait_for(self._io.aclose(), TELL_SECONDS)
         if self._playout is not None:
             await self._playout.aclose()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._context.delete_room(), 5.0)
+        if for_everybody and not self._is_put_out:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._context.delete_room(), 5.0)
 
     async def _publish(self, source: rtc.AudioSource) -> None:
         """Offer the agent's voice; returns once somebody listens to it."""
@@ -189,7 +190,9 @@ class RoomLine:
                 BACK_SECONDS, self._close, LineClosed("line_lost", "the participant did not come back")
             )
 
-    def _room_lost(self, *_: object) -> None:
+    def _room_lost(self, reason: object = None) -> None:
+        # Another attempt at the call has the room then.
+        self._is_put_out = reason == rtc.DisconnectReason.PARTICIPANT_REMOVED
         self._close(LineClosed("line_lost", "the room is gone"))
 
     def _close(self, closed: LineClosed) -> None:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:12:52.768312
+Created: 2026-11-25 22:17:55.633763
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("metadata", api.db.columns.Json, nullable=True),
         sa.Column("max_duration_seconds", sa.Integer(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("job_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("deaths", sa.Integer(), nullable=False),
         sa.Column("worker_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("briefed_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("started_at", api.db.columns.UtcDateTime(), nullable=True),
@@ -209,6 +209,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_call_analyses_is_pending"), ["is_pending"], unique=False)
 
     op.create_table(
+        "call_attempts",
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("job_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("asked_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("dispatched_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("briefed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("replaced_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls.id"], name=op.f("fk_call_attempts_call_id_calls"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_id", "attempt", name=op.f("pk_call_attempts")),
+    )
+    op.create_table(
         "call_events",
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -334,6 +348,7 @@ def downgrade() -> None:
 
     op.drop_table("knowledge_sources")
     op.drop_table("call_events")
+    op.drop_table("call_attempts")
     with op.batch_alter_table("call_analyses", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_call_analyses_is_pending"))
 

@@ -1,9 +1,10 @@
-"""Ogg pages with Opus in them: written one at a time, and mended after a crash (RFC 3533, RFC 7845)."""
+"""Ogg pages with Opus in them: written one at a time, mended after a crash, joined (RFC 3533, RFC 7845)."""
 
 import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,13 @@ _CRC_OFFSET = 22
 _FLAGS_OFFSET = 5
 _BEGIN, _END = 0x02, 0x04
 _MAX_SEGMENTS = 255
+
+SILENT_PACKET = b"\xfc\xff\xfe"
+"""20 ms of stereo in which nothing is to be heard, as Opus has it."""
+SILENT_SAMPLES = CLOCK_HZ // 50
+LONGEST_GAP_SECONDS = 120
+"""A clock that was set anew in a call must not make hours of silence."""
+_BEGAN = b"CALL2ME_BEGAN_MS="
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -50,15 +58,19 @@ class OpusPages:
     `opus_head` is the encoder's identification header (19 bytes for two channels).
     """
 
-    def __init__(self, opus_head: bytes, serial: int) -> None:
+    def __init__(self, opus_head: bytes, serial: int, began_ms: int = 0) -> None:
+        """`began_ms` is the moment of the first sample in milliseconds since 1970; 0 if nobody knows."""
         self._head = opus_head
         self._serial = serial
+        self._began_ms = began_ms
         self._sequence = 0
 
     def headers(self) -> bytes:
         """The two pages that open the stream; they hold no sound."""
         vendor = b"call2me"
-        tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
+        comments = [_BEGAN + str(self._began_ms).encode()] if self._began_ms else []
+        tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", len(comments))
+        tags += b"".join(struct.pack("<I", len(comment)) + comment for comment in comments)
         return self._page([self._head], 0, _BEGIN) + self._page([tags], 0, 0)
 
     def page(self, packets: Sequence[bytes], granule: int, *, is_last: bool = False) -> bytes:
@@ -133,3 +145,69 @@ def _holds(file: BinaryIO, page: _Page) -> bool:
     (stored,) = struct.unpack_from("<I", data, _CRC_OFFSET)
     data[_CRC_OFFSET : _CRC_OFFSET + 4] = bytes(4)
     return bool(_crc(bytes(data)) == stored)
+
+
+def join(parts: Sequence[Path], into: Path) -> int:
+    """Several recordings of one call as one, the time between them kept as silence; how many ms it holds.
+
+    They must be of one encoder's settings. What is no recording is passed over; 0, and no file, when
+    nothing is left. Reads and writes page by page.
+    """
+    made: OpusPages | None = None
+    began_ms = granule = pre_skip = 0
+    with into.open("wb") as out:
+        for path in parts:
+            with path.open("rb") as file:
+                headers = list(islice(_pages(file), 2))
+                if len(headers) < 2:
+                    continue
+                head, tags = (_packets(file, page)[0] for page in headers)
+                began = _began_in(tags)
+                if made is None:
+                    began_ms = began
+                    (pre_skip,) = struct.unpack_from("<H", head, 10)
+                    made = OpusPages(head, int.from_bytes(os.urandom(4)), began_ms)
+                    out.write(made.headers())
+                elif began and began_ms:
+                    granule = _fill(out, made, granule, began - began_ms)
+                base = granule
+                for page in islice(_pages(file), 2, None):
+                    granule = base + page.granule
+                    out.write(made.page(_packets(file, page), granule))
+    if made is None or granule == 0:
+        into.unlink()
+        return 0
+    seal(into)
+    return max(0, (granule - pre_skip) * 1000 // CLOCK_HZ)
+
+
+def _fill(out: BinaryIO, made: OpusPages, granule: int, until_ms: int) -> int:
+    """Silence up to a moment on the recording's own clock; returns the new end."""
+    missing = until_ms * CLOCK_HZ // 1000 - granule
+    left = max(0, min(missing, LONGEST_GAP_SECONDS * CLOCK_HZ)) // SILENT_SAMPLES
+    while left > 0:
+        count = min(left, 50)
+        granule += count * SILENT_SAMPLES
+        out.write(made.page([SILENT_PACKET] * count, granule))
+        left -= count
+    return granule
+
+
+def _packets(file: BinaryIO, page: _Page) -> list[bytes]:
+    """The packets of one page; ours never go across pages."""
+    file.seek(page.start + _HEADER.size - 1)
+    (segments,) = file.read(1)
+    lacing = file.read(segments)
+    packets, length = [], 0
+    for lace in lacing:
+        length += lace
+        if lace < 255:
+            packets.append(file.read(length))
+            length = 0
+    return packets
+
+
+def _began_in(tags: bytes) -> int:
+    at = tags.find(_BEGAN)
+    digits = tags[at + len(_BEGAN) :].split(b"\x00")[0] if at >= 0 else b""
+    return int(digits) if digits.isdigit() and len(digits) < 15 else 0
