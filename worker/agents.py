@@ -13,6 +13,7 @@ from collections.abc import Callable
 import psutil
 import uvloop
 from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobExecutorType, JobProcess
+from livekit.agents.utils import http_context
 from pydantic import ValidationError
 
 from pipelines.contract import AGENT_NAME, JobMetadata
@@ -143,8 +144,15 @@ def share(settings: WorkerSettings, number: int, count: int) -> WorkerSettings:
 
 
 def preload(settings: WorkerSettings) -> None:
-    """Import what every call needs; it starts no threads and opens no connections."""
+    """Import what every call needs; it starts no threads and opens no connections.
+
+    Processes of calls are forked from here, before LiveKit itself would tell its environment.
+    """
     os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
+    os.environ["LIVEKIT_URL"] = settings.livekit_url
+    os.environ["LIVEKIT_API_KEY"] = settings.livekit_api_key
+    os.environ["LIVEKIT_API_SECRET"] = settings.livekit_api_secret
+    http_context._set_default_cert_env()
     for module in [*_preloaded(settings), "livekit.agents.ipc._preload"]:
         importlib.import_module(module)
 
