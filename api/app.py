@@ -42,6 +42,7 @@ from api.system import pages
 from api.system import routes as system
 from api.users import routes as users
 from api.voice import routes as voice
+from api.voice import voices
 
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -54,6 +55,9 @@ RESOURCES: tuple[Routes, ...] = (
     calls.links,
     knowledge_base.routes,
     voice.routes,
+    voices.routes,
+    voices.audio,
+    voices.providers,
     public.routes,
     internal.routes,
     system.routes,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from api.internal.workers import Workers
     from api.knowledge_base.answers import Answers
     from api.outside.rooms import Rooms
+    from api.outside.speech import Speech
     from api.outside.storage import Storage
     from api.settings import Settings
     from pipelines.outbound import Guard
@@ -36,6 +37,7 @@ METRICS: "web.AppKey[Metrics]" = web.AppKey("metrics")
 STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
 KNOWLEDGE: "web.AppKey[Storage]" = web.AppKey("knowledge")
 ANSWERS: "web.AppKey[Answers]" = web.AppKey("answers")
+SPEECH: "web.AppKey[Speech]" = web.AppKey("speech")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 

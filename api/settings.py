@@ -15,6 +15,7 @@ import platformdirs
 
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
+from pipelines.providers import ProviderSettings, providers_of
 
 FOLDERS = ("recordings", "knowledge", "functions", "spool", "run", "logs", "models", "bin")
 
@@ -94,6 +95,8 @@ class Settings:
     """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
     log: Log
     language_model: LanguageModel
+    providers: ProviderSettings = field(repr=False)
+    """Keys for previews and single sentences; calls have the worker's."""
     metrics_port: int
     """Where Prometheus may read our figures; 0 means nowhere."""
     otlp_endpoint: str
@@ -170,6 +173,7 @@ class Settings:
                 base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
                 name=read.text("CALL2ME_LLM_MODEL", ""),
             ),
+            providers=providers_of(read),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,

@@ -19,12 +19,14 @@ from api.keys import (
     READINESS,
     ROOMS,
     SETTINGS,
+    SPEECH,
     STORAGE,
     WORKERS,
 )
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
 from api.outside.rooms import LiveKitRooms
+from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
 from pipelines.outbound import Guard
 
@@ -51,6 +53,7 @@ def install(app: web.Application) -> None:
         app[KNOWLEDGE], app[SETTINGS].home / "knowledge-cache" / "api", app[SETTINGS].run / "models.sock"
     )
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
+    app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
     app.cleanup_ctx.append(_at_work)
     app.on_shutdown.append(_let_workers_go)
 
@@ -104,5 +107,6 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await engine.close()
+        await app[SPEECH].close()
         await rooms.close()
         await app[GUARD].close()

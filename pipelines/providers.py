@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pipelines.contract import Available
+from pipelines.environment import Environment
 from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES, espeak_voice
 from pipelines.local.scripted import LANGUAGES
 from pipelines.voices import AURA_LANGUAGES
@@ -57,6 +58,29 @@ class ProviderSettings:
         """True when the key is for OpenAI and not for a server that merely speaks like it."""
         host = urlsplit(self.openai_base_url).hostname if self.openai_base_url else "api.openai.com"
         return bool(self.openai_api_key) and host == "api.openai.com"
+
+
+def providers_of(read: Environment) -> ProviderSettings:
+    """Keys and addresses of providers, which api and worker read alike."""
+    return ProviderSettings(
+        openai_api_key=read.text("OPENAI_API_KEY", ""),
+        openai_base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
+        deepgram_api_key=read.text("DEEPGRAM_API_KEY", ""),
+        deepgram_base_url=read.text("DEEPGRAM_BASE_URL", "").rstrip("/"),
+        openrouter_api_key=read.text("OPENROUTER_API_KEY", ""),
+        anthropic_api_key=read.text("ANTHROPIC_API_KEY", ""),
+        google_api_key=read.text("GOOGLE_API_KEY", ""),
+        elevenlabs_api_key=read.text("ELEVEN_API_KEY", ""),
+        cartesia_api_key=read.text("CARTESIA_API_KEY", ""),
+        base_urls={
+            "openrouter": read.text("OPENROUTER_BASE_URL", "").rstrip("/"),
+            "anthropic": read.text("ANTHROPIC_BASE_URL", "").rstrip("/"),
+            "google": read.text("GOOGLE_BASE_URL", "").rstrip("/"),
+            "elevenlabs": read.text("ELEVEN_BASE_URL", "").rstrip("/"),
+            "cartesia": read.text("CARTESIA_BASE_URL", "").rstrip("/"),
+        },
+        llm_model=read.text("CALL2ME_LLM_MODEL", ""),
+    )
 
 
 def language_code(tag: str) -> str:

@@ -1,5 +1,6 @@
 """The worker's settings: the environment is read here, once, into frozen values handed down."""
 
+import dataclasses
 import hashlib
 import os
 import platform
@@ -13,7 +14,7 @@ import platformdirs
 
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
-from pipelines.providers import ProviderSettings, Vad
+from pipelines.providers import ProviderSettings, Vad, providers_of
 
 LogFormat = Literal["human", "json"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -153,24 +154,8 @@ def _worker_id(read: Environment, home: Path) -> str:
 
 def _providers(read: Environment, run: Path, functions: Path) -> ProviderSettings:
     vads: tuple[Vad, ...] = ("native", "silero")
-    given = ProviderSettings(
-        openai_api_key=read.text("OPENAI_API_KEY", ""),
-        openai_base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
-        deepgram_api_key=read.text("DEEPGRAM_API_KEY", ""),
-        deepgram_base_url=read.text("DEEPGRAM_BASE_URL", "").rstrip("/"),
-        openrouter_api_key=read.text("OPENROUTER_API_KEY", ""),
-        anthropic_api_key=read.text("ANTHROPIC_API_KEY", ""),
-        google_api_key=read.text("GOOGLE_API_KEY", ""),
-        elevenlabs_api_key=read.text("ELEVEN_API_KEY", ""),
-        cartesia_api_key=read.text("CARTESIA_API_KEY", ""),
-        base_urls={
-            "openrouter": read.text("OPENROUTER_BASE_URL", "").rstrip("/"),
-            "anthropic": read.text("ANTHROPIC_BASE_URL", "").rstrip("/"),
-            "google": read.text("GOOGLE_BASE_URL", "").rstrip("/"),
-            "elevenlabs": read.text("ELEVEN_BASE_URL", "").rstrip("/"),
-            "cartesia": read.text("CARTESIA_BASE_URL", "").rstrip("/"),
-        },
-        llm_model=read.text("CALL2ME_LLM_MODEL", ""),
+    given = dataclasses.replace(
+        providers_of(read),
         vad=read.choice("CALL2ME_VAD", "native", vads),
         functions=functions,
         models_socket=run / "models.sock",
@@ -179,5 +164,5 @@ def _providers(read: Environment, run: Path, functions: Path) -> ProviderSetting
     is_served = bool(given.deepgram_api_key) and given.is_openai_itself
     wanted = read.choice("CALL2ME_LOCAL_MODELS", "auto", ("auto", "on", "off"))
     if wanted == "off" or (wanted == "auto" and is_served):
-        return ProviderSettings(**{**vars(given), "models_socket": None})
+        return dataclasses.replace(given, models_socket=None)
     return given

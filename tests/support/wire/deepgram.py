@@ -32,6 +32,7 @@ class DeepgramWire:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/listen", self.listen)
+        app.router.add_post("/v1/listen", self.listen_once)
         app.router.add_get("/v2/listen", self.flux)
         app.router.add_get("/v1/speak", self.speak)
         app.router.add_post("/v1/speak", self.speak_once)
@@ -55,6 +56,14 @@ class DeepgramWire:
         if barred := self._barred(request, fault, LISTEN_FIELDS, ("nova",)):
             return barred
         return await self._hear(request, fault, _Nova(self._server))
+
+    async def listen_once(self, request: web.Request) -> web.StreamResponse:
+        if barred := self._barred(request, "", LISTEN_FIELDS, ("nova",)):
+            return barred
+        if len(await request.read()) % 2:
+            return self._refuse(400, "Bad Request: failed to process audio")
+        best = {"transcript": self._server.transcript, "confidence": 0.97, "words": []}
+        return web.json_response({"results": {"channels": [{"alternatives": [best]}]}})
 
     async def flux(self, request: web.Request) -> web.StreamResponse:
         fault = self._server.faults.get("listen", "")
