@@ -12,10 +12,16 @@ from livekit import rtc
 from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, ModelSettings, llm, stt, tts
 
 from pipelines.phrases import phrase
-from pipelines.tools.knowledge import Retrieval
+from pipelines.retrieval import Retrieval
 from pipelines.turn_taking import TurnTaking
 
 logger = logging.getLogger(__name__)
+
+_WORDS = (
+    stt.SpeechEventType.INTERIM_TRANSCRIPT,
+    stt.SpeechEventType.PREFLIGHT_TRANSCRIPT,
+    stt.SpeechEventType.FINAL_TRANSCRIPT,
+)
 
 Question = Callable[[llm.ChatContext], str]
 """What the last turn of a conversation asks of the knowledge base."""
@@ -66,6 +72,7 @@ class SpokenAgent(Agent):
         self._turns = turns
         self._listens_since: float | None = None
         self._heard_seconds = 0.0
+        self._said_of_turn = ""
         self.on_words: Callable[[float, float], None] = lambda began_at, ended_at: None
         """Called with when final words were said (`time.time()`), where the recogniser knows it."""
 
@@ -120,8 +127,8 @@ class SpokenAgent(Agent):
     ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
         """Answer with the passages at hand.
 
-        Searched here and not in `on_user_turn_completed`: this runs while the pause is still being
-        judged, so the search costs the caller nothing.
+        Taken here and not in `on_user_turn_completed`: this runs while the pause is still being
+        judged, and the search began while the person was still speaking (`_look_ahead`).
         """
         if self.retrieval is not None:
             try:
@@ -154,8 +161,31 @@ class SpokenAgent(Agent):
             self._listens_since = time.time() - self._heard_seconds
             yield frame
 
+    def _look_ahead(self, event: stt.SpeechEvent) -> None:
+        """Let the knowledge base be searched for what seems to be asked, before it is asked to the end."""
+        if self.retrieval is None or event.type not in _WORDS or not event.alternatives:
+            return
+        words = event.alternatives[0].text
+        if event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
+            self._said_of_turn = words = f"{self._said_of_turn} {words}".strip()
+        else:
+            words = f"{self._said_of_turn} {words}".strip()
+        if not words:
+            return
+        try:
+            context = self.chat_ctx.copy(exclude_instructions=True, exclude_function_call=True)
+            context.add_message(role="user", content=words)
+            self.retrieval.ahead(self._question_of(context))
+        except Exception:  # only a head start is lost
+            logger.exception("nothing was looked for ahead")
+
+    async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
+        """The next words begin another turn."""
+        self._said_of_turn = ""
+
     def _followed(self, event: stt.SpeechEvent) -> stt.SpeechEvent:
         """Tell all who follow the words, and return what the session is to hear of them."""
+        self._look_ahead(event)
         ended_at = None
         if event.type == stt.SpeechEventType.FINAL_TRANSCRIPT and self._listens_since is not None:
             heard = event.alternatives[0]
@@ -209,11 +239,3 @@ def at_volume(frame: rtc.AudioFrame, volume: float) -> rtc.AudioFrame:
     )
     louder.userdata.update(frame.userdata)
     return louder
-
-
-def last_question(chat_ctx: llm.ChatContext) -> str:
-    """What the person said last, in their own words."""
-    for item in reversed(chat_ctx.items):
-        if isinstance(item, llm.ChatMessage) and item.role == "user":
-            return item.text_content or ""
-    return ""

@@ -14,7 +14,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from pipelines import resuming, turn_taking, vad
 from pipelines.agent import Opening, SpokenAgent
-from pipelines.agent_config import MessageMode
+from pipelines.agent_config import AgentConfig, MessageMode
 from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
@@ -22,12 +22,13 @@ from pipelines.last_words import LastWords
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings
+from pipelines.retrieval import Retrieval
 from pipelines.script import Script
 from pipelines.speakable import Speakable
 from pipelines.tools import toolbox
 from pipelines.tools.call_control import CallControl
 from pipelines.tools.developer import Functions
-from pipelines.tools.knowledge import Finds, Retrieval
+from pipelines.tools.knowledge import SEARCH, Finds, search_tool
 from pipelines.tools.policy import Rails
 from pipelines.tools.toolbox import Toolbox
 from pipelines.turn_taking import TurnTaking
@@ -75,8 +76,8 @@ class Pipeline:
     tts_name: str
     language: str
     warnings: tuple[Warned, ...] = ()
-    knowledge: tuple[tuple[str, str], ...] = ()
-    """Titles and texts that the agent may answer from, for engines that like to read them beforehand."""
+    knowledge: Finds | None = None
+    """What the agent may answer from; engines that like to read it beforehand ask for its `texts`."""
     last_words: LastWords = field(default_factory=lambda: LastWords("en", "", None))
     closing: list[Any] = field(default_factory=list)
     toolbox: Toolbox = field(default_factory=lambda: Toolbox([], Rails()))
@@ -124,15 +125,21 @@ class Pipeline:
         await asyncio.sleep(_PREPARE_AFTER_SECONDS)
         if (prepare := getattr(self.llm, "prepare", None)) is not None:
             try:
-                await prepare(self.agent.instructions, list(self.agent.tools), self.knowledge)
+                await prepare(self.agent.instructions, list(self.agent.tools), await self._texts())
             except Exception as error:  # noqa: BLE001 - the call goes on as if nothing had been tried
                 logger.info("an engine was not prepared", extra={"error": type(error).__name__})
         await self.last_words.prepare()
         if more := await self.toolbox.connect():
             await self.agent.update_tools([*self.agent.tools, *more])
 
+    async def _texts(self) -> tuple[tuple[str, str], ...]:
+        texts = getattr(self.knowledge, "texts", None)
+        return await texts() if texts is not None else ()
+
     async def aclose(self) -> None:
         """Close what was opened for this call."""
+        if self.agent.retrieval is not None:
+            await self.agent.retrieval.aclose()
         for part in (self.stt, self.llm, self.tts, self.toolbox, *self.closing):
             await part.aclose()
 
@@ -180,6 +187,7 @@ async def assemble(
     spoken = script.spoken_by(agent)
     box = toolbox.build(spoken, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
+    retrieval = _retrieval(agent, knowledge)
     return Pipeline(
         stt=hears,
         llm=thinks,
@@ -188,9 +196,9 @@ async def assemble(
         turns=turns,
         agent=SpokenAgent(
             instructions=script.instructions,
-            tools=box.tools,
+            tools=[*box.tools, *([search_tool(retrieval.ask)] if retrieval and retrieval.is_asked else ())],
             opening=_opening(brief, script.begin, is_scripted),
-            retrieval=Retrieval(knowledge) if knowledge is not None else None,
+            retrieval=retrieval,
             question=question,
             language=agent.language,
             said_before=resuming.context(brief),
@@ -208,15 +216,24 @@ async def assemble(
         tts_name=name_of(speaks),
         language=agent.language,
         warnings=tuple(warnings),
-        knowledge=tuple((text.title, text.text) for text in brief.knowledge),
+        knowledge=knowledge,
         toolbox=box,
     )
+
+
+def _retrieval(agent: AgentConfig, knowledge: Finds | None) -> Retrieval | None:
+    if knowledge is None:
+        return None
+    retrieval = Retrieval(knowledge, is_asked=SEARCH in agent.engine.builtin_functions)
+    if hasattr(knowledge, "on_change"):
+        knowledge.on_change = retrieval.forget
+    return retrieval
 
 
 def _key_terms(brief: CallBrief) -> tuple[str, ...]:
     """Names that a recogniser would not expect: what the agent lists, who it is, who calls, what it knows."""
     names = [brief.variables.get(name, "") for name in _NAMES]
-    titles = [text.title for text in brief.knowledge]
+    titles = [title for base in brief.knowledge for title in base.titles]
     terms = (*brief.agent.hearing.key_terms, brief.agent.name, *names, *titles)
     tidy = (" ".join(term.split()) for term in terms)
     return tuple(dict.fromkeys(term for term in tidy if 2 <= len(term) <= LONGEST_KEY_TERM))[:MAX_KEY_TERMS]

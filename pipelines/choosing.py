@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 from livekit.agents import llm, stt, tts
 
+from pipelines import follow_ups, options, vad
 from pipelines import llm as llms
-from pipelines import options, vad
 from pipelines import stt as stts
 from pipelines import tts as ttss
-from pipelines.agent import Question, last_question
+from pipelines.agent import Question
 from pipelines.agent_config import AgentConfig, ProviderChoice
 from pipelines.failover import Chain, FailoverLLM, FailoverSTT, FailoverTTS, Link, Patience
 from pipelines.local.parts import CannotServe, Local
@@ -98,8 +98,8 @@ class Chooser:
             self._warn_llm(asked, links[0].part.model)
         links += self._local_link(lambda: self.local.llm(self.agent.language)[0], links, can_go_on=False)
         if len(links) == 1:
-            return links[0].part, last_question, False
-        return FailoverLLM(Chain("llm", links), self.patience), last_question, False
+            return links[0].part, follow_ups.question, False
+        return FailoverLLM(Chain("llm", links), self.patience), follow_ups.question, False
 
     def _model(self, choice: ProviderChoice) -> Link[llm.LLM[Any]]:
         given = options.read("llm", choice.provider, choice.model, choice.options)

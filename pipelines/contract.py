@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from pipelines.agent_config import AgentConfig
-from pipelines.transcript import Turn, Utterance
+from pipelines.transcript import PassageUsed, Turn, Utterance
 
 VERSION: Literal[1] = 1
 
@@ -37,14 +37,6 @@ class _Wire(BaseModel):
 
 
 # ── the brief ────────────────────────────────────────────────────────────────────────────────────
-class KnowledgeText(_Wire):
-    """One text that the agent may answer from. Its wording is data, never instructions."""
-
-    source_id: str
-    title: str
-    text: str
-
-
 class KnowledgeVersion(_Wire):
     """The newest index of a knowledge base; `GET /internal/knowledge/{base_id}/{version}` has its bytes."""
 
@@ -56,6 +48,14 @@ class KnowledgeVersion(_Wire):
     """SHA-256 of the bytes."""
     is_gone: bool = False
     """Its owner deleted it."""
+    titles: tuple[str, ...] = ()
+    """Of some of its sources, in a brief: names that a recogniser may hear."""
+
+
+class KnowledgeWanted(_Wire):
+    """A worker asks for the newest versions of these bases; one that is not in the answer is gone."""
+
+    base_ids: Annotated[list[str], Field(max_length=1000)]
 
 
 class BriefRequest(_Wire):
@@ -93,7 +93,7 @@ class CallBrief(_Wire):
     variables: dict[str, str] = {}
     caller_number: str = ""
     """Who is on the other side, where a telephone told it."""
-    knowledge: tuple[KnowledgeText, ...] = ()
+    knowledge: tuple[KnowledgeVersion, ...] = ()
     max_duration_seconds: Annotated[int, Field(ge=1)] = 3600
     participant_identity: str = ""
     """Whom the agent listens to in the room."""
@@ -154,6 +154,14 @@ class FunctionStarted(_Event):
     arguments: dict[str, Any]
 
 
+class KnowledgeUsed(_Event):
+    """What an answer had before it from the knowledge base. `utterance_id` is the agent's utterance."""
+
+    kind: Literal["knowledge"] = "knowledge"
+    utterance_id: str
+    passages: tuple[PassageUsed, ...]
+
+
 class FunctionCalled(_Event):
     """A function ran. Exactly one of `result` and `error` is set."""
 
@@ -209,6 +217,7 @@ CallEvent = Annotated[
     | UtteranceHeard
     | TurnTaken
     | FunctionStarted
+    | KnowledgeUsed
     | FunctionCalled
     | WarningRaised
     | CallEnded

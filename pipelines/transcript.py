@@ -57,6 +57,18 @@ class Turn(BaseModel):
     latency: TurnLatency
 
 
+class PassageUsed(BaseModel):
+    """A passage that an answer had before it; `score` says how sure it was, 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    base_id: str = ""
+    source_id: str
+    title: str
+    text: str
+    score: FiniteFloat
+
+
 def as_text(utterances: Sequence[Utterance]) -> str:
     """One line for each utterance, `Agent: …` or `User: …`, in the order they began."""
     ordered = sorted(utterances, key=lambda utterance: utterance.started_at)

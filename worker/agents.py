@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pipelines.contract import AGENT_NAME, JobMetadata
 from pipelines.providers import OFFERS, why_not
 from pipelines.tools import developer
-from worker import call, knowledge_cache, logs, tracing
+from worker import call, knowledge, logs, tracing
 from worker.functions import kept_code
 from worker.host import Host
 from worker.lines.room import RoomLine
@@ -42,7 +42,7 @@ def prepare(settings: WorkerSettings, process: JobProcess) -> None:
     tracing.follow(settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     functions = developer.load(settings.functions, kept_code(settings.run))
-    knows = knowledge_cache.knows(settings.home / "knowledge", settings.providers)
+    knows = knowledge.knows(settings)
     process.userdata["host"] = Host(settings, functions, knows)
 
 

@@ -30,11 +30,12 @@ from pipelines.contract import (
     CallStatus,
     FunctionCalled,
     FunctionStarted,
+    KnowledgeUsed,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
 )
-from pipelines.transcript import Turn, Utterance
+from pipelines.transcript import PassageUsed, Turn, Utterance
 from worker.turn_clock import Asked, SpeechTimes, latency
 from worker.watchdog.limits import Usage
 
@@ -45,6 +46,8 @@ TYPED = "call2me.typed"
 
 MAX_TEXT = 20_000
 """Characters of one text in one event; nobody says that much in one go."""
+
+MAX_PASSAGE = 2_000
 
 OWED_SECONDS = 20.0
 """A long sentence and the time to understand it; whoever said nothing since said nothing."""
@@ -188,6 +191,12 @@ class Conversation:
         self._tell(UtteranceHeard(**self._now(), utterance=utterance))
         if not is_user and self._asked is not None:
             retrieval = self._pipeline.agent.retrieval if self._pipeline is not None else None
+            if retrieval is not None and (passages := retrieval.take()):
+                used = tuple(
+                    PassageUsed(**{**passage, "text": passage["text"][:MAX_PASSAGE]})
+                    for passage in passages[:20]
+                )
+                self._tell(KnowledgeUsed(**self._now(), utterance_id=item.id, passages=used))
             spent = latency(self._asked, item.metrics, retrieval.last_ms if retrieval is not None else None)
             self._asked = None
             self._tell(TurnTaken(**self._now(), turn=Turn(utterance_id=item.id, latency=spent)))

@@ -1,128 +1,154 @@
-"""What an agent knows, as an index kept on this machine: built once for each wording, then only read."""
+"""The newest index of each knowledge base, kept on this machine: fetched by version, told to every call.
+
+supervisor: asks every two seconds for newer versions of what calls use ──► fetched ──► `<base>.current`
+call: maps what its brief names, and looks at `<base>.current` between two questions
+"""
 
 import asyncio
-import hashlib
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from kb import index as indexes
-from kb.chunking import passages
-from kb.search import search
-from pipelines.contract import CallBrief, KnowledgeText
-from pipelines.local.embedder import ModelsEmbedder
-from pipelines.local.wire import ModelsError
-from pipelines.providers import ProviderSettings, language_code
-from pipelines.tools.knowledge import Finds, Passage
+import aiohttp
+from pydantic import TypeAdapter, ValidationError
+
+from kb.index import Index
+from pipelines.contract import KnowledgeVersion, KnowledgeWanted
+from pipelines.index_files import IndexFiles, IndexGone
+from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
-VECTOR_LANGUAGES = ("en",)
-"""What the embedding model was trained on; elsewhere words alone decide."""
-SCRIPTED_PASSAGES = 8
-"""The scripted engine picks single sentences, and judges for itself."""
-_VERSION = b"1"
+MAX_DISK_BYTES = 2 * 1024**3
+ASK_SECONDS = 2.0
+IN_USE_SECONDS = 120.0
+"""A base that no call has touched for this long is not asked about."""
+FETCH_SECONDS = 120.0
+_VERSIONS: TypeAdapter[tuple[KnowledgeVersion, ...]] = TypeAdapter(tuple[KnowledgeVersion, ...])
 
 
-class Knowledge:
-    """The texts of one call, ready as soon as they have been indexed; until then nothing is found."""
+class KnowledgeCache:
+    """Index files of this machine, shared by its processes; and what is the newest version of each."""
 
-    def __init__(
-        self,
-        texts: Sequence[KnowledgeText],
-        folder: Path,
-        embedder: ModelsEmbedder | None,
-        top_k: int,
-        threshold: float,
-    ) -> None:
-        self._texts = texts
-        self._embedder = embedder
-        self._top_k, self._threshold = top_k, threshold
-        self._path = folder / f"{_digest(texts, embedder is not None)}.index"
-        self._index: indexes.Index | None = None
-        self._loading = asyncio.create_task(self._load(), name="knowledge")
+    def __init__(self, folder: Path, api_url: str, internal_key: str) -> None:
+        self._folder = folder
+        self._api_url = api_url
+        self._headers = {"X-Internal-Key": internal_key}
+        self._files = IndexFiles(folder, MAX_DISK_BYTES)
 
-    async def find(self, question: str) -> Sequence[Passage]:
-        """The best passages, best first."""
-        if self._index is None:
-            await asyncio.shield(self._loading)
-        if self._index is None:
-            return ()
-        vector = None
-        if self._embedder is not None and self._index.vectors.shape[1]:
-            try:
-                vector = (await self._embedder.embed([question]))[0]
-            except ModelsError:
-                logger.info("a question was searched by its words alone")
-        return [
-            Passage(
-                source_id=found.passage.source_id,
-                title=found.passage.title,
-                text=found.passage.text,
-                score=found.score,
-            )
-            for found in search(self._index, question, vector, top_k=self._top_k)
-            if found.score >= self._threshold
-        ]
+    async def open(self, wanted: KnowledgeVersion) -> Index:
+        """The index of this version, mapped. Raises `IndexGone`."""
+        return await self._files.open(
+            wanted.base_id, wanted.version, wanted.digest, lambda: self._chunks(wanted)
+        )
 
-    async def aclose(self) -> None:
-        """Stop loading."""
-        self._loading.cancel()
-        await asyncio.gather(self._loading, return_exceptions=True)
+    async def fetch(self, wanted: KnowledgeVersion) -> None:
+        """Have it on the disk. Raises `IndexGone`."""
+        await self._files.fetch(wanted.base_id, wanted.version, wanted.digest, lambda: self._chunks(wanted))
 
-    async def _load(self) -> None:
+    async def _chunks(self, wanted: KnowledgeVersion) -> AsyncIterator[bytes]:
+        timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS, sock_connect=5.0)
+        url = f"{self._api_url}/internal/knowledge/{wanted.base_id}/{wanted.version}"
         try:
-            self._index = await asyncio.to_thread(indexes.load, self._path)
-        except (OSError, indexes.BrokenIndex):
-            self._index = await self._build()
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as http,
+                http.get(url) as response,
+            ):
+                if response.status != 200:
+                    raise IndexGone
+                async for chunk in response.content.iter_chunked(256 * 1024):
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise IndexGone from error
 
-    async def _build(self) -> indexes.Index:
-        pieces = [
-            piece
-            for text in self._texts
-            for piece in await asyncio.to_thread(passages, text.source_id, text.title, text.text)
-        ]
-        built = await asyncio.to_thread(indexes.build, pieces)
-        self._index = built
-        if self._embedder is not None and pieces:
-            try:
-                vectors = await self._embedder.embed([f"{piece.title}. {piece.text}" for piece in pieces])
-                built = await asyncio.to_thread(indexes.build, pieces, vectors, self._embedder.space)
-            except ModelsError as error:
-                logger.warning("knowledge has no vectors", extra={"error": type(error).__name__})
-                return built
+    # ── the newest version of each base in use, told through files ───────────────────────────────
+    def use(self, wanted: KnowledgeVersion) -> None:
+        """A call uses this base: newer versions of it are wanted here."""
+        path = self._current(wanted.base_id)
+        with contextlib.suppress(OSError):
+            if (known := self.current(wanted.base_id)) is None or known.version < wanted.version:
+                self.tell(wanted)
+            else:
+                os.utime(path)
+
+    def tell(self, newest: KnowledgeVersion) -> None:
+        """This is the newest version, for every call on this machine."""
+        path = self._current(newest.base_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.write_text(newest.model_dump_json(), "utf-8")
+        part.replace(path)
+
+    def current(self, base_id: str) -> KnowledgeVersion | None:
+        """The newest version that this machine has heard of."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(indexes.save, built, self._path)
-        except OSError as error:
-            logger.warning("an index was not kept", extra={"reason": error.strerror})
-        return built
-
-
-def knows(
-    folder: Path, providers: ProviderSettings
-) -> Callable[[CallBrief, ModelsEmbedder | None], Finds | None]:
-    """How a call of this worker comes by its knowledge; None for an agent that has none."""
-
-    def of(brief: CallBrief, models: ModelsEmbedder | None) -> Finds | None:
-        if not brief.knowledge:
+            return KnowledgeVersion.model_validate_json(self._current(base_id).read_text("utf-8"))
+        except (OSError, ValidationError):
             return None
-        embedder = models if language_code(brief.agent.language) in VECTOR_LANGUAGES else None
-        if providers.has_language_model:
-            return Knowledge(
-                brief.knowledge,
-                folder,
-                embedder,
-                brief.agent.kb_chunks_count,
-                brief.agent.kb_similarity_threshold,
-            )
-        return Knowledge(brief.knowledge, folder, embedder, SCRIPTED_PASSAGES, 0.0)
 
-    return of
+    def in_use(self) -> list[KnowledgeVersion]:
+        """Bases that calls used lately."""
+        found = []
+        for path in self._folder.glob("*.current"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime < IN_USE_SECONDS:
+                    known = self.current(path.stem)
+                    if known is not None and not known.is_gone:
+                        found.append(known)
+        return found
+
+    def forget(self, base_id: str) -> None:
+        """Its owner deleted it: no file of it stays here."""
+        self._files.forget(base_id)
+
+    def _current(self, base_id: str) -> Path:
+        return self._files.path(base_id, 0).with_name(f"{base_id}.current")
 
 
-def _digest(texts: Sequence[KnowledgeText], has_vectors: bool) -> str:
-    digest = hashlib.sha256(_VERSION + ModelsEmbedder.space.encode() * has_vectors)
-    for text in texts:
-        digest.update(text.model_dump_json().encode() + b"\0")
-    return digest.hexdigest()[:40]
+class KnowledgeKeeper:
+    """Keeps what calls use up to date, for the whole machine."""
+
+    def __init__(self, cache: KnowledgeCache, api_url: str, http: aiohttp.ClientSession) -> None:
+        """`http` carries the internal key."""
+        self._cache, self._http = cache, http
+        self._url = f"{api_url}/internal/knowledge/versions"
+
+    async def run(self) -> None:
+        """Ask the api every two seconds, as long as calls use anything."""
+        while True:
+            await asyncio.sleep(ASK_SECONDS)
+            try:
+                await self.look()
+            except (aiohttp.ClientError, TimeoutError, ValidationError, OSError) as error:
+                logger.info("newer knowledge was not asked for", extra={"error": type(error).__name__})
+
+    async def look(self) -> None:
+        """Ask once, and fetch what is newer."""
+        used = await asyncio.to_thread(self._cache.in_use)
+        if not used:
+            return
+        wanted = KnowledgeWanted(base_ids=[known.base_id for known in used[:1000]])
+        timeout = aiohttp.ClientTimeout(total=5.0)
+        async with self._http.post(self._url, json=wanted.model_dump(), timeout=timeout) as response:
+            response.raise_for_status()
+            told = {each.base_id: each for each in _VERSIONS.validate_json(await response.read())}
+        for known in used:
+            newest = told.get(known.base_id)
+            if newest is None:
+                self._cache.forget(known.base_id)
+                self._cache.tell(known.model_copy(update={"is_gone": True}))
+            elif newest.version > known.version:
+                try:
+                    await self._cache.fetch(newest)
+                except IndexGone:
+                    continue  # not to be had now; asked again in two seconds
+                self._cache.tell(newest)
+
+
+def cache_of(settings: WorkerSettings) -> KnowledgeCache:
+    """This machine's cache."""
+    folder = settings.home / "knowledge-cache" / "calls"
+    return KnowledgeCache(folder, settings.api_url, settings.internal_key)

@@ -29,6 +29,7 @@ from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from pipelines.providers import available
 from worker import functions, parcels, readiness
 from worker.api_link import ApiLink
+from worker.knowledge_cache import KnowledgeKeeper, cache_of
 from worker.liveness import Liveness
 from worker.lost import end_unbriefed
 from worker.metrics import Metrics
@@ -86,6 +87,7 @@ class Supervisor:
             if settings.has_models_process
             else None
         )
+        self._knowledge = KnowledgeKeeper(cache_of(settings), settings.api_url, http)
         self._group: Group | None = None
         self._metrics: Metrics | None = None
 
@@ -125,6 +127,7 @@ class Supervisor:
             tasks.create_task(self._follow_functions(), name="functions")
             tasks.create_task(self._end_unbriefed(), name="unbriefed calls")
             tasks.create_task(self._tries.run(self._link.answer), name="functions to try")
+            tasks.create_task(self._knowledge.run(), name="knowledge")
             if self._models is not None:
                 tasks.create_task(self._models.run(), name="models probe")
 

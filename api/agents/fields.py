@@ -61,6 +61,7 @@ BuiltinFunction = Literal[
     "send_digits",
     "hand_over",
     "request_callback",
+    "search_knowledge_base",
 ]
 
 

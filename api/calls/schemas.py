@@ -17,12 +17,13 @@ from pipelines.contract import (
     CallStarted,
     FunctionCalled,
     FunctionStarted,
+    KnowledgeUsed,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
 )
 from pipelines.extraction import Analysis
-from pipelines.transcript import TurnLatency, Utterance, as_text
+from pipelines.transcript import PassageUsed, TurnLatency, Utterance, as_text
 
 CallId = Annotated[str, Field(pattern=r"^(call|demo|test|interp|bridge)_[a-f0-9]{8,24}$")]
 
@@ -78,9 +79,13 @@ class TranscriptEntry(Wire):
     was_interrupted: bool
     is_typed: bool
     utterance_id: str
+    knowledge: list[PassageUsed] = Field(default_factory=list)
+    """What the answer had before it from the knowledge base, best first."""
 
     @classmethod
-    def of(cls, utterance: Utterance, origin: datetime) -> "TranscriptEntry":
+    def of(
+        cls, utterance: Utterance, origin: datetime, knowledge: Sequence[PassageUsed] = ()
+    ) -> "TranscriptEntry":
         """An utterance on a call's own clock."""
         return cls(
             role=utterance.role,
@@ -91,6 +96,7 @@ class TranscriptEntry(Wire):
             was_interrupted=utterance.was_interrupted,
             is_typed=utterance.is_typed,
             utterance_id=utterance.utterance_id,
+            knowledge=list(knowledge),
         )
 
 
@@ -174,6 +180,7 @@ class Call(CallSummary):
             key=lambda utterance: utterance.started_at,
         )
         texts = {utterance.utterance_id: utterance.text for utterance in utterances}
+        used = {event.utterance_id: event.passages for event in events if isinstance(event, KnowledgeUsed)}
         origin = row.started_at or row.created_at
         started = [event for event in events if isinstance(event, CallStarted)]
         turns = [
@@ -188,7 +195,10 @@ class Call(CallSummary):
         return cls(
             **_summary(row, recording_url),
             transcript=as_text(utterances) if utterances else row.transcript,
-            transcript_object=[TranscriptEntry.of(utterance, origin) for utterance in utterances],
+            transcript_object=[
+                TranscriptEntry.of(utterance, origin, used.get(utterance.utterance_id, ()))
+                for utterance in utterances
+            ],
             turns=turns,
             answer_times=AnswerTimes.of(turns),
             functions=_functions(row, events),

@@ -8,14 +8,28 @@ from api.agents.fields import AgentId
 from api.calls import attempts, joining, recordings
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
-from api.http.errors import Invalid, TooLarge
+from api.http.errors import Invalid, NotFound, TooLarge
 from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
 from api.internal import service
 from api.internal.batches import read_batch
-from api.keys import METRICS, SESSION, STORAGE, WORKERS
+from api.keys import KNOWLEDGE, METRICS, SESSION, STORAGE, WORKERS
+from api.knowledge_base import ingestion
+from api.knowledge_base import service as knowledge_base
 from api.outside import storage
-from pipelines.contract import BatchReceipt, BriefRequest, CallBrief, EventBatch
+from pipelines.contract import (
+    BatchReceipt,
+    BriefRequest,
+    CallBrief,
+    EventBatch,
+    KnowledgeVersion,
+    KnowledgeWanted,
+)
+
+
+class IndexNotThere(NotFound):
+    """This version of the index is not here; a newer one may be"""
+
 
 routes = Routes("/internal", tag="Internal", access="internal")
 _FAREWELL_SECONDS = 1.0
@@ -79,6 +93,31 @@ async def put_recording(request: web.Request, call_id: CallId) -> None:
 def _number(request: web.Request, header: str) -> int | None:
     value = request.headers.get(header, "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+
+
+@routes.post("/knowledge/versions")
+async def list_knowledge_versions(request: web.Request, body: KnowledgeWanted) -> list[KnowledgeVersion]:
+    """Tell a worker the newest version of each base that its calls use; one that is not told of is gone."""
+    return list(await knowledge_base.newest(request[SESSION], body.base_ids))
+
+
+@routes.get("/knowledge/{base_id}/{version}", produces=["application/octet-stream"], errors=[IndexNotThere])
+async def get_knowledge(request: web.Request, base_id: str, version: int) -> web.StreamResponse:
+    """Give a worker one version of a base's index."""
+    blobs, name = request.app[KNOWLEDGE], ingestion.index_name(base_id, version)
+    known = await knowledge_base.newest(request[SESSION], [base_id])
+    size = await blobs.size(name) if known and version > 0 else None
+    if size is None:
+        raise IndexNotThere
+    await let_go(request)
+    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+    response.content_length = size
+    await response.prepare(request)
+    if request.method != "HEAD":
+        async for chunk in blobs.read(name, 0, size):
+            await response.write(chunk)
+    await response.write_eof()
+    return response
 
 
 @routes.get("/worker", spec=False)

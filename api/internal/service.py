@@ -72,11 +72,9 @@ async def _brief(
     session: AsyncSession, call: CallRow, agent: AgentRow, before: Sequence[CallEvent]
 ) -> CallBrief:
     config = agents.to_config(agent)
-    known, is_all = await knowledge_base.texts(
+    known = await knowledge_base.versions(
         session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()
     )
-    if not is_all:
-        _LOG.warning("knowledge cut to what a brief carries", extra={"call_id": call.id})
     longest = config.max_call_duration_ms // 1000
     return CallBrief(
         call_id=call.id,

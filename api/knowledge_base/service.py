@@ -22,11 +22,11 @@ from api.knowledge_base.schemas import (
     KnowledgeBaseUpdate,
 )
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
-from pipelines.contract import KnowledgeText, KnowledgeVersion
+from pipelines.contract import KnowledgeVersion
 
 MAX_BASES = 500
 MAX_SOURCES = 1000
-MAX_BRIEF_CHARACTERS = 400_000
+MAX_TITLES = 50
 
 
 class KnowledgeBaseNotFound(NotFound):
@@ -254,35 +254,6 @@ async def remove(session: AsyncSession, base: KnowledgeBaseRow) -> None:
     after_commit(session, partial(workflows.forget_blobs, [*prefixes, f"{base.id}-"]))
 
 
-async def texts(
-    session: AsyncSession, owner_id: str, knowledge_base_ids: Sequence[str]
-) -> tuple[tuple[KnowledgeText, ...], bool]:
-    """The owner's texts of these knowledge bases, in their order, and whether all of them fit.
-
-    Bases that are gone, or somebody else's, are passed over.
-    """
-    if not knowledge_base_ids:
-        return (), True
-    found = await session.exec(
-        select(KnowledgeSourceRow)
-        .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == KnowledgeSourceRow.knowledge_base_id)
-        .where(KnowledgeBaseRow.owner_id == owner_id, col(KnowledgeBaseRow.id).in_(knowledge_base_ids))
-        .order_by(
-            col(KnowledgeSourceRow.knowledge_base_id),
-            col(KnowledgeSourceRow.position),
-            col(KnowledgeSourceRow.id),
-        )
-    )
-    kept: list[KnowledgeText] = []
-    room = MAX_BRIEF_CHARACTERS
-    for source in found.all():
-        if len(source.text or "") > room:
-            return tuple(kept), False
-        room -= len(source.text or "")
-        kept.append(KnowledgeText(source_id=source.id, title=source.title, text=source.text or ""))
-    return tuple(kept), True
-
-
 async def versions(
     session: AsyncSession, owner_id: str, base_ids: Sequence[str]
 ) -> tuple[KnowledgeVersion, ...]:
@@ -300,17 +271,35 @@ async def versions(
         )
     )
     rows = {row.id: row for row in found.all()}
-    return tuple(told(rows[base_id]) for base_id in dict.fromkeys(base_ids) if base_id in rows)
+    named = await session.exec(
+        select(KnowledgeSourceRow.knowledge_base_id, KnowledgeSourceRow.title)
+        .where(col(KnowledgeSourceRow.knowledge_base_id).in_(rows), KnowledgeSourceRow.kind == "text")
+        .order_by(col(KnowledgeSourceRow.position))
+        .limit(MAX_TITLES)
+    )
+    titles: dict[str, list[str]] = {}
+    for base_id, title in named.all():
+        titles.setdefault(base_id, []).append(title)
+    return tuple(
+        _told(rows[base_id], titles.get(base_id, ()))
+        for base_id in dict.fromkeys(base_ids)
+        if base_id in rows
+    )
 
 
-def told(row: KnowledgeBaseRow) -> KnowledgeVersion:
-    """A base as workers know it."""
+async def newest(session: AsyncSession, base_ids: Sequence[str]) -> tuple[KnowledgeVersion, ...]:
+    """The same for a worker that has these bases in use; one that was deleted is not in the answer."""
+    found = await session.exec(
+        select(KnowledgeBaseRow).where(
+            col(KnowledgeBaseRow.id).in_(base_ids), col(KnowledgeBaseRow.deleted_at).is_(None)
+        )
+    )
+    return tuple(_told(row) for row in found.all())
+
+
+def _told(row: KnowledgeBaseRow, titles: Sequence[str] = ()) -> KnowledgeVersion:
     return KnowledgeVersion(
-        base_id=row.id,
-        name=row.name,
-        version=row.version,
-        digest=row.digest,
-        is_gone=row.deleted_at is not None,
+        base_id=row.id, name=row.name, version=row.version, digest=row.digest, titles=tuple(titles)
     )
 
 

@@ -7,9 +7,10 @@ from livekit.agents import Agent, AgentSession, function_tool, inference, llm
 
 from bench.parts.oracle import FixedLLM, OracleSTT, ToneVoice
 from pipelines import assemble
-from pipelines.agent import Question, last_question
+from pipelines.agent import Question
 from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.contract import CallBrief
+from pipelines.follow_ups import last_question
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Passage

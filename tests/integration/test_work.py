@@ -370,7 +370,9 @@ async def test_the_first_start_makes_an_agent_that_knows_and_does_something(
     await add(database, call)
     async with database.transaction() as session:
         brief = await internal.brief(session, call.id, BriefRequest(worker_id="w", job_id="j"))
-    assert [text.title for text in brief.knowledge] == [title for title, _ in clinic.KNOWLEDGE]
+    (known,) = brief.knowledge
+    assert known.titles == tuple(title for title, _ in clinic.KNOWLEDGE)
+    assert known.version == 0, "nothing of it has been read yet"
     assert brief.agent.enable_recording
     assert brief.agent.begin_message == clinic.GREETING
     assert brief.agent.language == "en-US"
@@ -408,18 +410,17 @@ async def test_the_seeded_function_books(tmp_path: Path) -> None:
 
 
 # ── knowledge ────────────────────────────────────────────────────────────────────────────────────
-async def test_an_agent_knows_only_what_its_owner_has_and_what_fits(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_agent_knows_only_what_its_owner_has(database: Database) -> None:
     async with database.transaction() as session:
         mine = await knowledge_base.texts_added(session, "me", "Mine", [("A", "one"), ("B", "two two")])
         theirs = await knowledge_base.texts_added(session, "they", "Theirs", [("C", "secret")])
+        gone = await knowledge_base.texts_added(session, "me", "Gone", [("D", "old")])
+        await knowledge_base.remove(session, gone)
     async with database.transaction(writes=False) as session:
-        texts, is_all = await knowledge_base.texts(session, "me", [theirs.id, mine.id, "kb_gone"])
-        assert ([text.text for text in texts], is_all) == (["one", "two two"], True)
-        monkeypatch.setattr(knowledge_base, "MAX_BRIEF_CHARACTERS", 5)
-        texts, is_all = await knowledge_base.texts(session, "me", [mine.id])
-        assert ([text.text for text in texts], is_all) == (["one"], False)
+        (known,) = await knowledge_base.versions(session, "me", [theirs.id, mine.id, gone.id, "kb_gone"])
+        assert (known.base_id, known.name, known.titles) == (mine.id, "Mine", ("A", "B"))
+        newest = await knowledge_base.newest(session, [mine.id, gone.id])
+        assert [each.base_id for each in newest] == [mine.id]
 
 
 async def test_agents_are_what_they_were_when_the_call_began(database: Database, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, llm, stt, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from pipelines.agent import Question, last_question
+from pipelines.agent import Question
+from pipelines.follow_ups import last_question
 
 RATE = 24_000
 SECONDS_A_LETTER = 0.06

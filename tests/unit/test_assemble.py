@@ -1,14 +1,11 @@
 """What an agent asks for, answered by what is here."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from livekit.agents import llm
 
 from pipelines import resuming
 from pipelines.agent_config import AgentConfig
@@ -17,7 +14,6 @@ from pipelines.contract import CallBrief, FunctionRun
 from pipelines.local.parts import CannotServe, Local
 from pipelines.providers import ProviderSettings, available
 from pipelines.tools.developer import Functions, load
-from pipelines.tools.knowledge import PASSAGES, Passage, Retrieval
 from pipelines.transcript import Role, Utterance
 from tests.support.fake_providers import FakeParts
 
@@ -182,40 +178,3 @@ def test_what_is_offered_says_how_to_get_the_rest() -> None:
     offers = available(NOTHING)
     assert all(offer.is_available or offer.hint for offer in offers)
     assert {offer.provider for offer in available(OPENAI) if offer.is_available} >= {"openai", "scripted"}
-
-
-class Slow:
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.asked: list[str] = []
-
-    async def find(self, question: str) -> Sequence[Passage]:
-        self.asked.append(question)
-        await asyncio.sleep(self.seconds)
-        return [Passage(source_id="s", title="Hours", text="Nine to five.", score=0.9)]
-
-
-async def test_passages_stand_before_the_question_in_a_copy() -> None:
-    context = llm.ChatContext.empty()
-    context.add_message(role="user", content="When are you open?")
-    knowledge = Slow(0)
-    retrieval = Retrieval(knowledge)
-    told = await retrieval.add_to(context, "When are you open?")
-    assert len(context.items) == 1
-    passages, question = told.items
-    assert isinstance(passages, llm.ChatMessage)
-    assert isinstance(question, llm.ChatMessage)
-    assert passages.extra[PASSAGES][0]["text"] == "Nine to five."
-    assert "Nine to five." in (passages.text_content or "")
-    assert question.role == "user"
-    await retrieval.add_to(context, "When are you open?")
-    assert knowledge.asked == ["When are you open?"], "one search for all steps of a turn"
-
-
-async def test_a_search_that_takes_too_long_costs_its_passages_and_not_the_answer() -> None:
-    context = llm.ChatContext.empty()
-    context.add_message(role="user", content="When?")
-    retrieval = Retrieval(Slow(5), deadline_seconds=0.05)
-    assert await retrieval.add_to(context, "When?") is context
-    assert retrieval.last_ms is not None
-    assert retrieval.last_ms < 300

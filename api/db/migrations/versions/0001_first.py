@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:17:55.633763
+Created: 2026-11-25 22:24:16.972761
 """
 
 from collections.abc import Sequence
