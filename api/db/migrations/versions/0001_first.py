@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:24:16.972761
+Created: 2026-11-25 22:25:11.642599
 """
 
 from collections.abc import Sequence
