@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from api.agents import service
+from api.agents.reachable import refuse_unreachable
 from api.agents.schemas import Agent, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
 from api.agents.trying import FunctionOutcome, FunctionTry, outcome
@@ -17,6 +18,7 @@ routes = Routes("/v1/agents", tag="Agents")
 @routes.post(status=201, location="/v1/agents/{agent_id}")
 async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
     """Make an agent."""
+    refuse_unreachable(body, request.app[GUARD])
     # Asked before the database is: workers are looked up in a transaction of their own.
     known = await request.app[WORKERS].functions()
     return Agent.of(await service.create(request[SESSION], request[CALLER].owner_id, body, known))
@@ -37,6 +39,7 @@ async def get_agent(request: web.Request, agent_id: str) -> Agent:
 @routes.patch("/{agent_id}", errors=[AgentNotFound])
 async def update_agent(request: web.Request, agent_id: str, body: AgentUpdate) -> Agent:
     """Change an agent; what is not sent stays as it is."""
+    refuse_unreachable(body, request.app[GUARD])
     known = await request.app[WORKERS].functions() if body.response_engine is not None else None
     return Agent.of(await service.update(request[SESSION], request[CALLER], agent_id, body, known))
 

@@ -124,21 +124,59 @@ def test_a_developers_function_is_tried_by_a_worker(own_api: Api) -> None:
         assert unknown.status == 503
 
 
-def test_an_agents_own_endpoint_is_tried_by_its_name_with_its_secrets(own_api: Api, kitchen: str) -> None:
+def test_an_agents_own_endpoint_is_held_to_its_schema(own_api: Api, kitchen: str) -> None:
     person = own_api.person()
     hook = {
         "name": "book",
-        "url": f"{kitchen.replace('http://', 'https://')}/book",
+        "url": f"{kitchen}/book",
         "parameters": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
     }
-    agent = person.made(
-        "/v1/agents", {**AGENT, "response_engine": {**AGENT["response_engine"], "functions": [hook]}}
-    )
-    path = f"/v1/agents/{agent['agent_id']}/test-function"
+    own = {**AGENT["response_engine"], "functions": [hook]}
+    agent = person.made("/v1/agents", {**AGENT, "response_engine": own})["agent_id"]
+    path = f"/v1/agents/{agent}/test-function"
     wrong = person.ask("POST", path, {"name": "book", "sample_args": {"n": "two"}}).json
     assert (wrong["ok"], "n: type must be" in wrong["error"]) == (False, True)
-    no_tls = person.ask("POST", path, {"name": "book", "sample_args": {"n": 2}}).json
-    assert no_tls["ok"] is False
+
+
+UNREACHABLE = (
+    "https://10.0.0.1/x",
+    "https://localhost/x",
+    "http://example.com/x",
+    "https://[::1]/x",
+    "https://x:22/",
+)
+
+
+@pytest.mark.parametrize("url", UNREACHABLE)
+def test_an_address_that_no_call_could_reach_is_not_saved(own_api: Api, url: str) -> None:
+    person = own_api.person()
+    hook = {"name": "f", "url": url, "parameters": {"type": "object"}}
+    server = {"name": "m", "url": url}
+    for group, entry in (("functions", hook), ("mcp_servers", server)):
+        with_it = {**AGENT["response_engine"], group: [entry]}
+        refused = person.ask("POST", "/v1/agents", {**AGENT, "response_engine": with_it})
+        assert refused.status == 422
+        assert refused.detail[0]["loc"] == ["body", "response_engine", group, 0, "url"]
+    socket = {"type": "custom-llm", "llm_websocket_url": url.replace("http", "ws")}
+    refused = person.ask("POST", "/v1/agents", {**AGENT, "response_engine": socket})
+    assert refused.detail[0]["loc"][-1] == "llm_websocket_url"
+
+
+def test_a_host_that_the_operator_named_may_be_private_and_without_tls(own_api: Api, kitchen: str) -> None:
+    person = own_api.person()
+    hook = {
+        "name": "f",
+        "url": f"{kitchen}/book",
+        "parameters": {"type": "object"},
+        "headers": {"X-Token": "t"},
+    }
+    own = {**AGENT["response_engine"], "functions": [hook]}
+    agent = person.made("/v1/agents", {**AGENT, "response_engine": own})["agent_id"]
+    found = person.ask(
+        "POST", f"/v1/agents/{agent}/test-function", {"name": "f", "sample_args": {"n": 1}}
+    ).json
+    assert found["ok"] is True
+    assert '"token": "t"' in found["body_preview"]  # with the secrets that nobody is shown
 
 
 def test_nothing_to_try_and_somebody_elses_agent(own_api: Api) -> None:
