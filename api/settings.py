@@ -91,6 +91,8 @@ class Settings:
     trusted_proxies: int
     """How many proxies in front of us append to X-Forwarded-For; 0 means that it is not read."""
     has_rate_limits: bool
+    functions: Path
+    """Developers' Python functions."""
     allowed_hosts: tuple[str, ...]
     """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
     log: Log
@@ -115,11 +117,6 @@ class Settings:
     def knowledge(self) -> Path:
         """Documents, what was read of them, and indexes."""
         return self.home / "knowledge"
-
-    @property
-    def functions(self) -> Path:
-        """Developers' Python functions."""
-        return self.home / "functions"
 
     @property
     def run(self) -> Path:
@@ -163,6 +160,7 @@ class Settings:
             ),
             trusted_proxies=read.number("CALL2ME_TRUSTED_PROXIES", 0, 0, 10),
             has_rate_limits=read.choice("CALL2ME_RATE_LIMITS", "on", ("on", "off")) == "on",
+            functions=read.folder("CALL2ME_FUNCTIONS", home / "functions"),
             allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
             log=Log(
                 format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
