@@ -118,7 +118,7 @@ async def talking(
     await box.aclose()
 
 
-async def call(functions: Functions, name: str, **arguments: Any) -> Any:
+async def call(functions: Functions, name: str, /, **arguments: Any) -> Any:
     """What a function returns, under the deadline and with the errors that a call has."""
     if (tool := functions.by_name.get(name)) is None:
         raise FunctionMissing(" ".join([f"There is no function {name}.", *functions.broken]))
