@@ -205,7 +205,7 @@ def fresh_key() -> None:
 
 @main.group()
 def functions() -> None:
-    """Your Python functions: what is there, whether it is well, and one of them now."""
+    """Your Python functions: list, check and call them."""
 
 
 _FOLDER = click.option(
