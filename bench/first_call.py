@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from bench.parts.caller import Caller
-from bench.parts.instant import instant_providers
+from bench.parts.instant import EXPECTED, instant_providers
 from tests.support.speech import pause, spoken
 from tests.support.stack import Stack, running
 
@@ -34,6 +34,12 @@ QUESTIONS = (
     "Do you take emergencies?",
     "Which insurance do you accept?",
 )
+PAUSES: dict[str, tuple[str, float, str]] = {
+    "600 ms after `and`": ("my name is peter johnson and", 0.6, "i need an appointment on tuesday"),
+    "900 ms inside a number": ("my number is five five five", 0.9, "zero one three four four seven nine"),
+    "600 ms after what could be a sentence": ("i need an appointment", 0.6, "for my daughter on tuesday"),
+    "900 ms after what could be a sentence": ("do you have time on thursday", 0.9, "or maybe on friday"),
+}
 INSTANT_AGENT = {
     "agent_name": "Instant",
     "voice_id": "openai-nova",
@@ -124,6 +130,33 @@ async def answers(stack: Stack, rounds: int = 1, agent_id: str | None = None) ->
     return found
 
 
+async def cut_offs(stack: Stack, agent_id: str, rounds: int = RUNS) -> dict[str, float]:
+    """How often the agent answered into a pause, for each kind of pause."""
+    found = dict.fromkeys(PAUSES, 0)
+    async with calling(stack, agent_id) as (caller, began):
+        await caller.hear(after=began)
+        await caller.quiet(seconds=1.5)
+        for _ in range(rounds):
+            for name, (first, seconds, second) in PAUSES.items():
+                EXPECTED.extend((first, second))
+                starts = time.perf_counter()
+                said = np.concatenate([_trimmed(first), pause(seconds), _trimmed(second), pause(0.2)])
+                ended = await caller.say(said)
+                sounded = caller.heard.first_sound_after(starts)
+                found[name] += sounded is not None and sounded < ended
+                await caller.hear(after=ended)
+                await caller.quiet(seconds=1.5)
+                EXPECTED.clear()
+    return {name: count / rounds for name, count in found.items()}
+
+
+def _trimmed(text: str) -> np.ndarray:
+    """Said, without the silence around it."""
+    pcm = spoken(text)
+    loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > 300)
+    return pcm[loud[0] : loud[-1] + 1]
+
+
 async def added_memory(stack: Stack, calls: int = 3) -> float:
     """MB for each running call more."""
     before = memory_mb(stack.process.pid)
@@ -174,7 +207,7 @@ async def with_providers(home: Path) -> list[Figure]:
         idle = memory_mb(stack.process.pid)
         say(f"  idle {idle:.0f} MB\n{per_process(stack.process.pid)}")
         figures: list[Figure] = []
-        for responsiveness, goal in ((0.5, ""), (1.0, "400 ms")):
+        for responsiveness, goal in ((0.5, "400 ms"), (1.0, "400 ms")):
             agent = await stack.post("/v1/agents", {**INSTANT_AGENT, "responsiveness": responsiveness})
             answered = await answers(stack, rounds=2, agent_id=agent["agent_id"])
             what = f"added latency, instant providers, over the wire, responsiveness {responsiveness}"
@@ -182,6 +215,8 @@ async def with_providers(home: Path) -> list[Figure]:
                 (f"{what}, p50", f"{median(answered) * 1000:.0f} ms", goal),
                 ("the same, slowest of ten", f"{max(answered) * 1000:.0f} ms", ""),
             ]
+            cut = await cut_offs(stack, agent["agent_id"])
+            figures += [(f"the same, cut off: {name}", f"{rate:.0%}", "") for name, rate in cut.items()]
     return [
         *figures,
         ("memory of all processes, idle, with providers", f"{idle:.0f} MB", "450 MB"),

@@ -1,12 +1,13 @@
 """Providers that take no time, over the vendors' own wire protocols: what is left is ours.
 
 The recogniser is an oracle about time only: it calls an utterance over once 100 ms of it were quiet, as a
-good streaming recogniser would, and its final words are always the same.
+good streaming recogniser would. Its final words are those of `EXPECTED`, in order, then always the same.
 """
 
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,8 @@ from aiohttp import WSMsgType, web
 RATE_IN = 16_000
 RATE_OUT = 24_000
 WORDS = "what are your opening hours on saturday"
+EXPECTED: deque[str] = deque(maxlen=64)
+"""What is about to be said, a stretch each; filled by whoever makes the caller say it."""
 ANSWER = "We are open from nine to one on Saturday."
 LOUD = 300.0
 QUIET_SECONDS = 0.1
@@ -53,9 +56,10 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
 
 
 def _results(clock: float) -> dict[str, object]:
+    text = EXPECTED.popleft() if EXPECTED else WORDS
     words = [
         {"word": word, "start": clock, "end": clock, "confidence": 1.0, "punctuated_word": word}
-        for word in WORDS.split()
+        for word in text.split()
     ]
     return {
         "type": "Results",
@@ -64,7 +68,7 @@ def _results(clock: float) -> dict[str, object]:
         "duration": clock,
         "is_final": True,
         "speech_final": True,
-        "channel": {"alternatives": [{"transcript": WORDS, "confidence": 1.0, "words": words}]},
+        "channel": {"alternatives": [{"transcript": text, "confidence": 1.0, "words": words}]},
         "metadata": {"request_id": "instant"},
     }
 
