@@ -130,7 +130,7 @@ async def answers(stack: Stack, rounds: int = 1, agent_id: str | None = None) ->
     return found
 
 
-async def cut_offs(stack: Stack, agent_id: str, rounds: int = RUNS) -> dict[str, float]:
+async def cut_offs(stack: Stack, agent_id: str | None, rounds: int = RUNS) -> dict[str, float]:
     """How often the agent answered into a pause, for each kind of pause."""
     found = dict.fromkeys(PAUSES, 0)
     async with calling(stack, agent_id) as (caller, began):
@@ -183,12 +183,14 @@ async def offline(home: Path) -> list[Figure]:
         say(f"  idle {idle:.0f} MB\n{per_process(stack.process.pid)}")
         greeted = await greetings(stack)
         answered = await answers(stack, rounds=2)
+        cut = await cut_offs(stack, None, rounds=3)
         added = await added_memory(stack)
     return [
         ("second start of `call2me up` to a call that can be answered", f"{median(starts):.1f} s", "10 s"),
         ("joining to the greeting heard, warm worker", f"{median(greeted):.2f} s", "1.5 s"),
         ("end of a question to its answer heard, offline, p50", f"{median(answered):.2f} s", "1.4 s"),
         ("the same, slowest of ten", f"{max(answered):.2f} s", ""),
+        *((f"cut off, offline: {name}", f"{rate:.0%}", "") for name, rate in cut.items()),
         ("memory of all processes, idle, all offline models", f"{idle:.0f} MB", "900 MB"),
         ("memory for each call more", f"{added:.0f} MB", ""),
     ]
@@ -216,7 +218,10 @@ async def with_providers(home: Path) -> list[Figure]:
                 ("the same, slowest of ten", f"{max(answered) * 1000:.0f} ms", ""),
             ]
             cut = await cut_offs(stack, agent["agent_id"])
-            figures += [(f"the same, cut off: {name}", f"{rate:.0%}", "") for name, rate in cut.items()]
+            figures += [
+                (f"cut off, responsiveness {responsiveness}: {name}", f"{rate:.0%}", "")
+                for name, rate in cut.items()
+            ]
     return [
         *figures,
         ("memory of all processes, idle, with providers", f"{idle:.0f} MB", "450 MB"),

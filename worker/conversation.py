@@ -231,7 +231,8 @@ class Conversation:
             self._times.ended(event.created_at)
 
     def _words_heard(self, event: UserInputTranscribedEvent) -> None:
-        if event.is_final:
+        # An empty guess takes back what was guessed: a noise, or a murmur that is no turn.
+        if event.is_final or not event.transcript:
             self._understood_at = event.created_at
 
     def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
