@@ -122,6 +122,8 @@ class _Emitter:
 class _Pipeline:
     def __init__(self) -> None:
         self.agent: Any = type("Agent", (), {"retrieval": None})()
+        self.toolbox: Any = type("Toolbox", (), {"rails": type("Rails", (), {})()})()
+        self.on_switch: Any = lambda warn: None
 
 
 def test_an_answer_is_measured_although_the_session_knows_nothing_of_the_question() -> None:
