@@ -121,8 +121,8 @@ class PacedCaller:
             elif heard is not None and number in MURMURED:
                 await asyncio.sleep(max(0.0, heard + MURMUR_AFTER_SECONDS - time.monotonic()))
                 count = len(self.sounds)
-                _, over = await self.say(number + 100, said["uh-huh"])
-                await asyncio.sleep(2.0)
+                await self.say(number + 100, said["uh-huh"])
+                await self.quiet(1.0)
                 pieces = self.sounds[count - 1 :]
                 hole = pieces[1][0] - pieces[0][1] if len(pieces) > 1 else 0.0
                 length = sum(end - start for start, end in pieces)

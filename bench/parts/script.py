@@ -92,7 +92,7 @@ def utterances() -> dict[str, Utterance]:
         utterance(
             "900 ms, number", "My number is five five five", 0.9, "zero one three four four seven nine."
         ),
-        utterance("300 ms, closed", "I want to come in", 0.3, "on Monday in the morning."),
+        utterance("300 ms, closed", "I need a cleaning", 0.3, "on Monday in the morning."),
         utterance("600 ms, closed", "I need an appointment", 0.6, "for my daughter on Tuesday."),
         utterance("900 ms, closed", "Do you have time on Thursday", 0.9, "or maybe on Friday afternoon?"),
         utterance("um", "Can I bring my um", 0.7, "insurance card next week?"),
