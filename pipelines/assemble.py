@@ -178,6 +178,8 @@ async def assemble(
         lambda code, message: warnings.append(Warned(code, message)),
         _key_terms(brief),
         http,
+        guard,
+        brief.call_id,
     )
     hears = chooser.ears()
     thinks, question, is_scripted = chooser.mind()

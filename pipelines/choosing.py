@@ -18,8 +18,10 @@ from pipelines import stt as stts
 from pipelines import tts as ttss
 from pipelines.agent import Question
 from pipelines.agent_config import AgentConfig, ProviderChoice
+from pipelines.custom_llm import CustomLLM
 from pipelines.failover import Chain, FailoverLLM, FailoverSTT, FailoverTTS, Link, Patience
 from pipelines.local.parts import CannotServe, Local
+from pipelines.outbound import Guard
 from pipelines.providers import OFFERS, ProviderSettings, language_code, why_not
 from pipelines.voices import OPENAI_VOICES
 
@@ -47,6 +49,9 @@ class Chooser:
     warn: Warn
     key_terms: tuple[str, ...] = ()
     http: aiohttp.ClientSession | None = None
+    guard: Guard | None = None
+    """What reaches an owner's own dialog engine; without it, none is reached."""
+    call_id: str = ""
     patience: Patience = field(default_factory=Patience)
 
     # ── ears ──
@@ -88,6 +93,8 @@ class Chooser:
         if asked.provider == "scripted":
             part, question = self.local.llm(self.agent.language)
             return part, question, True
+        if asked.provider == "custom-llm" and self.guard is not None:
+            return self._custom(self.guard), last_question, False
         links = self._links("llm", [asked, *engine.fallbacks], self._model)
         if not self.settings.has_language_model and not links:
             part, question = self.local.llm(self.agent.language)
@@ -100,6 +107,17 @@ class Chooser:
         if len(links) == 1:
             return links[0].part, follow_ups.question, False
         return FailoverLLM(Chain("llm", links), self.patience), follow_ups.question, False
+
+    def _custom(self, guard: Guard) -> llm.LLM[Any]:
+        """The owner's engine, and then only what the owner names: nobody else would know what to say."""
+        agent = self.agent
+        about = {"call_id": self.call_id, "agent_id": agent.agent_id, "language": agent.language}
+        part = CustomLLM(agent.engine.websocket_url, guard, about)
+        named = self._links("llm", agent.engine.fallbacks, self._model, has_defaults=False)
+        if not named:
+            return part
+        own = Link[llm.LLM[Any]](name_of(part), part, provider=part.provider)
+        return FailoverLLM(Chain("llm", [own, *named]), self.patience)
 
     def _model(self, choice: ProviderChoice) -> Link[llm.LLM[Any]]:
         given = options.read("llm", choice.provider, choice.model, choice.options)
@@ -174,11 +192,14 @@ class Chooser:
         kind: Literal["stt", "llm", "tts"],
         asked: Iterable[ProviderChoice],
         make: Callable[[ProviderChoice], Link[Part]],
+        *,
+        has_defaults: bool = True,
     ) -> list[Link[Part]]:
         """The chain as far as keys reach: what was asked for and is here, then the rest of what is here."""
         here = self._here(kind)
         wanted = [one for one in asked if one.provider in here or one.provider in _ON_THIS_MACHINE]
-        wanted += [ProviderChoice(provider=name) for name in self._defaults(kind)]
+        if has_defaults:
+            wanted += [ProviderChoice(provider=name) for name in self._defaults(kind)]
         links: dict[str, Link[Part]] = {}
         seen: set[str] = set()
         for choice in wanted:
