@@ -43,6 +43,7 @@ from api.system import routes as system
 from api.users import routes as users
 from api.voice import routes as voice
 from api.voice import voices
+from api.webhooks import routes as webhooks
 
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -58,6 +59,7 @@ RESOURCES: tuple[Routes, ...] = (
     voices.routes,
     voices.audio,
     voices.providers,
+    webhooks.routes,
     public.routes,
     internal.routes,
     system.routes,

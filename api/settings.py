@@ -99,6 +99,9 @@ class Settings:
     language_model: LanguageModel
     providers: ProviderSettings = field(repr=False)
     """Keys for previews and single sentences; calls have the worker's."""
+    mail_url: str = field(repr=False)
+    """The SMTP server; empty means that letters are written into the folder `mail`."""
+    mail_from: str
     metrics_port: int
     """Where Prometheus may read our figures; 0 means nowhere."""
     otlp_endpoint: str
@@ -172,6 +175,8 @@ class Settings:
                 name=read.text("CALL2ME_LLM_MODEL", ""),
             ),
             providers=providers_of(read),
+            mail_url=_mail_url(read),
+            mail_from=read.text("CALL2ME_MAIL_FROM", "Call2Me <call2me@localhost>"),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
@@ -185,6 +190,11 @@ class Settings:
             ),
             secrets=_secrets(read, home),
         )
+
+
+def _mail_url(read: Environment) -> str:
+    url = read.text("CALL2ME_SMTP_URL", "")
+    return read.url("CALL2ME_SMTP_URL", url, ("smtp", "smtps")) if url else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from api.calls import service as calls
 from api.calls import workflows
-from api.durable import engine, sweeper
+from api.durable import engine, letters, sweeper
 from api.internal.workers import Workers
 from api.keys import (
     ANSWERS,
@@ -25,16 +25,22 @@ from api.keys import (
 )
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
+from api.outside.mail import FileMail, SmtpMail
 from api.outside.rooms import LiveKitRooms
 from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
+from api.webhooks import workflows as deliveries
 from pipelines.outbound import Guard
 
 NEEDED_BYTES = 16 * 1024 * 1024
 """Below this the database cannot grow, nor a recording begin."""
 
+QUEUES = {deliveries.QUEUE: deliveries.AT_ONCE, letters.QUEUE: letters.AT_ONCE}
+
 SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
+    "letters": letters.sweep,
+    "undelivered": deliveries.sweep,
     "unsettled": workflows.sweep_unsettled,
     "unanalysed": workflows.sweep_unanalysed,
     "unused": workflows.sweep_unused,
@@ -95,10 +101,23 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.secrets.livekit_api_secret,
     )
     workers = app[WORKERS] = Workers(app[DATABASE], rooms)
+    mail = (
+        SmtpMail(settings.mail_url, settings.mail_from)
+        if settings.mail_url
+        else FileMail(settings.home / "mail", settings.mail_from)
+    )
     reach = engine.Reach(
-        app[DATABASE], rooms, app[STORAGE], app[KNOWLEDGE], app[GUARD], settings.language_model
+        app[DATABASE],
+        rooms,
+        app[STORAGE],
+        app[KNOWLEDGE],
+        app[GUARD],
+        mail,
+        settings.language_model,
     )
     engine.launch(settings, reach)
+    for queue, at_once in QUEUES.items():
+        await engine.open_queue(queue, at_once=at_once)
     beside = [asyncio.create_task(workers.watch()), asyncio.create_task(sweeper.sweep_for_ever(SWEEPS))]
     try:
         yield

@@ -130,7 +130,7 @@ class ExtractedField(Wire):
 class PostCallAction(Wire):
     """Something to do once a call is over, where a condition holds."""
 
-    type: Literal["schedule_call", "webhook", "tag_contact"]
+    type: Literal["schedule_call", "webhook", "tag_contact", "email"]
     name: Annotated[str, Field(max_length=200)] | None = None
     condition: Annotated[str, Field(max_length=1000)] | dict[str, Any] | None = None
     config: dict[str, Any] = Field(default_factory=dict)

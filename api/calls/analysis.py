@@ -8,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.fields import BuiltinEngine
+from api.calls import actions, outbox
 from api.calls.settlement import events_of
 from api.calls.table import CallAnalysisRow, CallRow
 from api.db.columns import now
@@ -134,9 +135,11 @@ async def _count(database: Database, call_id: str, asked: int) -> None:
 
 
 async def _keep(database: Database, call_id: str, analysis: Analysis, spent: Spent, failure: str) -> None:
+    """Write it down, and with it all that follows from it: what is told, and what is done."""
     async with database.transaction() as session:
+        call = await session.get(CallRow, call_id, with_for_update=True)
         row = await session.get(CallAnalysisRow, call_id, with_for_update=True)
-        if row is None or not row.is_pending:
+        if call is None or row is None or not row.is_pending:
             return  # the call was deleted meanwhile, or another process was sooner
         row.analysis = analysis.model_dump(mode="json")
         row.is_pending = False
@@ -145,3 +148,9 @@ async def _keep(database: Database, call_id: str, analysis: Analysis, spent: Spe
         row.output_tokens += spent.output_tokens
         row.updated_at = now()
         session.add(row)
+        await outbox.concluded(session, call, analysis)
+        try:
+            agent = await agents.of_owner(session, call.owner_id, call.agent_id or "")
+        except agents.AgentNotFound:
+            return  # nobody wants anything done any more
+        await actions.take(session, call, agents.settings_of(agent).post_call_actions or [], analysis)

@@ -7,6 +7,8 @@ from aiohttp import web
 from api.calls import costs, recordings, service, workflows
 from api.calls.schemas import (
     Call,
+    CallAction,
+    CallDeliveries,
     CallId,
     CallList,
     CallQuery,
@@ -22,6 +24,8 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, SESSION, SETTINGS, STORAGE, WORKERS
+from api.webhooks import log
+from api.webhooks.schemas import Delivery, DeliveryQuery
 
 routes = Routes("/v1/calls", tag="Calls")
 links = Routes("/v1/recordings", tag="Calls", access="public")
@@ -95,6 +99,17 @@ async def analyse_call(request: web.Request, call_id: CallId) -> Call:
     call, generation = await service.analyse_again(request[SESSION], request[CALLER], call_id)
     after_commit(request[SESSION], partial(workflows.start_analysis, call.id, generation))
     return await _told(request, call_id)
+
+
+@routes.get("/{call_id}/deliveries", errors=[service.CallNotFound])
+async def list_call_deliveries(request: web.Request, call_id: CallId) -> CallDeliveries:
+    """List what was told about a call, to whom, and what became of the actions that follow it."""
+    call = await service.get(request[SESSION], request[CALLER], call_id)
+    rows, _ = await log.page(request[SESSION], request[CALLER], DeliveryQuery(call_id=call_id, limit=200))
+    return CallDeliveries(
+        deliveries=[Delivery.of(row, event) for row, event in rows],
+        actions=[CallAction.model_validate(row) for row in await service.actions_of(request[SESSION], call)],
+    )
 
 
 class Link(Wire):

@@ -12,6 +12,7 @@ from api.calls.costs import CostSplit
 from api.calls.table import CallRow
 from api.http.pages import Page
 from api.http.wire import Wire
+from api.webhooks.schemas import Delivery
 from pipelines.contract import (
     CallEvent,
     CallStarted,
@@ -216,6 +217,23 @@ class Call(CallSummary):
             recording_duration_ms=row.recording_ms,
             attempt=row.attempt,
         )
+
+
+class CallAction(Wire):
+    """What became of an action that was wanted after the call."""
+
+    number: int
+    type: str
+    name: str
+    outcome: Literal["asked", "skipped", "failed"]
+    detail: str
+
+
+class CallDeliveries(Wire):
+    """All that was told and done about a call."""
+
+    deliveries: list[Delivery]
+    actions: list[CallAction]
 
 
 class Transcript(Wire):

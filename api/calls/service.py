@@ -10,7 +10,7 @@ from api.calls import analysis, attempts, costs, lifecycle
 from api.calls.costs import Prices
 from api.calls.schemas import CallQuery, Known
 from api.calls.settlement import events_of
-from api.calls.table import RUNNING, CallRow, CallUsageRow
+from api.calls.table import RUNNING, CallActionRow, CallRow, CallUsageRow
 from api.http.callers import Caller
 from api.http.errors import BadRequest, Conflict, NotFound
 from pipelines.contract import CallEvent, CallStarted
@@ -88,6 +88,14 @@ async def known(session: AsyncSession, call: CallRow, events: Sequence[CallEvent
         last = started[-1]
         cost = costs.split(usage, costs.Engines(last.stt, last.llm, last.tts), prices)
     return Known(await analysis.of_call(session, call.id), cost)
+
+
+async def actions_of(session: AsyncSession, call: CallRow) -> list[CallActionRow]:
+    """What became of the actions that were wanted after a call."""
+    found = await session.exec(
+        select(CallActionRow).where(CallActionRow.call_id == call.id).order_by(col(CallActionRow.number))
+    )
+    return list(found.all())
 
 
 def recorded(call: CallRow) -> int:

@@ -104,6 +104,21 @@ class CallEventRow(SQLModel, table=True):
     payload: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
 
 
+class CallActionRow(SQLModel, table=True):
+    """What became of one action that an agent's owner wants after a call."""
+
+    __tablename__ = "call_actions"
+
+    call_id: str = Field(primary_key=True, foreign_key="calls.id", ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    type: str
+    name: str = ""
+    outcome: str = "asked"
+    """`asked` (its delivery says more), `skipped` (the condition does not hold), `failed`."""
+    detail: str = ""
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class CallUsageRow(SQLModel, table=True):
     """What a call used: written once, by its settlement; corrected by events that come later."""
 

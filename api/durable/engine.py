@@ -10,14 +10,16 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from api.db.engine import Database
 from api.durable import slots
+from api.outside.mail import Mail
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
 from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
@@ -46,6 +48,7 @@ class Reach:
     """Of recordings."""
     knowledge: Storage
     guard: Guard
+    mail: Mail
     language_model: LanguageModel = NO_LANGUAGE_MODEL
 
 
@@ -134,8 +137,48 @@ async def start(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
     """Start a workflow under an id that is derived from its work: a second start does nothing."""
     if _launched is None:
         raise NotLaunched
-    with SetWorkflowID(workflow_id):
-        await DBOS.start_workflow_async(workflow, *arguments)
+
+    async def started() -> None:
+        with SetWorkflowID(workflow_id):
+            await DBOS.start_workflow_async(workflow, *arguments)
+
+    await _outside_of_steps(started)
+
+
+async def _outside_of_steps(start_it: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    # What a step's transaction caused is started once it is committed, and DBOS starts nothing inside a step.
+    # Its notion of where it is stands in context variables: a task without ours is nowhere.
+    await asyncio.get_running_loop().create_task(start_it(), context=Context())
+
+
+async def open_queue(name: str, *, at_once: int) -> None:
+    """Make a queue that this process works on, at most `at_once` workflows at a time."""
+    await DBOS.register_queue_async(name, worker_concurrency=at_once)
+
+
+async def enqueue(
+    queue: str, workflow_id: str, workflow: Workflow, *arguments: Any, delay_seconds: float = 0.0
+) -> None:
+    """Have a workflow started when its turn in the queue comes, at the earliest after `delay_seconds`.
+
+    A second time under the same id does nothing. What waits is in the database and survives everything.
+    """
+    if _launched is None:
+        raise NotLaunched
+
+    async def queued() -> None:
+        with SetWorkflowID(workflow_id), SetEnqueueOptions(delay_seconds=delay_seconds or None):
+            await DBOS.enqueue_workflow_async(queue, workflow, *arguments)
+
+    await _outside_of_steps(queued)
+
+
+async def enqueue_again(queue: str, workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
+    """Enqueue what should have had its effect by now. What still waits or works is left alone."""
+    status = await DBOS.get_workflow_status_async(workflow_id)
+    if status is not None and status.status in {"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "SUCCESS"}:
+        await DBOS.delete_workflow_async(workflow_id)
+    await enqueue(queue, workflow_id, workflow, *arguments)
 
 
 async def start_again(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.table import AgentRow
-from api.calls import analysis, attempts, lifecycle, settlement, workflows
+from api.calls import analysis, attempts, lifecycle, outbox, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
 from api.db.columns import now
 from api.db.engine import after_commit
@@ -221,6 +221,7 @@ async def _apply(
             generation = await analysis.again(session, call)
             after_commit(session, partial(workflows.start_analysis, call.id, generation))
     session.add(call)
+    await outbox.happened(session, call, events, has_ended=has_ended)
     if has_ended:
         after_commit(session, partial(workflows.start_settlement, call.id))
 

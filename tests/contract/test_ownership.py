@@ -55,12 +55,24 @@ def _source(person: Person) -> str:
     return str(person.ask("GET", "/v1/knowledge-base").json[0]["knowledge_base_sources"][0]["source_id"])
 
 
+def _endpoint(person: Person) -> str:
+    return str(person.made("/v1/webhooks/endpoints", {"url": "https://hooks.example.com/a"})["endpoint_id"])
+
+
+def _delivery(person: Person) -> str:
+    """Something that was told, or will have been."""
+    assert person.ask("POST", f"/v1/webhooks/endpoints/{_endpoint(person)}/test").status == 202
+    return str(person.ask("GET", "/v1/webhooks/deliveries").json["deliveries"][0]["delivery_id"])
+
+
 MAKERS: dict[str, Callable[[Person], str]] = {
     "agent_id": lambda person: str(person.made("/v1/agents", AGENT)["agent_id"]),
     "key_id": _revoked_key,
     "call_id": _call,
     "knowledge_base_id": _base,
     "source_id": _source,
+    "endpoint_id": _endpoint,
+    "delivery_id": _delivery,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 

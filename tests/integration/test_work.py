@@ -24,6 +24,7 @@ from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.workers import Workers
 from api.knowledge_base import service as knowledge_base
+from api.outside.mail import FileMail
 from api.outside.rooms import RoomGone, RoomsUnavailable, Ticket
 from api.outside.storage import FolderStorage
 from api.seed import lay_out_functions, seed
@@ -104,7 +105,13 @@ async def durable(
     settings = Settings.load({"CALL2ME_HOME": str(tmp_path / "home"), "CALL2ME_DATABASE_URL": database_url})
     engine.launch(
         settings,
-        engine.Reach(database, rooms, *(FolderStorage(tmp_path / name) for name in ("r", "k")), Guard()),
+        engine.Reach(
+            database,
+            rooms,
+            *(FolderStorage(tmp_path / name) for name in ("r", "k")),
+            Guard(),
+            FileMail(tmp_path, "a@b.c"),
+        ),
     )
     yield
     await engine.close()

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:25:11.642599
+Created: 2026-11-25 22:27:28.655718
 """
 
 from collections.abc import Sequence
@@ -113,6 +113,22 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_knowledge_bases_published_at"), ["published_at"], unique=False)
 
     op.create_table(
+        "letters",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("to", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("ended_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("was_sent", sa.Boolean(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letters")),
+    )
+    with op.batch_alter_table("letters", schema=None) as batch_op:
+        batch_op.create_index("ix_letters_due", ["ended_at", "due_at"], unique=False)
+
+    op.create_table(
         "users",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("email", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -155,7 +171,7 @@ def upgrade() -> None:
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("config", api.db.columns.Json, nullable=False),
-        sa.Column("secrets", api.db.sealed.SealedJson(), nullable=True),
+        sa.Column("secrets", sa.Text(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -189,6 +205,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_api_keys_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_api_keys_prefix"), ["prefix"], unique=False)
 
+    op.create_table(
+        "call_actions",
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls.id"], name=op.f("fk_call_actions_call_id_calls"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_id", "number", name=op.f("pk_call_actions")),
+    )
     op.create_table(
         "call_analyses",
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -309,6 +339,51 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_one_time_links_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "webhook_endpoints",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("description", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("events", api.db.columns.Json, nullable=False),
+        sa.Column("retries_for_a_day", sa.Boolean(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("previous_secret", sa.Text(), nullable=True),
+        sa.Column("previous_until", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("failing_since", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("disabled_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("disabled_why", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_webhook_endpoints_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_endpoints")),
+    )
+    with op.batch_alter_table("webhook_endpoints", schema=None) as batch_op:
+        batch_op.create_index("ix_webhook_endpoints_owner", ["owner_id", "is_default"], unique=False)
+
+    op.create_table(
+        "webhook_events",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("cause", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_webhook_events_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_events")),
+        sa.UniqueConstraint("owner_id", "cause", name=op.f("uq_webhook_events_owner_id_cause")),
+    )
+    with op.batch_alter_table("webhook_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_webhook_events_call_id"), ["call_id"], unique=False)
+        batch_op.create_index("ix_webhook_events_owner_created", ["owner_id", "created_at"], unique=False)
+
+    op.create_table(
         "refresh_tokens",
         sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("login_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -323,17 +398,81 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_refresh_tokens_expires_at"), ["expires_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_refresh_tokens_login_id"), ["login_id"], unique=False)
 
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("event_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("target", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("chain", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("round_began", sa.Integer(), nullable=False),
+        sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("ended_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["event_id"],
+            ["webhook_events.id"],
+            name=op.f("fk_webhook_deliveries_event_id_webhook_events"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_webhook_deliveries_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
+        sa.UniqueConstraint("event_id", "target", name=op.f("uq_webhook_deliveries_event_id_target")),
+    )
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.create_index("ix_webhook_deliveries_chain", ["chain", "status", "position"], unique=False)
+        batch_op.create_index("ix_webhook_deliveries_due", ["status", "due_at"], unique=False)
+
+    op.create_table(
+        "webhook_tries",
+        sa.Column("delivery_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("error", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("headers", api.db.columns.Json, nullable=False),
+        sa.Column("duration_ms", sa.Float(), nullable=False),
+        sa.Column("at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"],
+            ["webhook_deliveries.id"],
+            name=op.f("fk_webhook_tries_delivery_id_webhook_deliveries"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("pk_webhook_tries")),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     """Take this revision back."""
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("webhook_tries")
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.drop_index("ix_webhook_deliveries_due")
+        batch_op.drop_index("ix_webhook_deliveries_chain")
+
+    op.drop_table("webhook_deliveries")
     with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_login_id"))
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_expires_at"))
 
     op.drop_table("refresh_tokens")
+    with op.batch_alter_table("webhook_events", schema=None) as batch_op:
+        batch_op.drop_index("ix_webhook_events_owner_created")
+        batch_op.drop_index(batch_op.f("ix_webhook_events_call_id"))
+
+    op.drop_table("webhook_events")
+    with op.batch_alter_table("webhook_endpoints", schema=None) as batch_op:
+        batch_op.drop_index("ix_webhook_endpoints_owner")
+
+    op.drop_table("webhook_endpoints")
     with op.batch_alter_table("one_time_links", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_one_time_links_expires_at"))
 
@@ -353,6 +492,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_call_analyses_is_pending"))
 
     op.drop_table("call_analyses")
+    op.drop_table("call_actions")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_api_keys_prefix"))
         batch_op.drop_index(batch_op.f("ix_api_keys_owner_id"))
@@ -364,6 +504,10 @@ def downgrade() -> None:
     op.drop_table("agents")
     op.drop_table("workers")
     op.drop_table("users")
+    with op.batch_alter_table("letters", schema=None) as batch_op:
+        batch_op.drop_index("ix_letters_due")
+
+    op.drop_table("letters")
     with op.batch_alter_table("knowledge_bases", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_knowledge_bases_published_at"))
         batch_op.drop_index(batch_op.f("ix_knowledge_bases_owner_id"))

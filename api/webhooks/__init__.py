@@ -1,0 +1,1 @@
+"""What we promise to tell others: each event once in the outbox, tried until it arrives, kept in a log."""

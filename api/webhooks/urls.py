@@ -1,0 +1,17 @@
+"""Which URLs of owners are kept: those that could be reached at all."""
+
+from api.http.errors import Invalid
+from pipelines.outbound import Guard, Refused
+
+
+class Unreachable(Invalid):
+    """This address can never be reached from here"""
+
+
+def reachable(guard: Guard, url: str, field: str) -> str:
+    """The URL, unless it can be seen to lead where nothing may go. Raises a 422 that names the field."""
+    try:
+        guard.check(url)
+    except Refused as refused:
+        raise Unreachable.at("body", field, msg=str(refused), type="url_refused") from None
+    return url
