@@ -189,7 +189,7 @@ async def assemble(
     spoken = script.spoken_by(agent)
     box = toolbox.build(spoken, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
-    retrieval = _retrieval(agent, knowledge)
+    retrieval = retrieval_of(agent, knowledge)
     return Pipeline(
         stt=hears,
         llm=thinks,
@@ -199,7 +199,7 @@ async def assemble(
         agent=SpokenAgent(
             instructions=script.instructions,
             tools=[*box.tools, *([search_tool(retrieval.ask)] if retrieval and retrieval.is_asked else ())],
-            opening=_opening(brief, script.begin, is_scripted),
+            opening=opening_of(brief, script.begin, is_scripted),
             retrieval=retrieval,
             question=question,
             language=agent.language,
@@ -223,7 +223,8 @@ async def assemble(
     )
 
 
-def _retrieval(agent: AgentConfig, knowledge: Finds | None) -> Retrieval | None:
+def retrieval_of(agent: AgentConfig, knowledge: Finds | None) -> Retrieval | None:
+    """How this agent asks the knowledge base: before each answer, or with a function of its own."""
     if knowledge is None:
         return None
     retrieval = Retrieval(knowledge, is_asked=SEARCH in agent.engine.builtin_functions)
@@ -241,7 +242,8 @@ def _key_terms(brief: CallBrief) -> tuple[str, ...]:
     return tuple(dict.fromkeys(term for term in tidy if 2 <= len(term) <= LONGEST_KEY_TERM))[:MAX_KEY_TERMS]
 
 
-def _opening(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
+def opening_of(brief: CallBrief, begin: str, is_scripted: bool) -> Opening:
+    """How this call begins: what was written, in these words or to this effect, or nothing."""
     if resuming.is_resumed(brief):
         return Opening(words=resuming.words(brief), then_answers=resuming.owes_answer(brief))
     opening = brief.agent.opening
