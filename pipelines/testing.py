@@ -10,8 +10,9 @@ from typing import Any
 from livekit.agents import AgentSession, llm
 from livekit.agents.voice.run_result import mock_tools
 
-from pipelines.agent import Opening, SpokenAgent, last_question
+from pipelines.agent import Opening, SpokenAgent
 from pipelines.agent_config import AgentConfig, EngineConfig
+from pipelines.follow_ups import last_question
 from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
 from pipelines.tools import developer, toolbox
 from pipelines.tools.developer import Functions

@@ -8,7 +8,7 @@ message ──► [a session without audio] ──► pieces, as the engine writ
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -101,7 +101,7 @@ async def text_turn(
     *,
     memory: dict[str, Any] | None = None,
     now: datetime | None = None,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """One turn: what the person wrote, and the answer as it is written. `Done` comes last, always once.
 
     Without a message the agent opens the talk. `memory` is that of the turn before; without one the
@@ -113,10 +113,9 @@ async def text_turn(
     chooser = Chooser(
         brief.agent, host.settings, host.local or Local(host.settings), lambda *it: notes.append(Noted(*it))
     )
-    if host.engine is not None:
-        thinks, question, is_scripted = host.engine, follow_ups.question, False
-    else:
-        thinks, question, is_scripted = chooser.mind()
+    thinks, question, is_scripted = (
+        chooser.mind() if host.engine is None else (host.engine, follow_ups.question, False)
+    )
     box = toolbox.build(
         script.spoken_by(brief.agent),
         host.functions,
@@ -170,7 +169,7 @@ class _Turn:
         self._text += text
         await self._queue.put(Piece(text))
 
-    async def events(self, message: str, opening: Opening) -> AsyncIterator[Event]:
+    async def events(self, message: str, opening: Opening) -> AsyncGenerator[Event, None]:
         """The turn's events, with its end."""
         async with AgentSession[Any](llm=self._thinks) as session:
             session.output.transcription = _Pieces(self)
