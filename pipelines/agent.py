@@ -58,6 +58,7 @@ class SpokenAgent(Agent):
         said_before: llm.ChatContext | None = None,
         turns: TurnTaking | None = None,
         volume: float = 1.0,
+        is_quieted: bool = False,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=said_before)
         self._opening = opening
@@ -65,6 +66,8 @@ class SpokenAgent(Agent):
         self.language = language
         """BCP-47 tag of what is spoken now."""
         self.volume = volume
+        self.is_quieted = is_quieted
+        """Whether lines are to take the noise out of what the caller says (`pipelines.noise`)."""
         self.made_seconds = 0.0
         """Speech that the voice has made in this call, whether it was heard or not."""
         self._apologised_at = -APOLOGY_SECONDS

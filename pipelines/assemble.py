@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, APIConnectOptions, llm, stt, tts
 from livekit.agents import vad as detectors
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from pipelines import resuming, turn_taking, vad
+from pipelines import noise, resuming, turn_taking, vad
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.agent_config import AgentConfig, MessageMode
 from pipelines.choosing import Chooser, name_of
@@ -206,6 +206,7 @@ async def assemble(
             said_before=resuming.context(brief),
             turns=turns,
             volume=agent.voice.volume,
+            is_quieted=_is_quieted(agent, warnings),
         ),
         script=script,
         goodbye_mode=agent.goodbye.mode,
@@ -231,6 +232,14 @@ def retrieval_of(agent: AgentConfig, knowledge: Finds | None) -> Retrieval | Non
     if hasattr(knowledge, "on_change"):
         knowledge.on_change = retrieval.forget
     return retrieval
+
+
+def _is_quieted(agent: AgentConfig, warnings: list[Warned]) -> bool:
+    wanted, is_here = agent.hearing.noise_suppression, noise.is_installed()
+    if wanted and not is_here:
+        hint = "Install its extra: pip install 'call2me-runtime[noise]'."
+        warnings.append(Warned("noise_suppression_unavailable", f"Noise stays in what is heard. {hint}"))
+    return wanted and is_here
 
 
 def _key_terms(brief: CallBrief) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ class Chooser:
             part, question = self.local.llm(self.agent.language)
             return part, question, True
         if asked.provider == "custom-llm" and self.guard is not None:
-            return self._custom(self.guard), follow_ups.last_question, False
+            return self._custom(self.guard), follow_ups.question, False
         links = self._links("llm", [asked, *engine.fallbacks], self._model)
         if not self.settings.has_language_model and not links:
             part, question = self.local.llm(self.agent.language)

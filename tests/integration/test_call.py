@@ -27,6 +27,7 @@ from pipelines.contract import (
     WarningRaised,
 )
 from pipelines.last_words import WORDS
+from pipelines.noise import Quieted
 from pipelines.phrases import phrase
 from pipelines.tools.developer import Functions, load
 from tests.support import sounds
@@ -296,6 +297,17 @@ async def test_ears_that_break_are_apologised_for_and_hear_the_next_words(hold: 
         held.line.leave()
     assert "stt_failed" in {event.code for event in held.of(WarningRaised)}
     assert held.of(UtteranceHeard)[-1].utterance.text == "You said: Can you hear me?"
+
+
+async def test_a_caller_is_heard_through_the_noise_suppression(hold: Any) -> None:
+    async with hold(heard=("Are you there?",), hearing={"noise_suppression": True}) as held:
+        await held.greeted()
+        assert isinstance(held.line.session.input.audio, Quieted)
+        held.say(words("Are you there?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.line.leave()
+    assert held.of(UtteranceHeard)[-1].utterance.text == "You said: Are you there?"
+    assert "noise_suppression_unavailable" not in {event.code for event in held.of(WarningRaised)}
 
 
 async def test_a_function_that_fails_is_recorded_with_its_error(hold: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from pipelines.agent_config import TransferTarget
+from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
@@ -139,6 +140,7 @@ class DeskLine:
         audio = self._captions.audio_output
         session.output.audio = HeardOutput(audio, tap) if tap else audio
         session.output.transcription = self._captions.text_output
+        take_noise_out(session, agent)
         await session.start(agent, record=False)
 
     async def closed(self) -> LineClosed:

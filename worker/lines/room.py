@@ -19,6 +19,7 @@ from livekit.agents.voice.room_io import (
 
 from pipelines.agent_config import TransferTarget
 from pipelines.contract import LIVE_TOPIC
+from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability, CannotDo
 from worker.conversation import TYPED
 from worker.lines.heard import HeardInput, HeardOutput
@@ -98,6 +99,7 @@ class RoomLine:
         if tap is not None and session.input.audio is not None and session.output.audio is not None:
             session.input.audio = HeardInput(session.input.audio, tap)
             session.output.audio = HeardOutput(session.output.audio, tap)
+        take_noise_out(session, agent)
         for participant in self._room.remote_participants.values():
             self._participant_came(participant)
         try:
