@@ -22,8 +22,8 @@ import numpy as np
 import psutil
 
 from bench.parts.caller import Caller
-from bench.parts.instant import EXPECTED, instant_providers
-from tests.support.speech import pause, spoken
+from bench.parts.instant import EXPECTED, WORDS, instant_providers
+from tests.support.speech import RATE, pause, spoken
 from tests.support.stack import Stack, running
 
 RUNS = 5
@@ -123,7 +123,10 @@ async def answers(stack: Stack, rounds: int = 1, agent_id: str | None = None) ->
         await caller.hear(after=began)
         await caller.quiet(seconds=1.5)
         for question in QUESTIONS * rounds:
-            ended = await caller.say(np.concatenate([spoken(question), pause(0.2)]))
+            voice = _trimmed(question)
+            EXPECTED.clear()
+            EXPECTED.append((WORDS, len(voice) / RATE))
+            ended = await caller.say(np.concatenate([voice, pause(0.2)]))
             found.append(await caller.hear(after=ended) - ended)
             say(f"  answer after {found[-1]:.2f} s")
             await caller.quiet(seconds=1.5)
@@ -138,9 +141,12 @@ async def cut_offs(stack: Stack, agent_id: str | None, rounds: int = RUNS) -> di
         await caller.quiet(seconds=1.5)
         for _ in range(rounds):
             for name, (first, seconds, second) in PAUSES.items():
-                EXPECTED.extend((first, second))
+                voices = _trimmed(first), _trimmed(second)
+                EXPECTED.extend(
+                    (text, len(pcm) / RATE) for text, pcm in zip((first, second), voices, strict=True)
+                )
                 starts = time.perf_counter()
-                said = np.concatenate([_trimmed(first), pause(seconds), _trimmed(second), pause(0.2)])
+                said = np.concatenate([voices[0], pause(seconds), voices[1], pause(0.2)])
                 ended = await caller.say(said)
                 sounded = caller.heard.first_sound_after(starts)
                 found[name] += sounded is not None and sounded < ended

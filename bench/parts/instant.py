@@ -17,8 +17,10 @@ from aiohttp import WSMsgType, web
 RATE_IN = 16_000
 RATE_OUT = 24_000
 WORDS = "what are your opening hours on saturday"
-EXPECTED: deque[str] = deque(maxlen=64)
-"""What is about to be said, a stretch each; filled by whoever makes the caller say it."""
+EXPECTED: deque[tuple[str, float]] = deque(maxlen=64)
+"""What is about to be said and for how many seconds, a stretch each; filled by whoever has it said."""
+_EARLY_SECONDS = 0.2
+"""A stretch is not over more than this before its time: a voice closes its mouth within a word as well."""
 ANSWER = "We are open from nine to one on Saturday."
 LOUD = 300.0
 QUIET_SECONDS = 0.1
@@ -33,7 +35,7 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
     """Deepgram's /v1/listen: PCM in, `Results` out."""
     socket = web.WebSocketResponse()
     await socket.prepare(request)
-    speaking, quiet, clock = False, 0.0, 0.0
+    speaking, quiet, clock, began = False, 0.0, 0.0, 0.0
     async for message in socket:
         if message.type is WSMsgType.TEXT and json.loads(message.data).get("type") == "CloseStream":
             break
@@ -45,10 +47,12 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
         if len(pcm) and float(np.sqrt(np.mean(pcm**2))) > LOUD:
             if not speaking:
                 await socket.send_json({"type": "SpeechStarted", "channel": [0, 1], "timestamp": clock})
+                began = clock
             speaking, quiet = True, 0.0
             continue
         quiet += seconds
-        if speaking and quiet >= QUIET_SECONDS:
+        lasts = EXPECTED[0][1] - _EARLY_SECONDS if EXPECTED else 0.0
+        if speaking and quiet >= QUIET_SECONDS and clock - quiet - began >= lasts:
             speaking = False
             await socket.send_json(_results(clock))
     await socket.close()
@@ -56,7 +60,7 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
 
 
 def _results(clock: float) -> dict[str, object]:
-    text = EXPECTED.popleft() if EXPECTED else WORDS
+    text = EXPECTED.popleft()[0] if EXPECTED else WORDS
     words = [
         {"word": word, "start": clock, "end": clock, "confidence": 1.0, "punctuated_word": word}
         for word in text.split()
