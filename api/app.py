@@ -11,7 +11,7 @@ from api.api_keys import service as api_keys_service
 from api.auth import routes as auth
 from api.auth import service as auth_service
 from api.auth.passwords import Passwords
-from api.calls import costs
+from api.calls import costs, steering
 from api.calls import routes as calls
 from api.db.engine import Database
 from api.db.vault import Vault
@@ -54,6 +54,7 @@ RESOURCES: tuple[Routes, ...] = (
     agents.routes,
     calls.routes,
     calls.links,
+    steering.routes,
     knowledge_base.routes,
     voice.routes,
     voices.routes,

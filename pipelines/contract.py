@@ -4,7 +4,7 @@
         api ◄─POST events, batches, at least once── CallEvent           (accepted once)
         api ◄─WebSocket: Hello, Status────────────  the worker's supervisor
         api ──WebSocket: HangUp, Order, TryFunction─►
-        api ◄─WebSocket: Answer, one an order───────
+        api ◄─WebSocket: Obeyed, FunctionTried──────
 
 The field `version` of `CallBrief` is raised when an older worker could misread a newer api. Both
 sides ignore fields they do not know.
@@ -34,6 +34,47 @@ LIVE_TOPIC = "call2me.event"
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# ── what somebody outside may have a running call do ──────────────────────────────────────────────
+class Say(_Wire):
+    """Speak this, in the agent's voice: at once, or when what is being said is over."""
+
+    action: Literal["say"] = "say"
+    text: Annotated[str, Field(min_length=1, max_length=2_000)]
+    interrupts: bool = False
+
+
+class AddContext(_Wire):
+    """Know this from now on. It is not spoken."""
+
+    action: Literal["context"] = "context"
+    text: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class Transfer(_Wire):
+    """Hand the caller to one of the agent's transfer targets, by its name."""
+
+    action: Literal["transfer"] = "transfer"
+    target: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Hold(_Wire):
+    """Nobody hears the other, until `is_on` is false."""
+
+    action: Literal["hold"] = "hold"
+    is_on: bool = True
+
+
+class Mute(_Wire):
+    """One side is not heard, until `is_on` is false."""
+
+    action: Literal["mute"] = "mute"
+    side: Literal["agent", "caller"] = "agent"
+    is_on: bool = True
+
+
+Action = Annotated[Say | AddContext | Transfer | Hold | Mute, Field(discriminator="action")]
 
 
 # ── the brief ────────────────────────────────────────────────────────────────────────────────────
@@ -101,6 +142,8 @@ class CallBrief(_Wire):
     """What earlier attempts heard and said; empty for a new call."""
     functions: tuple[FunctionRun, ...] = ()
     """What earlier attempts ran, so that nothing is run twice."""
+    steered: tuple[Action, ...] = ()
+    """What earlier attempts were told from outside, in order."""
     started_at: AwareDatetime | None = None
     """When the first attempt began to listen: limits of duration count from there."""
 
@@ -186,6 +229,13 @@ class WarningRaised(_Event):
 CallStatus = Literal["completed", "failed", "ended"]
 
 
+class Steered(_Event):
+    """Somebody outside steered the call, and it did as it was told."""
+
+    kind: Literal["steered"] = "steered"
+    action: Action
+
+
 class CallEnded(_Event):
     """The last event of an attempt that could still speak for itself."""
 
@@ -220,6 +270,7 @@ CallEvent = Annotated[
     | KnowledgeUsed
     | FunctionCalled
     | WarningRaised
+    | Steered
     | CallEnded
     | CallLost,
     Field(discriminator="kind"),
@@ -313,6 +364,25 @@ class TryFunction(_Wire):
     timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 8_000
 
 
+class Order(_Wire):
+    """Somebody outside steers a running call. Sent once, answered once or not at all."""
+
+    kind: Literal["order"] = "order"
+    order_id: str
+    call_id: str
+    timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    action: Action
+
+
+class Obeyed(_Wire):
+    """What came of an order; `refused` and `not_here` changed nothing."""
+
+    kind: Literal["obeyed"] = "obeyed"
+    order_id: str
+    outcome: Literal["done", "refused", "not_here"]
+    message: str = ""
+
+
 class HangUp(_Wire):
     """The api orders a call to end."""
 
@@ -323,8 +393,8 @@ class HangUp(_Wire):
     """Leave quietly: the room and those in it belong to another attempt."""
 
 
-FromWorker = Annotated[Hello | Status | FunctionTried | Goodbye, Field(discriminator="kind")]
+FromWorker = Annotated[Hello | Status | FunctionTried | Obeyed | Goodbye, Field(discriminator="kind")]
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(FromWorker)
 
-ToWorker = Annotated[HangUp | TryFunction, Field(discriminator="kind")]
+ToWorker = Annotated[HangUp | TryFunction | Order, Field(discriminator="kind")]
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(ToWorker)

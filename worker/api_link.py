@@ -1,7 +1,7 @@
 """The worker's WebSocket to the api: says who and how this worker is, and takes orders.
 
         Hello ─► Status, each second and on change ─► (Hello, when it changed) ─► … ─► Goodbye
-        ◄─ HangUp, TryFunction
+        ◄─ HangUp, TryFunction, Order
 
 A link that breaks is made again, for ever; the api calls a worker gone after three seconds of silence.
 """
@@ -16,7 +16,17 @@ from collections.abc import Callable
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from pipelines.contract import TO_WORKER, FunctionTried, Goodbye, HangUp, Hello, Status, TryFunction
+from pipelines.contract import (
+    TO_WORKER,
+    FunctionTried,
+    Goodbye,
+    HangUp,
+    Hello,
+    Obeyed,
+    Order,
+    Status,
+    TryFunction,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +52,7 @@ class ApiLink:
         status: Callable[[], Status],
         on_hang_up: Callable[[HangUp], None],
         on_try: Callable[[TryFunction], None] = lambda order: None,
+        on_order: Callable[[Order], None] = lambda order: None,
     ) -> None:
         """`http` carries the internal key; `hello` and `status` are asked whenever they are sent."""
         self._url = f"{api_url}/internal/worker"
@@ -50,6 +61,7 @@ class ApiLink:
         self._status = status
         self._on_hang_up = on_hang_up
         self._on_try = on_try
+        self._on_order = on_order
         self._changed = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._is_leaving = False
@@ -69,7 +81,7 @@ class ApiLink:
         self._is_news = True
         self._changed.set()
 
-    async def answer(self, tried: FunctionTried) -> None:
+    async def answer(self, tried: FunctionTried | Obeyed) -> None:
         """Tell what came of an order; an api that is gone meanwhile waits no more."""
         if (socket := self._socket) is not None:
             with contextlib.suppress(aiohttp.ClientError, OSError, RuntimeError, TimeoutError):
@@ -167,5 +179,7 @@ class ApiLink:
                 continue
             if isinstance(order, HangUp):
                 self._on_hang_up(order)
+            elif isinstance(order, Order):
+                self._on_order(order)
             else:
                 self._on_try(order)

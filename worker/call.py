@@ -31,6 +31,7 @@ from worker.presence import CallPresence
 from worker.racing import first
 from worker.recording import Recording
 from worker.spool import AlreadySpooled, Spool
+from worker.steering import Steering
 from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -78,10 +79,11 @@ class _Call:
         self, host: Host, brief: CallBrief, spool: Spool, line: Line, presence: CallPresence, cast: Cast
     ) -> None:
         self._host, self._brief, self._spool = host, brief, spool
-        self._line, self._presence = line, presence
+        self._line = line
         self._cast, self._control = cast, LineControl(line, cast.another)
         self._page = Page(line)
         self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
+        self._steering = Steering(presence, self._control, brief.agent.transfer_targets, self._told.steered)
 
     async def run(self) -> None:
         ending, recorded_ms = endings.STOPPED, 0
@@ -131,7 +133,7 @@ class _Call:
         session.on("close", closed.put_nowait)
         try:
             return await first(
-                self._start(session, pipeline, recording),
+                self._start(session, pipeline, recording, watchdog),
                 self._line_closed(),
                 self._ordered(),
                 self._control.ended(),
@@ -144,20 +146,25 @@ class _Call:
             await manners.aclose()
 
     async def _start(
-        self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
+        self,
+        session: AgentSession[None],
+        pipeline: Pipeline,
+        recording: Recording | None,
+        watchdog: Watchdog,
     ) -> Ending | None:
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:
             return endings.of_line(LineClosed("user_hangup" if self._brief.started_at else "nobody_came"))
         self._told.started()
+        await self._steering.begin(session, watchdog, self._brief.steered)
         return None
 
     async def _line_closed(self) -> Ending:
         return endings.of_line(await self._line.closed())
 
     async def _ordered(self) -> Ending:
-        return endings.of_order(await self._presence.orders.get())
+        return endings.of_order(await self._steering.obey())
 
     async def _limited(self, watchdog: Watchdog, manners: Manners) -> Ending:
         reason = await watchdog.limit()

@@ -22,6 +22,7 @@ from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from pipelines.assemble import Pipeline
 from pipelines.contract import (
+    Action,
     CallBrief,
     CallEnded,
     CallEvent,
@@ -31,6 +32,7 @@ from pipelines.contract import (
     FunctionCalled,
     FunctionStarted,
     KnowledgeUsed,
+    Steered,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
@@ -130,6 +132,10 @@ class Conversation:
                 duration_ms=0.0,
             )
         )
+
+    def steered(self, action: Action) -> None:
+        """Somebody outside steered the call."""
+        self._tell(Steered(**self._now(), action=action))
 
     def ended(
         self, status: CallStatus, reason: str, *, has_recording: bool, is_handed_over: bool = False

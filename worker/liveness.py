@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.contract import HangUp
+from pipelines.contract import HangUp, Obeyed, Order
 from worker.presence import LINE, MAX_LINE_BYTES, AgentsHere, CallHere, CallOver
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,13 @@ class _Connection:
     agents_heard_at: float = 0.0
     ordered: set[str] = field(default_factory=set)
 
+    def pass_on(self, order: Order) -> bool:
+        """Hand an order to the call, once."""
+        if self.writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        self.writer.write(order.model_dump_json().encode() + b"\n")
+        return True
+
     def send(self, order: HangUp) -> None:
         # The api repeats an order each second until the call is over; once is enough here.
         if order.reason in self.ordered or self.writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
@@ -48,11 +55,17 @@ class Liveness:
     """Every call of this machine that runs, and how the agent servers are. Callbacks must not block."""
 
     def __init__(
-        self, path: Path, *, on_change: Callable[[], None], on_lost: Callable[[CallHere], None]
+        self,
+        path: Path,
+        *,
+        on_change: Callable[[], None],
+        on_lost: Callable[[CallHere], None],
+        on_obeyed: Callable[[Obeyed], None] = lambda _: None,
     ) -> None:
         self._path = path
         self._on_change = on_change
         self._on_lost = on_lost
+        self._on_obeyed = on_obeyed
         self._connections: dict[asyncio.Task[None], _Connection] = {}
 
     @property
@@ -91,6 +104,16 @@ class Liveness:
         for connection in found:
             connection.send(order)
         return bool(found)
+
+    def order(self, order: Order) -> bool:
+        """Pass an order on to the newest attempt at the call; False when it is not here."""
+        here = [
+            connection
+            for connection in self._connections.values()
+            if connection.here is not None and connection.here.call_id == order.call_id
+        ]
+        newest = max(here, key=lambda one: one.here.attempt if one.here is not None else 0, default=None)
+        return newest is not None and newest.pass_on(order)
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -147,6 +170,8 @@ class Liveness:
                 connection.agents, connection.agents_heard_at = agents, time.monotonic()
                 if is_news:
                     self._on_change()
+            case Obeyed() as answer:
+                self._on_obeyed(answer)
             case CallOver():
                 return True
         return False

@@ -4,6 +4,8 @@ End of file without a goodbye is a lost call (`worker.liveness` holds the other 
 
         call   ──{"kind": "call", "call_id", "job_id", "attempt", "pid"}──►  supervisor
         call   ◄─{"kind": "hang_up", "call_id", "reason"}──────────────────
+        call   ◄─{"kind": "order", "order_id", "call_id", "action", …}─────
+        call   ──{"kind": "obeyed", "order_id", "outcome", "message"}─────►
         call   ──{"kind": "goodbye"}──────────────────────────────────────►
         agents ──{"kind": "agents", "pid", "is_registered", "idle"}───────►  on change and each second
 
@@ -22,11 +24,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pipelines.contract import HangUp
+from pipelines.contract import HangUp, Obeyed, Order
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE_BYTES = 16 * 1024
+MAX_LINE_BYTES = 128 * 1024
 MAX_UNSENT_BYTES = 64 * 1024
 RECONNECT_SECONDS = 0.2
 REPORT_SECONDS = 1.0
@@ -68,9 +70,10 @@ class AgentsHere(PresenceLine):
     """Processes that are warm and wait for a call."""
 
 
-LINE: TypeAdapter[CallHere | CallOver | AgentsHere] = TypeAdapter(
-    Annotated[CallHere | CallOver | AgentsHere, Field(discriminator="kind")]
+LINE: TypeAdapter[CallHere | CallOver | AgentsHere | Obeyed] = TypeAdapter(
+    Annotated[CallHere | CallOver | AgentsHere | Obeyed, Field(discriminator="kind")]
 )
+ORDER: TypeAdapter[HangUp | Order] = TypeAdapter(Annotated[HangUp | Order, Field(discriminator="kind")])
 
 
 # ── in a call's process ──────────────────────────────────────────────────────────────────────────
@@ -104,7 +107,7 @@ class _Held:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _send(self, line: PresenceLine) -> None:
+    def _send(self, line: BaseModel) -> None:
         writer = self._writer
         if writer is None or writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return
@@ -149,7 +152,7 @@ class CallPresence(_Held):
     def __init__(self, path: Path, call_id: str, job_id: str = "", *, asked: int = 0) -> None:
         super().__init__(path)
         self._here = CallHere(call_id=call_id, job_id=job_id, asked=asked, pid=os.getpid())
-        self.orders: asyncio.Queue[HangUp] = asyncio.Queue(maxsize=8)
+        self.orders: asyncio.Queue[HangUp | Order] = asyncio.Queue(maxsize=8)
         """What the api orders; one that does not fit any more is dropped."""
 
     async def __aenter__(self) -> "CallPresence":
@@ -160,6 +163,10 @@ class CallPresence(_Held):
         """The brief has come; which attempt at the call this is."""
         self._here = self._here.model_copy(update={"attempt": attempt})
         self._send(self._here)
+
+    def obeyed(self, answer: Obeyed) -> None:
+        """Tell what came of an order."""
+        self._send(answer)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -177,7 +184,7 @@ class CallPresence(_Held):
 
     def _received(self, line: bytes) -> None:
         try:
-            order = HangUp.model_validate_json(line)
+            order = ORDER.validate_json(line)
             self.orders.put_nowait(order)
         except (ValidationError, asyncio.QueueFull):
             logger.warning("an order was dropped", extra={"call_id": self._here.call_id})

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import aiohttp
 
-from pipelines.contract import FunctionSignature, HangUp, Hello, Status
+from pipelines.contract import FunctionSignature, HangUp, Hello, Obeyed, Order, Status
 from pipelines.environment import SettingsError
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from pipelines.providers import available
@@ -63,7 +63,13 @@ class Supervisor:
         self._stop_asked = asyncio.Event()
         self._is_warm = asyncio.Event()
         self._unbriefed: asyncio.Queue[CallHere] = asyncio.Queue(maxsize=1000)
-        self._liveness = Liveness(settings.calls_socket, on_change=self._changed, on_lost=self._lost)
+        self._obeyed: asyncio.Queue[Obeyed] = asyncio.Queue(maxsize=1000)
+        self._liveness = Liveness(
+            settings.calls_socket,
+            on_change=self._changed,
+            on_lost=self._lost,
+            on_obeyed=self._answer,
+        )
         self._reporter = Reporter(
             settings.spool,
             settings.worker_id,
@@ -80,6 +86,7 @@ class Supervisor:
             status=self._status,
             on_hang_up=self._hang_up,
             on_try=self._tries.ask,
+            on_order=self._order,
         )
         needed = frozenset[str]() if settings.providers.deepgram_api_key else frozenset({"transcribe"})
         self._models = (
@@ -128,6 +135,7 @@ class Supervisor:
             tasks.create_task(self._end_unbriefed(), name="unbriefed calls")
             tasks.create_task(self._tries.run(self._link.answer), name="functions to try")
             tasks.create_task(self._knowledge.run(), name="knowledge")
+            tasks.create_task(self._tell_obeyed(), name="answers to orders")
             if self._models is not None:
                 tasks.create_task(self._models.run(), name="models probe")
 
@@ -243,6 +251,18 @@ class Supervisor:
     def _hang_up(self, order: HangUp) -> None:
         if not self._liveness.hang_up(order) and order.call_id not in self._reporter.call_ids:
             logger.warning("an order for a call that is not here", extra={"call_id": order.call_id})
+
+    def _order(self, order: Order) -> None:
+        if not self._liveness.order(order):
+            self._answer(Obeyed(order_id=order.order_id, outcome="not_here"))
+
+    def _answer(self, answer: Obeyed) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # whoever asked hears that there was no answer
+            self._obeyed.put_nowait(answer)
+
+    async def _tell_obeyed(self) -> None:
+        while True:
+            await self._link.answer(await self._obeyed.get())
 
     def _refused(self, key: SpoolKey) -> None:
         order = HangUp(call_id=key.call_id, reason="error: another process has the call", hands_over=True)

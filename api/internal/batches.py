@@ -23,6 +23,7 @@ _KINDS = {
     "function_started",
     "function",
     "warning",
+    "steered",
     "call_ended",
     "call_lost",
 }

@@ -30,6 +30,7 @@ from pipelines.contract import (
     FunctionCalled,
     FunctionRun,
     FunctionStarted,
+    Steered,
     UtteranceHeard,
 )
 
@@ -87,6 +88,7 @@ async def _brief(
         participant_identity=call.participant_identity,
         transcript=tuple(event.utterance for event in before if isinstance(event, UtteranceHeard)),
         functions=_ran(before),
+        steered=tuple(event.action for event in before if isinstance(event, Steered)),
         started_at=call.started_at,
     )
 

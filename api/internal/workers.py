@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlmodel import col, select, update
 
 from api.calls import service as calls
+from api.calls.orders import Orders
 from api.calls.table import RUNNING, CallAttemptRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
@@ -24,7 +25,7 @@ from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.tries import Tries
 from api.outside.rooms import Rooms, RoomsUnavailable
-from pipelines.contract import FROM_WORKER, FunctionTried, Goodbye, HangUp, Hello, Status
+from pipelines.contract import FROM_WORKER, Action, FunctionTried, Goodbye, HangUp, Hello, Obeyed, Status
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Workers:
         self._connected: dict[str, web.WebSocketResponse] = {}
         self._missing_since: dict[str, float] = {}
         self._tries = Tries()
+        self._orders = Orders()
         self._started_at = time.monotonic()
         self._resuming = Resuming(database, rooms)
 
@@ -100,6 +102,10 @@ class Workers:
         if (socket := self._connected.get(worker_id or "")) is not None:
             await self._order(socket, HangUp(call_id=call_id, reason=reason))
 
+    async def steer(self, worker_id: str | None, call_id: str, action: Action) -> None:
+        """Have a running call do something. Raises what `Orders.give` does."""
+        await self._orders.give(self._connected.get(worker_id or ""), call_id, action)
+
     async def _order(self, socket: web.WebSocketResponse, order: HangUp) -> None:
         try:
             async with asyncio.timeout(_SEND_SECONDS):
@@ -134,8 +140,10 @@ class Workers:
         _LOG.info("worker connected", extra={"worker_id": worker_id})
         try:
             await self._greet(hello)
-            while isinstance(message := await _read(socket), Status | Hello | FunctionTried):
-                if isinstance(message, FunctionTried):
+            while isinstance(message := await _read(socket), Status | Hello | FunctionTried | Obeyed):
+                if isinstance(message, Obeyed):
+                    self._orders.obeyed(message)
+                elif isinstance(message, FunctionTried):
                     self._tries.answered(message)
                 elif isinstance(message, Hello):
                     await self._learn(worker_id, message)
@@ -288,7 +296,7 @@ def why_none(workers: list[WorkerRow]) -> str:
     return workers[0].why_not or "the worker is not ready"
 
 
-async def _read(socket: web.WebSocketResponse) -> Hello | Status | FunctionTried | Goodbye | None:
+async def _read(socket: web.WebSocketResponse) -> Hello | Status | FunctionTried | Obeyed | Goodbye | None:
     """The next frame of a worker; None once it is gone or silent for five seconds.
 
     Frames that we do not understand are passed over: a newer worker may say more than we know.

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,22 @@ from aiohttp import web
 from pipelines.agent_config import AgentConfig, EngineConfig, ReminderConfig
 from pipelines.contract import (
     EVENT,
+    Action,
+    AddContext,
     CallBrief,
     CallEnded,
     CallEvent,
+    CallLost,
     CallStarted,
     FunctionCalled,
     HangUp,
+    Hold,
+    Mute,
+    Obeyed,
+    Order,
+    Say,
+    Steered,
+    Transfer,
     UtteranceHeard,
     WarningRaised,
 )
@@ -30,12 +41,14 @@ from pipelines.last_words import WORDS
 from pipelines.noise import Quieted
 from pipelines.phrases import phrase
 from pipelines.tools.developer import Functions, load
+from pipelines.transcript import Utterance
 from tests.support import sounds
 from tests.support.desk import DeskLine
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
 from tests.support.speech import spoken
 from tests.support.stack import free_port
 from worker import call
+from worker.liveness import Liveness
 from worker.settings import WorkerSettings
 from worker.spool import AlreadySpooled, Spool
 from worker.watchdog import Limits, playout, tools, turns
@@ -55,6 +68,7 @@ class Held:
     briefs: dict[str, Any] = field(default_factory=dict)
     line: DeskLine = field(init=False)
     identity: str | None = None
+    attempt: int = 1
     task: "asyncio.Task[None]" = field(init=False)
 
     def open_line(self, identity: str) -> DeskLine:
@@ -62,7 +76,7 @@ class Held:
         return self.line
 
     def events(self) -> list[CallEvent]:
-        path = self.home / "spool" / "c1.1.jsonl"
+        path = self.home / "spool" / f"c1.{self.attempt}.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
         return [EVENT.validate_json(line) for line in lines]
 
@@ -89,6 +103,22 @@ def words(text: str) -> np.ndarray:
     return spoken(text)[::3]
 
 
+@contextlib.asynccontextmanager
+async def steering(home: Path) -> AsyncIterator[Callable[[Action], Any]]:
+    """The supervisor's end of the calls' socket; gives the call an order and waits for its answer."""
+    answers: asyncio.Queue[Obeyed] = asyncio.Queue()
+    (home / "run").mkdir(exist_ok=True)
+    path = home / "run" / "calls.sock"
+    liveness = Liveness(path, on_change=lambda: None, on_lost=lambda here: None, on_obeyed=answers.put_nowait)
+
+    async def give(action: Action) -> Obeyed:
+        assert liveness.order(Order(order_id="order", call_id="c1", action=action))
+        return await asyncio.wait_for(answers.get(), 10)
+
+    async with liveness.listening():
+        yield give
+
+
 @pytest.fixture
 def hold(tmp_path: Path) -> Callable[..., contextlib.AbstractAsyncContextManager[Held]]:
     return functools.partial(holding, tmp_path)
@@ -102,6 +132,7 @@ async def holding(
     answers: dict[str, str | Call] | None = None,
     functions: Functions = NO_FUNCTIONS,
     status: int = 200,
+    before: dict[str, Any] | None = None,
     handovers: dict[str, CallBrief] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Held]:
@@ -109,7 +140,8 @@ async def holding(
     agent = {"agent_id": "a", "name": "A", "begin_message": GREETING, "begin_message_mode": "static"}
     brief = CallBrief(
         call_id="c1", participant_identity="caller", agent=AgentConfig.model_validate(agent | changes)
-    )
+    ).model_copy(update=before or {})
+    held.attempt = brief.attempt
     port = free_port()
 
     async def answer(request: web.Request) -> web.Response:
@@ -603,3 +635,74 @@ async def test_a_call_is_handed_to_another_agent_with_the_talk_so_far(hold: Any)
     said = [item.text_content for item in held.llm.asked[-1].items if item.type == "message"]
     assert "My name is Ada." in said
     assert held.of(FunctionCalled)[0].name == "hand_over"
+
+
+async def test_a_call_does_what_it_is_told_from_outside_and_says_what_it_cannot(
+    tmp_path: Path, hold: Any
+) -> None:
+    async with steering(tmp_path) as give, hold(heard=("Anything else?",)) as held:
+        await held.greeted()
+        assert (await give(Say(text="Your table is ready."))).outcome == "done"
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 2)
+        assert (await give(AddContext(text="He is a member."))).outcome == "done"
+        held.say(words("Anything else?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 4)
+        known = [item.text_content for item in held.llm.asked[-1].items if item.type == "message"]
+        assert "He is a member." in known
+        refused = await give(Transfer(target="Nobody"))
+        assert (refused.outcome, refused.message) == (
+            "refused",
+            "The agent has no transfer target of this name",
+        )
+        held.line.leave()
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said[1] == "Your table is ready."
+    assert [event.action.action for event in held.of(Steered)] == ["say", "context"]
+
+
+async def test_on_hold_nobody_is_heard_until_the_call_goes_on(tmp_path: Path, hold: Any) -> None:
+    async with steering(tmp_path) as give, hold(heard=("Hello?", "And now?")) as held:
+        await held.greeted()
+        assert (await give(Hold())).outcome == "done"
+        assert {"kind": "hold", "is_on": True} in held.line.told
+        assert (await give(Say(text="Not now."))).outcome == "refused"
+        held.say(words("Are you there?"))
+        await held.line.input.silent.wait()
+        assert (await give(Hold(is_on=False))).outcome == "done"
+        assert (await give(Mute(side="caller"))).outcome == "done"
+        assert (await give(Say(text="I am back."))).outcome == "done"
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 2)
+        assert (await give(Mute(side="caller", is_on=False))).outcome == "done"
+        held.say(words("And now?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 4)
+        held.line.leave()
+    said = [(event.utterance.role, event.utterance.text) for event in held.of(UtteranceHeard)]
+    assert said[:3] == [("agent", GREETING), ("agent", "I am back."), ("user", "Hello?")]
+
+
+async def test_a_call_that_goes_on_says_so_answers_and_knows_what_it_was_told(hold: Any) -> None:
+    at = datetime.now(UTC)
+    asked = Utterance(utterance_id="u", role="user", text="When do you open?", started_at=at, ended_at=at)
+    before = {"attempt": 2, "transcript": (asked,), "steered": (AddContext(text="Open at nine."),)}
+    async with hold(answers={"When do you open?": "At nine."}, before=before) as held:
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 2)
+        held.line.leave()
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said == ["Sorry, I was cut off for a moment.", "At nine."]
+    assert held.events()[0].sequence == 1_000_000
+
+
+async def test_a_call_that_is_handed_over_leaves_the_line_to_the_others(tmp_path: Path, hold: Any) -> None:
+    async with hold() as held:
+        liveness = Liveness(
+            tmp_path / "run" / "calls.sock", on_change=lambda: None, on_lost=lambda here: None
+        )
+        async with liveness.listening():
+            await held.greeted()
+            await held.until(lambda: liveness.calls)
+            liveness.hang_up(HangUp(call_id="c1", reason="error: the worker is stopping", hands_over=True))
+            await held.task
+    last = held.events()[-1]
+    assert isinstance(last, CallLost)
+    assert last.is_handed_over
+    assert held.line.was_left_to_others

@@ -29,8 +29,16 @@ class DeskInput(io.AudioInput):
         super().__init__(label="Desk")
         self._pending = np.zeros(0, np.int16)
         self._due: float | None = None
+        self._is_attached = True
         self.silent = asyncio.Event()
         self.silent.set()
+
+    def on_attached(self) -> None:
+        self._is_attached = True
+
+    def on_detached(self) -> None:
+        """What is said meanwhile is heard by nobody, as in a room."""
+        self._is_attached = False
 
     def say(self, pcm: np.ndarray) -> None:
         """int16 mono, 16 kHz."""
@@ -41,11 +49,14 @@ class DeskInput(io.AudioInput):
         return self
 
     async def __anext__(self) -> rtc.AudioFrame:
-        self._due = time.perf_counter() if self._due is None else self._due + FRAME / RATE
-        await asyncio.sleep(max(0.0, self._due - time.perf_counter()))
-        frame, self._pending = self._pending[:FRAME], self._pending[FRAME:]
-        if not len(self._pending):
-            self.silent.set()
+        while True:
+            self._due = time.perf_counter() if self._due is None else self._due + FRAME / RATE
+            await asyncio.sleep(max(0.0, self._due - time.perf_counter()))
+            frame, self._pending = self._pending[:FRAME], self._pending[FRAME:]
+            if not len(self._pending):
+                self.silent.set()
+            if self._is_attached:
+                break
         return rtc.AudioFrame(np.pad(frame, (0, FRAME - len(frame))).tobytes(), RATE, 1, FRAME)
 
 
@@ -123,7 +134,7 @@ class DeskLine:
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
-        self.is_hung_up = False
+        self.is_hung_up = self.was_left_to_others = False
         self.abilities: frozenset[Ability] = frozenset(("hold", "send_digits", "collect_digits"))
         self.keys = Keys()
         self.sent_digits = ""
@@ -168,6 +179,7 @@ class DeskLine:
     async def hang_up(self, *, for_everybody: bool = True) -> None:
         if not self.is_hung_up:
             self.is_hung_up = True
+            self.was_left_to_others = not for_everybody
             if hasattr(self, "output"):
                 self.output.playing.cancel()
                 await self._captions.aclose()

@@ -38,6 +38,8 @@ class RehearsedWorker:
         self.worker_id = worker_id
         self.status: dict[str, Any] = {"is_ready": True, "call_ids": []}
         self.orders: list[dict[str, Any]] = []
+        self.obeys: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda order: None
+        """Answers orders to calls; None is no answer."""
         self._api = api
         self._available = list(available)
         self._functions = functions
@@ -136,6 +138,9 @@ class RehearsedWorker:
             if order["kind"] == "try_function" and (tried := self._tries(order)) is not None:
                 told = {"kind": "function_tried", "order_id": order["order_id"], **tried}
                 await socket.send_str(json.dumps(told))
+            if order["kind"] == "order" and (obeyed := self.obeys(order)) is not None:
+                obeyed = {"kind": "obeyed", "order_id": order["order_id"], **obeyed}
+                await socket.send_str(json.dumps(obeyed))
 
 
 class Script:
@@ -204,6 +209,10 @@ class Script:
         """The worker's last word."""
         usage = {"tts_characters": 42, "stt_seconds": 3.5}
         return self._event("call_ended", seconds, status=status, reason=reason, usage=usage)
+
+    def steered(self, action: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The call did as somebody outside told it."""
+        return self._event("steered", seconds, action=action)
 
     def began(self, name: str, seconds: float) -> dict[str, Any]:
         """A function is about to run."""

@@ -1,0 +1,118 @@
+"""A running call, steered from outside: an order is sent once and answered, or known not to be."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import House
+from tests.support.api import Person
+from tests.support.rehearsed_worker import Script
+
+ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("say", {"text": "One moment."}, {"action": "say", "text": "One moment.", "interrupts": False}),
+    ("say", {"text": "Stop!", "interrupt": True}, {"action": "say", "text": "Stop!", "interrupts": True}),
+    ("context", {"text": "He is a member."}, {"action": "context", "text": "He is a member."}),
+    ("transfer", {"target": "Front desk"}, {"action": "transfer", "target": "Front desk"}),
+    ("hold", {}, {"action": "hold", "is_on": True}),
+    ("resume", {}, {"action": "hold", "is_on": False}),
+    ("mute", {"side": "caller"}, {"action": "mute", "side": "caller", "is_on": True}),
+    ("unmute", {}, {"action": "mute", "side": "agent", "is_on": False}),
+]
+
+
+@pytest.fixture
+def caller(house: House) -> Person:
+    """Somebody with an agent."""
+    return house.person()
+
+
+@pytest.fixture
+def call_id(house: House, caller: Person) -> Iterator[str]:
+    """A call that has begun; its worker does what it is told."""
+    made = house.call(caller)
+    house.worker.tell(Script(made).started())
+    house.worker.obeys = lambda order: {"outcome": "done"}
+    yield made
+    house.worker.obeys = lambda order: None
+
+
+def given(house: House, call_id: str) -> list[dict[str, Any]]:
+    """The orders that the worker got for this call."""
+    return [one for one in list(house.worker.orders) if one["kind"] == "order" and one["call_id"] == call_id]
+
+
+@pytest.mark.parametrize(("path", "body", "action"), ORDERS)
+def test_an_order_reaches_the_call_once_and_is_answered(
+    house: House, caller: Person, call_id: str, path: str, body: dict[str, Any], action: dict[str, Any]
+) -> None:
+    reply = caller.ask("POST", f"/v1/calls/{call_id}/{path}", body)
+    assert (reply.status, reply.json) == (200, {"call_id": call_id, "status": "done"})
+    (order,) = given(house, call_id)
+    assert order["action"] == action
+
+
+def test_what_the_call_cannot_do_is_a_409_with_its_reason(house: House, caller: Person, call_id: str) -> None:
+    house.worker.obeys = lambda order: {"outcome": "refused", "message": "Nobody can be transferred"}
+    reply = caller.ask("POST", f"/v1/calls/{call_id}/transfer", {"target": "x"})
+    assert (reply.status, reply.json["detail"]) == (409, "Nobody can be transferred")
+    house.worker.obeys = lambda order: {"outcome": "not_here"}
+    assert caller.ask("POST", f"/v1/calls/{call_id}/hold").status == 409
+
+
+def test_a_worker_that_does_not_answer_is_a_504_and_is_not_asked_again(
+    house: House, caller: Person, call_id: str
+) -> None:
+    house.worker.obeys = lambda order: None
+    assert caller.ask("POST", f"/v1/calls/{call_id}/say", {"text": "Hello?"}).status == 504
+    assert len(given(house, call_id)) == 1
+
+
+def test_a_call_that_is_over_or_not_begun_is_a_409(house: House, caller: Person, call_id: str) -> None:
+    waiting = house.call(caller)
+    assert caller.ask("POST", f"/v1/calls/{waiting}/hold").status == 409
+    assert caller.ask("POST", f"/v1/calls/{call_id}/end").status == 200
+    assert caller.ask("POST", f"/v1/calls/{call_id}/say", {"text": "Hello?"}).status == 409
+    assert given(house, call_id) == given(house, waiting) == []
+
+
+def test_a_worker_that_is_not_connected_here_is_a_503(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    house.worker.tell(Script(call_id).started(worker_id="elsewhere"))
+    assert caller.ask("POST", f"/v1/calls/{call_id}/hold").status == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("say", {}),
+        ("say", {"text": ""}),
+        ("say", {"text": "x" * 2_001}),
+        ("context", {"text": 1}),
+        ("mute", {"side": "both"}),
+        ("transfer", {"target": ""}),
+    ],
+)
+def test_an_order_that_says_nothing_is_a_422(
+    house: House, caller: Person, call_id: str, path: str, body: dict[str, Any]
+) -> None:
+    assert caller.ask("POST", f"/v1/calls/{call_id}/{path}", body).status == 422
+    assert given(house, call_id) == []
+
+
+def test_another_owners_call_is_a_404(house: House, call_id: str) -> None:
+    stranger = house.person()
+    for path, body, _ in ORDERS:
+        assert stranger.ask("POST", f"/v1/calls/{call_id}/{path}", body).status == 404
+    assert given(house, call_id) == []
+
+
+def test_what_lasts_is_told_to_the_process_that_takes_a_call_up(
+    house: House, caller: Person, call_id: str
+) -> None:
+    script = Script(call_id)
+    script.started()
+    known = {"action": "context", "text": "He is a member."}
+    house.worker.tell(script.steered(known, 2), script.lost(3))
+    brief = house.worker.brief(call_id, "job-2", attempt=2).json
+    assert brief["steered"] == [known]

@@ -1,0 +1,116 @@
+"""Does what somebody outside orders of a running call, and says what came of it.
+
+    order ──► done in time ──► written down ──► "done"
+                 └─ cannot, or too late ──────► "refused", and why
+
+What lasts (context, hold, mute) is written down as an event, so that a process which takes the call up
+does it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from livekit.agents import AgentSession
+
+from pipelines.agent_config import TransferTarget
+from pipelines.contract import Action, AddContext, HangUp, Hold, Mute, Obeyed, Order, Say, Transfer
+from pipelines.tools.call_control import CannotDo
+from worker.control import LineControl
+from worker.presence import CallPresence
+from worker.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+
+class Steering:
+    """Orders to one call. `obey` returns with the one that ends it."""
+
+    def __init__(
+        self,
+        presence: CallPresence,
+        control: LineControl,
+        targets: Sequence[TransferTarget],
+        tell: Callable[[Action], None],
+    ) -> None:
+        """`tell` writes down what was done."""
+        self._presence = presence
+        self._control = control
+        self._targets = {target.name: target for target in targets}
+        self._tell = tell
+        self._session: AgentSession[Any] | None = None
+        self._watchdog: Watchdog | None = None
+        self._is_held = False
+        self._muted: set[str] = set()
+
+    async def begin(self, session: AgentSession[Any], watchdog: Watchdog, before: Sequence[Action]) -> None:
+        """The session runs: orders can be done. What lasts of those before is done again."""
+        self._session, self._watchdog = session, watchdog
+        for action in before:
+            if isinstance(action, AddContext | Hold | Mute):
+                await self._do(session, action)
+
+    async def obey(self) -> HangUp:
+        """Do what is ordered, one after the other."""
+        while True:
+            order = await self._presence.orders.get()
+            if isinstance(order, HangUp):
+                return order
+            outcome, message = await self._carried_out(order)
+            answer = Obeyed(order_id=order.order_id, outcome=outcome, message=message)
+            self._presence.obeyed(answer)
+
+    async def _carried_out(self, order: Order) -> tuple[Any, str]:
+        if (session := self._session) is None:
+            return "refused", "The agent does not listen yet"
+        try:
+            async with asyncio.timeout(order.timeout_ms / 1000):
+                await self._do(session, order.action)
+        except CannotDo as error:
+            return "refused", str(error) or "This line cannot do that"
+        except TimeoutError:
+            return "refused", "It took too long"
+        except Exception as error:
+            logger.exception("an order failed", extra={"order": order.action.action})
+            return "refused", f"It failed: {type(error).__name__}"
+        self._tell(order.action)
+        return "done", ""
+
+    async def _do(self, session: AgentSession[Any], action: Action) -> None:
+        if isinstance(action, Say):
+            await self._say(session, action)
+        elif isinstance(action, AddContext):
+            agent = session.current_agent
+            knows = agent.chat_ctx.copy()
+            knows.add_message(role="system", content=action.text)
+            await agent.update_chat_ctx(knows)
+        elif isinstance(action, Transfer):
+            if (target := self._targets.get(action.target)) is None:
+                raise CannotDo("The agent has no transfer target of this name")
+            await self._control.transfer(target)
+        elif isinstance(action, Hold):
+            await self._control.hold(is_on=action.is_on)
+            self._is_held = action.is_on
+            await self._hear_and_be_heard(session)
+        else:
+            (self._muted.add if action.is_on else self._muted.discard)(action.side)
+            await self._hear_and_be_heard(session)
+
+    async def _say(self, session: AgentSession[Any], action: Say) -> None:
+        if self._is_held or "agent" in self._muted:
+            raise CannotDo("The agent is not heard now: the call is on hold, or the agent is muted")
+        if action.interrupts:
+            await session.interrupt(force=True)
+        session.say(action.text)
+
+    async def _hear_and_be_heard(self, session: AgentSession[Any]) -> None:
+        speaks = not self._is_held and "agent" not in self._muted
+        hears = not self._is_held and "caller" not in self._muted
+        if not speaks:
+            await session.interrupt(force=True)
+        session.input.set_audio_enabled(hears)
+        session.output.set_audio_enabled(speaks)
+        if self._watchdog is not None:
+            # Nobody is to be asked whether they are there, who cannot be heard.
+            self._watchdog.floor.is_on_hold = not (speaks and hears)
