@@ -24,7 +24,7 @@ MOST_HANDOVERS = 5
 """In one call: two agents that hand it to each other must not keep a caller for ever."""
 _DIGITS = re.compile(r"[0-9*#A-Dw,]{1,32}")
 _RUNS = RunsLike(timeout_ms=20_000)
-_COLLECTS = RunsLike(timeout_ms=60_000, acts=False)
+_WAITS = RunsLike(timeout_ms=60_000, acts=False, on_interruption="cancel")
 _OFFER_CALLBACK = (
     "Say so in one sentence, ask for a number and a good time to be called back, and call request_callback."
 )
@@ -90,7 +90,10 @@ def _as_tool(name: str, builtin: _Builtin, rails: Rails) -> RawFunctionTool[...,
                     f"{error}. {_OFFER_CALLBACK if name == 'transfer_call' else ''}".strip()
                 ) from None
 
-        return await rails.run(name, builtin.how, context, context.function_call.arguments, work)
+        # An agent that takes over, or a goodbye, comes in its own place or not at all.
+        return await rails.run(
+            name, builtin.how, context, context.function_call.arguments, work, can_answer=False
+        )
 
     parameters = {
         "type": "object",
@@ -130,7 +133,7 @@ class _Builtins:
                 "Wait in silence, when the person asks for a moment. It ends when they speak or press a key.",
                 {"seconds": {"type": "integer", "minimum": 1, "maximum": 55, "description": "At most."}},
                 (),
-                RunsLike(timeout_ms=60_000, acts=False, on_interruption="cancel"),
+                _WAITS,
                 self._hold,
             ),
             "collect_digits": _Builtin(
@@ -144,7 +147,7 @@ class _Builtins:
                     },
                 },
                 (),
-                _COLLECTS,
+                _WAITS,
                 self._collect,
             ),
             "send_digits": _Builtin(

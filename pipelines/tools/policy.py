@@ -32,6 +32,10 @@ LET_GO_SECONDS = 1.0
 KEY = "idempotency_key"
 """Where a function that acts finds its key: `context.function_call.extra[KEY]`."""
 MAX_REMEMBERED = 500
+RELEASE_SECONDS = 0.7
+"""A person who speaks is not done sooner; until then the result may come in its own place."""
+
+_GOES_ON = "{name} still runs; its result follows by itself. Answer what the person says now."
 
 Work = Callable[[str], Awaitable[Any]]
 """What a function does, given its idempotency key."""
@@ -85,9 +89,19 @@ class Rails:
             )
 
     async def run(
-        self, name: str, how: RunsLike, context: RunContext[Any] | None, arguments: str, work: Work
+        self,
+        name: str,
+        how: RunsLike,
+        context: RunContext[Any] | None,
+        arguments: str,
+        work: Work,
+        *,
+        can_answer: bool = True,
     ) -> Any:
-        """Do the work as `how` says. Raises `Failed` with words for the engine, and nothing else."""
+        """Do the work as `how` says. Raises `Failed` with words for the engine, and nothing else.
+
+        `can_answer` lets the engine answer a person who speaks while it runs; its result comes later then.
+        """
         same = f"{name} {arguments}"
         if (running := self._running.get(same)) is not None:
             return await asyncio.shield(running)  # asked again because the caller spoke meanwhile
@@ -107,7 +121,7 @@ class Rails:
         self._running[same] = task
         task.add_done_callback(lambda _: self._running.pop(same, None))
         try:
-            ran.result = await self._finished(name, how, context, task)
+            ran.result = await self._finished(name, how, context, task, can_answer)
         except Failed:
             ran.failures += 1
             raise
@@ -135,14 +149,23 @@ class Rails:
         return hashlib.sha256(of.encode()).hexdigest()[:32]
 
     async def _finished(
-        self, name: str, how: RunsLike, context: RunContext[Any] | None, task: "asyncio.Future[Any]"
+        self,
+        name: str,
+        how: RunsLike,
+        context: RunContext[Any] | None,
+        task: "asyncio.Future[Any]",
+        can_answer: bool,
     ) -> Any:
         seconds = how.timeout_ms / 1000
         try:
             async with asyncio.timeout(seconds), _filler(how, context):
-                if context is not None and how.on_interruption == "cancel":
+                if context is not None:
                     await _until_spoken_to(context, task)
-                else:
+                if not task.done() and how.on_interruption == "finish":
+                    await asyncio.wait({task}, timeout=RELEASE_SECONDS)
+                    if not task.done() and context is not None and can_answer:
+                        # Else what the person says would wait for its answer until this is done.
+                        await context.update(_GOES_ON.format(name=name), silent=True)
                     await asyncio.wait({task})
         except TimeoutError:
             await self._let_go(task)

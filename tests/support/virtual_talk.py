@@ -30,7 +30,7 @@ from pipelines.assemble import assemble
 from pipelines.contract import CallBrief
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
-from tests.support.fake_providers import FakeParts, TableLLM
+from tests.support.fake_providers import Call, FakeParts, TableLLM
 from worker.lines.playout import Playout
 
 RATE, VOICE_RATE = 16_000, 24_000
@@ -182,7 +182,11 @@ class _Captions(io.TextOutput):
 
 @contextlib.asynccontextmanager
 async def talking(
-    answers: Mapping[str, str] | None = None, *, stt_delay: float = 0.1, **agent: Any
+    answers: Mapping[str, str | Call | list[Call]] | None = None,
+    *,
+    stt_delay: float = 0.1,
+    functions: Functions | None = None,
+    **agent: Any,
 ) -> AsyncIterator[Talk]:
     """A session of the product's own making, greeted already."""
     ears, mind = OracleSTT(stt_delay), TableLLM(answers)
@@ -191,7 +195,7 @@ async def talking(
         pipeline = await assemble(
             CallBrief(call_id="c", agent=AgentConfig.model_validate(config)),
             ProviderSettings(),
-            Functions(),
+            functions or Functions(),
             datetime.now(UTC),
             local=FakeParts(ears=lambda: ears, mind=lambda: mind, voice=WordTones),
         )
