@@ -706,3 +706,50 @@ async def test_a_call_that_is_handed_over_leaves_the_line_to_the_others(tmp_path
     assert isinstance(last, CallLost)
     assert last.is_handed_over
     assert held.line.was_left_to_others
+
+
+BLOCKS = """
+import time
+from livekit.agents import function_tool
+
+@function_tool
+async def stands_still(day: str) -> str:
+    "Blocks."
+    time.sleep(0.3)
+    return "x" * 1_000_000
+
+@function_tool
+async def breaks() -> str:
+    "Breaks."
+    raise RuntimeError("the password is swordfish")
+"""
+
+
+async def test_a_bad_function_hurts_nothing_but_its_own_answer_and_is_named(
+    hold: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bad.py").write_text(BLOCKS)
+    names = ["stands_still", "breaks"]
+    async with hold(
+        heard=("Stand still.", "Break."),
+        answers={"Stand still.": Call("stands_still", {"day": "Monday"}), "Break.": Call("breaks")},
+        functions=load(tmp_path / "bad"),
+        engine={"functions": [{"type": "python", "name": name} for name in names]},
+    ) as held:
+        await held.greeted()
+        held.say(words("Stand still."))
+        await held.until(lambda: len(held.of(FunctionCalled)) == 1)
+        await held.line.session.interrupt(force=True)  # the answer would be read aloud to its last letter
+        held.say(words("Break."))
+        await held.until(lambda: len(held.of(FunctionCalled)) == 2)
+        held.line.leave()
+    long, broken = held.of(FunctionCalled)
+    assert (long.name, long.arguments, long.error) == ("stands_still", {"day": "Monday"}, None)
+    assert len(long.result) < 10_000
+    assert long.duration_ms >= 300
+    assert (broken.result, broken.error) == (
+        None,
+        "breaks failed; nothing more is known. (RuntimeError: the password is swordfish)",
+    )
+    assert [event.code for event in held.of(WarningRaised)][-1] == "function_blocks"

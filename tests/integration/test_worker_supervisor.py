@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.contract import HangUp
+from pipelines.contract import HangUp, TryFunction
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.worker_host import ROOT, calling, short_home, until
 
@@ -203,6 +203,9 @@ async def test_functions_are_told_once_they_are_known_and_told_at_once_the_next_
             (book,) = api.hellos[-1].functions
             assert (book.name, book.description) == ("book", "Book a visit.")
             assert "day" in book.parameters["properties"]
+            await api.order(TryFunction(order_id="try_1", name="book", arguments={"day": "Friday"}))
+            await until(lambda: api.tried, 60)
+            assert (api.tried[0].order_id, api.tried[0].ok, api.tried[0].result) == ("try_1", True, "Friday")
         seen = len(api.hellos)
         async with supervising(home, api):
             await until(lambda: len(api.hellos) > seen and api.hellos[-1].functions, 5)

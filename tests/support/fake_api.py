@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 from aiohttp import WSMsgType, web
 
-from pipelines.contract import FROM_WORKER, EventBatch, Goodbye, HangUp, Hello, Status
+from pipelines.contract import (
+    FROM_WORKER,
+    EventBatch,
+    FunctionTried,
+    Goodbye,
+    HangUp,
+    Hello,
+    Status,
+    TryFunction,
+)
 
 KEY = "an internal key"
 
@@ -38,6 +47,7 @@ class FakeApi:
     hellos: list[Hello] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     goodbyes: int = 0
+    tried: list[FunctionTried] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
 
     @property
@@ -68,7 +78,7 @@ class FakeApi:
                 await socket.close()
             await runner.cleanup()
 
-    async def order(self, order: HangUp) -> None:
+    async def order(self, order: HangUp | TryFunction) -> None:
         """Send an order to the worker that connected last."""
         await self.sockets[-1].send_str(order.model_dump_json())
 
@@ -138,6 +148,8 @@ class FakeApi:
                     self.hellos.append(hello)
                 case Status() as status:
                     self.statuses.append(status)
+                case FunctionTried() as tried:
+                    self.tried.append(tried)
                 case Goodbye():
                     self.goodbyes += 1
         return socket
