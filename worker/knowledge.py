@@ -83,6 +83,7 @@ class Knowledge:
                     text=hit.passage.text,
                     score=hit.score,
                     base_id=base_id,
+                    page=hit.passage.page,
                 )
                 for hit in hits
                 if hit.score >= self._threshold

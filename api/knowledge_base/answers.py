@@ -14,7 +14,7 @@ from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 from api.outside.storage import Storage
 from kb import index as indexes
 from kb.embeddings import Vectors
-from kb.search import search
+from kb.search import Found, search
 from pipelines.index_files import IndexFiles, IndexGone
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import ModelsError
@@ -40,25 +40,15 @@ class Answers:
     ) -> Answer:
         """What the base says to this."""
         kinds = {row.id: row.kind for row in sources}
-        wanted = set(question.source_ids) if question.source_ids is not None else set(kinds)
+        # Deleted sources are in the index until the next one is published, and must not be told of.
+        wanted = kinds.keys() & (kinds.keys() if question.source_ids is None else set(question.source_ids))
         results: list[Result] = []
         if base.version and (index := await self._index(base)) is not None:
             vector = await self._vector(index, question.query)
-            # Deleted sources are in the index until the next one is published, and must not be told of.
-            found = await asyncio.to_thread(search, index, question.query, vector, top_k=len(index.passages))
-            results = [
-                Result(
-                    source_id=each.passage.source_id,
-                    content=each.passage.text,
-                    score=round(each.score, 4),
-                    source_type=kinds[each.passage.source_id],
-                    title=each.passage.title or None,
-                )
-                for each in found
-                if each.score >= question.threshold
-                and each.passage.source_id in kinds
-                and each.passage.source_id in wanted
-            ][: question.top_k]
+            found = await asyncio.to_thread(
+                search, index, question.query, vector, top_k=question.top_k, sources=wanted
+            )
+            results = [_result(each, kinds) for each in found if each.score >= question.threshold]
         context = "\n\n".join(f"[{result.title or 'source'}]\n{result.content}" for result in results)
         return Answer(query=question.query, results=results, context_text=context)
 
@@ -84,3 +74,16 @@ class Answers:
             return np.array(made["vectors"][0], np.float32)
         finally:
             await embedder.aclose()
+
+
+def _result(found: Found, kinds: dict[str, str]) -> Result:
+    passage = found.passage
+    return Result(
+        source_id=passage.source_id,
+        content=passage.text,
+        score=round(found.score, 4),
+        source_type=kinds[passage.source_id],
+        title=passage.title or None,
+        page=passage.page,
+        why=found.explain(),
+    )

@@ -23,7 +23,7 @@ from pipelines.outbound import NoAnswer
 
 _LOG = logging.getLogger(__name__)
 
-MAX_FILE_BYTES = 50 * 1024 * 1024
+MAX_FILE_BYTES = 50_000_000
 FETCH_SECONDS = 60.0
 FETCH_HOPS = 5
 _TOLD_SECONDS = 0.5
@@ -110,7 +110,7 @@ async def fetch(work: Task) -> dict[str, Any] | None:
     except NoAnswer as error:
         raise apart.Failed(str(error)) from None
     except storage.TooLarge:
-        raise apart.Failed(f"The page is larger than {MAX_FILE_BYTES // 1024**2} MB.") from None
+        raise apart.Failed(f"The page is larger than {MAX_FILE_BYTES // 1_000_000} MB.") from None
     return None if source.part_revision and page["body_digest"] == source.body_digest else page
 
 
@@ -211,6 +211,10 @@ async def complete(work: Task, page: dict[str, Any] | None, made: dict[str, Any]
         if made is not None and row.part_revision != row.revision:
             row.part_revision = row.revision
             row.passage_count, row.space, row.language = made["passages"], made["space"], made["language"]
+            if row.kind == "url":
+                row.title = made["title"]
+            if scanned := made["scanned_pages"]:
+                row.reason = f"{scanned} of its pages are pictures without text and were not read."
             base.revision += 1
             base.changed_at = base.updated_at = now()
             due.sources += await _agree(session, base, row)

@@ -8,20 +8,27 @@ there is none. It ends when its standard input does, so it never outlives the ap
     ← {"stage": "embedding", "done": 16, "total": 120}      ← {"result": {...}}      ← {"reason": "..."}
 """
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kb import index as indexes
-from kb.chunking import Passage, passages
+from kb import readers
+from kb.chunking import Passage, cut
+from kb.documents import Document
 from kb.embeddings import E5Embedder, MiniLmEmbedder, Vectors
+from kb.errors import Empty, Unreadable
+from kb.reading import read_apart
 
 BATCH = 16
 MAX_PASSAGES = 20_000
@@ -36,21 +43,30 @@ class CannotPrepare(Exception):
 def prepare(job: dict[str, Any]) -> dict[str, Any]:
     """Read a source, cut it, embed what is new of it, and write all that as an index of this source alone."""
     tell("reading", 0, 1)
-    found, language = read(job)
+    document = read(job)
+    found = cut(job["source_id"], document)
     if not found:
-        raise CannotPrepare("There is no text in this.")
+        raise Empty
     if len(found) > MAX_PASSAGES:
         raise CannotPrepare("This is larger than one source may be; split it.")
-    space = space_for(job["embedder"], language, job["space"])
-    vectors = embed_new(found, space, Path(job["before"]) if job["before"] else None)
+    space = space_for(job["embedder"], document.language, job["space"])
+    vectors = embed_new(found, space, job["before"]) if space else None
     indexes.save(indexes.build(found, vectors, space), Path(job["out"]))
-    return {"passages": len(found), "space": space, "language": language}
+    return {
+        "passages": len(found),
+        "space": space,
+        "language": document.language,
+        "title": document.title[:200],
+        "scanned_pages": len(document.scanned_pages),
+    }
 
 
-def read(job: dict[str, Any]) -> tuple[list[Passage], str]:
-    """A source's passages and its language."""
-    text = Path(job["raw"]).read_text("utf-8", errors="strict")
-    return passages(job["source_id"], job["title"], text), ""
+def read(job: dict[str, Any]) -> Document:
+    """What a source says. Files of strangers are read in yet another process, which is held to its bounds."""
+    raw = Path(job["raw"])
+    if job["kind"] == "text":
+        return replace(readers.read(raw, "text.md", "text/markdown"), title=job["title"])
+    return asyncio.run(read_apart(raw, job["name"], job["declared_type"], on_progress=tell))
 
 
 def space_for(embedder: str, language: str, space_of_base: str) -> str:
@@ -63,41 +79,21 @@ def space_for(embedder: str, language: str, space_of_base: str) -> str:
     return E5Embedder.space if E5Embedder.is_installed() else ""
 
 
-def embed_new(found: Sequence[Passage], space: str, before: Path | None) -> Vectors | None:
+def embed_new(found: Sequence[Passage], space: str, before: str) -> Vectors:
     """A vector for each passage; those that were there before are not made again."""
-    if not space:
-        return None
-    known = _vectors_before(space, before)
-    texts = [f"{passage.title}. {passage.text}" for passage in found]
-    new = [number for number, text in enumerate(texts) if text not in known]
-    vectors = np.zeros((len(found), MiniLmEmbedder.dimensions), np.float32)
-    for number, text in enumerate(texts):
-        if text in known:
-            vectors[number] = known[text]
+    previous = None
+    if before:
+        with contextlib.suppress(OSError, indexes.BrokenIndex):
+            previous = indexes.load(Path(before))
+    vectors, new = indexes.missing(previous, found, space, MiniLmEmbedder.dimensions)
     tell("embedding", 0, len(new))
-    if not new:
-        return vectors
-    embedder = loaded(space)
+    embedder = loaded(space) if new else None
     for start in range(0, len(new), BATCH):
         chosen = new[start : start + BATCH]
-        vectors[chosen] = embedder([texts[number] for number in chosen])
+        assert embedder is not None  # noqa: S101 - something is new
+        vectors[chosen] = embedder([found[number].embedded for number in chosen])
         tell("embedding", start + len(chosen), len(new))
     return vectors
-
-
-def _vectors_before(space: str, before: Path | None) -> dict[str, Vectors]:
-    if before is None:
-        return {}
-    try:
-        held = indexes.load(before)
-    except (OSError, indexes.BrokenIndex):
-        return {}
-    if held.space != space or len(held.vectors) != len(held.passages):
-        return {}
-    return {
-        f"{passage.title}. {passage.text}": vector
-        for passage, vector in zip(held.passages, held.vectors, strict=True)
-    }
 
 
 def loaded(space: str) -> Callable[[Sequence[str]], Vectors]:
@@ -161,10 +157,10 @@ def main() -> None:
     threading.Thread(target=_end_with_the_api, daemon=True).start()
     try:
         result = {"prepare": prepare, "build": build, "embed": embed}[job["do"]](job)
-    except CannotPrepare as error:
-        say({"reason": str(error)})
-    except UnicodeDecodeError:
-        say({"reason": "This is not text."})
+    except (CannotPrepare, Unreadable) as error:
+        say({"reason": f"{str(error).rstrip('.')}."})
+    except Exception as error:  # noqa: BLE001 - whatever it is, its words may be the source's
+        say({"reason": f"This could not be read ({type(error).__name__})."})
     else:
         say({"result": result})
     sys.stdout.flush()

@@ -177,8 +177,8 @@ class Result(Wire):
     source_type: str
     title: str | None = None
     page: int | None = None
-    why: dict[str, float] | None = None
-    """What the score is made of; see docs/knowledge.md."""
+    why: str | None = None
+    """What the score is made of, in one line; docs/knowledge.md reads it."""
 
 
 class Answer(Wire):

@@ -13,7 +13,8 @@ PRICES = {"title": "Prices", "text": "A crown costs 900 dollars. A filling costs
 
 
 def made(person: Person, **more: Any) -> dict[str, Any]:
-    return person.made("/v1/knowledge-base", {"knowledge_base_name": "Clinic", **more})
+    """A base; searched by words alone unless asked otherwise, since loading a model takes its time."""
+    return person.made("/v1/knowledge-base", {"knowledge_base_name": "Clinic", "embedder": "words", **more})
 
 
 def blobs(api: Api, *ids: str) -> set[str]:
@@ -23,7 +24,7 @@ def blobs(api: Api, *ids: str) -> set[str]:
 
 
 def test_a_text_is_answerable_once_its_base_is_complete(person: Person) -> None:
-    base = made(person, knowledge_base_texts=[HOURS, PRICES])
+    base = made(person, knowledge_base_texts=[HOURS, PRICES], embedder="auto")
     assert base["status"] == "in_progress"
     assert base["progress"] == {"stage": "waiting", "done": 0, "total": 2, "reason": None}
     assert base["source_count"] == 2
@@ -44,6 +45,7 @@ def test_a_text_is_answerable_once_its_base_is_complete(person: Person) -> None:
         "text", done["knowledge_base_sources"][1]["source_id"],
     )  # fmt: skip
     assert 0.6 <= best["score"] <= 1
+    assert "sure enough" in best["why"]
     assert "900 dollars" in answer["context_text"]
 
 

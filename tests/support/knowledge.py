@@ -38,7 +38,7 @@ def upload(person: Person, path: str, *files: tuple[str, bytes], **fields: Any) 
 
 def uploaded(person: Person, files: dict[str, tuple[str, bytes]], name: str) -> dict[str, Any]:
     """A new base of these files, accepted and not yet read."""
-    raw, headers = form(list(files.items()), {"knowledge_base_name": name})
+    raw, headers = form(list(files.items()), {"knowledge_base_name": name, "embedder": "words"})
     reply = person.ask("POST", "/v1/knowledge-base/upload", raw=raw, headers=headers)
     assert reply.status == 201, reply.raw
     made: dict[str, Any] = reply.json
