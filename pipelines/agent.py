@@ -80,7 +80,12 @@ class SpokenAgent(Agent):
         """Called with when final words were said (`time.time()`), where the recogniser knows it."""
 
     def take_over(
-        self, said: llm.ChatContext, *, thinks: llm.LLM[Any], speaks: tts.TTS[Any], opening: Opening
+        self,
+        said: llm.ChatContext,
+        *,
+        thinks: llm.LLM[Any] | llm.RealtimeModel,
+        speaks: tts.TTS[Any],
+        opening: Opening,
     ) -> None:
         """Go on where another agent of the call is, with a mind and a voice of one's own.
 

@@ -10,14 +10,16 @@ from typing import Any
 import aiohttp
 from livekit.agents import AgentSession, APIConnectOptions, llm, stt, tts
 from livekit.agents import vad as detectors
+from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from pipelines import noise, resuming, turn_taking, vad
+from pipelines import noise, realtime, resuming, turn_taking, vad
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.agent_config import AgentConfig, MessageMode
 from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
+from pipelines.follow_ups import last_question
 from pipelines.last_words import LastWords
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
@@ -60,8 +62,9 @@ class Warned:
 class Pipeline:
     """Everything a session needs, and what to tell of it."""
 
-    stt: stt.STT[Any]
-    llm: llm.LLM[Any]
+    stt: stt.STT[Any] | None
+    """None where one model hears, thinks and speaks (`pipelines.realtime`)."""
+    llm: llm.LLM[Any] | llm.RealtimeModel
     tts: tts.TTS[Any]
     vad: detectors.VAD
     turns: TurnTaking
@@ -86,7 +89,7 @@ class Pipeline:
         """A session that hears, thinks and speaks with this; nothing in it reaches a cloud."""
         quick = APIConnectOptions(max_retry=1, retry_interval=0.5, timeout=8.0)
         session: AgentSession[None] = AgentSession(
-            stt=self.stt,
+            stt=self.stt or NOT_GIVEN,
             llm=self.llm,
             tts=self.tts,
             vad=self.vad,
@@ -141,7 +144,8 @@ class Pipeline:
         if self.agent.retrieval is not None:
             await self.agent.retrieval.aclose()
         for part in (self.stt, self.llm, self.tts, self.toolbox, *self.closing):
-            await part.aclose()
+            if part is not None:
+                await part.aclose()
 
 
 async def assemble(
@@ -181,15 +185,16 @@ async def assemble(
         guard,
         brief.call_id,
     )
-    hears = chooser.ears()
-    thinks, question, is_scripted = chooser.mind()
+    model = chooser.realtime()
+    hears = chooser.ears() if model is None else None
+    thinks, question, is_scripted = chooser.mind() if model is None else (model, last_question, False)
     speaks = chooser.voice()
     last_words = LastWords(agent.language, agent.fallback.message, chooser.spare_voice())
-    turns = turn_taking.turn_taking(agent, hears)
+    turns = turn_taking.turn_taking(agent, hears) if hears is not None else realtime.turn_taking(agent)
     spoken = script.spoken_by(agent)
     box = toolbox.build(spoken, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
-    retrieval = retrieval_of(agent, knowledge)
+    retrieval = retrieval_of(agent, knowledge, is_asked=model is not None)
     return Pipeline(
         stt=hears,
         llm=thinks,
@@ -214,9 +219,9 @@ async def assemble(
         speakable=Speakable(agent.language, agent.voice.pronunciations),
         last_words=last_words,
         closing=[last_words],
-        stt_name=name_of(hears),
+        stt_name=name_of(hears or thinks),
         llm_name=name_of(thinks),
-        tts_name=name_of(speaks),
+        tts_name=name_of(speaks if hears is not None else thinks),
         language=agent.language,
         warnings=tuple(warnings),
         knowledge=knowledge,
@@ -224,11 +229,11 @@ async def assemble(
     )
 
 
-def retrieval_of(agent: AgentConfig, knowledge: Finds | None) -> Retrieval | None:
+def retrieval_of(agent: AgentConfig, knowledge: Finds | None, *, is_asked: bool = False) -> Retrieval | None:
     """How this agent asks the knowledge base: before each answer, or with a function of its own."""
     if knowledge is None:
         return None
-    retrieval = Retrieval(knowledge, is_asked=SEARCH in agent.engine.builtin_functions)
+    retrieval = Retrieval(knowledge, is_asked=is_asked or SEARCH in agent.engine.builtin_functions)
     if hasattr(knowledge, "on_change"):
         knowledge.on_change = retrieval.forget
     return retrieval

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 from livekit.agents import llm, stt, tts
 
-from pipelines import follow_ups, options, vad
+from pipelines import follow_ups, options, realtime, vad
 from pipelines import llm as llms
 from pipelines import stt as stts
 from pipelines import tts as ttss
@@ -85,6 +85,16 @@ class Chooser:
             allowance = WHOLE_UTTERANCE_SECONDS
         return Link(name_of(part), part, allowance=allowance)
 
+    # ── all in one ──
+    def realtime(self) -> llm.RealtimeModel | None:
+        """The model that hears, thinks and speaks, where the agent asks for one and it is here."""
+        if self.agent.engine.kind != "realtime":
+            return None
+        if hint := next(why_not(offer, self.settings) for offer in OFFERS if offer.provider == _REALTIME):
+            self.warn("realtime_unavailable", f"Speech to speech is not available here. {hint}")
+            return None
+        return realtime.build(self.settings, self.agent, self.key_terms, self.http)
+
     # ── mind ──
     def mind(self) -> tuple[llm.LLM[Any], Question, bool]:
         """The engine, how it asks the knowledge base, and whether it is the scripted one."""
@@ -150,6 +160,8 @@ class Chooser:
     def voice(self) -> tts.TTS[Any]:
         """Raises `CannotServe` where nothing here speaks the agent's language."""
         provider, _, name = self.agent.voice_id.partition("-")
+        # The voices of speech to speech also speak what is written.
+        name = name.removeprefix("realtime-") if provider == "openai" else name
         is_asked = self.agent.voice_id not in _DEFAULT_VOICES
         asked = [ProviderChoice(provider=provider, model=name)] if is_asked else []
         links = self._links("tts", [*asked, *self.agent.voice.fallbacks], self._spoken)
@@ -226,7 +238,7 @@ class Chooser:
     def _here(self, kind: str) -> set[str]:
         return {
             offer.provider for offer in OFFERS if offer.kind == kind and not why_not(offer, self.settings)
-        } - {"openai-realtime"}
+        } - {_REALTIME}
 
     def _defaults(self, kind: str) -> Iterator[str]:
         code = language_code(self.agent.language)
@@ -263,6 +275,7 @@ class Chooser:
             self.warn(code, f"{asked[0].provider} is not available here; {first.name} is used.")
 
 
+_REALTIME = "openai-realtime"
 _ON_THIS_MACHINE = frozenset({"whisper", "hibari", "espeak"})
 
 

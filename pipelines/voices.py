@@ -47,7 +47,7 @@ _OPENAI: dict[str, Gender] = {
 }
 OPENAI_VOICES = frozenset(_OPENAI)
 
-_OPENAI_REALTIME = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
+REALTIME_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 DEFAULT_REALTIME_VOICE = "marin"
 
 # Names of Deepgram's Aura 2, by language; the first one is the usual one.
@@ -134,7 +134,7 @@ def _aura_names(code: str) -> list[str]:
 def _catalogue() -> Iterator[Voice]:
     for name, gender in _OPENAI.items():
         yield Voice("openai", name, gender, model="gpt-4o-mini-tts")
-    for name in _OPENAI_REALTIME:
+    for name in REALTIME_VOICES:
         yield Voice("openai-realtime", name, _OPENAI[name], model="gpt-realtime")
     for name, own_id, gender in _ELEVENLABS:
         yield Voice("elevenlabs", name, gender, own_id=own_id, model="eleven_turbo_v2_5")

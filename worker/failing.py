@@ -61,15 +61,16 @@ class Failing:
 
     def failed(self, kind: str, reason: str) -> None:
         """`llm`, `stt` or `tts` gave up on something."""
+        kind = kind if kind in _SENTENCES else "llm"  # a model that is all in one, above all a mind
         now = time.monotonic()
-        is_another = kind == "tts" or now - self._failed_at.get(kind, 0.0) > ONE_FAILURE_SECONDS
+        is_another = kind == "tts" or now - self._failed_at[kind] > ONE_FAILURE_SECONDS
         self._failed_at[kind] = now
         if is_another:
-            self._failures[kind] = self._failures.get(kind, 0) + 1
+            self._failures[kind] += 1
         if self._failures[kind] < TRIES:
             self._pipeline.agent.apologise()
         elif not self._gave_up.done():
-            self._gave_up.set_result(f"error: {_SENTENCES.get(kind, kind)}: {reason}")
+            self._gave_up.set_result(f"error: {_SENTENCES[kind]}: {reason}")
 
     async def gave_up(self) -> Ending | None:
         """Say the last words and do what the agent says is to be done then. None once it is handed on."""

@@ -44,7 +44,8 @@ class FailoverSTT(stt.STT[Any]):
             capabilities=stt.STTCapabilities(
                 streaming=True,
                 interim_results=any(part.capabilities.interim_results for part in parts),
-                manual_flush=any(part.capabilities.manual_flush for part in parts),
+                # What the first one is like decides how turns are taken.
+                manual_flush=parts[0].capabilities.manual_flush,
                 keyterms=any(part.capabilities.keyterms for part in parts),
             )
         )

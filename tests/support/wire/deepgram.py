@@ -78,7 +78,7 @@ class DeepgramWire:
         self._server.listens.append({k: v if k == "keyterm" else v[0] for k, v in query.items()})
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        speech = _Loudness(int(request.query["sample_rate"]))
+        speech = Loudness(int(request.query["sample_rate"]))
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 if self._is_over(message):
@@ -177,7 +177,9 @@ def _wrong(request: web.Request, known: set[str], models: tuple[str, ...]) -> st
     return "Keyterm limit exceeded" if len(query.getall("keyterm", [])) > MAX_KEY_TERMS else ""
 
 
-class _Loudness:
+class Loudness:
+    """Where somebody speaks in PCM of one rate: "began", "ended", or nothing new."""
+
     def __init__(self, rate: int) -> None:
         self._second = rate * 2
         self._quiet_bytes, self._is_loud = 0, False

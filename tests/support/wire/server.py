@@ -31,6 +31,7 @@ class ProviderServer:
     speeches: list[dict[str, Any]] = field(default_factory=list)
     transcriptions: list[dict[str, Any]] = field(default_factory=list)
     listens: list[dict[str, Any]] = field(default_factory=list)
+    realtime_sessions: list[dict[str, Any]] = field(default_factory=list)
     speaks: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
