@@ -17,6 +17,8 @@ WHOLE_CHARACTERS = 1_000
 """A list, a table or an answer is kept whole up to this, about what an embedder reads at once."""
 OVERLAP_CHARACTERS = 160
 """The last sentence of a passage begins the next one too, if it is no longer than this."""
+PATH = " - "
+"""Between the names that make a passage's title."""
 _TITLE_CHARACTERS = 240
 _BREAK = re.compile(r"[,;:、，；]\s*|\s+")
 
@@ -33,8 +35,13 @@ class Passage:
 
     @property
     def embedded(self) -> str:
-        """What an embedder is given: a sentence alone often does not say what it is about."""
-        return f"{self.title}. {self.text}" if self.title else self.text
+        """What an embedder is given: the text under its nearest heading.
+
+        A sentence alone often does not say what it is about. The whole path says it too loudly: with
+        the name of the house before every passage, questions about anything else sounded near as well.
+        """
+        heading = self.title.rpartition(PATH)[2]
+        return f"{heading}. {self.text}" if heading else self.text
 
     @property
     def digest(self) -> bytes:
@@ -55,7 +62,7 @@ def _titled(title: str, headings: tuple[str, ...]) -> str:
     named = [title, *headings]
     # A page's first heading often repeats its title.
     kept = [name for place, name in enumerate(named) if name.strip() and name not in named[:place]]
-    path = " - ".join(kept)
+    path = PATH.join(kept)
     return path if len(path) <= _TITLE_CHARACTERS else f"{path[:60]} … {path[60 - _TITLE_CHARACTERS :]}"
 
 
@@ -143,7 +150,7 @@ def passages(source_id: str, title: str, text: str, *, characters: int = PASSAGE
 
     def close() -> None:
         if held:
-            named = " - ".join(filter(None, (title.strip(), about)))
+            named = PATH.join(filter(None, (title.strip(), about)))
             found.append(Passage(source_id, named, "\n".join(held)))
             held.clear()
 

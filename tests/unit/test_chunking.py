@@ -18,7 +18,7 @@ def _document(*blocks: Block) -> Document:
 def test_a_passage_names_its_source_headings_and_page() -> None:
     (passage,) = cut("s1", _document(Block("paragraph", "We open at nine.", ("House", "Hours"), 3)))
     assert (passage.source_id, passage.title, passage.page) == ("s1", "Handbook - House - Hours", 3)
-    assert passage.embedded == "Handbook - House - Hours. We open at nine."
+    assert passage.embedded == "Hours. We open at nine."
 
 
 def test_no_passage_reaches_across_a_heading() -> None:
