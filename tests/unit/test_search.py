@@ -55,6 +55,8 @@ def test_only_the_sources_that_were_asked_for_are_searched() -> None:
         found = search(index, "passage about thing code4", LARGE.vectors[2], top_k=20, sources={"s1", "s3"})
         assert {each.passage.source_id for each in found} == {"s1", "s3"}
         assert search(index, "thing", LARGE.vectors[2], sources={"nobody's"}) == []
+        by_words = search(index, "passage about thing", top_k=20, sources={"s4"})
+        assert {each.passage.source_id for each in by_words} == {"s4"}
 
 
 def test_a_score_explains_itself() -> None:
