@@ -195,6 +195,8 @@ async def assemble(
     box = toolbox.build(spoken, functions, call_id=brief.call_id, guard=guard, control=control)
     warnings.extend(Warned(code, message) for code, message in box.warnings)
     retrieval = retrieval_of(agent, knowledge, is_asked=model is not None)
+    so_far = resuming.context(brief)
+    box.rails.remember(so_far)
     return Pipeline(
         stt=hears,
         llm=thinks,
@@ -208,7 +210,7 @@ async def assemble(
             retrieval=retrieval,
             question=question,
             language=agent.language,
-            said_before=resuming.context(brief),
+            said_before=so_far,
             turns=turns,
             volume=agent.voice.volume,
             is_quieted=_is_quieted(agent, warnings),

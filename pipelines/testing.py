@@ -1,21 +1,22 @@
 """Test functions and whole agents in text, by the code that calls run: what developers import in tests."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livekit.agents import AgentSession, llm
+from livekit.agents import llm
 from livekit.agents.voice.run_result import mock_tools
 
-from pipelines.agent import Opening, SpokenAgent
+from pipelines.agent import SpokenAgent
 from pipelines.agent_config import AgentConfig, EngineConfig
-from pipelines.follow_ups import last_question
-from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
-from pipelines.tools import developer, toolbox
+from pipelines.contract import CallBrief
+from pipelines.providers import ProviderSettings
+from pipelines.text_turn import Done, Noted, TextHost, Used, text_turn
+from pipelines.tools import developer
 from pipelines.tools.developer import Functions
+from pipelines.tools.knowledge import Finds
 from pipelines.tools.run_function import run
 
 
@@ -24,54 +25,45 @@ class FunctionMissing(Exception):
 
 
 @dataclass(frozen=True)
-class Called:
-    """One call of a function, as the engine made it and saw what came of it."""
-
-    name: str
-    arguments: dict[str, Any]
-    result: str
-    is_error: bool
-
-
-@dataclass(frozen=True)
 class Reply:
     """What followed when the person said something."""
 
     text: str
     """All that the agent said, fillers too."""
-    calls: tuple[Called, ...]
+    calls: tuple[Used, ...]
+    """The functions that ran, each with its arguments and its result or error."""
+    warnings: tuple[str, ...]
+    """Sentences that the agent's owner would read beside the call."""
+
+
+class NoAnswer(Exception):
+    """The agent gave no answer"""
 
 
 class Conversation:
     """A talk with an agent, in text."""
 
-    def __init__(self, session: AgentSession[Any], warnings: list[str]) -> None:
-        self._session = session
-        self.warnings = warnings
-        """Sentences that an agent's owner would read beside the call."""
+    def __init__(self, brief: CallBrief, host: TextHost, mocks: Mapping[str, Callable[..., Any]]) -> None:
+        self._brief, self._host, self._mocks = brief, host, dict(mocks)
+        self._memory: dict[str, Any] | None = None
 
     async def says(self, words: str) -> Reply:
-        """The person says something; returns when the agent has answered."""
-        seen = len(self._session.history.items)
-        await self._session.run(user_input=words)
-        items = self._session.history.items[seen:]
-        said = [
-            item.text_content or ""
-            for item in items
-            if isinstance(item, llm.ChatMessage) and item.role == "assistant"
-        ]
-        results = {item.call_id: item for item in items if isinstance(item, llm.FunctionCallOutput)}
-        calls = [
-            Called(
-                item.name,
-                json.loads(item.arguments or "{}"),
-                results[item.call_id].output,
-                results[item.call_id].is_error,
-            )
-            for item in items
-            if isinstance(item, llm.FunctionCall) and item.call_id in results
-        ]
-        return Reply(" ".join(text.strip() for text in said), tuple(calls))
+        """The person says something; returns when the agent has answered. Raises `NoAnswer`."""
+        calls: list[Used] = []
+        warnings: list[str] = []
+        text, error = "", ""
+        with mock_tools(SpokenAgent, self._mocks):
+            async for event in text_turn(self._brief, words, self._host, memory=self._memory):
+                match event:
+                    case Used():
+                        calls.append(event)
+                    case Noted():
+                        warnings.append(event.message)
+                    case Done():
+                        self._memory, text, error = event.memory, event.text, event.error
+        if error:
+            raise NoAnswer(error)
+        return Reply(text, tuple(calls), tuple(warnings))
 
 
 @contextlib.asynccontextmanager
@@ -83,6 +75,7 @@ async def talking(
     engine: llm.LLM[Any] | None = None,
     language: str = "en",
     mocks: Mapping[str, Callable[..., Any]] | None = None,
+    knowledge: Finds | None = None,
 ) -> AsyncIterator[Conversation]:
     """Talk to an agent with these instructions that may use these functions.
 
@@ -91,32 +84,17 @@ async def talking(
     answer each time. `mocks` run in the place of functions; the engine sees the real ones.
     """
     entries = [{"type": "python", "name": one} if isinstance(one, str) else dict(one) for one in uses]
+    for entry in entries:
+        if entry.get("type") == "python" and entry["name"] not in functions.by_name:
+            raise FunctionMissing(" ".join([f"There is no function {entry['name']}.", *functions.broken]))
     config = AgentConfig(
         agent_id="test",
         name="Test",
         language=language,
-        engine=EngineConfig(instructions=instructions, functions=tuple(entries)),
+        engine=EngineConfig(instructions=instructions, provider="scripted", functions=tuple(entries)),
     )
-    box = toolbox.build(config, functions, call_id="test")
-    for code, sentence in box.warnings:
-        if code == "function_unavailable":
-            raise FunctionMissing(sentence)
-    warnings = [sentence for _, sentence in box.warnings]
-    box.rails.warn = lambda _, sentence: warnings.append(sentence)
-    agent = SpokenAgent(
-        instructions=instructions,
-        tools=box.tools,
-        opening=Opening(),
-        retrieval=None,
-        question=retrieval_question if engine is None else last_question,
-        language=language,
-    )
-    async with AgentSession[Any](llm=engine or ScriptedLLM(language=language)) as session:
-        if mocks:
-            mock_tools(SpokenAgent, dict(mocks), session=session)
-        await session.start(agent)
-        yield Conversation(session, warnings)
-    await box.aclose()
+    host = TextHost(ProviderSettings(), functions, knowledge, engine=engine)
+    yield Conversation(CallBrief(call_id="test", agent=config), host, mocks or {})
 
 
 async def call(functions: Functions, name: str, /, **arguments: Any) -> Any:

@@ -15,7 +15,7 @@ from livekit.agents.llm import RawFunctionTool, StopResponse, ToolResult, functi
 
 from pipelines.agent_config import AgentConfig, TransferTarget
 from pipelines.function_config import RunsLike
-from pipelines.tools.policy import Failed, Rails
+from pipelines.tools.policy import Failed, Rails, canonical
 
 Ability = Literal["transfer", "hold", "send_digits", "collect_digits"]
 
@@ -91,9 +91,7 @@ def _as_tool(name: str, builtin: _Builtin, rails: Rails) -> RawFunctionTool[...,
                 ) from None
 
         # An agent that takes over, or a goodbye, comes in its own place or not at all.
-        return await rails.run(
-            name, builtin.how, context, context.function_call.arguments, work, can_answer=False
-        )
+        return await rails.run(name, builtin.how, context, canonical(raw_arguments), work, can_answer=False)
 
     parameters = {
         "type": "object",

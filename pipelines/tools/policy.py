@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from livekit.agents import Agent, RunContext, UserInputTranscribedEvent
-from livekit.agents.llm import StopResponse, ToolError, ToolResult
+from livekit.agents.llm import (
+    ChatContext,
+    FunctionCall,
+    FunctionCallOutput,
+    StopResponse,
+    ToolError,
+    ToolResult,
+)
 from pydantic_core import PydanticSerializationError, to_json
 
 from pipelines.function_config import RunsLike
@@ -77,6 +84,15 @@ class Rails:
     _succeeded: dict[str, int] = field(default_factory=dict)
     _left_behind: set["asyncio.Future[Any]"] = field(default_factory=set)
     _blockers: set[str] = field(default_factory=set)
+
+    def remember(self, so_far: ChatContext) -> None:
+        """What succeeded earlier in this talk, in another turn or process, was another call of it."""
+        calls = {item.call_id: item for item in so_far.items if isinstance(item, FunctionCall)}
+        for item in so_far.items:
+            if isinstance(item, FunctionCallOutput) and not item.is_error and item.call_id in calls:
+                call = calls[item.call_id]
+                same = f"{call.name} {canonical(call.arguments)}"
+                self._succeeded[same] = self._succeeded.get(same, 0) + 1
 
     def blocked(self, name: str, seconds: float) -> None:
         """A function held the loop; it is named once a call."""
@@ -269,5 +285,8 @@ async def _filler(how: RunsLike, context: RunContext[Any] | None) -> AsyncIterat
 
 
 def canonical(arguments: Any) -> str:
-    """Arguments as text, the same for the same ones."""
+    """Arguments as text, the same for the same ones; text is read as JSON first."""
+    if isinstance(arguments, str):
+        with contextlib.suppress(ValueError):
+            arguments = json.loads(arguments or "{}")
     return json.dumps(arguments, sort_keys=True, default=str, ensure_ascii=False)

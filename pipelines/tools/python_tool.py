@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -48,9 +47,7 @@ def _under_policy(tool: Function, how: RunsLike, rails: Rails) -> Callable[..., 
 
         # Without a session nobody could tell one call of a function from the next.
         sent = (
-            canonical(json.loads(context.function_call.arguments or "{}"))
-            if context is not None
-            else canonical([args, kwargs])
+            canonical(context.function_call.arguments) if context is not None else canonical([args, kwargs])
         )
         return await rails.run(name, how, context, sent, work)
 

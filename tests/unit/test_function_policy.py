@@ -215,6 +215,16 @@ async def test_the_key_is_the_same_until_it_succeeded() -> None:
     await once(before, fails=False)
     await once(after, fails=False)
     assert keys[0] == keys[1] == keys[3] != keys[2]
+    # Told of what was done, another process knows that this is one more.
+    history = llm.ChatContext.empty()
+    history.items += [
+        llm.FunctionCall(call_id="1", name="pay", arguments='{"amount": 5}'),
+        llm.FunctionCallOutput(call_id="1", output="paid", is_error=False),
+    ]
+    resumed = Rails("c1")
+    resumed.remember(history)
+    await once(resumed, fails=False)
+    assert keys[4] == keys[2]
 
 
 async def test_no_more_than_so_many_functions_in_a_turn_and_in_a_call() -> None:
