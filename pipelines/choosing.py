@@ -276,12 +276,14 @@ class Chooser:
 
 
 _REALTIME = "openai-realtime"
+_HOSTS = {"api.openai.com": "openai", "api.anthropic.com": "anthropic", "openrouter.ai": "openrouter"}
 _ON_THIS_MACHINE = frozenset({"whisper", "hibari", "espeak"})
 
 
 def provider_of(part: Any) -> str:
-    # OpenAI's plugin names the host it speaks to, which says more than "openai" for every other host.
-    return str(part.provider).lower().replace("api.openai.com", "openai")
+    # Some plugins name the host they speak to, which says more than "openai" for every other host.
+    host = str(part.provider).lower()
+    return _HOSTS.get(host, host)
 
 
 def name_of(part: Any) -> str:
