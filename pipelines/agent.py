@@ -13,6 +13,7 @@ from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, M
 
 from pipelines.phrases import phrase
 from pipelines.retrieval import Retrieval
+from pipelines.tongues import Tongue, Tongues
 from pipelines.turn_taking import TurnTaking
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class SpokenAgent(Agent):
         said_before: llm.ChatContext | None = None,
         turns: TurnTaking | None = None,
         volume: float = 1.0,
+        tongues: Tongues | None = None,
         is_quieted: bool = False,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=said_before)
@@ -66,6 +68,11 @@ class SpokenAgent(Agent):
         self.language = language
         """BCP-47 tag of what is spoken now."""
         self.volume = volume
+        self._tongues = tongues
+        self._own: tuple[Any, Any] | None = None
+        self._followed_voices: set[str] = set()
+        if tongues is not None:
+            tongues.to = self._go_on_in
         self.is_quieted = is_quieted
         """Whether lines are to take the noise out of what the caller says (`pipelines.noise`)."""
         self.made_seconds = 0.0
@@ -143,6 +150,9 @@ class SpokenAgent(Agent):
                 chat_ctx = await self.retrieval.add_to(chat_ctx, self._question_of(chat_ctx))
             except Exception:
                 logger.exception("a turn is answered without the knowledge base")
+        if self._tongues is not None and self._tongues.told:
+            chat_ctx = chat_ctx.copy()
+            chat_ctx.items.append(llm.ChatMessage(role="system", content=[self._tongues.told]))
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk
 
@@ -191,9 +201,26 @@ class SpokenAgent(Agent):
         """The next words begin another turn."""
         self._said_of_turn = ""
 
+    def _go_on_in(self, tongue: Tongue | None, tag: str) -> None:
+        """From the next answer on, in another language, or back in the agent's own."""
+        if self._own is None:
+            self._own = self._llm, self._tts
+        self.language = tag
+        self._llm, self._tts = self._own
+        if tongue is None:
+            return
+        self._llm, self._tts = tongue.mind or self._llm, tongue.voice
+        if tag not in self._followed_voices and isinstance(first := self.session.tts, tts.TTS):
+            # The session follows the first voice only: what goes wrong with this one is told in its name.
+            self._followed_voices.add(tag)
+            tongue.voice.on("error", lambda error: first.emit("error", error))
+            tongue.voice.on("metrics_collected", lambda metrics: first.emit("metrics_collected", metrics))
+
     def _followed(self, event: stt.SpeechEvent) -> stt.SpeechEvent:
         """Tell all who follow the words, and return what the session is to hear of them."""
         self._look_ahead(event)
+        if self._tongues is not None and event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
+            self._tongues.heard(str(event.alternatives[0].language or ""), event.alternatives[0].text)
         ended_at = None
         if event.type == stt.SpeechEventType.FINAL_TRANSCRIPT and self._listens_since is not None:
             heard = event.alternatives[0]

@@ -27,6 +27,7 @@ from pipelines.providers import ProviderSettings
 from pipelines.retrieval import Retrieval
 from pipelines.script import Script
 from pipelines.speakable import Speakable
+from pipelines.tongues import Tongues
 from pipelines.tools import toolbox
 from pipelines.tools.call_control import CallControl
 from pipelines.tools.developer import Functions
@@ -74,6 +75,7 @@ class Pipeline:
     is_scripted: bool
     """True where no language model thinks, which could follow an instruction."""
     speakable: Speakable
+    tongues: Tongues
     stt_name: str
     llm_name: str
     tts_name: str
@@ -116,6 +118,7 @@ class Pipeline:
         def tell(switched: Switched) -> None:
             warn(f"{switched.kind}_switched", switched.sentence)
 
+        self.tongues.warn = warn
         for part in (self.stt, self.llm, self.tts):
             if isinstance(part, FailoverSTT | FailoverLLM | FailoverTTS):
                 part.chain.on_switch = tell
@@ -143,7 +146,7 @@ class Pipeline:
         """Close what was opened for this call."""
         if self.agent.retrieval is not None:
             await self.agent.retrieval.aclose()
-        for part in (self.stt, self.llm, self.tts, self.toolbox, *self.closing):
+        for part in (self.stt, self.llm, self.tts, self.toolbox, self.tongues, *self.closing):
             if part is not None:
                 await part.aclose()
 
@@ -197,6 +200,9 @@ async def assemble(
     retrieval = retrieval_of(agent, knowledge, is_asked=model is not None)
     so_far = resuming.context(brief)
     box.rails.remember(so_far)
+    speakable = Speakable(agent.language, agent.voice.pronunciations)
+    others = chooser.tongues(is_scripted) if hears is not None else {}  # such a model hears for itself
+    tongues = Tongues(agent.language, others, speakable)
     return Pipeline(
         stt=hears,
         llm=thinks,
@@ -213,12 +219,14 @@ async def assemble(
             said_before=so_far,
             turns=turns,
             volume=agent.voice.volume,
+            tongues=tongues,
             is_quieted=_is_quieted(agent, warnings),
         ),
         script=script,
         goodbye_mode=agent.goodbye.mode,
         is_scripted=is_scripted,
-        speakable=Speakable(agent.language, agent.voice.pronunciations),
+        speakable=speakable,
+        tongues=tongues,
         last_words=last_words,
         closing=[last_words],
         stt_name=name_of(hears or thinks),

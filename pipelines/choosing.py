@@ -6,7 +6,7 @@ asked for ──► the agent's fallbacks ──► whatever has a key ──►
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import aiohttp
@@ -23,6 +23,7 @@ from pipelines.failover import Chain, FailoverLLM, FailoverSTT, FailoverTTS, Lin
 from pipelines.local.parts import CannotServe, Local
 from pipelines.outbound import Guard
 from pipelines.providers import OFFERS, ProviderSettings, language_code, why_not
+from pipelines.tongues import Tongue
 from pipelines.voices import OPENAI_VOICES
 
 logger = logging.getLogger(__name__)
@@ -60,23 +61,26 @@ class Chooser:
         hearing = self.agent.hearing
         asked = [ProviderChoice(provider=hearing.provider, model=hearing.model)] if hearing.provider else []
         links = self._links("stt", [*asked, *hearing.fallbacks], self._recogniser)
-        links += self._local_link(lambda: self.local.stt(self.agent.language), links, LOCAL_SECONDS)
+        links += self._local_link(self._local_ears, links, LOCAL_SECONDS)
         if not links:
-            return self.local.stt(self.agent.language)
+            return self._local_ears()
         self._warn_of("stt_unavailable", asked, links[0])
         if len(links) == 1:
             return links[0].part
         return FailoverSTT(Chain("stt", links), self.patience, lambda: vad.build(self.settings.vad, 0.25))
 
+    def _local_ears(self) -> stt.STT[Any]:
+        return self.local.stt(self.agent.language, detects=bool(self.agent.hearing.languages))
+
     def _recogniser(self, choice: ProviderChoice) -> Link[stt.STT[Any]]:
         if choice.provider == "whisper":
-            part = self.local.stt(self.agent.language)
+            part = self._local_ears()
             return Link(name_of(part), part, allowance=LOCAL_SECONDS)
         given = options.read("stt", choice.provider, choice.model, choice.options)
         part = stts.build(
             choice.provider,
             stts.Listening(
-                self.settings, choice.model, self.agent.language, self.key_terms, given, self.http
+                self.settings, choice.model, self._heard_language(choice), self.key_terms, given, self.http
             ),
         )
         allowance = getattr(given, "eot_timeout_ms", 0) / 1000
@@ -84,6 +88,10 @@ class Chooser:
             part = stt.StreamAdapter(stt=part, vad=vad.build(self.settings.vad, 0.25))
             allowance = WHOLE_UTTERANCE_SECONDS
         return Link(name_of(part), part, allowance=allowance)
+
+    def _heard_language(self, choice: ProviderChoice) -> str:
+        is_nova = choice.provider == "deepgram" and not choice.model.startswith("flux")
+        return "multi" if self.agent.hearing.languages and is_nova else self.agent.language
 
     # ── all in one ──
     def realtime(self) -> llm.RealtimeModel | None:
@@ -197,6 +205,22 @@ class Chooser:
         )
         part = ttss.build(choice.provider, wanted)
         return Link(name_of(part), part)
+
+    # ── further languages ──
+    def tongues(self, is_scripted: bool) -> dict[str, Tongue]:
+        """What it takes to go on in each further language of the agent; one not served here is warned of."""
+        found: dict[str, Tongue] = {}
+        for tag in self.agent.hearing.languages:
+            other = replace(self, agent=self.agent.model_copy(update={"language": tag}))
+            try:
+                if not self.settings.deepgram_api_key:
+                    self.local.stt(tag, detects=True)
+                mind = self.local.llm(tag)[0] if is_scripted else None
+                found[language_code(tag)] = Tongue(tag, other.voice(), mind)
+            except CannotServe as error:
+                self.warn("language_unavailable", f"The agent cannot go on in {tag} here: {error}")
+        found.pop(language_code(self.agent.language), None)
+        return found
 
     # ── all three ──
     def _links(

@@ -24,8 +24,8 @@ class Local:
     embedder: ModelsEmbedder | None = None
     """Lets the scripted engine compare meanings; without it words decide."""
 
-    def stt(self, language: str) -> stt.STT[Any]:
-        """Whisper in the models process."""
+    def stt(self, language: str, *, detects: bool = False) -> stt.STT[Any]:
+        """Whisper in the models process; `detects`: it says itself which language it hears."""
         from pipelines.local.whisper import WhisperSTT  # noqa: PLC0415 - only where it is used
 
         if self.settings.models_socket is None or find_spec("ctranslate2") is None:
@@ -35,7 +35,7 @@ class Local:
             )
         if whisper_language(language) is None:
             raise CannotServe(f"The speech recogniser here does not know {language}: set DEEPGRAM_API_KEY.")
-        return WhisperSTT(self.settings.models_socket, language=language)
+        return WhisperSTT(self.settings.models_socket, language="" if detects else language)
 
     def tts(self, language: str, speed: float) -> tts.TTS[Any]:
         """hibari for English, espeak-ng for every other language it knows."""

@@ -753,3 +753,32 @@ async def test_a_bad_function_hurts_nothing_but_its_own_answer_and_is_named(
         "breaks failed; nothing more is known. (RuntimeError: the password is swordfish)",
     )
     assert [event.code for event in held.of(WarningRaised)][-1] == "function_blocks"
+
+
+async def test_an_agent_follows_a_caller_into_another_language_and_back(
+    hold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    german, english = "Sprechen Sie bitte Deutsch mit mir?", "Let us go back to English."
+    voices: dict[str, ToneTTS] = {}
+    monkeypatch.setattr(
+        FakeParts, "tts", lambda parts, language, speed: voices.setdefault(language, ToneTTS())
+    )
+    answers = {german: "Um 14:00 Uhr.", english: "At 14:00."}
+    async with hold(heard=(german, english), answers=answers, hearing={"languages": ["de-DE"]}) as held:
+        await held.greeted()
+        held.stt.languages[german] = "de"
+        held.say(words("Could you speak German with me?"))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.say(words("Let us go back to English."))
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 5)
+        held.line.leave()
+    assert voices["en-US"].said == [GREETING, "At 2 PM."]
+    assert voices["de-DE"].said == ["Um 14 Uhr."]
+    told = [
+        [item.text_content for item in asked.items if item.type == "message" and item.role == "system"][1:]
+        for asked in held.llm.asked
+    ]
+    assert ["de-DE" in text for texts in told[:1] for text in texts] == [True]
+    assert told[-1] == []
+    codes = [event.code for event in held.of(WarningRaised)]
+    assert codes.count("language_switched") == 2

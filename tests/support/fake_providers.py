@@ -27,6 +27,8 @@ class ListSTT(stt.STT[str]):
         self.breaks = 0
         """How many of the next stretches break it, with an error that is not LiveKit's."""
         self.heard_seconds: list[float] = []
+        self.languages: dict[str, str] = {}
+        """In which language something is said, where that is not English."""
 
     async def _recognize_impl(
         self,
@@ -43,7 +45,11 @@ class ListSTT(stt.STT[str]):
         text = self.words.pop(0) if self.words else ""
         return stt.SpeechEvent(
             type=stt.SpeechEventType.FINAL_TRANSCRIPT,
-            alternatives=[stt.SpeechData(language=LanguageCode("en"), text=text, confidence=1.0)],
+            alternatives=[
+                stt.SpeechData(
+                    language=LanguageCode(self.languages.get(text, "en")), text=text, confidence=1.0
+                )
+            ],
         )
 
 
@@ -163,7 +169,7 @@ class FakeParts:
     mind: Callable[[], llm.LLM[Any]] = TableLLM
     voice: Callable[[], tts.TTS[Any]] = ToneTTS
 
-    def stt(self, language: str) -> stt.STT[Any]:
+    def stt(self, language: str, *, detects: bool = False) -> stt.STT[Any]:
         """Ears."""
         return self.ears()
 
