@@ -46,7 +46,7 @@ from pipelines.agent_config import AgentConfig
 from pipelines.backchannels import Backchannels
 from pipelines.end_of_turn import WordsAndPauses
 
-_COMPLETE_SECONDS = (0.56, 0.04)
+_COMPLETE_SECONDS = (0.5, 0.024)
 _UNCLEAR_SECONDS = (1.2, 0.2)
 _OPEN_SECONDS = (2.7, 1.2)
 """At responsiveness 0 and 1. The last is never shorter than a person who looks something up."""
@@ -71,7 +71,7 @@ def _between(ends: tuple[float, float], number: float) -> float:
 
 
 def complete_seconds(responsiveness: float) -> float:
-    """Pause after a finished sentence: 0.56 s at 0, 0.15 s at 0.5, 0.04 s at 1."""
+    """Pause after a finished sentence: 0.5 s at 0, 0.11 s at 0.5, 0.02 s at 1."""
     return _between(_COMPLETE_SECONDS, responsiveness)
 
 
