@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from kb.chunking import sentences
-from kb.embeddings import MiniLmEmbedder
+from tests.support.remembered import RememberedModels
 from tests.support.scripted_talk import Talk
 from tests.support.strangers import BIKES, HOTEL, LATER_STRANGERS, LIBRARY, STRANGERS, Stranger
 from tests.support.strangers_at_last import AT_LAST
@@ -21,14 +21,13 @@ Questions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @pytest.fixture(scope="module")
-def embedder() -> MiniLmEmbedder:
-    return MiniLmEmbedder()
+def models() -> RememberedModels:
+    return RememberedModels()
 
 
-def _talk(stranger: Stranger, embedder: MiniLmEmbedder) -> Talk:
-    return Talk(
-        stranger.instructions, stranger.knowledge, [stranger.tool] if stranger.tool else [], embedder=embedder
-    )
+def _talk(stranger: Stranger, models: RememberedModels) -> Talk:
+    tools = [stranger.tool] if stranger.tool else []
+    return Talk(stranger.instructions, stranger.knowledge, tools, embedder=models, ranker=models)
 
 
 def _written(stranger: Stranger) -> str:
@@ -44,14 +43,14 @@ class Judgement(NamedTuple):
 
 
 async def _judge(
-    stranger: Stranger, questions: Questions, embedder: MiniLmEmbedder, *, one_call: bool = False
+    stranger: Stranger, questions: Questions, models: RememberedModels, *, one_call: bool = False
 ) -> Judgement:
     judged = Judgement([], [])
-    talk = _talk(stranger, embedder)
+    talk = _talk(stranger, models)
     for asked, expected in questions:
         reply = await talk.say(asked)
         if not one_call:
-            talk = _talk(stranger, embedder)
+            talk = _talk(stranger, models)
         refused = reply.startswith(REFUSAL)
         if not expected and refused:
             continue
@@ -68,42 +67,42 @@ async def _judge(
 @pytest.mark.parametrize("one_call", [False, True], ids=["each in a call of its own", "all in one call"])
 @pytest.mark.parametrize("stranger", JUDGED, ids=lambda stranger: stranger.name)
 async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
-    stranger: Stranger, one_call: bool, embedder: MiniLmEmbedder
+    stranger: Stranger, one_call: bool, models: RememberedModels
 ) -> None:
-    judged = await _judge(stranger, stranger.judged, embedder, one_call=one_call)
+    judged = await _judge(stranger, stranger.judged, models, one_call=one_call)
     assert judged.wrong_facts == []
     assert len(judged.missed) <= 2, judged.missed
 
 
 @pytest.mark.parametrize("stranger", UNSEEN, ids=lambda stranger: stranger.name)
-async def test_agents_that_were_not_known_get_no_worse(stranger: Stranger, embedder: MiniLmEmbedder) -> None:
-    judged = await _judge(stranger, stranger.judged, embedder)
+async def test_agents_that_were_not_known_get_no_worse(stranger: Stranger, models: RememberedModels) -> None:
+    judged = await _judge(stranger, stranger.judged, models)
     assert len(judged.missed) <= 4, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
 @pytest.mark.parametrize("stranger", [*STRANGERS, *LATER_STRANGERS], ids=lambda stranger: stranger.name)
-async def test_questions_held_out_get_no_worse(stranger: Stranger, embedder: MiniLmEmbedder) -> None:
-    judged = await _judge(stranger, stranger.held_out, embedder)
+async def test_questions_held_out_get_no_worse(stranger: Stranger, models: RememberedModels) -> None:
+    judged = await _judge(stranger, stranger.held_out, models)
     assert len(judged.missed) <= 3, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
-async def test_of_all_questions_hardly_any_gets_a_wrong_fact(embedder: MiniLmEmbedder) -> None:
+async def test_of_all_questions_hardly_any_gets_a_wrong_fact(models: RememberedModels) -> None:
     wrong_facts: list[str] = []
     for stranger in (*JUDGED, *LATER_STRANGERS, *UNSEEN):
-        judged = await _judge(stranger, (*stranger.judged, *stranger.held_out), embedder)
+        judged = await _judge(stranger, (*stranger.judged, *stranger.held_out), models)
         wrong_facts += judged.wrong_facts
     assert len(wrong_facts) <= 2, wrong_facts
 
 
 @pytest.mark.parametrize("stranger", [*JUDGED, *LATER_STRANGERS, *UNSEEN], ids=lambda stranger: stranger.name)
 async def test_every_word_of_an_answer_was_written_by_the_owner(
-    stranger: Stranger, embedder: MiniLmEmbedder
+    stranger: Stranger, models: RememberedModels
 ) -> None:
     written = _written(stranger)
     for asked, expected in (*stranger.judged, *stranger.held_out):
-        reply = await _talk(stranger, embedder).say(asked)
+        reply = await _talk(stranger, models).say(asked)
         if expected and REFUSAL not in reply and "nothing about" not in reply and not reply.endswith("?"):
             for part in sentences(reply):
                 if part == "The other thing I don't have." or "|" in written:
@@ -113,8 +112,8 @@ async def test_every_word_of_an_answer_was_written_by_the_owner(
                 assert said[1:].rstrip(".") in written, (asked, reply)
 
 
-async def test_a_bike_is_reserved_and_read_back_first(embedder: MiniLmEmbedder) -> None:
-    talk = _talk(BIKES, embedder)
+async def test_a_bike_is_reserved_and_read_back_first(models: RememberedModels) -> None:
+    talk = _talk(BIKES, models)
     reply = await talk.say("Hi, I'd like to rent a cargo bike from Friday for three days")
     assert reply == "What is your name?"
     reply = await talk.say("Tom Becker")
@@ -128,8 +127,8 @@ async def test_a_bike_is_reserved_and_read_back_first(embedder: MiniLmEmbedder) 
     )
 
 
-async def test_a_book_is_put_on_hold(embedder: MiniLmEmbedder) -> None:
-    talk = _talk(LIBRARY, embedder)
+async def test_a_book_is_put_on_hold(models: RememberedModels) -> None:
+    talk = _talk(LIBRARY, models)
     assert await talk.say("I want to put a book on hold") == "What is the title of the book?"
     assert await talk.say("The Old Man and the Sea") == "What is your library card number?"
     assert (await talk.say("four four seven one two nine")).startswith(
@@ -141,8 +140,8 @@ async def test_a_book_is_put_on_hold(embedder: MiniLmEmbedder) -> None:
     ]
 
 
-async def test_a_room_is_looked_up_without_a_read_back(embedder: MiniLmEmbedder) -> None:
-    talk = _talk(HOTEL, embedder)
+async def test_a_room_is_looked_up_without_a_read_back(models: RememberedModels) -> None:
+    talk = _talk(HOTEL, models)
     assert await talk.say("Do you have a room free from Friday for two nights?") == "How many guests?"
     assert await talk.say("we are two") == (
         "A double room is free from Friday, November 27th for 2 nights, 2 guests."

@@ -11,8 +11,8 @@ from livekit.agents.llm import ToolError, function_tool
 
 from kb.embeddings import MiniLmEmbedder, Vectors
 from pipelines.local.scripted import LANGUAGES
-from pipelines.local.scripted.facts import is_order, read_prompt
 from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
+from pipelines.local.scripted.prompts import is_order, read_prompt
 from pipelines.local.scripted.speech import speakable
 from pipelines.local.scripted.wording import LanguageNotScripted, wording_for
 from tests.support.scripted_talk import Talk

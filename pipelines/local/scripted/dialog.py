@@ -9,11 +9,12 @@ from datetime import date
 
 from kb.chunking import passages
 from kb.words import fold
-from pipelines.local.scripted import answers, forms, intents, questions, results, slots
-from pipelines.local.scripted.facts import Fact, Prompt, passages_as_facts, read_prompt
+from pipelines.local.scripted import answers, forms, intents, questions, reasons, results, slots
+from pipelines.local.scripted.facts import Fact, passages_as_facts
 from pipelines.local.scripted.functions import Function
 from pipelines.local.scripted.history import Event, Heard, History, Ran, Said
 from pipelines.local.scripted.meaning import Meanings
+from pipelines.local.scripted.prompts import Prompt, read_prompt
 from pipelines.local.scripted.questions import Question
 from pipelines.local.scripted.speech import speakable
 from pipelines.local.scripted.state import Call, Reply, State
@@ -61,10 +62,12 @@ class Dialog:
         facts = facts[:_PREPARED_FACTS]
         await self._meanings.learn([fact.text for fact in facts])
         await intents.wanted("hello", list(functions), {}, self._meanings)
-        later = answers.compared_later(facts)[:_PREPARED_TEXTS]
+        later = reasons.compared_later(facts)[:_PREPARED_TEXTS]
         # In small requests: a caller who already asks something waits for one of them at most.
         for start in range(0, len(later), _PREPARED_AT_ONCE):
             await self._meanings.learn(later[start : start + _PREPARED_AT_ONCE])
+        # Whoever is asked first loads its model first; better now than when a caller waits.
+        await self._meanings.judge("hello", ["hello"])
 
     async def reply(self, history: History, functions: list[Function]) -> Reply:
         """What to say, and what to run, now."""
@@ -286,17 +289,3 @@ def _without_arguments(functions: list[Function], name: re.Pattern[str]) -> Call
         if name.search(function.name) and not any(slot.is_required for slot in function.slots):
             return Call(function.name, {})
     return None
-
-
-def question_to_retrieve(history: History) -> str:
-    """The caller's last words as a question that stands by itself."""
-    topic: Question | None = None
-    asked: list[Question] = []
-    for event in history.events:
-        if isinstance(event, Heard):
-            today = event.at.date()
-            asked = questions.read_all(event.text, topic, today)
-            topic = next(
-                (question for question in reversed(asked) if question.strong or question.kind), topic
-            )
-    return " ".join(question.text for question in asked)
