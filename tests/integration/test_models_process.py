@@ -110,7 +110,7 @@ async def test_an_answer_is_judged_by_a_model_that_is_loaded_then(
     running: ModelsProcess, client: ModelsClient
 ) -> None:
     assert (await client.health())["models"]["rank"]["state"] == "asleep"
-    embedder = ModelsEmbedder(running.socket)
+    embedder = ModelsEmbedder(running.socket, timeout=60)
     facts = ["A cleaning takes forty minutes.", "Parking is free."]
     answer, other = await embedder.rank("How long does a cleaning take?", facts)
     assert answer > 0 > other
