@@ -11,6 +11,7 @@ import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, ModelSettings, llm, stt, tts
 
+from pipelines.background import Background
 from pipelines.phrases import phrase
 from pipelines.retrieval import Retrieval
 from pipelines.tongues import Tongue, Tongues
@@ -60,6 +61,7 @@ class SpokenAgent(Agent):
         turns: TurnTaking | None = None,
         volume: float = 1.0,
         tongues: Tongues | None = None,
+        background: Background | None = None,
         is_quieted: bool = False,
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=said_before)
@@ -68,6 +70,8 @@ class SpokenAgent(Agent):
         self.language = language
         """BCP-47 tag of what is spoken now."""
         self.volume = volume
+        self.background = background
+        """What lines are to mix under the agent's voice."""
         self._tongues = tongues
         self._own: tuple[Any, Any] | None = None
         self._followed_voices: set[str] = set()

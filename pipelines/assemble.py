@@ -16,6 +16,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from pipelines import noise, realtime, resuming, turn_taking, vad
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.agent_config import AgentConfig, MessageMode
+from pipelines.background import background_of
 from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
@@ -220,6 +221,7 @@ async def assemble(
             turns=turns,
             volume=agent.voice.volume,
             tongues=tongues,
+            background=background_of(agent.voice.background_sound, agent.voice.background_volume),
             is_quieted=_is_quieted(agent, warnings),
         ),
         script=script,

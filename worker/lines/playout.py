@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from livekit import rtc
 from livekit.agents.voice import io
 
+from pipelines.background import Background
+
 FRAME_SECONDS = 0.01
 LEAD_SECONDS = 0.02
 """One Opus packet: the first one leaves at once, and a late wake-up leaves no gap."""
@@ -40,12 +42,19 @@ class _Segment:
 class Playout(io.AudioOutput):
     """An audio output for sinks that have no clock and no queue."""
 
-    def __init__(self, sink: Sink, sample_rate: int, ready: "asyncio.Future[None] | None" = None) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        sample_rate: int,
+        ready: "asyncio.Future[None] | None" = None,
+        background: Background | None = None,
+    ) -> None:
         super().__init__(
             label="Playout", sample_rate=sample_rate, capabilities=io.AudioOutputCapabilities(pause=True)
         )
         self._sink = sink
         self._ready = ready
+        self._background = background
         self._rate = sample_rate
         self._step = int(sample_rate * FRAME_SECONDS)
         self._segments: deque[_Segment] = deque()
@@ -56,6 +65,13 @@ class Playout(io.AudioOutput):
         self._run_from = self._run_at = 0.0
         """Where in the segment, and when, the stretch began that plays now."""
         self._playing: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Let the background be heard, also before the first word."""
+        if self._background is not None and self._playing is None:
+            self._preparing = asyncio.create_task(self._background.prepare(self._rate))
+            self._playing = asyncio.create_task(self._play(), name="Playout")
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         """Keep the sound until it is due, and somebody is `ready` to hear it."""
@@ -101,12 +117,19 @@ class Playout(io.AudioOutput):
         if self._playing is not None:
             self._playing.cancel()
             await asyncio.gather(self._playing, return_exceptions=True)
+        if self._preparing is not None:
+            await asyncio.gather(self._preparing, return_exceptions=True)
 
     async def _play(self) -> None:
         due = 0.0
+        if self._ready is not None:
+            await asyncio.shield(self._ready)
         while True:
             self._changed.clear()
-            if (frame := self._next()) is None:
+            frame = self._next()
+            if self._background is not None:
+                frame = self._background.under(frame, self._rate, self._step)
+            if frame is None:
                 await self._changed.wait()
                 continue
             now = time.monotonic()

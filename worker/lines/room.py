@@ -17,6 +17,7 @@ from livekit.agents.voice.room_io import (
     TextOutputOptions,
 )
 
+from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
 from pipelines.contract import LIVE_TOPIC
 from pipelines.noise import take_noise_out
@@ -89,8 +90,12 @@ class RoomLine:
         await self._connected
         source = rtc.AudioSource(VOICE_RATE, 1, queue_size_ms=0)
         self._playout = Playout(
-            source.capture_frame, VOICE_RATE, asyncio.ensure_future(self._publish(source))
+            source.capture_frame,
+            VOICE_RATE,
+            asyncio.ensure_future(self._publish(source)),
+            agent.background if isinstance(agent, SpokenAgent) else None,
         )
+        self._playout.begin()
         # Where there is one already, RoomIO keeps captions in step with it.
         session.output.audio = self._playout
         self._io = RoomIO(session, self._room, participant=self._identity or None, options=options)
