@@ -57,6 +57,8 @@ class EngineConfig(_Part):
     model: str = "openrouter/auto"
     kind: Literal["cascade", "realtime"] = "cascade"
     websocket_url: str = ""
+    options: dict[str, Any] = {}
+    """The provider's own (`pipelines.options`)."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = 500
     """Of one answer."""
@@ -75,6 +77,7 @@ class HearingConfig(_Part):
     provider: str = ""
     """Empty: the best that is here."""
     model: str = ""
+    options: dict[str, Any] = {}
     fallbacks: tuple[ProviderChoice, ...] = ()
     languages: tuple[str, ...] = ()
     """BCP-47 tags besides the agent's own that a caller may switch to in mid-call; empty: none."""
@@ -95,6 +98,8 @@ class Pronunciation(_Part):
 class VoiceConfig(_Part):
     """How the agent sounds, besides which voice it has and how fast it speaks."""
 
+    options: dict[str, Any] = {}
+    """The provider's own (`pipelines.options`)."""
     volume: Annotated[float, Field(ge=0, le=2)] = 1.0
     """1.0 is the voice as it comes."""
     pronunciations: tuple[Pronunciation, ...] = ()

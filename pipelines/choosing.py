@@ -59,7 +59,9 @@ class Chooser:
     def ears(self) -> stt.STT[Any]:
         """Raises `CannotServe` where nothing here hears the agent's language."""
         hearing = self.agent.hearing
-        asked = [ProviderChoice(provider=hearing.provider, model=hearing.model)] if hearing.provider else []
+        asked = []
+        if hearing.provider:
+            asked = [ProviderChoice(provider=hearing.provider, model=hearing.model, options=hearing.options)]
         links = self._links("stt", [*asked, *hearing.fallbacks], self._recogniser)
         links += self._local_link(self._local_ears, links, LOCAL_SECONDS)
         if not links:
@@ -107,7 +109,7 @@ class Chooser:
     def mind(self) -> tuple[llm.LLM[Any], Question, bool]:
         """The engine, how it asks the knowledge base, and whether it is the scripted one."""
         engine = self.agent.engine
-        asked = ProviderChoice(provider=engine.provider, model=engine.model)
+        asked = ProviderChoice(provider=engine.provider, model=engine.model, options=engine.options)
         if asked.provider == "scripted":
             part, question = self.local.llm(self.agent.language)
             return part, question, True
@@ -171,7 +173,8 @@ class Chooser:
         # The voices of speech to speech also speak what is written.
         name = name.removeprefix("realtime-") if provider == "openai" else name
         is_asked = self.agent.voice_id not in _DEFAULT_VOICES
-        asked = [ProviderChoice(provider=provider, model=name)] if is_asked else []
+        own = self.agent.voice.options
+        asked = [ProviderChoice(provider=provider, model=name, options=own)] if is_asked else []
         links = self._links("tts", [*asked, *self.agent.voice.fallbacks], self._spoken)
         links += self._local_link(lambda: self.local.tts(self.agent.language, self.agent.voice_speed), links)
         if not links:

@@ -34,13 +34,14 @@ def to_config(row: AgentRow) -> AgentConfig:
             "name": asked.agent_name,
             "engine": secrets.reveal(_engine(asked), row.secrets),
             "hearing": {
-                **({"provider": asked.stt.provider, "model": asked.stt.model} if asked.stt else {}),
+                **(asked.stt.model_dump() if asked.stt else {}),
                 "fallbacks": failover.model_dump()["stt"] if failover else (),
                 "languages": asked.languages,
                 "key_terms": asked.key_terms,
                 "noise_suppression": asked.noise_suppression,
             },
             "voice": {
+                "options": asked.voice_options,
                 "volume": asked.voice_volume,
                 "pronunciations": [one.model_dump() for one in asked.pronunciations or ()],
                 "background_sound": asked.background_sound,
@@ -98,6 +99,7 @@ def _engine(asked: AgentSettings) -> dict[str, Any]:
         "provider": engine.llm_provider,
         "model": engine.llm_model,
         "kind": engine.engine,
+        "options": asked.llm_options,
         "temperature": engine.temperature,
         "max_tokens": engine.max_tokens,
         "functions": engine.functions,

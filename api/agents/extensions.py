@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from api.agents import fields as f
 from api.http.wire import Wire
+from pipelines import options
 
 
 def _known_zone(name: str) -> str:
@@ -27,15 +28,28 @@ class Provider(Wire):
     options: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
 
 
-Chain = Annotated[list[Provider], Field(max_length=5)]
+def _with_options_of(kind: options.Kind) -> AfterValidator:
+    """Options that the provider would refuse are refused when the agent is saved."""
+
+    def check(provider: Provider) -> Provider:
+        options.read(kind, provider.provider, provider.model, provider.options)
+        return provider
+
+    return AfterValidator(check)
+
+
+Ears = Annotated[Provider, _with_options_of("stt")]
+Mind = Annotated[Provider, _with_options_of("llm")]
+Voice = Annotated[Provider, _with_options_of("tts")]
+OwnOptions = Annotated[dict[str, Any], Field(max_length=50)]
 
 
 class Failover(Wire):
     """Who hears, thinks and speaks when the first choice fails or is silent, in order."""
 
-    stt: Chain = Field(default_factory=list)
-    llm: Chain = Field(default_factory=list)
-    tts: Chain = Field(default_factory=list)
+    stt: Annotated[list[Ears], Field(max_length=5)] = Field(default_factory=list)
+    llm: Annotated[list[Mind], Field(max_length=5)] = Field(default_factory=list)
+    tts: Annotated[list[Voice], Field(max_length=5)] = Field(default_factory=list)
 
 
 class Pronunciation(Wire):
@@ -70,8 +84,12 @@ class ExtensionSettings(Wire):
 
     time_zone: TimeZone | None = None
     """Of {{current_time}}; nothing: that of the machine."""
-    stt: Provider | None = None
+    stt: Ears | None = None
     """What listens; nothing: the best that is here."""
+    llm_options: OwnOptions | None = None
+    """Of the engine's provider, as `GET /v1/providers` has them."""
+    voice_options: OwnOptions | None = None
+    """Of the voice's provider."""
     languages: f.Languages | None = None
     """That a caller may switch to in mid-call."""
     key_terms: f.Words | None = None
@@ -94,7 +112,9 @@ class ExtensionUpdate(Wire):
     """What to change of them."""
 
     time_zone: TimeZone | None = None
-    stt: Provider | None = None
+    stt: Ears | None = None
+    llm_options: OwnOptions | None = None
+    voice_options: OwnOptions | None = None
     languages: f.Languages | None = None
     key_terms: f.Words | None = None
     noise_suppression: bool | None = None

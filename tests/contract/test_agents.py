@@ -349,3 +349,18 @@ def test_changes_at_once_are_all_kept(person: Person) -> None:
         kept = person.ask("GET", f"/v1/agents/{agent_id}").json
         assert [{name: kept[name] for name in change} for change in changes] == changes
         person.ask("PATCH", f"/v1/agents/{agent_id}", {"language": "tr-TR", "voice_speed": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("where", "asked"),
+    [
+        ("stt", {"provider": "deepgram", "model": "flux", "options": {"eot_threshold": 7}}),
+        ("failover", {"llm": [{"provider": "openai", "model": "gpt-4o", "options": {"top_k": 3}}]}),
+        ("failover", {"tts": [{"provider": "elevenlabs", "options": {"stability": 2}}]}),
+    ],
+)
+def test_options_that_a_provider_would_refuse_are_refused_by_field(
+    person: Person, where: str, asked: dict[str, Any]
+) -> None:
+    reply = person.ask("POST", "/v1/agents", {**AGENT, where: asked})
+    assert (reply.status, reply.detail[0]["loc"][:2]) == (422, ["body", where])

@@ -13,13 +13,13 @@ from livekit.agents import llm
 
 from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.assemble import assemble
-from pipelines.contract import CallBrief
-from pipelines.failover import FailoverLLM, FailoverTTS, Switched
+from pipelines.contract import CallBrief, CallEvent, WarningRaised
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import load
 from tests.support.desk import DeskLine
 from tests.support.provider_server import KEY, ProviderServer, provider_server
 from tests.support.stack import free_port
+from worker.conversation import Conversation
 
 FUNCTION = '''
 from livekit.agents import function_tool
@@ -63,6 +63,7 @@ async def talking(server: ProviderServer, functions: Path) -> AsyncIterator[Desk
         pipeline = await assemble(brief, settings, load(functions), datetime.now(UTC), http=http)
         assert pipeline.warnings == ()
         line, session = DeskLine(), pipeline.session()
+        line.brief, line.pipeline = brief, pipeline  # type: ignore[attr-defined]
         await line.start(session, pipeline.agent, None)
         try:
             yield line
@@ -136,12 +137,12 @@ async def test_a_refusing_server_is_answered_for_by_this_machine_and_the_record_
 ) -> None:
     async with talking(server, tmp_path) as line:
         await said(line, by="assistant")
-        switches: list[Switched] = []
-        for part in (line.session.llm, line.session.tts):
-            assert isinstance(part, FailoverLLM | FailoverTTS)
-            part.chain.on_switch = switches.append
+        events: list[CallEvent] = []
+        told = Conversation(line.brief, "worker", events.append, lambda shown: None)
+        told.attach(line.session, line.pipeline)
         server.status = 429
         line.session.generate_reply(user_input="Hello?")
         assert (await said(line, by="assistant", times=2)).strip()
-        assert {switched.kind for switched in switches} == {"llm", "tts"}
-        assert all("(status 429)" in switched.sentence for switched in switches)
+    warned = {event.code: event.message for event in events if isinstance(event, WarningRaised)}
+    assert set(warned) == {"llm_switched", "tts_switched"}, "nobody else heard of it: no error, no apology"
+    assert all("(status 429)" in message for message in warned.values())
