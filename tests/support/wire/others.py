@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from tests.support.wire.deepgram import Loudness
 from tests.support.wire.openai import tone
 from tests.support.wire.server import KEY, ProviderServer
 
@@ -26,6 +27,12 @@ ELEVENLABS_QUERY = {
     *("inactivity_timeout", "apply_text_normalization", "sync_alignment", "auto_mode"),
 }
 ELEVENLABS_FIELDS = {"text", "context_id", "flush", "close_context", "voice_settings", "generation_config"}
+SCRIBE_QUERY = {
+    *("model_id", "audio_format", "commit_strategy", "enable_logging", "language_code", "keyterms"),
+    *("vad_silence_threshold_secs", "vad_threshold", "min_speech_duration_ms", "min_silence_duration_ms"),
+}
+SCRIBE_FIELDS = {"message_type", "audio_base_64", "commit", "sample_rate", "previous_text"}
+INK_QUERY = {"model", "sample_rate", "encoding", "language"}
 CARTESIA_FIELDS = {
     *("model_id", "voice", "output_format", "language", "add_timestamps", "generation_config"),
     *("context_id", "transcript", "continue", "flush", "max_buffer_delay_ms"),
@@ -43,6 +50,8 @@ class OthersWire:
         app.router.add_post("/v1beta/models/{model}", self.gemini)
         app.router.add_get("/v1/text-to-speech/{voice}/multi-stream-input", self.elevenlabs)
         app.router.add_get("/tts/websocket", self.cartesia)
+        app.router.add_get("/v1/speech-to-text/realtime", self.scribe)
+        app.router.add_get("/stt/websocket", self.ink)
 
     def _refuse(self, status: int, message: str) -> web.Response:
         return self._server.refuse(status, {"type": "error", "error": {"message": message}}, message)
@@ -134,7 +143,51 @@ class OthersWire:
                 await socket.send_json({"isFinal": True, "contextId": context})
         return socket
 
+    async def scribe(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("xi-api-key") != KEY:
+            return self._refuse(401, "invalid_api_key")
+        query = request.query
+        if (unknown := set(query) - SCRIBE_QUERY) or query["audio_format"] != "pcm_16000":
+            return self._refuse(400, f"unknown parameters {sorted(unknown)}")
+        self._server.listens.append({**query, "keyterm": query.getall("keyterms", [])})
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json({"message_type": "session_started", "session_id": "s"})
+        speech = Loudness(16_000)
+        async for message in socket:
+            asked = json.loads(message.data)
+            if unknown := set(asked) - SCRIBE_FIELDS:
+                self._server.refused.append(f"unknown fields {sorted(unknown)}")
+                await socket.send_json({"message_type": "input_error", "error": "unknown"})
+                break
+            if speech.take(base64.b64decode(asked["audio_base_64"])) == "ended":
+                for kind in ("partial_transcript", "committed_transcript"):
+                    await socket.send_json({"message_type": kind, "text": self._server.transcript})
+        return socket
+
     # ── Cartesia ──
+    async def ink(self, request: web.Request) -> web.StreamResponse:
+        key = request.headers.get("X-API-Key") or request.headers.get("Authorization", "")
+        if KEY not in key:
+            return self._refuse(401, "invalid API key")
+        query = request.query
+        if set(query) - INK_QUERY or query["encoding"] != "pcm_s16le":
+            return self._refuse(400, f"unknown parameters {sorted(set(query) - INK_QUERY)}")
+        self._server.listens.append(dict(query))
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        speech = Loudness(int(query["sample_rate"]))
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                if message.data not in ("finalize", "close"):
+                    self._server.refused.append(f"unknown command {message.data}")
+                await socket.send_json({"type": {"finalize": "flush_done"}.get(message.data, "done")})
+                continue
+            if speech.take(message.data) == "ended":
+                heard = {"type": "transcript", "request_id": "r", "text": self._server.transcript}
+                await socket.send_json({**heard, "is_final": True, "duration": 1.0, "words": []})
+        return socket
+
     async def cartesia(self, request: web.Request) -> web.StreamResponse:
         key = request.headers.get("X-API-Key") or request.headers.get("x-api-key")
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
