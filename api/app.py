@@ -15,6 +15,7 @@ from api.calls import costs, steering
 from api.calls import routes as calls
 from api.db.engine import Database
 from api.db.vault import Vault
+from api.excluded import routes as excluded
 from api.http import metrics, traces
 from api.http.callers import Authenticators, admit
 from api.http.edge import complete_headers, edge
@@ -57,6 +58,7 @@ RESOURCES: tuple[Routes, ...] = (
     steering.routes,
     knowledge_base.routes,
     voice.routes,
+    voice.sessions,
     voices.routes,
     voices.audio,
     voices.providers,
@@ -91,6 +93,7 @@ def create_app(settings: Settings) -> web.Application:
         traces.install(app)
     work.install(app)
     mount(app, RESOURCES, admit)
+    excluded.install(app)
     system.install(app)
     pages.install(app)
     return app

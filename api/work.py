@@ -43,6 +43,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "undelivered": deliveries.sweep,
     "unsettled": workflows.sweep_unsettled,
     "unanalysed": workflows.sweep_unanalysed,
+    "orphans": workflows.sweep_orphans,
     "unused": workflows.sweep_unused,
     "uploads": workflows.sweep_uploads,
     "unread knowledge": knowledge.sweep_unread,

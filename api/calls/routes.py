@@ -1,20 +1,27 @@
 """/v1/calls: what was talked."""
 
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
-from api.calls import costs, recordings, service, workflows
+from api.agents import service as agents
+from api.calls import costs, formats, quality, recordings, service, workflows
 from api.calls.schemas import (
     Call,
     CallAction,
+    CallDeleted,
     CallDeliveries,
     CallId,
     CallList,
     CallQuery,
     CallSummary,
+    OutboundCall,
+    QualityQuery,
+    QualityReport,
     SignedRecording,
     Transcript,
+    TranscriptQuery,
 )
 from api.calls.table import CallRow
 from api.db.engine import after_commit
@@ -29,7 +36,7 @@ from api.webhooks.schemas import Delivery, DeliveryQuery
 
 routes = Routes("/v1/calls", tag="Calls")
 links = Routes("/v1/recordings", tag="Calls", access="public")
-_TEXT = "text/plain"
+_FORMATS = {"json": JSON, "text": formats.TEXT, "srt": formats.SRT, "vtt": formats.VTT}
 
 
 @routes.get()
@@ -39,18 +46,66 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
     return CallList(calls=[CallSummary.of(row, recordings.url(request, row)) for row in rows], total=total)
 
 
+@routes.post(
+    status=201,
+    errors=[agents.AgentNotFound, service.NoPhoneLine],
+    aliases=["/outbound"],
+    location="/v1/calls/{call_id}",
+)
+async def create_call(request: web.Request, body: OutboundCall) -> Call:
+    """Have an agent call somebody. Until this server has a phone line it answers 503 `no phone line`."""
+    call = await service.dial(request[SESSION], request[CALLER], body)
+    return await _told(request, call.id)
+
+
+@routes.get("/quality/report", errors=[agents.AgentNotFound])
+async def get_call_quality(request: web.Request, query: QualityQuery) -> QualityReport:
+    """Report how calls went: how they ended, how quick answers were, what was cut off, what went wrong."""
+    return await quality.report(request[SESSION], request[CALLER], query)
+
+
 @routes.get("/{call_id}", errors=[service.CallNotFound])
 async def get_call(request: web.Request, call_id: CallId) -> Call:
     """Get a call: what was said, what it cost in time, what ran."""
     return await _told(request, call_id)
 
 
-@routes.get("/{call_id}/transcript", errors=[service.CallNotFound], produces=[_TEXT])
-async def get_transcript(request: web.Request, call_id: CallId) -> Transcript | web.Response:
-    """Get what was said, as JSON, or as text where that is asked for (`Accept: text/plain`)."""
+@routes.delete("/{call_id}", status=200, errors=[service.CallNotFound, service.CallOngoing])
+async def delete_call(request: web.Request, call_id: CallId) -> CallDeleted:
+    """Delete a call that is over: what was said in it, what happened, and its recording."""
+    call = await service.delete(request[SESSION], request[CALLER], call_id)
+    # After the commit: should the process die before it, the sweeper finds a recording without a call.
+    after_commit(request[SESSION], partial(request.app[STORAGE].delete, recordings.blob_name(call.id)))
+    return CallDeleted(call_id=call.id)
+
+
+@routes.get("/{call_id}/vcon", errors=[service.CallNotFound, service.NoVcon])
+async def get_vcon(request: web.Request, call_id: CallId) -> dict[str, Any]:
+    """Get a call as a vCon, where its agent allows it (`enable_vcon_export`)."""
+    row = await service.get(request[SESSION], request[CALLER], call_id)
+    agent = await service.agent_of(request[SESSION], row)
+    if agent is None or not agent.enable_vcon_export:
+        raise service.NoVcon
+    return formats.vcon(await _told(request, call_id), agent.agent_name)
+
+
+@routes.get(
+    "/{call_id}/transcript",
+    errors=[service.CallNotFound],
+    produces=[formats.TEXT, formats.SRT, formats.VTT],
+)
+async def get_transcript(
+    request: web.Request, call_id: CallId, query: TranscriptQuery
+) -> Transcript | web.Response:
+    """Get what was said: as JSON, text or subtitles, as `format` or the Accept header says."""
     call = await _told(request, call_id)
-    if preferred(request, (JSON, _TEXT), otherwise=JSON) == _TEXT:
-        return web.Response(text=call.transcript or "", content_type=_TEXT, charset="utf-8")
+    offered = (JSON, formats.TEXT, formats.SRT, formats.VTT)
+    kind = _FORMATS[query.format] if query.format else preferred(request, offered, otherwise=JSON)
+    entries = call.transcript_object
+    if kind != JSON:
+        texts = {formats.TEXT: lambda: call.transcript or "", formats.SRT: lambda: formats.srt(entries)}
+        text = texts.get(kind, lambda: formats.vtt(entries))()
+        return web.Response(text=text, content_type=kind, charset="utf-8")
     return Transcript(
         call_id=call.call_id, transcript=call.transcript or "", transcript_object=call.transcript_object
     )

@@ -62,6 +62,61 @@ class CallSummary(Wire):
         return cls(**_summary(row, recording_url))
 
 
+E164 = Annotated[str, Field(pattern=r"^\+[1-9]\d{1,14}$")]
+ShortText = Annotated[str, Field(max_length=2000)]
+
+
+class OutboundCall(Wire):
+    """Whom an agent shall call."""
+
+    agent_id: Annotated[str, Field(min_length=1, max_length=100)]
+    to_number: E164
+    from_number: E164 | None = None
+    """One of your own numbers; the agent's where it is left out."""
+    topic: Annotated[str, Field(max_length=500)] | None = None
+    """Reaches the agent as `{{call_purpose}}`."""
+    metadata: dict[str, Any] | None = None
+    dynamic_variables: Annotated[dict[str, ShortText], Field(max_length=200)] | None = None
+
+
+class CallDeleted(Wire):
+    """A call is gone, with its transcript and its recording. What it used stays in the figures."""
+
+    message: str = "Call deleted"
+    call_id: str
+
+
+TranscriptFormat = Literal["json", "text", "srt", "vtt"]
+
+
+class TranscriptQuery(Wire):
+    """In which form. Where nothing is asked for, the Accept header decides."""
+
+    format: TranscriptFormat | None = None
+
+
+class QualityQuery(Wire):
+    """Which calls a report is about."""
+
+    days: Annotated[int, Field(ge=1, le=90)] = 30
+    agent_id: Annotated[str, Field(max_length=100)] | None = None
+
+
+class QualityReport(Wire):
+    """How calls went: of those that began within some days."""
+
+    days: int
+    total_calls: int
+    by_status: dict[str, int]
+    avg_duration_seconds: float
+    answer_times: "AnswerTimes | None"
+    """Of all answers of the newest 500 calls."""
+    interrupted_share: float | None
+    """Of what agents said in those calls, how much was cut off by the caller."""
+    warnings: dict[str, int]
+    """How often each was raised in those calls."""
+
+
 class CallList(Wire):
     """A page of calls, newest first, and how many there are."""
 

@@ -6,13 +6,15 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.agents import service as agents
+from api.agents.schemas import AgentSettings
 from api.calls import analysis, attempts, costs, lifecycle
 from api.calls.costs import Prices
-from api.calls.schemas import CallQuery, Known
+from api.calls.schemas import CallQuery, Known, OutboundCall
 from api.calls.settlement import events_of
 from api.calls.table import RUNNING, CallActionRow, CallRow, CallUsageRow
 from api.http.callers import Caller
-from api.http.errors import BadRequest, Conflict, NotFound
+from api.http.errors import BadRequest, Conflict, NotFound, Unavailable
 from pipelines.contract import CallEvent, CallStarted
 
 _SPELLINGS = {
@@ -33,6 +35,18 @@ class NoRecording(NotFound):
 
 class CallNotOngoing(BadRequest):
     """This call is not ongoing"""
+
+
+class CallOngoing(Conflict):
+    """This call is still going on; end it first"""
+
+
+class NoPhoneLine(Unavailable):
+    """no phone line"""
+
+
+class NoVcon(NotFound):
+    """This call's agent does not allow vCon exports"""
 
 
 class CallNotSettled(Conflict):
@@ -152,6 +166,33 @@ async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple
             over.append(call)
             session.add(call)
     return waiting, over
+
+
+async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
+    """Have an agent call somebody. Until there is a phone line this reserves and writes nothing."""
+    await agents.get(session, caller, wanted.agent_id)
+    raise NoPhoneLine
+
+
+async def delete(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:
+    """Forget a call that is over, with what was said and done in it."""
+    found = await session.exec(
+        select(CallRow).where(CallRow.id == call_id, CallRow.owner_id == caller.owner_id).with_for_update()
+    )
+    if (call := found.one_or_none()) is None:
+        raise CallNotFound
+    if not call.is_over or call.settled_at is None:
+        raise CallOngoing  # until it is settled, something may still be told, billed or uploaded
+    await session.delete(call)
+    return call
+
+
+async def agent_of(session: AsyncSession, call: CallRow) -> AgentSettings | None:
+    """The agent of a call as it is now; None when it is gone."""
+    try:
+        return agents.settings_of(await agents.of_owner(session, call.owner_id, call.agent_id or ""))
+    except agents.AgentNotFound:
+        return None
 
 
 async def counts(session: AsyncSession) -> tuple[int, int]:

@@ -149,6 +149,18 @@ async def sweep_uploads() -> None:
         _LOG.info("unfinished uploads removed", extra={"count": count})
 
 
+async def sweep_orphans() -> None:
+    """Delete recordings whose call was deleted by a process that died before it came to them."""
+    reach = engine.reach()
+    names = await reach.storage.names("call_", older_than_seconds=UPLOAD_SECONDS)
+    for start in range(0, len(names), 500):
+        ids = {name.partition(".")[0]: name for name in names[start : start + 500]}
+        async with reach.database.transaction(writes=False) as session:
+            known = set((await session.exec(select(CallRow.id).where(col(CallRow.id).in_(ids)))).all())
+        for call_id in ids.keys() - known:
+            await reach.storage.delete(ids[call_id])
+
+
 async def sweep_unused() -> None:
     """Forget calls whose token expired before anybody used it: unbilled, and never heard of."""
     async with engine.reach().database.transaction() as session:

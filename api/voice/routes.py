@@ -3,26 +3,30 @@
 from aiohttp import web
 
 from api.agents import service as agents
+from api.calls import costs
+from api.calls.schemas import Call
 from api.calls.table import CallRow
+from api.db.columns import now
 from api.http.routes import Routes
+from api.internal.table import WorkerRow
 from api.internal.workers import why_none
-from api.keys import CALLER, ROOMS, SESSION, WORKERS
+from api.keys import CALLER, ROOMS, SESSION, SETTINGS, WORKERS
 from api.voice import available, service
-from api.voice.schemas import Token, TokenRequest, TokenWarning, VoiceHealth
+from api.voice.schemas import SessionRequest, Token, TokenRequest, TokenWarning, VoiceHealth, VoiceSession
 
 routes = Routes("/v1/livekit", tag="Voice")
+sessions = Routes("/v1/voice/sessions", tag="Voice")
 
 
-@routes.post(
-    "/token",
-    errors=[
-        agents.AgentNotFound,
-        service.RoomNotFound,
-        service.LiveKitDown,
-        service.NobodyAnswers,
-        service.LanguageUnavailable,
-    ],
-)
+_CANNOT = [
+    agents.AgentNotFound,
+    service.LiveKitDown,
+    service.NobodyAnswers,
+    service.LanguageUnavailable,
+]
+
+
+@routes.post("/token", errors=[*_CANNOT, service.RoomNotFound])
 async def create_token(request: web.Request, body: TokenRequest) -> Token:
     """Get a token to talk to an agent. A token that is not used expires, and nothing is billed."""
     # Both are asked before the database is: nobody waits for the network with a transaction open.
@@ -34,16 +38,7 @@ async def create_token(request: web.Request, body: TokenRequest) -> Token:
         if not is_up:
             raise service.LiveKitDown
         return _token(request, running, [])
-    agent = await service.chosen_agent(session, caller, body.agent_id)
-    if not is_up:
-        raise service.LiveKitDown
-    if why := why_none(workers):
-        raise service.NobodyAnswers(why)
-    offers = available.offered(workers)
-    config = agents.to_config(agent)
-    available.require_language(config.language, offers)
-    call = await service.open_call(session, caller, agent, body, service.session_seconds(agent, body))
-    return _token(request, call, available.warnings_for(config, offers))
+    return await _opened(request, body, is_up=is_up, workers=workers)
 
 
 @routes.get("/health", public=True)
@@ -61,6 +56,57 @@ async def get_voice_health(request: web.Request) -> VoiceHealth:
         workers=sum(worker.is_ready for worker in workers),
         detail=why,
     )
+
+
+@sessions.post(errors=_CANNOT)
+async def create_voice_session(request: web.Request, body: SessionRequest) -> Token:
+    """Open a session with an agent: connect a LiveKit client with the token, and the agent is there."""
+    is_up = await request.app[ROOMS].is_up()
+    workers = await request.app[WORKERS].present()
+    metadata = body.metadata
+    if body.external_user_id is not None:
+        metadata = {**(metadata or {}), "external_user_id": body.external_user_id}
+    asked = TokenRequest(
+        agent_id=body.agent_id,
+        context=body.context,
+        metadata=metadata,
+        max_duration_sec=body.max_duration_sec,
+    )
+    return await _opened(request, asked, is_up=is_up, workers=workers)
+
+
+@sessions.get("/{room_name}", errors=[service.RoomNotFound])
+async def get_voice_session(request: web.Request, room_name: str) -> VoiceSession:
+    """Get what was said in a session, and what became of it."""
+    call, events, cost = await service.session_told(
+        request[SESSION], request[CALLER], room_name, costs.load(request.app[SETTINGS].prices)
+    )
+    told = Call.told(call, events, None, cost)
+    until = call.ended_at or now()
+    return VoiceSession(
+        room_name=room_name,
+        call_id=call.id,
+        status=call.status,
+        duration_sec=round((until - call.started_at).total_seconds(), 3) if call.started_at else 0.0,
+        cost_usd=told.cost.total_usd if told.cost is not None else None,
+        transcript=told.transcript_object,
+    )
+
+
+async def _opened(
+    request: web.Request, asked: TokenRequest, *, is_up: bool, workers: list[WorkerRow]
+) -> Token:
+    session, caller = request[SESSION], request[CALLER]
+    agent = await service.chosen_agent(session, caller, asked.agent_id)
+    if not is_up:
+        raise service.LiveKitDown
+    if why := why_none(workers):
+        raise service.NobodyAnswers(why)
+    offers = available.offered(workers)
+    config = agents.to_config(agent)
+    available.require_language(config.language, offers)
+    call = await service.open_call(session, caller, agent, asked, service.session_seconds(agent, asked))
+    return _token(request, call, available.warnings_for(config, offers))
 
 
 def _token(request: web.Request, call: CallRow, warnings: list[TokenWarning]) -> Token:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.calls.schemas import TranscriptEntry
 from api.http.wire import Wire
 
 Variables = Annotated[dict[str, Any], Field(max_length=200)]
@@ -23,6 +24,28 @@ class TokenRequest(Wire):
     """Kept with the call."""
     max_duration_sec: Annotated[int, Field(ge=1, le=7200)] | None = None
     """The call ends after this, or after the agent's own limit where that is shorter."""
+
+
+class SessionRequest(Wire):
+    """Who wants a session with which agent."""
+
+    agent_id: Annotated[str, Field(min_length=1, max_length=100)]
+    context: Variables | None = None
+    external_user_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """The person in your own system; kept with the call."""
+    metadata: dict[str, Any] | None = None
+    max_duration_sec: Annotated[int, Field(ge=1, le=7200)] | None = None
+
+
+class VoiceSession(Wire):
+    """What became of a session. Money in US dollars."""
+
+    room_name: str
+    call_id: str
+    status: str
+    duration_sec: float
+    cost_usd: float | None
+    transcript: list[TranscriptEntry]
 
 
 class TokenWarning(Wire):

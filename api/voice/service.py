@@ -11,13 +11,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.agents import service as agents
 from api.agents.table import AgentRow
 from api.calls import service as calls
+from api.calls.costs import Prices
+from api.calls.schemas import Known
+from api.calls.settlement import events_of
 from api.calls.table import CallRow
 from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import NotFound, Unavailable
 from api.outside.rooms import Ticket
 from api.voice.schemas import TokenRequest
-from pipelines.contract import AGENT_NAME, JobMetadata
+from pipelines.contract import AGENT_NAME, CallEvent, JobMetadata
 
 TOKEN_SECONDS = 600
 """A token that is not used in this time expires; the call is forgotten."""
@@ -97,6 +100,17 @@ async def open_call(
     session.add(call)
     await session.flush()
     return call
+
+
+async def session_told(
+    session: AsyncSession, caller: Caller, room_name: str, prices: Prices
+) -> tuple[CallRow, list[CallEvent], Known]:
+    """The caller's call in this room, what happened in it, and what its settlement found out."""
+    call = await calls.of_room(session, room_name)
+    if call is None or call.owner_id != caller.owner_id:
+        raise RoomNotFound
+    events = await events_of(session, call.id)
+    return call, events, await calls.known(session, call, events, prices)
 
 
 def ticket(call: CallRow) -> Ticket:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api.calls.table import CallRow
-from api.db.columns import now
+from api.db.columns import new_id, now
 from api.db.engine import Database
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
@@ -16,11 +16,19 @@ BODIES: dict[str, dict[str, Any]] = {"query_knowledge_base": {"query": "When?"}}
 """A valid body for each operation that needs one, by operation id; `{}` where nothing is required."""
 
 
+def _room(person: Person) -> str:
+    """The room of a call of this person."""
+    call_id = _call(person)
+    return f"room_{call_id}"
+
+
 def _call(person: Person) -> str:
     """A call of this person, as it stands while it is going on."""
     database_url = Settings.load(person.api.environment).database_url
     row = CallRow(
         owner_id=person.credentials["user"]["user_id"],
+        id=(call_id := new_id("call", 16)),
+        room_name=f"room_{call_id}",
         briefed_at=now(),  # before that a call is unheard of
         status="in_progress",
         recording_bytes=1,
@@ -69,6 +77,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "agent_id": lambda person: str(person.made("/v1/agents", AGENT)["agent_id"]),
     "key_id": _revoked_key,
     "call_id": _call,
+    "room_name": _room,
     "knowledge_base_id": _base,
     "source_id": _source,
     "endpoint_id": _endpoint,

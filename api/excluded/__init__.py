@@ -1,0 +1,1 @@
+"""What the contract names and this platform does not do, told plainly."""
