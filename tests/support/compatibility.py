@@ -16,8 +16,8 @@ DOC = ROOT / "docs" / "compatibility.md"
 
 _HEAD = """# Compatibility
 
-The Call2Me contract has {total} operations. This table says which of them this version answers. It is written by
-`python -m tests.support.compatibility` from the contract's list and from what is served; a test compares both.
+The Call2Me contract has {total} operations. This table says which of them this version answers. It is
+written by `python -m tests.support.compatibility` from the contract and from what is served; a test compares both.
 
 - **served**: answers as the contract says; the name is the operation in `/openapi.json`.
 - **501**: left out on purpose, and says so.

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:32:15.700012
+Created: 2026-11-25 22:44:20.817658
 """
 
 from collections.abc import Sequence
