@@ -11,7 +11,7 @@ LangChain takes part when CALL2ME_BENCH_LANGCHAIN names a Python that has it (it
     CALL2ME_BENCH_LANGCHAIN=/tmp/peers/bin/python python -m bench.knowledge --write
 
 The passages of the speed part are the sentences of the documentation in this environment's own packages,
-embedded for real (20,000) or mixed of two; what was embedded is kept in a file between runs.
+embedded for real (10,000) or mixed of two; what was embedded is kept in a file between runs.
 """
 
 import argparse
@@ -42,10 +42,10 @@ from kb.search import search
 from tests.support.documents import Flow, PdfPage, pdf
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-MARK = "<!-- knowledge: written by bench/knowledge.py -->"
+PARTS = ("speed", "ingestion", "quality")
 KEPT = Path(tempfile.gettempdir()) / f"call2me-bench-knowledge-{os.getuid()}.npz"
 SIZES = (10_000, 100_000)
-EMBEDDED = 20_000
+EMBEDDED = 10_000
 """Sentences that are embedded for real; further passages are two of them in one, words and vectors mixed."""
 QUESTIONS = 300
 QUESTION_WORDS = ("How do I", "What is", "Tell me about", "Can I", "When does it")
@@ -280,24 +280,28 @@ def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
-    parser.add_argument("--only", choices=["speed", "ingestion", "quality"], help="one part")
+    parser.add_argument("--only", choices=PARTS, help="one part")
     asked = parser.parse_args()
-    parts = [asked.only] if asked.only else ["speed", "ingestion", "quality"]
-    lines = [machine(), ""]
     with tempfile.TemporaryDirectory() as name:
-        figures: list[Figure] = []
-        if "speed" in parts:
-            figures += speed(Path(name))
-        if "ingestion" in parts:
-            figures += asyncio.run(ingestion(Path(name)))
-        lines += table(figures) if figures else []
-        if "quality" in parts:
-            lines += ["", *quality()]
-    text = "\n".join([MARK, *lines, MARK])
-    print(text)
-    if asked.write:
-        before, _, after = PAGE.read_text(encoding="utf-8").split(MARK)
-        PAGE.write_text(before + text + after, encoding="utf-8")
+        for part in [asked.only] if asked.only else PARTS:
+            lines = [machine(), "", *measured(part, Path(name))]
+            print("\n".join(lines), flush=True)
+            if asked.write:
+                write(part, lines)
+
+
+def measured(part: str, folder: Path) -> list[str]:
+    """One part of it, as Markdown."""
+    if part == "speed":
+        return table(speed(folder))
+    return table(asyncio.run(ingestion(folder))) if part == "ingestion" else quality()
+
+
+def write(part: str, lines: list[str]) -> None:
+    """Put one part between its two marks on the page."""
+    mark = f"<!-- knowledge, {part}: written by bench/knowledge.py -->"
+    before, _, after = PAGE.read_text(encoding="utf-8").split(mark)
+    PAGE.write_text("\n".join([before + mark, *lines, mark + after]), encoding="utf-8")
 
 
 if __name__ == "__main__":

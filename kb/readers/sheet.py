@@ -45,12 +45,15 @@ def read_xlsx(path: Path, title: str, limits: Limits) -> Document:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         for sheet in book.worksheets:
             rows: list[list[str]] = []
+            # What a sheet says of its size is often a million rows that were only coloured.
+            sheet.reset_dimensions()
             for row in sheet.iter_rows(values_only=True):
+                if not any(cell is not None for cell in row):
+                    continue
                 left -= 1
                 if left < 0:
                     raise TooLarge
-                if any(cell is not None for cell in row):
-                    rows.append([_cell(cell) for cell in row])
+                rows.append([_cell(cell) for cell in row])
             sheets.append((sheet.title, rows))
         book.close()
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, AttributeError) as error:

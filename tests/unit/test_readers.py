@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kb.chunking import cut
-from kb.documents import Block, Document
+from kb.documents import Block, Document, Limits
 from kb.readers import faq, html, read, title_of
 from kb.readers.text import parse
 from tests.support.documents import Flow, PdfPage, pdf, table_page, word, workbook
@@ -201,6 +201,30 @@ def test_a_workbook_is_rows_by_sheet_and_its_faq_are_pairs(tmp_path: Path) -> No
         ("table", ("Staff",), "Name: Dr. Kaya; Days: Monday"),
         ("faq", ("FAQ", "Do you park?"), "Behind the house."),
     ]
+
+
+def test_rows_of_a_workbook_that_are_empty_are_no_rows(tmp_path: Path) -> None:
+    rows: list[list[object]] = [
+        ["Name", "Days"],
+        *[[None, None]] * 300,
+        ["Dr. Kaya", "Monday"],
+        *[[None]] * 300,
+    ]
+    path = workbook(tmp_path / "x.xlsx", {"a": rows})
+    (block,) = read(path, "x.xlsx", "", Limits(rows=2)).blocks
+    assert block.text == "Name: Dr. Kaya; Days: Monday"
+
+
+@pytest.mark.parametrize(
+    ("name", "declared"), [("a.txt", "text/html"), ("page", "image/png"), ("a.docx", "")]
+)
+def test_a_file_is_what_its_bytes_say_and_not_what_it_is_called(
+    tmp_path: Path, name: str, declared: str
+) -> None:
+    (tmp_path / "x").write_bytes(pdf([PdfPage(Flow().say("This was a PDF all along.").lines)]))
+    assert read(tmp_path / "x", name, declared).blocks[0].text == "This was a PDF all along."
+    (tmp_path / "y").write_text(PAGE)
+    assert read(tmp_path / "y", "a.pdf", "application/pdf").title == "Bike rental"
 
 
 def test_pairs_of_question_and_answer_are_a_document() -> None:
