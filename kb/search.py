@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kb.calibration import SURE
+from kb.calibration import SURE, WORDS_ALONE
 from kb.chunking import Passage
 from kb.index import Floats, Index, Ints
 from kb.words import question_terms
@@ -82,17 +82,17 @@ def search(
 
 def _ranked(index: Index, words: "_Words", numbers: Ints, cosines: Floats | None, top_k: int) -> list[Found]:
     coverage, bm25 = words.of(numbers)
-    meaning = np.zeros(len(numbers), np.float32) if cosines is None else cosines
-    scores = index.calibration.scores(meaning, coverage)
-    if cosines is None:
-        scores = np.where(coverage > 0, scores, 0)
+    # No vector, on either side: nothing of it is 0 to the last digit. Words alone have a scale of their own.
+    scores = np.where(coverage > 0, WORDS_ALONE.scores(coverage, coverage), 0)
+    if cosines is not None:
+        scores = np.where(cosines == 0, scores, index.calibration.scores(cosines, coverage))
     # Equal scores: the passage that says it more often, and shorter; then the earlier one.
     best = np.lexsort((numbers, -(scores + 1e-4 * bm25)))[:top_k]
     return [
         Found(
             passage=index.passage(int(numbers[place])),
             score=float(scores[place]),
-            cosine=None if cosines is None else float(cosines[place]),
+            cosine=None if cosines is None or cosines[place] == 0 else float(cosines[place]),
             coverage=float(coverage[place]),
             matched=words.matched(int(numbers[place])),
             number=int(numbers[place]),

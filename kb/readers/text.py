@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charset_normalizer import from_bytes
 
-from kb.documents import Block, Document, Limits
+from kb.documents import Block, Document, Kind, Limits
 from kb.errors import Empty, NotText, TooLarge
 from kb.languages import likeliest
 from kb.readers.tables import spoken_rows
@@ -115,10 +115,10 @@ class _Lines:
             else:
                 yield from self._prose()
 
-    def _block(self, kind: str, text: str, question: str = "") -> Iterator[Block]:
+    def _block(self, kind: Kind, text: str, question: str = "") -> Iterator[Block]:
         if text.strip():
             headings = tuple(name for _, name in self._path) + ((question,) if question else ())
-            yield Block(kind, text.strip(), headings, self._page)  # type: ignore[arg-type]
+            yield Block(kind, text.strip(), headings, self._page)
 
     def _heading(self, line: str) -> bool:
         marked = _LEVEL.match(line)

@@ -59,6 +59,17 @@ def test_only_the_sources_that_were_asked_for_are_searched() -> None:
         assert {each.passage.source_id for each in by_words} == {"s4"}
 
 
+@pytest.mark.parametrize("space", ["all-MiniLM-L6-v2", "multilingual-e5-small-q4"])
+def test_what_has_no_vector_is_scored_by_its_words_alone(space: str) -> None:
+    held = [Passage("1", "", "The pool opens at nine."), Passage("2", "", "The lift is broken.")]
+    by_words = search(build(held), "is the lift working")[0].score
+    assert search(build(held, unit(2), space), "is the lift working")[0].score == by_words
+    half = unit(2)
+    half[1] = 0
+    found = search(build(held, half, space), "is the lift working", -half[0])[0]
+    assert (found.score, found.cosine) == (by_words, None)
+
+
 def test_a_score_explains_itself() -> None:
     index = build(
         [Passage("1", "", "A crown costs 900 euros."), Passage("2", "", "We open at nine.")], unit(2), "x"
