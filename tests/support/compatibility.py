@@ -1,4 +1,4 @@
-"""Which operations of the contract are served: `python -m tests.support.compatibility` writes docs/compatibility.md."""
+"""Which operations of the contract are served; `python -m tests.support.compatibility` writes the page."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ DOC = ROOT / "docs" / "compatibility.md"
 _HEAD = """# Compatibility
 
 The Call2Me contract has {total} operations. This table says which of them this version answers. It is
-written by `python -m tests.support.compatibility` from the contract and from what is served; a test compares both.
+written by `python -m tests.support.compatibility` from the contract and what is served; a test compares both.
 
 - **served**: answers as the contract says; the name is the operation in `/openapi.json`.
 - **501**: left out on purpose, and says so.
