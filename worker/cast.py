@@ -61,6 +61,8 @@ class Cast:
         agent.take_over(said, thinks=pipeline.llm, speaks=pipeline.tts, opening=Opening(instructions=_GO_ON))
         if isinstance(so_far, SpokenAgent):
             agent.on_words = so_far.on_words
+        if self._first is not None:
+            self._first.agent = agent  # who apologises from now on, and whose searches are measured
         return agent
 
     async def _assemble(self, brief: CallBrief, control: CallControl) -> Pipeline:

@@ -5,6 +5,7 @@ words, and a callback is offered in its place.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from pipelines.tools.policy import Failed, Rails, canonical
 
 Ability = Literal["transfer", "hold", "send_digits", "collect_digits"]
 
+logger = logging.getLogger(__name__)
+
 MAX_DIGITS = 32
+GOODBYE_SECONDS = 12.0
 MOST_HANDOVERS = 5
 """In one call: two agents that hand it to each other must not keep a caller for ever."""
 _DIGITS = re.compile(r"[0-9*#A-Dw,]{1,32}")
@@ -191,17 +195,21 @@ class _Builtins:
         return target
 
     async def _end(self, context: RunContext[Any], arguments: dict[str, Any]) -> Any:
-        await context.wait_for_playout()
         goodbye, session = self._agent.goodbye, context.session
-        if goodbye.mode == "dynamic" or not goodbye.message:
-            said = session.generate_reply(
-                instructions=goodbye.prompt or "Say goodbye in one short sentence.",
-                tool_choice="none",
-                allow_interruptions=False,
-            )
-        else:
-            said = session.say(goodbye.message, allow_interruptions=False)
-        await said.wait_for_playout()
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await context.wait_for_playout()
+                if goodbye.mode == "dynamic" or not goodbye.message:
+                    told = goodbye.prompt or "Say goodbye in one short sentence."
+                    said = session.generate_reply(
+                        instructions=told, tool_choice="none", allow_interruptions=False
+                    )
+                else:
+                    said = session.say(goodbye.message, allow_interruptions=False)
+                await said.wait_for_playout()
+        except (TimeoutError, RuntimeError) as error:
+            logger.info("a goodbye was not said", extra={"error": type(error).__name__})
+        # Whatever hinders the goodbye, a call that shall end ends.
         self._control.end("agent_hangup")
         raise StopResponse
 

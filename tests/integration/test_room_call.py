@@ -28,6 +28,8 @@ SCRIPT = {
         "What are your hours?": STORY,
         "Stop please.": "All right.",
         "typed question": "Typed answer.",
+        "my pin": {"name": "collect_digits", "arguments": {"count": 4}},
+        "press two": {"name": "send_digits", "arguments": {"digits": "2"}},
         "book it": {"name": "book", "arguments": {"day": "Monday"}},
     },
 }
@@ -134,6 +136,27 @@ async def test_a_call_is_greeted_answered_interrupted_and_recorded(stage: Rehear
     sides = channels(stage, "first")
     assert loud_seconds(sides[:, 0]) > 2, "the caller is on the left"
     assert abs(loud_seconds(sides[:, 1]) - heard_seconds) < 1, "on the right is what was heard, no more"
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_keys_go_both_ways_in_a_room(stage: Rehearsal) -> None:
+    engine = EngineConfig(builtin_functions=("dtmf_input", "send_digits"))
+    stage.briefs["keys"] = brief("keys", engine=engine)
+    async with stage.call("keys") as caller:
+        pressed: list[str] = []
+        caller.room.on("sip_dtmf_received", lambda key: pressed.append(key.digit))
+        await caller.hear(after=0)
+        await caller.quiet()
+        await caller.type("my pin")
+        for key in "4711":
+            await caller.room.local_participant.publish_dtmf(code=int(key), digit=key)
+        await said_by_agent(stage, "keys", "Done: The person typed 4 7 1 1.")
+        await caller.type("press two")
+        async with asyncio.timeout(20):
+            while pressed != ["2"]:
+                await asyncio.sleep(0.05)
+    await stage.ended("keys")
 
 
 @pytest.mark.e2e

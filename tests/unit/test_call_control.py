@@ -120,6 +120,31 @@ async def test_a_goodbye_is_heard_before_the_call_ends() -> None:
     assert control.done == ["end agent_hangup"]
 
 
+async def test_a_call_ends_also_when_no_goodbye_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    control = FakeControl()
+    monkeypatch.setattr("pipelines.tools.call_control.GOODBYE_SECONDS", 0.1)
+    async with conversation(tools(control, message=""), {"bye": Call("end_call")}) as talk:
+        mute = asyncio.Event()
+        replies = talk.session.generate_reply
+        monkeypatch.setattr(
+            talk.session,
+            "generate_reply",
+            lambda **told: Unsaid(mute) if "instructions" in told else replies(**told),
+        )
+        await asyncio.wait_for(talk.says("bye"), 10)
+    assert control.done == ["end agent_hangup"]
+
+
+@dataclass
+class Unsaid:
+    """Words that never come to be heard."""
+
+    never: asyncio.Event
+
+    async def wait_for_playout(self) -> None:
+        await self.never.wait()
+
+
 async def test_a_line_that_cannot_transfer_says_so_and_offers_a_callback() -> None:
     control = FakeControl(abilities=frozenset())
     async with conversation(tools(control), {"human": Call("transfer_call", {"target": "Billing"})}) as talk:
