@@ -42,8 +42,8 @@ from api.settings import Settings
 from api.system import pages
 from api.system import routes as system
 from api.users import routes as users
+from api.voice import chat, voices
 from api.voice import routes as voice
-from api.voice import voices
 from api.webhooks import routes as webhooks
 
 MAX_JSON_BYTES = 1024 * 1024
@@ -61,6 +61,7 @@ RESOURCES: tuple[Routes, ...] = (
     voice.sessions,
     voices.routes,
     voices.audio,
+    chat.routes,
     voices.providers,
     webhooks.routes,
     public.routes,

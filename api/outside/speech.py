@@ -1,4 +1,4 @@
-"""Speech asked for once, over plain HTTP: a preview, a sentence, a file to be transcribed.
+"""Providers asked once, over plain HTTP: a preview, a sentence, a file to be transcribed, one answer.
 
 Calls stream through LiveKit's plugins, whose import costs five seconds and 140 MB; a single sentence
 needs nothing of that. Local voices and ears are asked of the models process, where one runs.
@@ -7,7 +7,7 @@ needs nothing of that. Local voices and ears are asked of the models process, wh
 import asyncio
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,17 @@ class Heard:
 
     text: str
     confidence: float
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What a language model answered."""
+
+    text: str
+    provider: str
+    model: str
+    function_call: dict[str, Any] | None
+    usage: dict[str, int]
 
 
 class Speech:
@@ -167,6 +178,54 @@ class Speech:
             return Heard(str(best["transcript"]), float(best["confidence"]))
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise NoSpeech from error
+
+    # ── thinking ──
+    async def think(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        model: str,
+        temperature: float,
+        max_tokens: int,
+        functions: Sequence[Mapping[str, Any]],
+    ) -> Thought:
+        """One answer of an OpenAI-compatible server, else of OpenRouter. Raises `NotHere` or `NoSpeech`."""
+        base, key, provider, usual = self._mind()
+        name = self._settings.llm_model or model or usual
+        body: dict[str, Any] = {
+            "model": name,
+            "messages": list(messages),
+            "temperature": temperature,
+            "max_completion_tokens": max_tokens,
+        }
+        if functions:
+            body["tools"] = [{"type": "function", "function": dict(one)} for one in functions]
+        answer = await self._post(
+            f"{base}/chat/completions", {"Authorization": f"Bearer {key or 'none'}"}, json=body
+        )
+        try:
+            told = json.loads(answer)
+            message = told["choices"][0]["message"]
+            called = [one["function"] for one in message.get("tool_calls") or ()][:1]
+            return Thought(
+                text=str(message.get("content") or ""),
+                provider=provider,
+                model=str(told.get("model") or name),
+                function_call={"name": called[0]["name"], "arguments": called[0]["arguments"]}
+                if called
+                else None,
+                usage={k: v for k, v in (told.get("usage") or {}).items() if isinstance(v, int)},
+            )
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise NoSpeech("The provider's answer cannot be read.") from error
+
+    def _mind(self) -> tuple[str, str, str, str]:
+        settings = self._settings
+        if settings.openai_api_key or settings.openai_base_url:
+            base = settings.openai_base_url or "https://api.openai.com/v1"
+            return base, settings.openai_api_key, "openai", "gpt-4.1-mini"
+        base = settings.base_urls.get("openrouter") or "https://openrouter.ai/api/v1"
+        key = _key(settings.openrouter_api_key, "OPENAI_API_KEY, OPENAI_BASE_URL or OPENROUTER_API_KEY")
+        return base, key, "openrouter", "openrouter/auto"
 
     # ── the wire ──
     @property

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.support.api import Api, Person, running_api
+from tests.support.api import AGENT, Api, Person, running_api
 from tests.support.ports import free_port
 from tests.support.provider_server import KEY, ProviderServer, provider_server
 from tests.support.rehearsed_worker import RehearsedWorker
@@ -154,6 +154,29 @@ def test_providers_say_what_is_here_what_to_do_and_what_may_be_set(studio: Studi
     assert by_name["tts", "elevenlabs"]["hint"] == "Set ELEVEN_API_KEY."
     assert "instructions" in by_name["tts", "openai"]["options"]["properties"]
     assert by_name["stt", "deepgram"]["is_available"]
+
+
+def test_a_model_answers_once_and_may_ask_for_a_function(studio: Studio) -> None:
+    person = studio.person()
+    asked = {"messages": [{"role": "user", "content": "When are you open?"}], "model": "gpt-4o"}
+    reply = person.ask("POST", "/v1/llm/chat", asked).json
+    assert (reply["content"], reply["provider"]) == (studio.vendor.answer, "openai")
+    assert reply["usage"]["total_tokens"] == 18
+    assert studio.vendor.chats[-1]["model"] == "gpt-4o"
+    book = {"name": "book", "description": "Book a day.", "parameters": {"type": "object"}}
+    studio.vendor.call = ("book", {"day": "Monday"})
+    reply = person.ask("POST", "/v1/llm/chat", {**asked, "functions": [book]}).json
+    studio.vendor.call = None
+    assert reply["function_call"] == {"name": "book", "arguments": '{"day": "Monday"}'}
+    assert studio.vendor.refused == []
+
+
+def test_an_answer_with_an_agent_is_only_for_its_owner(studio: Studio) -> None:
+    owner, stranger = studio.person(), studio.person()
+    agent_id = owner.made("/v1/agents", AGENT)["agent_id"]
+    asked = {"messages": [{"role": "user", "content": "Hello?"}], "agent_id": agent_id}
+    assert owner.ask("POST", "/v1/llm/chat", asked).status == 200
+    assert stranger.ask("POST", "/v1/llm/chat", asked).detail == "Agent not found"
 
 
 @pytest.mark.parametrize("path", ["/v1/voices", "/v1/providers", "/v1/voices/openai-nova"])

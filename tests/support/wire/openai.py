@@ -57,6 +57,8 @@ class OpenAIWire:
         if wrong := _wrong_chat(body):
             return self._refuse(400, wrong)
         self._server.chats.append(body)
+        if "stream" not in body:
+            return self._at_once()
         reply = await _event_stream(request)
         if fault == "garbage":
             await reply.write(faults.GARBAGE.encode())
@@ -71,6 +73,16 @@ class OpenAIWire:
         await _event(reply, {**_CHUNK, "choices": [], "usage": usage})
         await reply.write(b"data: [DONE]\n\n")
         return reply
+
+    def _at_once(self) -> web.Response:
+        message: dict[str, Any] = {"role": "assistant", "content": self._server.answer}
+        if self._server.call is not None:
+            function = {"name": self._server.call[0], "arguments": json.dumps(self._server.call[1])}
+            calls = [{"id": "call_1", "type": "function", "function": function}]
+            message = {"role": "assistant", "content": None, "tool_calls": calls}
+        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return web.json_response({"model": "m", "choices": [choice], "usage": usage})
 
     def _deltas(self, body: dict[str, Any]) -> list[tuple[dict[str, Any], str | None]]:
         calls = self._server.calls or ([self._server.call] if self._server.call else [])
@@ -164,8 +176,8 @@ def _wrong_speech(body: dict[str, Any]) -> str:
 def _wrong_chat(body: dict[str, Any]) -> str:
     if unknown := set(body) - CHAT_FIELDS:
         return f"Unrecognized request arguments supplied: {sorted(unknown)}"
-    if body.get("stream") is not True:
-        return "only streams"
+    if "stream_options" in body and body.get("stream") is not True:
+        return "The 'stream_options' parameter is only allowed when 'stream' is enabled."
     if "parallel_tool_calls" in body and not body.get("tools"):
         return "'parallel_tool_calls' is only allowed when 'tools' are specified."
     roles = {message["role"] for message in body["messages"]}
