@@ -32,7 +32,7 @@ from worker.racing import first
 from worker.recording import Recording
 from worker.spool import AlreadySpooled, Spool
 from worker.steering import Steering
-from worker.watchdog import Watchdog
+from worker.watchdog import Watchdog, stalls
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +140,7 @@ class _Call:
                 self._limited(watchdog, manners),
                 failing.gave_up(),
                 pipeline.prepare(),
+                stalls.told(self._told.warn),
                 endings.of_session(closed),
             )
         finally:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from bench.parts.caller import LOUD, rms
+from bench.parts.caller import LOUD, RATE, rms
 from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.contract import CallBrief, CallEnded, FunctionCalled, TurnTaken, UtteranceHeard, WarningRaised
 from tests.support.rehearsal import Rehearsal, rehearsal
@@ -182,6 +182,21 @@ async def test_typed_text_is_answered_and_marked_and_functions_run(stage: Rehear
         None,
     )
     assert {"call_started", "utterance", "turn", "function"} <= kinds
+
+
+@pytest.mark.e2e
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_room_is_heard_behind_an_agent_that_says_nothing(stage: Rehearsal) -> None:
+    sound = {"background_sound": "office", "background_volume": 1.0}
+    stage.briefs["room"] = brief("room", voice=sound, opening={"caller_first": True})
+    async with stage.call("room") as caller:
+        async with asyncio.timeout(30):
+            while sum(rms(pcm) > 0 for _, pcm in caller.heard.frames) < 100:
+                await asyncio.sleep(0.1)
+        loudness = np.sqrt(np.mean(caller.heard.audio()[-RATE:].astype(float) ** 2)) / 32767
+    events = await stage.ended("room")
+    assert 0.01 < loudness < 0.1
+    assert [event for event in events if isinstance(event, UtteranceHeard)] == []
 
 
 @pytest.mark.e2e

@@ -1,0 +1,41 @@
+"""What holds up the loop is named, once a call; the loop itself is nobody."""
+
+import asyncio
+import sys
+import time
+
+from worker.watchdog import stalls
+
+
+def blocks() -> None:
+    time.sleep(0.6)
+
+
+async def test_what_holds_the_loop_up_is_named_once() -> None:
+    warned: list[tuple[str, str]] = []
+    both = [asyncio.create_task(stalls.told(lambda *it: warned.append(it))) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    for _ in range(2):
+        blocks()
+        await asyncio.sleep(0.1)
+    for task in both:
+        task.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
+    ours = [
+        message for code, message in warned if code == "loop_stalled" and "test_stalls.py:blocks" in message
+    ]
+    assert len(ours) == 2, "once for each call"
+    assert stalls._WATCH._beating is None, "nobody follows any more"
+
+
+def test_the_loop_itself_is_nobody() -> None:
+    assert stalls.place_of(None) == ""
+    assert stalls.place_of(sys._getframe()) == "test_stalls.py:test_the_loop_itself_is_nobody"
+
+    async def frame_of_the_loop() -> object:
+        frame = sys._getframe()
+        while frame.f_back is not None and "asyncio" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        return frame
+
+    assert stalls.place_of(asyncio.run(frame_of_the_loop())) == ""  # type: ignore[arg-type]
