@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from pipelines.agent_config import AgentConfig
+from pipelines.costs import Prices
 from pipelines.transcript import PassageUsed, Turn, Utterance
 
 VERSION: Literal[1] = 1
@@ -134,6 +135,8 @@ class CallBrief(_Wire):
     variables: dict[str, str] = {}
     caller_number: str = ""
     """Who is on the other side, where a telephone told it."""
+    prices: Prices | None = None
+    """What its providers cost, for an agent that limits its cost."""
     knowledge: tuple[KnowledgeVersion, ...] = ()
     max_duration_seconds: Annotated[int, Field(ge=1)] = 3600
     participant_identity: str = ""

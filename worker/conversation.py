@@ -37,6 +37,7 @@ from pipelines.contract import (
     UtteranceHeard,
     WarningRaised,
 )
+from pipelines.costs import Engines, UsedInCall, split
 from pipelines.transcript import PassageUsed, Turn, Utterance
 from worker.turn_clock import Asked, SpeechTimes, latency
 from worker.watchdog.limits import Usage
@@ -73,6 +74,7 @@ class Conversation:
         self._call = {"call_id": brief.call_id, "attempt": brief.attempt, "sequence": 0}
         self._variables = brief.variables
         self._worker_id = worker_id
+        self._prices = brief.prices
         self._append = append
         self._show = show
         self._asked: Asked | None = None
@@ -285,7 +287,11 @@ class Conversation:
     def used(self) -> Usage:
         """What the call has used so far."""
         usage = self._usage()
-        return Usage(tokens=usage.get("llm_input_tokens", 0) + usage.get("llm_output_tokens", 0))
+        tokens = usage.get("llm_input_tokens", 0) + usage.get("llm_output_tokens", 0)
+        if self._prices is None or (pipeline := self._pipeline) is None:
+            return Usage(tokens)
+        engines = Engines(pipeline.stt_name, pipeline.llm_name, pipeline.tts_name)
+        return Usage(tokens, split(UsedInCall(**usage), engines, self._prices).total_usd)
 
     def _usage(self) -> dict[str, float]:
         usage: dict[str, float] = {}

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from api.agents.fields import AgentId
-from api.calls import attempts, joining, recordings
+from api.calls import attempts, costs, joining, recordings
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
 from api.http.errors import Invalid, NotFound, TooLarge
@@ -13,7 +13,7 @@ from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
 from api.internal import service
 from api.internal.batches import read_batch
-from api.keys import KNOWLEDGE, METRICS, SESSION, STORAGE, WORKERS
+from api.keys import KNOWLEDGE, METRICS, SESSION, SETTINGS, STORAGE, WORKERS
 from api.knowledge_base import ingestion
 from api.knowledge_base import service as knowledge_base
 from api.outside import storage
@@ -44,7 +44,8 @@ _UPLOAD_SECONDS = 300
 )
 async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) -> CallBrief:
     """Tell a worker whom a call is for."""
-    return await service.brief(request[SESSION], call_id, body)
+    told = await service.brief(request[SESSION], call_id, body)
+    return service.priced(told, costs.load(request.app[SETTINGS].prices))
 
 
 @routes.post(

@@ -33,6 +33,7 @@ from pipelines.contract import (
     Steered,
     UtteranceHeard,
 )
+from pipelines.costs import Prices
 
 _LOG = logging.getLogger(__name__)
 
@@ -91,6 +92,13 @@ async def _brief(
         steered=tuple(event.action for event in before if isinstance(event, Steered)),
         started_at=call.started_at,
     )
+
+
+def priced(brief: CallBrief, prices: Prices) -> CallBrief:
+    """The same with what things cost, where its agent limits that."""
+    if brief.agent.limits.cost_usd is None:
+        return brief
+    return brief.model_copy(update={"prices": prices})
 
 
 async def handover_brief(

@@ -38,6 +38,7 @@ from pipelines.contract import (
     UtteranceHeard,
     WarningRaised,
 )
+from pipelines.costs import ModelPrice, Prices
 from pipelines.last_words import WORDS
 from pipelines.noise import Quieted
 from pipelines.phrases import phrase
@@ -784,3 +785,16 @@ async def test_an_agent_follows_a_caller_into_another_language_and_back(
     assert (told[0], told[-1]) == (True, False)
     codes = [event.code for event in held.of(WarningRaised)]
     assert codes.count("language_switched") == 2
+
+
+async def test_a_call_that_has_cost_enough_ends_with_a_goodbye(hold: Any) -> None:
+    a_cent_a_letter = ModelPrice(
+        llm_input_per_million=0, llm_output_per_million=0, stt_per_minute=0, tts_per_million_characters=10_000
+    )
+    prices = Prices(as_of="today", models={"unknown/unknown": a_cent_a_letter})
+    limits = {"cost_usd": 0.2}
+    async with hold(limits=limits, goodbye={"message": "Bye."}, before={"prices": prices}) as held:
+        pass
+    assert held.events()[-1].reason == "cost_limit"
+    assert [event.code for event in held.of(WarningRaised)][-1] == "cost_limit"
+    assert held.of(UtteranceHeard)[-1].utterance.text == "Bye."

@@ -5,7 +5,10 @@ from typing import Any
 from api.agents import service
 from api.agents.schemas import AgentCreate
 from api.agents.table import AgentRow
+from api.calls.costs import load
+from api.internal import service as internal
 from pipelines.agent_config import AgentConfig
+from pipelines.contract import CallBrief
 
 ENGINE = {
     "system_prompt": "Be kind.",
@@ -138,3 +141,12 @@ def test_an_agent_stored_before_a_field_was_added_has_its_default() -> None:
     row = _row()
     row.config = {name: value for name, value in row.config.items() if name != "kb_chunks_count"}
     assert service.to_config(row).kb_chunks_count == 3
+
+
+def test_a_worker_is_told_prices_where_an_agent_limits_what_a_call_costs() -> None:
+    def told(**fields: Any) -> Any:
+        brief = CallBrief(call_id="c", agent=service.to_config(_row(**fields)))
+        return internal.priced(brief, load()).prices
+
+    assert told() is None
+    assert told(limits={"cost_usd": 0.5}) == load()
