@@ -41,8 +41,9 @@ from worker.trying import Tries
 
 logger = logging.getLogger(__name__)
 
-HANG_UP_SECONDS = 2.0
-"""What a call has for its last words once it was told that the worker stops."""
+HANG_UP_SECONDS = 3.0
+"""What a call has for its last words once it was told that the worker stops, or to be handed over."""
+OTHERS_SECONDS = 1.0
 STOP_SECONDS = 1.0
 DELIVER_SECONDS = 1.5
 FUNCTIONS_SECONDS = 5.0
@@ -165,13 +166,28 @@ class Supervisor:
         logger.info("stopping", extra={"calls": len(self._liveness.calls)})
         stopping = asyncio.create_task(group.stop(), name="stop processes")
         await asyncio.wait([stopping], timeout=self._settings.drain_seconds)
-        for call_id in self._liveness.calls:
-            self._liveness.hang_up(HangUp(call_id=call_id, reason="error: the worker is stopping"))
+        if not stopping.done() and self._liveness.calls:
+            await self._part_with_calls()
         await stopping
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DELIVER_SECONDS):
                 await self._reporter.until_idle()
         await self._link.say_goodbye()
+
+    async def _part_with_calls(self) -> None:
+        """Hand them to another worker, if there is one; else tell them to end."""
+        hands_over = False
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            # We said that we are not ready: whoever is, is another.
+            timeout = aiohttp.ClientTimeout(total=OTHERS_SECONDS)
+            async with self._http.get(f"{self._settings.api_url}/ready", timeout=timeout) as reply:
+                hands_over = reply.status == 200
+        logger.info(
+            "calls go on elsewhere" if hands_over else "calls end", extra={"calls": len(self._liveness.calls)}
+        )
+        for call_id in self._liveness.calls:
+            order = HangUp(call_id=call_id, reason="error: the worker is stopping", hands_over=hands_over)
+            self._liveness.hang_up(order)
 
     # ── what is told ─────────────────────────────────────────────────────────────────────────────
     def _hello(self) -> Hello:

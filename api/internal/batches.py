@@ -9,24 +9,14 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from math import isfinite
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from api.http.errors import Invalid
 from pipelines.contract import CallEvent, EventBatch
 
-_KINDS = {
-    "call_started",
-    "utterance",
-    "turn",
-    "function_started",
-    "function",
-    "warning",
-    "steered",
-    "call_ended",
-    "call_lost",
-}
+_KINDS = {event.model_fields["kind"].default for event in get_args(get_args(CallEvent)[0])}
 _MAX_SEQUENCE = 2**63 - 1
 _MAX_ATTEMPT = 2**31 - 1
 

@@ -79,6 +79,76 @@ async def _one_killed_call(stack: Stack, seconds: float, number: int) -> None:
     await _recording_plays(stack, call_id, heard_seconds + silence, number)
 
 
+async def test_a_call_outlives_its_agent_server_the_supervisor_and_the_api_on_the_way(
+    tmp_path: Path,
+) -> None:
+    """One call, one caller: the agent server with its nursery, then the supervisor, then process and api."""
+    async with running(tmp_path / "home") as stack:
+        ticket = await stack.post("/v1/livekit/token", {})
+        async with Caller.joined(ticket["url"], ticket["token"]) as caller:
+            await caller.hear(after=0)
+            await caller.quiet(seconds=1)
+            await _asked_and_answered(caller)
+            for part in ("agent server", "supervisor"):
+                process = await _process_of(stack, ticket["call_id"])
+                if part == "agent server":
+                    os.kill(process.parent().parent().pid, signal.SIGKILL)  # type: ignore[union-attr]
+                else:
+                    os.kill((await stack.status())["processes"]["worker"]["pid"], signal.SIGKILL)
+                await _heard_again(caller, part)
+                await _asked_and_answered(caller)
+            await _all_said(stack, ticket["call_id"], 3)
+            await stack.post(f"/v1/calls/{ticket['call_id']}/say", {"text": "Your table is ready now."})
+            await caller.hear(after=time.perf_counter())
+            await caller.quiet(seconds=1)
+        call = await stack.ended(ticket["call_id"], timeout=20)
+    assert (call["call_status"], call["disconnection_reason"]) == ("completed", "user_hangup"), call
+    assert call["attempt"] == 3
+    assert "Agent: Your table is ready now." in call["transcript"]
+
+
+async def test_an_api_that_is_killed_while_a_call_is_resumed_resumes_it_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "home") as stack:
+        ticket = await stack.post("/v1/livekit/token", {})
+        async with Caller.joined(ticket["url"], ticket["token"]) as caller:
+            await caller.hear(after=0)
+            await caller.quiet(seconds=1)
+            api = (await stack.status())["processes"]["api"]["pid"]
+            (await _process_of(stack, ticket["call_id"])).kill()
+            os.kill(api, signal.SIGKILL)
+            await _heard_again(caller, "process and api")
+            await _asked_and_answered(caller)
+            await _back(stack)
+            await _all_said(stack, ticket["call_id"], 1)
+        call = await stack.ended(ticket["call_id"], timeout=30)
+    assert (call["call_status"], call["attempt"]) == ("completed", 2), call
+
+
+async def _heard_again(caller: Caller, what: str) -> None:
+    killed = time.perf_counter()
+    heard = await caller.hear(after=killed + STILL_UNDER_WAY_SECONDS, timeout=60)
+    print(f"{what} killed: silence of {heard - killed:.2f} s")  # noqa: T201 - for docs
+    await caller.quiet(seconds=1)
+
+
+async def _asked_and_answered(caller: Caller) -> None:
+    ended = await caller.say(spoken(HOURS))
+    await caller.hear(after=ended)
+    await caller.quiet(seconds=1)
+
+
+async def _all_said(stack: Stack, call_id: str, questions: int) -> None:
+    """Every question so far is on record, also those that dead processes heard."""
+    async with asyncio.timeout(15):
+        while True:
+            call = await stack.get(f"/v1/calls/{call_id}")
+            if sum(entry["role"] == "user" for entry in call["transcript_object"]) >= questions:
+                return
+            await asyncio.sleep(0.2)
+
+
 async def _ask(caller: Caller) -> None:
     while True:
         await caller.say(spoken(HOURS))
