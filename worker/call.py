@@ -93,14 +93,14 @@ class _Call:
             logger.exception("a call failed", extra={"call_id": self._brief.call_id})
             ending = endings.of_error(error)
         finally:
-            self._told.ended(
-                ending.status,
-                ending.reason,
-                has_recording=recorded_ms > 0,
-                is_handed_over=ending.is_handed_over,
-            )
+            if ending.goes_on:
+                self._told.lost(
+                    ending.reason, has_recording=recorded_ms > 0, is_handed_over=ending.is_handed_over
+                )
+            else:
+                self._told.ended(ending.status, ending.reason, has_recording=recorded_ms > 0)
             await self._page.aclose()
-            await self._line.hang_up(for_everybody=not ending.is_handed_over)
+            await self._line.hang_up(for_everybody=not ending.goes_on)
 
     async def _hold(self) -> tuple[Ending, int]:
         try:

@@ -139,21 +139,20 @@ class Conversation:
         """Somebody outside steered the call."""
         self._tell(Steered(**self._now(), action=action))
 
-    def ended(
-        self, status: CallStatus, reason: str, *, has_recording: bool, is_handed_over: bool = False
-    ) -> None:
-        """The last event. Nothing may follow."""
-        if is_handed_over:
-            self._tell(
-                CallLost(
-                    **self._now(),
-                    reason=reason[:500],
-                    has_recording=has_recording,
-                    is_handed_over=True,
-                    usage=self._usage(),
-                )
+    def lost(self, reason: str, *, has_recording: bool, is_handed_over: bool) -> None:
+        """The last event of an attempt that another follows. Nothing may follow here."""
+        self._tell(
+            CallLost(
+                **self._now(),
+                reason=reason[:500],
+                has_recording=has_recording,
+                is_handed_over=is_handed_over,
+                usage=self._usage(),
             )
-            return
+        )
+
+    def ended(self, status: CallStatus, reason: str, *, has_recording: bool) -> None:
+        """The last event. Nothing may follow."""
         self._tell(
             CallEnded(
                 **self._now(),

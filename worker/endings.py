@@ -27,10 +27,18 @@ class Ending:
     status: CallStatus
     reason: str
     is_handed_over: bool = False
-    """The call goes on in another process."""
+    """Another process goes on, since this worker stops."""
+    is_lost: bool = False
+    """Another process goes on, since this one ends too early."""
+
+    @property
+    def goes_on(self) -> bool:
+        """It is the end of this attempt, not of the call."""
+        return self.is_handed_over or self.is_lost
 
 
-STOPPED = Ending("failed", "error: the worker was stopped")
+STOPPED = Ending("failed", "error: the worker was stopped", is_lost=True)
+"""The agent server is gone, and LiveKit closes the processes of its calls."""
 
 
 def of_error(error: BaseException) -> Ending:

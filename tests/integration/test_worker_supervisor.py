@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.contract import HangUp, TryFunction
+from pipelines.contract import HangUp, Hold, Order, TryFunction
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.worker_host import ROOT, calling, short_home, until
 
@@ -100,6 +100,46 @@ async def test_a_part_that_dies_is_started_again(home: Path) -> None:
         first = api.statuses[-1].processes["agents"]
         os.kill(first, signal.SIGKILL)
         await until(lambda: api.statuses[-1].processes.get("agents", first) != first)
+
+
+async def test_there_are_two_agent_servers_and_one_that_dies_is_forked_again(home: Path) -> None:
+    def mains() -> set[int]:
+        return {pid for name, pid in api.statuses[-1].processes.items() if name.startswith("main-")}
+
+    async with FakeApi().up() as api, supervising(home, api):
+        await until(lambda: len(mains()) == 2, 30)
+        dying, other = sorted(mains())
+        os.kill(dying, signal.SIGKILL)
+        await until(lambda: len(mains()) == 2 and dying not in mains(), 30)
+        assert other in mains(), "it has calls of its own"
+        image = api.statuses[-1].processes["agents"]
+        before = mains()
+        os.kill(image, signal.SIGKILL)
+        await until(lambda: len(mains()) == 2 and not mains() & before, 60)
+        await until(lambda: not any(psutil.pid_exists(pid) for pid in before), 30)
+
+
+async def test_asked_to_stop_it_hands_its_calls_to_another_worker_where_there_is_one(home: Path) -> None:
+    api = FakeApi(has_another_worker=True)
+    async with api.up(), supervising(home, api) as process, calling(home, "call_1") as call:
+        await until(lambda: api.of("call_1"))
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: process.poll() is not None, 15)
+        assert await call.wait() == 0
+        last = api.of("call_1")[-1]
+        assert (last["kind"], last["is_handed_over"]) == ("call_lost", True)
+        assert list((home / "spool").iterdir()) == []
+
+
+async def test_an_order_to_steer_a_call_reaches_it_once_or_is_answered_for_it(home: Path) -> None:
+    async with FakeApi().up() as api, supervising(home, api), calling(home, "call_1") as call:
+        await until(lambda: "call_1" in api.statuses[-1].call_ids)
+        await api.order(Order(order_id="o1", call_id="call_2", action=Hold()))
+        await until(lambda: api.obeyed)
+        (answer,) = api.obeyed
+        assert (answer.order_id, answer.outcome) == ("o1", "not_here")
+        await api.order(Order(order_id="o2", call_id="call_1", action=Hold()))
+        assert await asyncio.wait_for(call.wait(), 5) == 0, "it got an order"
 
 
 async def test_an_order_to_hang_up_reaches_the_call(home: Path) -> None:

@@ -15,6 +15,8 @@ from pipelines.contract import (
     Goodbye,
     HangUp,
     Hello,
+    Obeyed,
+    Order,
     Status,
     TryFunction,
 )
@@ -32,6 +34,8 @@ class FakeApi:
     mood: Mood = "well"
     """`broken` answers 500; `commits and drops` keeps what came and closes the connection unanswered."""
     drops_recordings_only: bool = False
+    has_another_worker: bool = False
+    """One that is ready, whatever happens to the one under test."""
     delay_seconds: float = 0.0
     poison: str = ""
     """A batch that holds these characters is a 422."""
@@ -48,6 +52,7 @@ class FakeApi:
     statuses: list[Status] = field(default_factory=list)
     goodbyes: int = 0
     tried: list[FunctionTried] = field(default_factory=list)
+    obeyed: list[Obeyed] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
 
     @property
@@ -66,6 +71,7 @@ class FakeApi:
         application.router.add_put("/internal/calls/{call_id}/recording", self._take_recording)
         application.router.add_post("/internal/calls/{call_id}/brief", self._brief)
         application.router.add_get("/internal/worker", self._worker)
+        application.router.add_get("/ready", self._ready)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
@@ -78,7 +84,7 @@ class FakeApi:
                 await socket.close()
             await runner.cleanup()
 
-    async def order(self, order: HangUp | TryFunction) -> None:
+    async def order(self, order: HangUp | TryFunction | Order) -> None:
         """Send an order to the worker that connected last."""
         await self.sockets[-1].send_str(order.model_dump_json())
 
@@ -124,6 +130,9 @@ class FakeApi:
         self._drop(request)
         return web.Response(status=204)
 
+    async def _ready(self, request: web.Request) -> web.Response:
+        return web.json_response({}, status=200 if self.has_another_worker else 503)
+
     async def _brief(self, request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]
         if call_id not in self.attempts:
@@ -150,6 +159,8 @@ class FakeApi:
                     self.statuses.append(status)
                 case FunctionTried() as tried:
                     self.tried.append(tried)
+                case Obeyed() as answer:
+                    self.obeyed.append(answer)
                 case Goodbye():
                     self.goodbyes += 1
         return socket

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.contract import CallEnded, UtteranceHeard
+from pipelines.contract import CallEnded, CallLost, HangUp, UtteranceHeard
 from pipelines.ogg import OpusPages
 from pipelines.transcript import Utterance
 from worker.presence import CallPresence
@@ -46,6 +46,12 @@ def ended(*, has_recording: bool = False) -> CallEnded:
     )
 
 
+def handed_over() -> CallLost:
+    """Another process goes on."""
+    now = datetime.now(UTC)
+    return CallLost(call_id="", attempt=1, sequence=0, at=now, reason="handed over", is_handed_over=True)
+
+
 async def main(home: Path, call_id: str, attempt: int, events: int) -> None:
     """Act as a call."""
     async with CallPresence(home / "run" / "calls.sock", call_id, f"job-{call_id}") as presence:
@@ -65,7 +71,11 @@ async def main(home: Path, call_id: str, attempt: int, events: int) -> None:
                 await asyncio.sleep(0.002)
                 if not presence.orders.empty():
                     break
-        spool.append(ended(has_recording=True))
+        order = None if presence.orders.empty() else presence.orders.get_nowait()
+        if isinstance(order, HangUp) and order.hands_over:
+            spool.append(handed_over())
+        else:
+            spool.append(ended(has_recording=True))
         spool.close()
 
 
