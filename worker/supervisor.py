@@ -166,7 +166,7 @@ class Supervisor:
         logger.info("stopping", extra={"calls": len(self._liveness.calls)})
         stopping = asyncio.create_task(group.stop(), name="stop processes")
         await asyncio.wait([stopping], timeout=self._settings.drain_seconds)
-        if not stopping.done() and self._liveness.calls:
+        if self._liveness.calls:
             await self._part_with_calls()
         await stopping
         with contextlib.suppress(TimeoutError):
