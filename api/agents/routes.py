@@ -6,7 +6,7 @@ from api.agents import service
 from api.agents.reachable import refuse_unreachable
 from api.agents.schemas import Agent, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
-from api.agents.trying import FunctionOutcome, FunctionTry, outcome
+from api.agents.trying import FunctionOutcome, FunctionTry, NobodyTries, outcome
 from api.http.pages import Page
 from api.http.routes import Routes
 from api.http.transactions import let_go
@@ -56,7 +56,7 @@ async def duplicate_agent(request: web.Request, agent_id: str) -> Agent:
     return Agent.of(await service.duplicate(request[SESSION], request[CALLER], agent_id))
 
 
-@routes.post("/{agent_id}/test-function", errors=[AgentNotFound])
+@routes.post("/{agent_id}/test-function", errors=[AgentNotFound, NobodyTries])
 async def test_function(request: web.Request, agent_id: str, body: FunctionTry) -> FunctionOutcome:
     """Try a function as a call would run it: an address, or by its name the agent's or a developer's."""
     row = await service.get(request[SESSION], request[CALLER], agent_id)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from api.http.errors import Invalid
+from api.http.errors import Invalid, Unavailable
 from api.http.wire import Wire
 from pipelines import function_config
 from pipelines.contract import FunctionTried
@@ -20,6 +20,10 @@ PREVIEW = 1500
 
 Run = Callable[[str, dict[str, Any], int], Awaitable[FunctionTried]]
 """Lets a worker run a developer's function: its name, the arguments, milliseconds."""
+
+
+class NobodyTries(Unavailable):
+    """No worker that is connected here has this function"""
 
 
 class FunctionTry(Wire):

@@ -6,17 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
+from api.agents.trying import NobodyTries
 from api.db.columns import new_id
-from api.http.errors import Unavailable
 from pipelines.contract import FunctionTried, TryFunction
 
 STARTS_SECONDS = 30.0
 """For the process that tries a function to start: it imports livekit, perhaps on a busy machine."""
 MOST_AT_ONCE = 16
-
-
-class NobodyTries(Unavailable):
-    """No worker that is connected here has this function"""
 
 
 class Tries:
