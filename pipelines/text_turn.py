@@ -127,6 +127,7 @@ async def text_turn(
     retrieval = retrieval_of(brief.agent, host.knowledge)
     said_before = llm.ChatContext.from_dict(memory) if memory is not None else resuming.context(brief)
     box.rails.remember(said_before)
+    box.rails.remember(said_before)
     agent = SpokenAgent(
         instructions=script.instructions,
         tools=[*box.tools, *([search_tool(retrieval.ask)] if retrieval and retrieval.is_asked else ())],

@@ -109,6 +109,22 @@ async def test_its_functions_run_and_their_results_are_remembered(tmp_path: Path
     assert Used("book", {"day": "Sunday"}, error="closed") in told
 
 
+async def test_the_same_function_in_a_later_turn_is_another_deed(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(
+        "from livekit.agents import RunContext, function_tool\n"
+        "@function_tool\nasync def book(context: RunContext) -> str:\n"
+        "    'Book.'\n    return context.function_call.extra['idempotency_key']\n"
+    )
+    mind = TableLLM({"Go.": Call("book")})
+    engine = {"provider": "scripted", "functions": [{"type": "python", "name": "book"}]}
+    first = await events(brief(engine=engine), "Go.", host(mind, load(tmp_path)))
+    again = await events(brief(engine=engine), "Go.", host(mind, load(tmp_path)))
+    later = await events(brief(engine=engine), "Go.", host(mind, load(tmp_path)), memory=first[-1].memory)
+    keys = [[event.result for event in told if isinstance(event, Used)] for told in (first, again, later)]
+    assert keys[0] == keys[1], "a retry of the same turn"
+    assert keys[2] != keys[0]
+
+
 async def test_it_answers_from_the_knowledge_base() -> None:
     class Library:
         async def find(self, question: str) -> Sequence[Passage]:
