@@ -12,7 +12,12 @@ from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
 from tests.support.knowledge import uploaded
 
-BODIES: dict[str, dict[str, Any]] = {"query_knowledge_base": {"query": "When?"}}
+BODIES: dict[str, dict[str, Any]] = {
+    "query_knowledge_base": {"query": "When?"},
+    "say": {"text": "Hello."},
+    "add_context": {"text": "The shop closes early today."},
+    "transfer": {"target": "Desk"},
+}
 """A valid body for each operation that needs one, by operation id; `{}` where nothing is required."""
 
 
@@ -25,7 +30,9 @@ def _room(person: Person) -> str:
 def _call(person: Person) -> str:
     """A call of this person, as it stands while it is going on."""
     database_url = Settings.load(person.api.environment).database_url
+    agent = person.made("/v1/agents", {**AGENT, "enable_vcon_export": True})
     row = CallRow(
+        agent_id=agent["agent_id"],
         owner_id=person.credentials["user"]["user_id"],
         id=(call_id := new_id("call", 16)),
         room_name=f"room_{call_id}",
@@ -107,7 +114,7 @@ def test_every_route_that_names_a_thing_hides_it_from_others(api: Api) -> None:
             tried += 1
             if theirs.status != 404 or ours.status == 404:
                 wrong.append((method, path, theirs.status, ours.status))
-    assert wrong == []
+    assert wrong == [], wrong
     assert tried >= 10
 
 
@@ -119,7 +126,7 @@ def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
     assert stranger.ask("GET", "/v1/api-keys").json == []
     assert stranger.ask("GET", "/v1/knowledge-base").json == []
     assert stranger.ask("GET", "/v1/calls").json == {"calls": [], "total": 0}
-    assert len(owner.ask("GET", "/v1/agents").json) == 1
+    assert len(owner.ask("GET", "/v1/agents").json) == 3  # two of them for calls
     assert owner.ask("GET", "/v1/calls").json["total"] == 2  # one by its id, one by its room
 
 
