@@ -168,6 +168,17 @@ def test_a_function_that_was_under_way_is_told_as_interrupted_and_the_others_as_
     assert "interrupted" in outputs[1].output
 
 
+async def test_a_function_that_was_under_way_keeps_its_key_and_one_that_succeeded_gets_another() -> None:
+    first = (await built()).toolbox.rails
+    run = FunctionRun(function_call_id="f1", name="pay", arguments={"sum": 5}, started_at=NOW)
+    same = 'pay {"sum": 5}'
+    heard = {"transcript": (said("user", "Pay.", -1),)}
+    interrupted = (await resumed(**heard, functions=(run,))).toolbox.rails
+    assert interrupted._key(same) == first._key(same)
+    done = (await resumed(**heard, functions=(run.model_copy(update={"result": "Paid."}),))).toolbox.rails
+    assert done._key(same) != first._key(same)
+
+
 async def test_an_engine_without_words_for_a_greeting_is_asked_for_them() -> None:
     assert "Greet" in (await built(begin_message="")).agent._opening.instructions
     dynamic = await built(OPENAI, engine={"provider": "openai", "model": "gpt-4o"})
