@@ -195,15 +195,16 @@ class Conversation:
             was_interrupted=item.interrupted,
             is_typed=is_typed,
         )
+        retrieval = self._pipeline.agent.retrieval if self._pipeline is not None else None
+        is_answer = not is_user and self._asked is not None
+        if is_answer and retrieval is not None and (passages := retrieval.take()):
+            # First, so that whoever sees an answer sees what it was made of.
+            used = tuple(
+                PassageUsed(**{**passage, "text": passage["text"][:MAX_PASSAGE]}) for passage in passages[:20]
+            )
+            self._tell(KnowledgeUsed(**self._now(), utterance_id=item.id, passages=used))
         self._tell(UtteranceHeard(**self._now(), utterance=utterance))
         if not is_user and self._asked is not None:
-            retrieval = self._pipeline.agent.retrieval if self._pipeline is not None else None
-            if retrieval is not None and (passages := retrieval.take()):
-                used = tuple(
-                    PassageUsed(**{**passage, "text": passage["text"][:MAX_PASSAGE]})
-                    for passage in passages[:20]
-                )
-                self._tell(KnowledgeUsed(**self._now(), utterance_id=item.id, passages=used))
             spent = latency(self._asked, item.metrics, retrieval.last_ms if retrieval is not None else None)
             self._asked = None
             self._tell(TurnTaken(**self._now(), turn=Turn(utterance_id=item.id, latency=spent)))
