@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,16 +49,15 @@ class Knowledge:
         self._top_k, self._threshold = top_k, threshold
         self._embedders: dict[str, ModelsEmbedder | None] = {}
         self._held = {base.base_id: _Held(base) for base in bases}
-        self._looked_at = time.monotonic()
         self.on_change: Callable[[], None] = lambda: None
         """Called when what was found before may not be what would be found now."""
         for held in self._held.values():
             cache.use(held.version)
             self._load(held, held.version)
+        self._following = asyncio.create_task(self._follow(), name="newer knowledge")
 
     async def find(self, question: str) -> Sequence[Passage]:
         """The best passages of all bases, best first; those below the agent's threshold are none."""
-        self._look()
         first = [held.loading for held in self._held.values() if held.index is None and held.loading]
         if first:
             await asyncio.wait([asyncio.shield(task) for task in first])
@@ -105,7 +103,7 @@ class Knowledge:
 
     async def aclose(self) -> None:
         """Stop loading."""
-        loading = [held.loading for held in self._held.values() if held.loading]
+        loading = [self._following, *(held.loading for held in self._held.values() if held.loading)]
         for task in loading:
             task.cancel()
         await asyncio.gather(*loading, return_exceptions=True)
@@ -113,11 +111,13 @@ class Knowledge:
             if embedder is not None:
                 await embedder.aclose()
 
+    async def _follow(self) -> None:
+        """Map newer versions as they come to this machine; the old one answers until then."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._look()
+
     def _look(self) -> None:
-        """See whether a newer version is on this machine; the old one answers until that is mapped."""
-        if time.monotonic() - self._looked_at < LOOK_SECONDS:
-            return
-        self._looked_at = time.monotonic()
         for base_id, held in self._held.items():
             newest = self._cache.current(base_id)
             if newest is None:
