@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:50:51.635980
+Created: 2026-11-25 22:52:26.828153
 """
 
 from collections.abc import Sequence
