@@ -93,7 +93,7 @@ async def test_a_call_answers_from_a_pdf_uploaded_a_moment_before(tmp_path: Path
             await caller.type("Where are the lockers for luggage?")
             await answered(stack, ticket["call_id"], "basement")
 
-            # A base that is deleted while the call uses it: the call goes on, and knows nothing of it.
+            # A base that is deleted while the call uses it: the call goes on, and finds nothing in it any more.
             await stack._json("DELETE", f"/v1/knowledge-base/{base_id}")
             await caller.quiet(seconds=1.0)
             await asyncio.sleep(4)
@@ -106,7 +106,8 @@ async def test_a_call_answers_from_a_pdf_uploaded_a_moment_before(tmp_path: Path
                     if later:
                         break
                     await asyncio.sleep(0.2)
-            assert "bluebird" not in later[0]["text"].lower()
+            # The scripted engine may repeat what it read when the call began; no passage comes from there.
+            assert base_id not in {passage["base_id"] for passage in later[0]["knowledge"]}
         transcript = await stack.get(f"/v1/calls/{ticket['call_id']}/transcript")
         used = [entry["knowledge"] for entry in transcript["transcript_object"] if entry["knowledge"]]
         assert any(passage["title"].startswith("Visitor guide") or passage["title"] for passage in used[0])
