@@ -93,7 +93,7 @@ async def test_a_call_answers_from_a_pdf_uploaded_a_moment_before(tmp_path: Path
             await caller.type("Where are the lockers for luggage?")
             await answered(stack, ticket["call_id"], "basement")
 
-            # A base that is deleted while the call uses it: the call goes on, and finds nothing in it any more.
+            # A base that is deleted while the call uses it: nothing is found in it any more.
             await stack._json("DELETE", f"/v1/knowledge-base/{base_id}")
             await caller.quiet(seconds=1.0)
             await asyncio.sleep(4)

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:55:10.252797
+Created: 2026-11-25 22:55:37.457657
 """
 
 from collections.abc import Sequence
