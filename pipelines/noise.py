@@ -6,6 +6,7 @@ an agent asks for it. The work is done in a thread: a frame takes longer than th
 
 import asyncio
 import ctypes
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -43,9 +44,14 @@ class Suppressor:
         self._up: rtc.AudioResampler | None = None
         self._down: rtc.AudioResampler | None = None
         self._rest = np.zeros(0, np.int16)
+        self._in_use = threading.Lock()
 
     def clean(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
-        """The frames that are ready, at the rate of what came in."""
+        """The frames that are ready, at the rate of what came in; none once it is closed."""
+        with self._in_use:
+            return self._cleaned(frame) if self._state is not None else []
+
+    def _cleaned(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
         if frame.sample_rate == RATE:
             return [_frame(self._quieted(np.frombuffer(frame.data, np.int16)))]
         if self._up is None or self._down is None:
@@ -70,10 +76,14 @@ class Suppressor:
         return np.clip(pieces, -32_768, 32_767).astype(np.int16).reshape(-1)
 
     def close(self) -> None:
-        """Give its memory back."""
-        if self._state is not None:
-            self._library.destroy(self._state)
-            self._state = None
+        """Give its memory back, once a frame that is under way in a thread is done.
+
+        A call that ends waits for no thread, and memory taken from under one ends the process.
+        """
+        with self._in_use:
+            if self._state is not None:
+                self._library.destroy(self._state)
+                self._state = None
 
 
 class Quieted(io.AudioInput):

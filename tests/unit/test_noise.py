@@ -1,5 +1,7 @@
 """Noise goes, words stay."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from livekit import rtc
@@ -36,3 +38,15 @@ def test_hiss_is_taken_away_and_a_voice_is_not(rate: int) -> None:
 
 
 RATE = 48_000
+
+
+def test_a_call_may_end_while_a_frame_is_cleaned() -> None:
+    suppressor = Suppressor()
+    frame = rtc.AudioFrame(np.zeros(RATE, np.int16).tobytes(), RATE, 1, RATE)
+    with ThreadPoolExecutor(1) as threads:
+        running = [threads.submit(suppressor.clean, frame) for _ in range(20)]
+        running[0].result()
+        suppressor.close()
+        ready = [len(one.result()) for one in running]
+    assert ready[0] == 1
+    assert suppressor.clean(frame) == [], "its memory is gone, and nobody touches it"
