@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import os
 import platform
+import resource
 import statistics
 import sys
 import tempfile
@@ -165,9 +166,10 @@ async def ingestion(folder: Path) -> list[Figure]:
     figures: list[Figure] = []
     for pages in (20, 1_000):
         (folder / "report").write_bytes(report(pages, texts))
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         document = await read_apart(folder / "report", "report.pdf")
-        reading = time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        reading = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         held = cut("report", document)
         some = held[:EMBEDDED_PASSAGES]
         started = time.process_time()
@@ -221,10 +223,7 @@ def table(figures: list[Figure]) -> list[str]:
     return [
         "| what | measured | goal |",
         "| --- | --- | --- |",
-        *(
-            f"| {what} | {measured} | {'≤ ' + goal if goal[-1:] == 's' else goal} |"
-            for what, measured, goal in figures
-        ),
+        *(f"| {what} | {measured} | {goal} |" for what, measured, goal in figures),
     ]
 
 
