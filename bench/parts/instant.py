@@ -19,8 +19,9 @@ RATE_OUT = 24_000
 WORDS = "what are your opening hours on saturday"
 EXPECTED: deque[tuple[str, float]] = deque(maxlen=64)
 """What is about to be said and for how many seconds, a stretch each; filled by whoever has it said."""
-_EARLY_SECONDS = 0.2
+_EARLY_SECONDS = 0.35
 """A stretch is not over more than this before its time: a voice closes its mouth within a word as well."""
+_SURELY_SECONDS = 0.4
 ANSWER = "We are open from nine to one on Saturday."
 LOUD = 300.0
 QUIET_SECONDS = 0.1
@@ -52,7 +53,8 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
             continue
         quiet += seconds
         lasts = EXPECTED[0][1] - _EARLY_SECONDS if EXPECTED else 0.0
-        if speaking and quiet >= QUIET_SECONDS and clock - quiet - began >= lasts:
+        is_over = quiet >= QUIET_SECONDS and clock - quiet - began >= lasts
+        if speaking and (is_over or quiet >= _SURELY_SECONDS):
             speaking = False
             await socket.send_json(_results(clock))
     await socket.close()
