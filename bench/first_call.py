@@ -134,7 +134,7 @@ async def answers(stack: Stack, rounds: int = 1, agent_id: str | None = None) ->
     return found
 
 
-async def cut_offs(stack: Stack, agent_id: str | None, rounds: int = RUNS) -> dict[str, float]:
+async def cut_offs(stack: Stack, agent_id: str | None, rounds: int = 3) -> dict[str, float]:
     """How often the agent answered into a pause, for each kind of pause."""
     found = dict.fromkeys(PAUSES, 0)
     async with calling(stack, agent_id) as (caller, began):
@@ -152,8 +152,9 @@ async def cut_offs(stack: Stack, agent_id: str | None, rounds: int = RUNS) -> di
                 sounded = caller.heard.first_sound_after(starts)
                 found[name] += sounded is not None and sounded < ended
                 await caller.hear(after=ended)
-                await caller.quiet(seconds=1.5)
+                await caller.quiet(seconds=1.0)
                 EXPECTED.clear()
+            say(f"  cut off so far: {found}")
     return {name: count / rounds for name, count in found.items()}
 
 
@@ -204,7 +205,7 @@ async def talk(home: Path) -> list[Figure]:
     async with running(home) as stack:
         await asyncio.sleep(8)
         answered = await answers(stack, rounds=2)
-        cut = await cut_offs(stack, None, rounds=3)
+        cut = await cut_offs(stack, None)
     return [
         ("end of a question to its answer heard, offline, p50", f"{median(answered):.2f} s", "1.4 s"),
         ("end of a question to its answer heard, offline, slowest of ten", f"{max(answered):.2f} s", ""),
