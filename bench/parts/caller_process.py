@@ -50,6 +50,8 @@ class PacedCaller:
                 frame = pcm[at : at + FRAME]
                 frame = np.pad(frame, (0, FRAME - len(frame)))
                 self._saying = (pcm, at + FRAME) if at + FRAME < len(pcm) else None
+            if self._writer.is_closing():
+                raise ConnectionError("the host hung up")
             self._writer.write(packed(SOUND, frame.tobytes()))
             now = time.monotonic()
             self.sent += 1

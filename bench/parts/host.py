@@ -94,7 +94,7 @@ class Host:
             await output.aclose()
             writer.close()
             self._left -= 1
-            if not self._left:
+            if self._left <= 0:
                 self.done.set()
 
     def _note(self, event: ConversationItemAddedEvent) -> None:

@@ -3,17 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, function_tool, inference, llm
+from livekit.agents import Agent, AgentSession, function_tool, inference
 
 from bench.parts.oracle import FixedLLM, OracleSTT, ToneVoice
 from pipelines import assemble
-from pipelines.agent import Question
 from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.contract import CallBrief
-from pipelines.follow_ups import last_question
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Passage
+from tests.support.fake_providers import FakeParts
 
 GREETING = "Hello there, how may I help?"
 
@@ -22,22 +21,6 @@ GREETING = "Hello there, how may I help?"
 async def book() -> str:
     """Book it."""
     return "booked"
-
-
-class _Parts:
-    """What `assemble` takes for this machine's own parts."""
-
-    def __init__(self, ears: OracleSTT, mind: FixedLLM) -> None:
-        self._ears, self._mind = ears, mind
-
-    def stt(self, language: str) -> OracleSTT:
-        return self._ears
-
-    def llm(self, language: str) -> tuple[llm.LLM[Any], Question]:
-        return self._mind, last_question
-
-    def tts(self, language: str, speed: float) -> ToneVoice:
-        return ToneVoice()
 
 
 class _Knowledge:
@@ -63,7 +46,7 @@ async def ours(ears: OracleSTT, mind: FixedLLM, **changes: Any) -> tuple[AgentSe
         Functions({"book": book}),
         datetime.now().astimezone(),
         knowledge=_Knowledge(),
-        local=_Parts(ears, mind),  # type: ignore[arg-type]
+        local=FakeParts(ears=lambda: ears, mind=lambda: mind, voice=ToneVoice),
     )
     return pipeline.session(), pipeline.agent
 
