@@ -55,8 +55,8 @@ async def outcome(
     if asked.name is None:
         raise Invalid.at("body", "url", msg="Field required", type="missing")
     entry = next((one for one in functions if one.get("name") == asked.name), None)
-    if entry is not None and function_config.kind_of(entry) == "webhook":
-        return await _of_webhook(function_config.read(entry), asked.sample_args, guard)
+    if entry is not None and isinstance(function := function_config.read(entry), WebhookFunction):
+        return await _of_webhook(function, asked.sample_args, guard)
     tried = await run(asked.name, asked.sample_args, int(SECONDS * 1000))
     return FunctionOutcome(
         ok=tried.ok,
@@ -89,7 +89,7 @@ async def _of_address(asked: FunctionTry, guard: Guard) -> FunctionOutcome:
     )
 
 
-async def _of_webhook(function: Any, arguments: dict[str, Any], guard: Guard) -> FunctionOutcome:
+async def _of_webhook(function: WebhookFunction, arguments: dict[str, Any], guard: Guard) -> FunctionOutcome:
     began = time.monotonic()
     bounded = function.model_copy(update={"timeout_ms": min(function.timeout_ms, int(SECONDS * 1000))})
     try:

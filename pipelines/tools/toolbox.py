@@ -29,17 +29,17 @@ class Toolbox:
     tools: list[Tool]
     rails: Rails
     warnings: Warnings = field(default_factory=list)
-    _servers: Sequence[McpServer] = ()
-    _mcp: mcp.McpTools | None = None
+    servers: Sequence[McpServer] = ()
+    connections: mcp.McpTools | None = None
 
     async def connect(self) -> list[Tool]:
         """The tools of the MCP servers, asked all at once while the greeting is spoken.
 
         What is wrong with a server is told to the rails as a warning; the others are there.
         """
-        if self._mcp is None:
+        if self.connections is None:
             return []
-        found = await asyncio.gather(*(self._of(self._mcp, server) for server in self._servers))
+        found = await asyncio.gather(*(self._of(self.connections, server) for server in self.servers))
         taken = {tool.id for tool in self.tools}
         new: dict[str, Tool] = {}
         for tools in found:
@@ -59,8 +59,8 @@ class Toolbox:
 
     async def aclose(self) -> None:
         """Let go of the MCP servers."""
-        if self._mcp is not None:
-            await self._mcp.aclose()
+        if self.connections is not None:
+            await self.connections.aclose()
 
 
 def build(
@@ -87,7 +87,7 @@ def build(
     if control is not None:
         _take(box, builtins(agent, control, rails))
     if engine.mcp_servers and guard is not None:
-        box._servers, box._mcp = engine.mcp_servers, mcp.McpTools(guard)
+        box.servers, box.connections = engine.mcp_servers, mcp.McpTools(guard)
     return box
 
 
