@@ -5,7 +5,6 @@ needs nothing of that. Local voices and ears are asked of the models process, wh
 """
 
 import asyncio
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import av
-import numpy as np
 
+from api.outside import sounds
 from pipelines.local.client import ModelsClient
 from pipelines.local.languages import espeak_program, espeak_voice, whisper_language
 from pipelines.local.wire import ModelsError
@@ -23,11 +21,8 @@ from pipelines.providers import ProviderSettings, language_code
 from pipelines.voices import Voice, aura_voice
 
 RATE = 24_000
-HEARING_RATE = 16_000
 SECONDS = 20.0
 MAX_BYTES = 16 * 1024 * 1024
-MAX_HEARD_SECONDS = 120
-_MP3_BITS = 64_000
 
 
 class NotHere(Exception):
@@ -36,10 +31,6 @@ class NotHere(Exception):
 
 class NoSpeech(Exception):
     """The provider did not answer as it should"""
-
-
-class NotAudio(Exception):
-    """This is no sound that can be read"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +82,7 @@ class Speech:
                 pcm, rate = await self._hibari(text, speed), RATE
             case _:
                 pcm, rate = await _espeak(text, language, speed), 22_050
-        return await asyncio.to_thread(_mp3, pcm, rate)
+        return await _as_mp3(pcm, rate)
 
     async def _openai(self, voice: Voice, text: str, speed: float) -> bytes:
         base = self._settings.openai_base_url or "https://api.openai.com/v1"
@@ -150,7 +141,7 @@ class Speech:
     # ── hearing ──
     async def hear(self, provider: str, sound: bytes, language: str) -> Heard:
         """The words in a file of any format. Raises `NotAudio`, `NotHere` or `NoSpeech`."""
-        pcm = await asyncio.to_thread(_pcm, sound)
+        pcm = await asyncio.to_thread(sounds.pcm_of, sound)
         if provider == "deepgram" and self._settings.deepgram_api_key:
             return await self._deepgram_hears(pcm, language)
         if (code := whisper_language(language)) is None:
@@ -167,7 +158,7 @@ class Speech:
             "language": language,
             "smart_format": "true",
             "encoding": "linear16",
-            "sample_rate": str(HEARING_RATE),
+            "sample_rate": str(sounds.HEARING_RATE),
             "channels": "1",
         }
         answer = await self._post(
@@ -285,35 +276,7 @@ async def _espeak(text: str, language: str, speed: float) -> bytes:
     return wav[place + 8 :] if place >= 0 else b""
 
 
-def _mp3(pcm: bytes, rate: int) -> bytes:
-    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], np.int16).reshape(1, -1)
-    if not samples.size:
+async def _as_mp3(pcm: bytes, rate: int) -> bytes:
+    if len(pcm) < 2:
         raise NoSpeech("There was no sound in it.")
-    written = io.BytesIO()
-    with av.open(written, "w", format="mp3") as container:
-        stream = container.add_stream("libmp3lame", rate=rate, layout="mono")
-        stream.bit_rate = _MP3_BITS
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        frame.sample_rate = rate
-        for resampled in av.AudioResampler(format="s16p", layout="mono", rate=rate).resample(frame):
-            container.mux(stream.encode(resampled))
-        container.mux(stream.encode(None))
-    return written.getvalue()
-
-
-def _pcm(sound: bytes) -> bytes:
-    """int16 mono at 16 kHz, at most two minutes, of a file of any format."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARING_RATE)
-    pcm = bytearray()
-    try:
-        with av.open(io.BytesIO(sound), "r") as container:
-            for frame in container.decode(audio=0):
-                for resampled in resampler.resample(frame):
-                    pcm += resampled.to_ndarray().tobytes()
-                if len(pcm) > MAX_HEARD_SECONDS * HEARING_RATE * 2:
-                    break
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise NotAudio from error
-    if not pcm:
-        raise NotAudio
-    return bytes(pcm[: MAX_HEARD_SECONDS * HEARING_RATE * 2])
+    return await asyncio.to_thread(sounds.mp3_of, pcm, rate)

@@ -12,7 +12,8 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import SPEECH, WORKERS
-from api.outside.speech import NoSpeech, NotAudio, NotHere
+from api.outside.sounds import NotAudio
+from api.outside.speech import NoSpeech, NotHere
 from api.voice import available
 from pipelines import options, voices
 from pipelines.contract import Available

@@ -1,8 +1,6 @@
 """A recogniser that is several: another hears again what one did not understand."""
 
 import asyncio
-import time
-from collections import deque
 from collections.abc import AsyncIterable, Callable
 from typing import Any, Literal
 
@@ -12,15 +10,10 @@ from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
 from pipelines.failover.chain import Chain, Link, Patience, Stalled
+from pipelines.failover.lost_words import Memory, Owed
 
 Ears = stt.STT[Any]
 
-REMEMBERED_SECONDS = 15.0
-"""Sound that no final words have come of; older than this it is gone."""
-LEAD_SECONDS = 0.15
-"""Kept when final words come: what is said next may have begun. More would be the last word again."""
-SHORTEST_SPEECH_SECONDS = 0.35
-"""Less may be a cough, of which no words come."""
 REPLAY_SECONDS = 1.0
 """What one that steps in may take longer: it hears the whole utterance at once."""
 AGAIN_SECONDS = 4.0
@@ -104,86 +97,13 @@ class FailoverSTT(stt.STT[Any]):
         self.emit("metrics_collected", *measured)
 
 
-class _Memory:
-    """Sound that no final words have come of yet."""
-
-    def __init__(self) -> None:
-        self._frames: deque[rtc.AudioFrame] = deque()
-        self._seconds = 0.0
-        self.position = 0.0
-        """Seconds of sound since the stream began."""
-
-    def keep(self, frame: rtc.AudioFrame) -> None:
-        self._frames.append(frame)
-        self._seconds += frame.duration
-        self.position += frame.duration
-        self._shorten(REMEMBERED_SECONDS)
-
-    def understood(self) -> None:
-        self._shorten(LEAD_SECONDS)
-
-    def _shorten(self, seconds: float) -> None:
-        while self._frames and self._seconds - self._frames[0].duration >= seconds:
-            self._seconds -= self._frames.popleft().duration
-
-    @property
-    def frames(self) -> list[rtc.AudioFrame]:
-        return list(self._frames)
-
-    @property
-    def begins_at(self) -> float:
-        return self.position - self._seconds
-
-
-class _Owed:
-    """Whether somebody spoke of whom the recogniser has said nothing, or not the last of it."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._spoke_until: float | None = None
-        self._has_signs = False
-        self.is_speaking = False
-
-    def began(self) -> None:
-        if self._spoke_until is None:
-            self._has_signs = False
-        self.is_speaking, self._spoke_until = True, None
-
-    def ended(self, seconds: float) -> None:
-        self.is_speaking = False
-        if seconds >= SHORTEST_SPEECH_SECONDS or self._has_signs:
-            self._spoke_until = time.monotonic()
-
-    def sign(self) -> None:
-        self._has_signs = True
-
-    def final(self) -> None:
-        self._spoke_until, self._has_signs = None, False
-
-    def again(self) -> None:
-        """Another one hears it now, and has as long for it."""
-        self._has_signs = False
-        if self._spoke_until is not None:
-            self._spoke_until = time.monotonic()
-
-    @property
-    def is_owed(self) -> bool:
-        return self._spoke_until is not None
-
-    def is_overdue(self, allowance: float) -> bool:
-        if self._spoke_until is None:
-            return False
-        patience = self._patience.no_final if self._has_signs else self._patience.no_words
-        return time.monotonic() - self._spoke_until > patience + allowance
-
-
 class _Stream(stt.RecognizeStream):
     def __init__(
         self, owner: FailoverSTT, language: NotGivenOr[str], conn_options: APIConnectOptions
     ) -> None:
         self._owner, self._chain, self._patience = owner, owner.chain, owner.patience
         self._language = language
-        self._memory, self._owed = _Memory(), _Owed(owner.patience)
+        self._memory, self._owed = Memory(), Owed(owner.patience)
         self._hearing: stt.RecognizeStream | None = None
         self._is_over = False
         super().__init__(stt=owner, conn_options=conn_options, sample_rate=16_000)
