@@ -405,7 +405,7 @@ async def test_an_engine_that_says_nothing_is_asked_again(hold: Any, monkeypatch
         held.line.leave()
     said = [event.utterance.text for event in held.of(UtteranceHeard)]
     assert said[1:] == ["Are you there?", phrase("moment", "en"), "You said: Are you there?"]
-    assert [event.code for event in held.of(WarningRaised)][1:] == ["turn_silent"]
+    assert "turn_silent" in [event.code for event in held.of(WarningRaised)]
 
 
 async def test_an_engine_that_stays_silent_is_apologised_for(
@@ -424,7 +424,8 @@ async def test_an_engine_that_stays_silent_is_apologised_for(
         held.line.leave()
     said = [event.utterance.text for event in held.of(UtteranceHeard)]
     assert said[2:] == [phrase("moment", "en"), phrase("apology", "en"), "And now?", "You said: And now?"]
-    assert [event.code for event in held.of(WarningRaised)][1:] == ["turn_silent", "turn_unanswered"]
+    turns_told = [event.code for event in held.of(WarningRaised) if event.code.startswith("turn_")]
+    assert turns_told == ["turn_silent", "turn_unanswered"]
 
 
 async def test_a_function_that_takes_long_is_talked_over(
