@@ -12,11 +12,16 @@ from tests.support.strangers import BIKES, HOTEL, LATER_STRANGERS, LIBRARY, STRA
 from tests.support.strangers_at_last import AT_LAST
 from tests.support.strangers_at_the_counter import AT_THE_COUNTER
 from tests.support.strangers_at_the_end import AT_THE_END
+from tests.support.strangers_by_phone import BY_PHONE
+from tests.support.strangers_on_the_line import ON_THE_LINE
+from tests.support.strangers_unheard import UNHEARD
 
 REFUSAL = "I'm sorry, I don't have that information."
 JUDGED = (*STRANGERS, *AT_THE_COUNTER)
 UNSEEN = (*AT_THE_END, *AT_LAST)
 """Asked first when the engine was done; their floors are about what it came to by itself."""
+HARD = (*BY_PHONE, *ON_THE_LINE, *UNHEARD)
+"""Callers who hardly use a word that is written; about half of them are answered, see docs/offline.md."""
 Questions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -78,6 +83,15 @@ async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
 async def test_agents_that_were_not_known_get_no_worse(stranger: Stranger, models: RememberedModels) -> None:
     judged = await _judge(stranger, stranger.judged, models)
     assert len(judged.missed) <= 4, judged.missed
+    assert len(judged.wrong_facts) <= 1, judged.wrong_facts
+
+
+@pytest.mark.parametrize("stranger", HARD, ids=lambda stranger: stranger.name)
+async def test_callers_in_other_words_are_refused_rather_than_misled(
+    stranger: Stranger, models: RememberedModels
+) -> None:
+    judged = await _judge(stranger, stranger.judged, models)
+    assert len(judged.missed) <= 7, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 

@@ -1,4 +1,5 @@
-"""A ferry line, a dry cleaner and a tattoo studio, written when answers were judged already, and asked once."""
+"""A ferry line, a dry cleaner and a tattoo studio, written when answers were judged already, and asked
+once."""
 
 from livekit.agents.llm import function_tool
 
@@ -60,11 +61,12 @@ on board only for cash.""",
             "On the boat",
             """\
 The crossing takes fifty minutes. Please be at the pier twenty minutes before departure with a car,
-on foot ten minutes are enough. Dogs travel free but have to stay on the open deck. The saloon has coffee, beer
-and sandwiches. There is one toilet below deck, down a steep ladder. Whoever gets seasick should sit at the
-back, pills are at the bar. Wheelchairs get on board over the car ramp, the crew helps. On stormy days we decide at
-six in the morning whether we sail, listen to the tape on 555 700 1212. Groups from fifteen people must be
-announced. Found items are handed in at the harbour office.""",
+on foot ten minutes are enough. Dogs travel free but have to stay on the open deck. The saloon has
+coffee, beer and sandwiches. There is one toilet below deck, down a steep ladder. Whoever gets seasick
+should sit at the back, pills are at the bar. Wheelchairs get on board over the car ramp, the crew
+helps. On stormy days we decide at six in the morning whether we sail, listen to the tape
+on 555 700 1212. Groups from fifteen people must be announced. Found items are handed in at the harbour
+office.""",
         ),
     ),
     tool=reserve_crossing,
@@ -107,13 +109,13 @@ Five shirts or more: 2.70 pounds each""",
         (
             "Good to know",
             """\
-Leather and fur are sent to a specialist and take two weeks. Curtains are taken down and hung up again by us on
-request. We shorten trousers for 11 pounds and change zips for 14 pounds. Please empty all pockets. You pay
-when you bring it in, cards are fine. Whoever has lost the pink ticket needs an ID to collect. If something gets
-damaged we replace it at its present value. After six months we give uncollected clothes to the
-shelter. Pick-up and delivery in the city is free from 30 pounds. We use no perchloroethylene, only a
-solvent made from sugar cane. Hangers can be brought back, we use them again. Express in two hours costs half
-as much again.""",
+Leather and fur are sent to a specialist and take two weeks. Curtains are taken down and hung up again
+by us on request. We shorten trousers for 11 pounds and change zips for 14 pounds. Please empty all
+pockets. You pay when you bring it in, cards are fine. Whoever has lost the pink ticket needs an ID to
+collect. If something gets damaged we replace it at its present value. After six months we give
+uncollected clothes to the shelter. Pick-up and delivery in the city is free from 30 pounds. We use no
+perchloroethylene, only a solvent made from sugar cane. Hangers can be brought back, we use them
+again. Express in two hours costs half as much again.""",
         ),
     ),
     tool=order_status,
@@ -144,8 +146,9 @@ the name for a consultation.""",
             """\
 The consultation is free and takes half an hour. To hold your session we take 80 euros, which is
 deducted at the end. The smallest job is 90 euros, after that it is 130 euros an hour. Ines does fine
-line and flowers, Rudi old school, Tam lettering and cover-ups. Touch-ups are free within three months. Drawings
-are shown to you on the day, not before. You can shift your session once if you tell us three days ahead.""",
+line and flowers, Rudi old school, Tam lettering and cover-ups. Touch-ups are free within three
+months. Drawings are shown to you on the day, not before. You can shift your session once if you tell us
+three days ahead.""",
         ),
         (
             "Before and after",
@@ -153,8 +156,8 @@ are shown to you on the day, not before. You can shift your session once if you 
 Eat well, sleep well and no alcohol the day before. We don't work on people who are pregnant or
 nursing. Bring the sleeve up, so wear something loose. Numbing cream is 10 euros. Bring one friend at
 most. Keep the film on for three days, no sun and no swimming for two weeks. It heals in about a month. If it
-gets red and hot, see a doctor. We only use vegan inks. Needles are used once. No piercings, for that go to Steel
-next door.""",
+gets red and hot, see a doctor. We only use vegan inks. Needles are used once. No piercings, for that go
+to Steel next door.""",
         ),
     ),
     tool=book_consultation,
