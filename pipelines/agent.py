@@ -12,6 +12,7 @@ from livekit import rtc
 from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, ModelSettings, llm, stt, tts
 
 from pipelines.background import Background
+from pipelines.first_sentence import FirstSentence
 from pipelines.phrases import phrase
 from pipelines.retrieval import Retrieval
 from pipelines.tongues import Tongue, Tongues
@@ -83,6 +84,7 @@ class SpokenAgent(Agent):
         """Speech that the voice has made in this call, whether it was heard or not."""
         self._apologised_at = -APOLOGY_SECONDS
         self.retrieval = retrieval
+        self.first_sentence = FirstSentence()
         self._turns = turns
         self._listens_since: float | None = None
         self._heard_seconds = 0.0
@@ -157,7 +159,8 @@ class SpokenAgent(Agent):
         if self._tongues is not None and self._tongues.told:
             chat_ctx = chat_ctx.copy()
             chat_ctx.items.append(llm.ChatMessage(role="system", content=[self._tongues.told]))
-        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+        answer = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+        async for chunk in self.first_sentence.timed(answer):
             yield chunk
 
     async def stt_node(

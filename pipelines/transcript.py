@@ -30,19 +30,23 @@ class TurnLatency(BaseModel):
     """Where the time between a person's last word and the agent's first sound went, in milliseconds.
 
         user   ▁▁███▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+                    └vad┘
                     └endpointing┴kb┴─llm─┴─tts─┴out┘
         agent  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████
 
-    `stt_ms` (end of speech to the final transcript) runs inside `endpointing_ms`.
+    `vad_ms` (until the detector let go) and `stt_ms` (until the final transcript) run inside
+    `endpointing_ms`; `first_sentence_ms` counts from asking the engine, as `llm_first_token_ms` does.
     None means that the stage did not take place or could not be seen.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    vad_ms: FiniteFloat | None = None
     endpointing_ms: FiniteFloat | None = None
     stt_ms: FiniteFloat | None = None
     knowledge_ms: FiniteFloat | None = None
     llm_first_token_ms: FiniteFloat | None = None
+    first_sentence_ms: FiniteFloat | None = None
     tts_first_audio_ms: FiniteFloat | None = None
     playout_ms: FiniteFloat | None = None
     total_ms: FiniteFloat | None = None

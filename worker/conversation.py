@@ -79,7 +79,7 @@ class Conversation:
         self._show = show
         self._asked: Asked | None = None
         self._times = SpeechTimes()
-        self._hushed_at = 0.0
+        self._hushed_at = self._let_go_at = 0.0
         self._is_speaking = False
         self._spoke_at = self._understood_at = 0.0
         self._running: dict[str, tuple[FunctionCall, float]] = {}
@@ -205,7 +205,12 @@ class Conversation:
             self._tell(KnowledgeUsed(**self._now(), utterance_id=item.id, passages=used))
         self._tell(UtteranceHeard(**self._now(), utterance=utterance))
         if not is_user and self._asked is not None:
-            spent = latency(self._asked, item.metrics, retrieval.last_ms if retrieval is not None else None)
+            spent = latency(
+                self._asked,
+                item.metrics,
+                retrieval.last_ms if retrieval is not None else None,
+                self._pipeline.agent.first_sentence.ms if self._pipeline is not None else None,
+            )
             self._asked = None
             self._tell(TurnTaken(**self._now(), turn=Turn(utterance_id=item.id, latency=spent)))
 
@@ -222,7 +227,8 @@ class Conversation:
             stopped_at or taken_at,
         )
         understood_at = min(max(self._understood_at, ended_at), taken_at)
-        self._asked = Asked(ended_at, understood_at, taken_at)
+        let_go_at = self._let_go_at if self._let_go_at >= ended_at else None
+        self._asked = Asked(ended_at, understood_at, taken_at, let_go_at=let_go_at)
         return started_at, ended_at
 
     def _agent_changed(self, event: AgentStateChangedEvent) -> None:
@@ -237,6 +243,7 @@ class Conversation:
             self._times.began(event.created_at)
         else:
             self._times.ended(event.created_at)
+            self._let_go_at = time.time()
 
     def _words_heard(self, event: UserInputTranscribedEvent) -> None:
         # An empty guess takes back what was guessed: a noise, or a murmur that is no turn.

@@ -75,20 +75,30 @@ class Asked:
     understood_at: float
     taken_at: float
     is_typed: bool = False
+    let_go_at: float | None = None
+    """When the detector said that it was over."""
 
 
-def latency(asked: Asked, answered: MetricsReport, knowledge_ms: float | None) -> TurnLatency:
+def latency(
+    asked: Asked,
+    answered: MetricsReport,
+    knowledge_ms: float | None,
+    first_sentence_ms: float | None = None,
+) -> TurnLatency:
     """Where the time went from the end of what was asked to the first sound of the answer."""
     first_token_ms = _ms(answered.get("llm_node_ttft"))
     if first_token_ms is not None and knowledge_ms is not None:
         # The search runs inside the node that the first token is measured on.
         first_token_ms = max(0.0, first_token_ms - knowledge_ms)
     sounded_at = answered.get("started_speaking_at")
+    let_go = None if asked.let_go_at is None else _between(asked.ended_at, asked.let_go_at)
     return TurnLatency(
+        vad_ms=None if asked.is_typed else let_go,
         endpointing_ms=None if asked.is_typed else _between(asked.ended_at, asked.taken_at),
         stt_ms=None if asked.is_typed else _between(asked.ended_at, asked.understood_at),
         knowledge_ms=knowledge_ms,
         llm_first_token_ms=first_token_ms,
+        first_sentence_ms=first_sentence_ms,
         tts_first_audio_ms=_ms(answered.get("tts_node_ttfb")),
         playout_ms=_ms(answered.get("playback_latency")),
         total_ms=None if sounded_at is None else _between(asked.ended_at, sounded_at),

@@ -1,5 +1,7 @@
 """When somebody really spoke, whatever comes late, and how long the answer took from there."""
 
+import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ from livekit.agents.llm import ChatMessage
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import Pipeline
 from pipelines.contract import CallBrief, CallEvent, TurnTaken, UtteranceHeard
+from pipelines.first_sentence import FirstSentence
 from pipelines.transcript import TurnLatency
 from worker.conversation import TYPED, Conversation
 from worker.turn_clock import SpeechTimes
@@ -121,7 +124,7 @@ class _Emitter:
 
 class _Pipeline:
     def __init__(self) -> None:
-        self.agent: Any = type("Agent", (), {"retrieval": None})()
+        self.agent: Any = type("Agent", (), {"retrieval": None, "first_sentence": FirstSentence()})()
         self.toolbox: Any = type("Toolbox", (), {"rails": type("Rails", (), {})()})()
         self.on_switch: Any = lambda warn: None
 
@@ -141,6 +144,35 @@ def test_an_answer_is_measured_although_the_session_knows_nothing_of_the_questio
     assert latency.total_ms == pytest.approx(2000)
     assert latency.stt_ms == pytest.approx(1500)
     assert latency.endpointing_ms == pytest.approx(1600)
+
+
+def test_the_moment_at_which_the_detector_let_go_is_told() -> None:
+    told = Told()
+    at = time.time()
+    told.speech(at - 2.0, at - 0.25)
+    told.final(at - 2.0, at - 0.25, at=at)
+    told.item("user", at + 0.1)
+    told.item("assistant", at + 0.2, started_speaking_at=at + 0.2)
+    let_go = told.latency().vad_ms
+    assert let_go is not None
+    assert let_go >= 250
+
+
+async def test_the_first_whole_sentence_of_an_answer_is_timed() -> None:
+    clock = FirstSentence()
+
+    async def answer() -> AsyncIterator[str]:
+        for piece in ("We are ", "open. ", "Do ", "come."):
+            yield piece
+
+    seen = [(piece, clock.ms is not None) async for piece in clock.timed(answer())]
+    assert seen == [("We are ", False), ("open. ", True), ("Do ", True), ("come.", True)]
+
+    async def short() -> AsyncIterator[str]:
+        yield "Yes"
+
+    assert [piece async for piece in clock.timed(short())] == ["Yes"]
+    assert clock.ms is not None, "an answer that ends without a point is whole, too"
 
 
 def test_times_that_the_session_made_up_after_the_fact_are_not_believed() -> None:
