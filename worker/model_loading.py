@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 
 from kb.embeddings import E5Embedder, MiniLmEmbedder
-from kb.reranking import MsMarcoRanker
 from pipelines.local import weights
 from pipelines.local.engines import HibariEngine, WhisperEngine
 
@@ -57,13 +56,6 @@ def load_e5(models: Path) -> E5Embedder:
     weights.e5(models)
     engine = E5Embedder()
     engine.embed_now(["hello"])
-    return engine
-
-
-def load_ranker(models: Path) -> MsMarcoRanker:
-    """The judge of answers, checked and warmed up. Raises `WeightsMissing`."""
-    engine = MsMarcoRanker(weights.ranker(models))
-    engine.rank_now("hello", ["hello"])
     return engine
 
 

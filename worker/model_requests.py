@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from kb.embeddings import E5Embedder, MiniLmEmbedder
-from kb.reranking import MsMarcoRanker
 from pipelines.local.engines import MAX_AUDIO_SECONDS, HibariEngine, WhisperEngine
 from pipelines.local.mel import at_16_khz
 from pipelines.local.wire import BadRequest
@@ -72,7 +71,11 @@ def synthesis(header: Mapping[str, Any]) -> Work:
 
 def embedding(header: Mapping[str, Any]) -> Work:
     """A float32 matrix for texts. Raises `BadRequest`."""
-    texts = _texts(header)
+    texts = header.get("texts")
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise BadRequest("texts must be a list of strings")
+    if len(texts) > MAX_TEXTS:
+        raise BadRequest(f"More than {MAX_TEXTS} texts: send them in pieces")
 
     def work(engine: Embeds, task: Task[Embeds]) -> Iterator[Part]:
         rows = [np.zeros((0, engine.dimensions), np.float32)]
@@ -87,28 +90,6 @@ def embedding(header: Mapping[str, Any]) -> Work:
         yield {"status": "done", "shape": list(vectors.shape)}, vectors.tobytes()
 
     return work
-
-
-def ranking(header: Mapping[str, Any]) -> Work:
-    """A float32 vector of scores for texts. Raises `BadRequest`."""
-    texts, question = _texts(header), header.get("question")
-    if not isinstance(question, str):
-        raise BadRequest("question must be a string")
-
-    def work(engine: MsMarcoRanker, _task: Task[MsMarcoRanker]) -> Iterator[Part]:
-        scores = engine.rank_now(question, texts)
-        yield {"status": "done", "shape": list(scores.shape)}, scores.tobytes()
-
-    return work
-
-
-def _texts(header: Mapping[str, Any]) -> list[str]:
-    texts = header.get("texts")
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise BadRequest("texts must be a list of strings")
-    if len(texts) > MAX_TEXTS:
-        raise BadRequest(f"More than {MAX_TEXTS} texts: send them in pieces")
-    return texts
 
 
 def number(header: Mapping[str, Any], name: str, default: float, least: float, most: float) -> float:

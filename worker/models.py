@@ -3,7 +3,6 @@
             connection ──┐              ┌─ transcribe lane ─ Whisper     threads, bounded queue
             connection ──┼─ event loop ─┼─ synthesize lane ─ hibari
             connection ──┘              ├─ embed lane ────── MiniLM
-                                        ├─ rank lane ─────── ms-marco, loaded when first asked
                                         └─ embed_e5 lane ─── e5, loaded when first asked
 
 What is asked and answered stands in docs/architecture.md. A client that goes away cancels all it
@@ -24,7 +23,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from kb.embeddings import E5Embedder, MiniLmEmbedder
-from kb.reranking import MsMarcoRanker
 from pipelines.environment import SettingsError
 from pipelines.local.engines import HibariEngine, WhisperEngine
 from pipelines.local.wire import MAX_SOCKET_PATH_BYTES, BadRequest, Frame, GarbledFrame, Urgency, read_frame
@@ -72,10 +70,7 @@ class ModelsServer:
         self._minilm: Lane[MiniLmEmbedder] = Lane(
             "embed", partial(loading.load_minilm, options.models), bound=64
         )
-        # Where a language model answers, or all knowledge is English, nobody pays for these.
-        self._ranker: Lane[MsMarcoRanker] = Lane(
-            "rank", partial(loading.load_ranker, options.models), bound=64, is_lazy=True
-        )
+        # Whoever has only English knowledge never needs it, so nobody pays for it before it is asked.
         self._e5: Lane[E5Embedder] = Lane(
             "embed_e5", partial(loading.load_e5, options.models), bound=64, is_lazy=True
         )
@@ -83,13 +78,7 @@ class ModelsServer:
             MiniLmEmbedder.space: self._minilm,
             E5Embedder.space: self._e5,
         }
-        self._lanes: tuple[Lane[Any], ...] = (
-            self._whisper,
-            self._hibari,
-            self._minilm,
-            self._ranker,
-            self._e5,
-        )
+        self._lanes: tuple[Lane[Any], ...] = (self._whisper, self._hibari, self._minilm, self._e5)
         self._connections: set[asyncio.Task[None]] = set()
         self._memory_bytes = 0
         self._weighed_at = -_WEIGH_SECONDS
@@ -177,11 +166,7 @@ class ModelsServer:
                 lane, work = self._hibari, requests.synthesis(header)
             case "embed":
                 work = requests.embedding(header)
-                if (space := str(header.get("space", MiniLmEmbedder.space))) not in self._embedders:
-                    raise BadRequest("There is no such space")
-                lane = self._embedders[space]
-            case "rank":
-                lane, work = self._ranker, requests.ranking(header)
+                lane = self._embedder(header.get("space", MiniLmEmbedder.space))
             case _:
                 raise BadRequest("There is no such operation")
         seconds = requests.number(header, "deadline_ms", 10_000, 1, 120_000) / 1000
@@ -190,6 +175,12 @@ class ModelsServer:
             raise BadRequest("There is no such urgency")
         task: Task[Any] = Task(work, task_of.answer_to(header["id"]), time.monotonic() + seconds, urgency)
         return lane, task
+
+    def _embedder(self, space: Any) -> Lane[Any]:
+        lane = self._embedders.get(space) if isinstance(space, str) else None
+        if lane is None:
+            raise BadRequest("There is no such space")
+        return lane
 
 
 class _Connection:

@@ -138,14 +138,6 @@ class ModelsClient:
         rows, columns = reply.header["shape"]
         return np.frombuffer(reply.payload, np.float32).reshape(rows, columns)
 
-    async def rank(
-        self, question: str, texts: Sequence[str], *, urgency: Urgency = "now", timeout: float = 2.0
-    ) -> NDArray[np.float32]:
-        """How well each text answers the question (see `kb.reranking.Scores`)."""
-        header = {"op": "rank", "question": question, "texts": list(texts), "urgency": urgency}
-        reply = await self._ask(header, b"", timeout)
-        return np.frombuffer(reply.payload, np.float32)
-
     async def health(self, *, timeout: float = 1.0) -> dict[str, Any]:
         """Which models are ready, loading or missing and why, their queues, and the memory they take."""
         return (await self._ask({"op": "health"}, b"", timeout)).header

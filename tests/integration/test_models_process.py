@@ -106,20 +106,6 @@ async def test_another_space_is_loaded_when_it_is_first_asked_for(
     await embedder.aclose()
 
 
-async def test_an_answer_is_judged_by_a_model_that_is_loaded_then(
-    running: ModelsProcess, client: ModelsClient
-) -> None:
-    assert (await client.health())["models"]["rank"]["state"] == "asleep"
-    embedder = ModelsEmbedder(running.socket, timeout=60)
-    facts = ["A cleaning takes forty minutes.", "Parking is free."]
-    answer, other = await embedder.rank("How long does a cleaning take?", facts)
-    assert answer > 0 > other
-    assert (await embedder.rank("How long?", [])).shape == (0,)
-    with pytest.raises(BadRequest, match="More than 64"):
-        await client.rank("How long?", ["x"] * 65)
-    await embedder.aclose()
-
-
 async def test_a_question_goes_before_a_text_that_is_indexed(running: ModelsProcess) -> None:
     embedder = ModelsEmbedder(running.socket)
     indexing = asyncio.create_task(embedder.embed(["a long passage about many things " * 20] * 64))

@@ -1,12 +1,12 @@
 """The scripted engine on agents it was not written with: the right fact, or a plain refusal."""
 
 import json
+import re
 from typing import NamedTuple
 
 import pytest
 
-from kb.chunking import sentences
-from tests.support.remembered import RememberedModels
+from tests.support.remembered import RememberingEmbedder
 from tests.support.scripted_talk import Talk
 from tests.support.strangers import BIKES, HOTEL, LATER_STRANGERS, LIBRARY, STRANGERS, Stranger
 from tests.support.strangers_at_last import AT_LAST
@@ -18,21 +18,22 @@ from tests.support.strangers_unheard import UNHEARD
 
 REFUSAL = "I'm sorry, I don't have that information."
 JUDGED = (*STRANGERS, *AT_THE_COUNTER)
+"""Agents that it was mended for since: no measure of one that it has not seen, see docs/offline.md."""
 UNSEEN = (*AT_THE_END, *AT_LAST)
 """Asked first when the engine was done; their floors are about what it came to by itself."""
 HARD = (*BY_PHONE, *ON_THE_LINE, *UNHEARD)
-"""Callers who hardly use a word that is written; about half of them are answered, see docs/offline.md."""
+"""Callers who hardly use a word that is written, never tuned for; hardly more than half is answered."""
 Questions = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @pytest.fixture(scope="module")
-def models() -> RememberedModels:
-    return RememberedModels()
+def embedder() -> RememberingEmbedder:
+    return RememberingEmbedder()
 
 
-def _talk(stranger: Stranger, models: RememberedModels) -> Talk:
+def _talk(stranger: Stranger, embedder: RememberingEmbedder) -> Talk:
     tools = [stranger.tool] if stranger.tool else []
-    return Talk(stranger.instructions, stranger.knowledge, tools, embedder=models, ranker=models)
+    return Talk(stranger.instructions, stranger.knowledge, tools, embedder=embedder)
 
 
 def _written(stranger: Stranger) -> str:
@@ -48,14 +49,14 @@ class Judgement(NamedTuple):
 
 
 async def _judge(
-    stranger: Stranger, questions: Questions, models: RememberedModels, *, one_call: bool = False
+    stranger: Stranger, questions: Questions, embedder: RememberingEmbedder, *, one_call: bool = False
 ) -> Judgement:
     judged = Judgement([], [])
-    talk = _talk(stranger, models)
+    talk = _talk(stranger, embedder)
     for asked, expected in questions:
         reply = await talk.say(asked)
         if not one_call:
-            talk = _talk(stranger, models)
+            talk = _talk(stranger, embedder)
         refused = reply.startswith(REFUSAL)
         if not expected and refused:
             continue
@@ -72,53 +73,58 @@ async def _judge(
 @pytest.mark.parametrize("one_call", [False, True], ids=["each in a call of its own", "all in one call"])
 @pytest.mark.parametrize("stranger", JUDGED, ids=lambda stranger: stranger.name)
 async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
-    stranger: Stranger, one_call: bool, models: RememberedModels
+    stranger: Stranger, one_call: bool, embedder: RememberingEmbedder
 ) -> None:
-    judged = await _judge(stranger, stranger.judged, models, one_call=one_call)
+    judged = await _judge(stranger, stranger.judged, embedder, one_call=one_call)
     assert judged.wrong_facts == []
     assert len(judged.missed) <= 2, judged.missed
 
 
 @pytest.mark.parametrize("stranger", UNSEEN, ids=lambda stranger: stranger.name)
-async def test_agents_that_were_not_known_get_no_worse(stranger: Stranger, models: RememberedModels) -> None:
-    judged = await _judge(stranger, stranger.judged, models)
+async def test_agents_that_were_not_known_get_no_worse(
+    stranger: Stranger, embedder: RememberingEmbedder
+) -> None:
+    judged = await _judge(stranger, stranger.judged, embedder)
     assert len(judged.missed) <= 4, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
 @pytest.mark.parametrize("stranger", HARD, ids=lambda stranger: stranger.name)
 async def test_callers_in_other_words_are_refused_rather_than_misled(
-    stranger: Stranger, models: RememberedModels
+    stranger: Stranger, embedder: RememberingEmbedder
 ) -> None:
-    judged = await _judge(stranger, stranger.judged, models)
-    assert len(judged.missed) <= 7, judged.missed
+    judged = await _judge(stranger, stranger.judged, embedder)
+    assert len(judged.missed) <= 6, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
 @pytest.mark.parametrize("stranger", [*STRANGERS, *LATER_STRANGERS], ids=lambda stranger: stranger.name)
-async def test_questions_held_out_get_no_worse(stranger: Stranger, models: RememberedModels) -> None:
-    judged = await _judge(stranger, stranger.held_out, models)
+async def test_questions_held_out_get_no_worse(stranger: Stranger, embedder: RememberingEmbedder) -> None:
+    judged = await _judge(stranger, stranger.held_out, embedder)
     assert len(judged.missed) <= 3, judged.missed
     assert len(judged.wrong_facts) <= 1, judged.wrong_facts
 
 
-async def test_of_all_questions_hardly_any_gets_a_wrong_fact(models: RememberedModels) -> None:
+async def test_of_all_questions_hardly_any_gets_a_wrong_fact(embedder: RememberingEmbedder) -> None:
     wrong_facts: list[str] = []
     for stranger in (*JUDGED, *LATER_STRANGERS, *UNSEEN):
-        judged = await _judge(stranger, (*stranger.judged, *stranger.held_out), models)
+        judged = await _judge(stranger, (*stranger.judged, *stranger.held_out), embedder)
         wrong_facts += judged.wrong_facts
     assert len(wrong_facts) <= 2, wrong_facts
 
 
-@pytest.mark.parametrize("stranger", [*JUDGED, *LATER_STRANGERS, *UNSEEN], ids=lambda stranger: stranger.name)
+@pytest.mark.parametrize(
+    "stranger", [*JUDGED, *LATER_STRANGERS, *UNSEEN, *HARD], ids=lambda stranger: stranger.name
+)
 async def test_every_word_of_an_answer_was_written_by_the_owner(
-    stranger: Stranger, models: RememberedModels
+    stranger: Stranger, embedder: RememberingEmbedder
 ) -> None:
     written = _written(stranger)
     for asked, expected in (*stranger.judged, *stranger.held_out):
-        reply = await _talk(stranger, models).say(asked)
+        reply = await _talk(stranger, embedder).say(asked)
         if expected and REFUSAL not in reply and "nothing about" not in reply and not reply.endswith("?"):
-            for part in sentences(reply):
+            # Several facts may be said in a row, one that ends in "5 PM." before the next.
+            for part in re.split(r"(?<=[.!?])\s+(?=[A-Z])", reply):
                 if part == "The other thing I don't have." or "|" in written:
                     continue
                 # A fact out of "tell them that ..." begins with a capital letter of ours.
@@ -126,8 +132,8 @@ async def test_every_word_of_an_answer_was_written_by_the_owner(
                 assert said[1:].rstrip(".") in written, (asked, reply)
 
 
-async def test_a_bike_is_reserved_and_read_back_first(models: RememberedModels) -> None:
-    talk = _talk(BIKES, models)
+async def test_a_bike_is_reserved_and_read_back_first(embedder: RememberingEmbedder) -> None:
+    talk = _talk(BIKES, embedder)
     reply = await talk.say("Hi, I'd like to rent a cargo bike from Friday for three days")
     assert reply == "What is your name?"
     reply = await talk.say("Tom Becker")
@@ -141,8 +147,8 @@ async def test_a_bike_is_reserved_and_read_back_first(models: RememberedModels) 
     )
 
 
-async def test_a_book_is_put_on_hold(models: RememberedModels) -> None:
-    talk = _talk(LIBRARY, models)
+async def test_a_book_is_put_on_hold(embedder: RememberingEmbedder) -> None:
+    talk = _talk(LIBRARY, embedder)
     assert await talk.say("I want to put a book on hold") == "What is the title of the book?"
     assert await talk.say("The Old Man and the Sea") == "What is your library card number?"
     assert (await talk.say("four four seven one two nine")).startswith(
@@ -154,8 +160,8 @@ async def test_a_book_is_put_on_hold(models: RememberedModels) -> None:
     ]
 
 
-async def test_a_room_is_looked_up_without_a_read_back(models: RememberedModels) -> None:
-    talk = _talk(HOTEL, models)
+async def test_a_room_is_looked_up_without_a_read_back(embedder: RememberingEmbedder) -> None:
+    talk = _talk(HOTEL, embedder)
     assert await talk.say("Do you have a room free from Friday for two nights?") == "How many guests?"
     assert await talk.say("we are two") == (
         "A double room is free from Friday, November 27th for 2 nights, 2 guests."

@@ -10,7 +10,6 @@ from livekit.agents import llm
 from kb.chunking import passages
 from kb.embeddings import Embedder
 from kb.index import build
-from kb.reranking import Ranker
 from kb.search import search
 from pipelines.local.scripted import PASSAGES
 from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
@@ -28,11 +27,10 @@ class Talk:
         tools: Sequence[llm.Tool] = (),
         *,
         embedder: Embedder | None = None,
-        ranker: Ranker | None = None,
         language: str = "en",
         engine: ScriptedLLM | None = None,
     ) -> None:
-        self.engine = engine or ScriptedLLM(embedder=embedder, ranker=ranker, language=language, timezone=UTC)
+        self.engine = engine or ScriptedLLM(embedder=embedder, language=language, timezone=UTC)
         self._embedder = embedder if language == "en" else None
         self._passages = [
             passage

@@ -1,5 +1,4 @@
-"""A garage, a public pool and a moving company: the last that were asked, after everything was
-fitted."""
+"""A garage, a public pool and a moving company, whose callers tell more than they ask."""
 
 from livekit.agents.llm import function_tool
 

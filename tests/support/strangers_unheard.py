@@ -1,5 +1,4 @@
-"""A ferry line, a dry cleaner and a tattoo studio, written when answers were judged already, and asked
-once."""
+"""A ferry line, a dry cleaner and a tattoo studio, whose callers hardly use a word that is written."""
 
 from livekit.agents.llm import function_tool
 

@@ -104,6 +104,11 @@ def test_a_prompt_is_taken_apart() -> None:
     ]
 
 
+def test_what_is_told_in_a_case_is_about_that_case() -> None:
+    (told,) = read_prompt("If somebody has been arrested, tell them that we answer at night, too.").facts
+    assert (told.text, told.about) == ("We answer at night, too.", "somebody has been arrested")
+
+
 ANSWERS = [
     ("How much is teeth whitening?", "Teeth whitening costs 250 euros."),
     ("how much is a wightning", "Teeth whitening costs 250 euros."),

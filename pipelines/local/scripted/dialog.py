@@ -9,7 +9,7 @@ from datetime import date
 
 from kb.chunking import passages
 from kb.words import fold
-from pipelines.local.scripted import answers, forms, intents, questions, reasons, results, slots
+from pipelines.local.scripted import answers, forms, intents, questions, results, slots
 from pipelines.local.scripted.facts import Fact, passages_as_facts
 from pipelines.local.scripted.functions import Function
 from pipelines.local.scripted.history import Event, Heard, History, Ran, Said
@@ -62,12 +62,10 @@ class Dialog:
         facts = facts[:_PREPARED_FACTS]
         await self._meanings.learn([fact.text for fact in facts])
         await intents.wanted("hello", list(functions), {}, self._meanings)
-        later = reasons.compared_later(facts)[:_PREPARED_TEXTS]
+        later = answers.compared_later(facts)[:_PREPARED_TEXTS]
         # In small requests: a caller who already asks something waits for one of them at most.
         for start in range(0, len(later), _PREPARED_AT_ONCE):
             await self._meanings.learn(later[start : start + _PREPARED_AT_ONCE])
-        # Whoever is asked first loads its model first; better now than when a caller waits.
-        await self._meanings.judge("hello", ["hello"])
 
     async def reply(self, history: History, functions: list[Function]) -> Reply:
         """What to say, and what to run, now."""

@@ -14,7 +14,6 @@ from livekit.agents.types import (
     NotGivenOr,
 )
 
-from kb.reranking import Ranker
 from pipelines.local.scripted import functions, history
 from pipelines.local.scripted.dialog import Dialog
 from pipelines.local.scripted.meaning import Embeds, Meanings
@@ -32,19 +31,12 @@ class ScriptedLLM(llm.LLM[Any]):
     """
 
     def __init__(
-        self,
-        *,
-        embedder: Embeds | None = None,
-        ranker: Ranker | None = None,
-        language: str = "en",
-        timezone: tzinfo | None = None,
+        self, *, embedder: Embeds | None = None, language: str = "en", timezone: tzinfo | None = None
     ) -> None:
         super().__init__()
         wording = wording_for(language)
-        # These models understand English alone; elsewhere they would mislead.
-        is_english = wording.language == "en"
-        meanings = Meanings(embedder, ranker) if is_english else Meanings(None)
-        self._dialog = Dialog(meanings, wording)
+        # The embedder understands English alone; elsewhere its likenesses would mislead.
+        self._dialog = Dialog(Meanings(embedder if wording.language == "en" else None), wording)
         self._timezone = timezone
 
     @property

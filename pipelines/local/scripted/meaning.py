@@ -1,15 +1,12 @@
-"""Meanings of texts and judgements of answers, each made once: the models behind a bounded memory."""
+"""Vectors of texts, each made once: the embedder behind a bounded memory."""
 
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from kb.reranking import Ranker
-from pipelines.local.scripted.topics import SPACE, Likenesses, shared, topics
 
 _logger = logging.getLogger(__name__)
 
@@ -24,23 +21,15 @@ class Embeds(Protocol):
 
 
 class Meanings:
-    """Remembers the vectors of up to `capacity` texts, and as many judgements.
+    """Remembers the vectors of up to `capacity` texts.
 
-    Without an embedder, or when it fails, every text is unlike every other: words decide. Without a
-    ranker, or when it fails, nothing is judged, and likeness decides.
+    Without an embedder, or when it fails, every text is unlike every other: words decide.
     """
 
-    def __init__(
-        self, embedder: Embeds | None, ranker: Ranker | None = None, *, capacity: int = 8192
-    ) -> None:
+    def __init__(self, embedder: Embeds | None, capacity: int = 8192) -> None:
         self._embedder = embedder
-        self._ranker = ranker
         self._capacity = capacity
         self._known: OrderedDict[str, Vector] = OrderedDict()
-        self._judged: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._stated: OrderedDict[str, Likenesses] = OrderedDict()
-        # Their vectors mean nothing in another model's space.
-        self._topics = topics() if getattr(embedder, "space", None) == SPACE else None
 
     @property
     def are_known(self) -> bool:
@@ -59,7 +48,8 @@ class Meanings:
             return
         for text, row in zip(missing, rows, strict=True):
             self._known[text] = row
-        _trim(self._known, self._capacity)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
 
     def likeness(self, one: str, other: str) -> float:
         """Cosine of two learned texts; 0 when one of them is not known."""
@@ -68,42 +58,6 @@ class Meanings:
             return 0.0
         return float(first @ second)
 
-    async def judge(self, question: str, texts: Sequence[str]) -> list[float] | None:
-        """How well each text answers the question (see `kb.reranking.Scores`); None where none can tell."""
-        missing = [text for text in dict.fromkeys(texts) if (question, text) not in self._judged]
-        if self._ranker is None:
-            return None
-        if missing:
-            try:
-                scores = await self._ranker.rank(question, missing)
-            except Exception:
-                _logger.warning("answers were not judged, likeness decides", exc_info=True)
-                return None
-            for text, score in zip(missing, scores, strict=True):
-                self._judged[question, text] = float(score)
-        found = [self._judged[question, text] for text in texts]
-        _trim(self._judged, self._capacity)
-        return found
-
-    def topics_shared(self, question: str, facts: Sequence[str]) -> list[tuple[float, float]]:
-        """For each fact, how much it is about what a learned question is about (see `topics.shared`)."""
-        asked = self._known.get(question)
-        if self._topics is None or asked is None:
-            return [(0.0, 0.0)] * len(facts)
-        of_question = self._topics.of_question(asked)
-        return [shared(of_question, self._stated_by(fact)) for fact in facts]
-
-    def _stated_by(self, fact: str) -> Likenesses:
-        assert self._topics is not None  # noqa: S101 - checked where this is called
-        if (found := self._stated.get(fact)) is None:
-            vector = self._known.get(fact)
-            if vector is None:
-                return np.zeros(int(self._topics.stated_of.max()) + 1, np.float32)
-            found = self._stated[fact] = self._topics.of_fact(vector)
-            _trim(self._stated, self._capacity)
-        return found
-
-
-def _trim(held: OrderedDict[Any, Any], capacity: int) -> None:
-    while len(held) > capacity:
-        held.popitem(last=False)
+    def likenesses(self, one: str, others: Sequence[str]) -> list[float]:
+        """Cosines of one learned text with many."""
+        return [self.likeness(one, other) for other in others]
