@@ -13,6 +13,7 @@ from api.auth import service as auth_service
 from api.auth.passwords import Passwords
 from api.calls import costs, steering
 from api.calls import routes as calls
+from api.chats import routes as chats
 from api.db.engine import Database
 from api.db.vault import Vault
 from api.excluded import routes as excluded
@@ -62,6 +63,7 @@ RESOURCES: tuple[Routes, ...] = (
     voices.routes,
     voices.audio,
     chat.routes,
+    chats.routes,
     voices.providers,
     webhooks.routes,
     public.routes,

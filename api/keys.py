@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from api.auth.passwords import Passwords
+    from api.chats.talks import Talks
     from api.db.engine import Database
     from api.db.vault import Vault
     from api.http.callers import Authenticators, Caller
@@ -39,6 +40,7 @@ KNOWLEDGE: "web.AppKey[Storage]" = web.AppKey("knowledge")
 ANSWERS: "web.AppKey[Answers]" = web.AppKey("answers")
 SPEECH: "web.AppKey[Speech]" = web.AppKey("speech")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
+TALKS: "web.AppKey[Talks]" = web.AppKey("talks")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 
 # ── of a request ─────────────────────────────────────────────────────────────────────────────────

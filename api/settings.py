@@ -132,6 +132,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def own_url(self) -> str:
+        """Where processes on this machine reach us."""
+        return f"http://{_address(self.host)}:{self.port}"
+
+    @property
     def is_loopback(self) -> bool:
         """True when only this machine can reach us."""
         return _is_loopback(self.host)

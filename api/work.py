@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from api.calls import costs, workflows
 from api.calls import service as calls
-from api.calls import workflows
+from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
 from api.internal.workers import Workers
 from api.keys import (
@@ -21,6 +22,7 @@ from api.keys import (
     SETTINGS,
     SPEECH,
     STORAGE,
+    TALKS,
     WORKERS,
 )
 from api.knowledge_base import workflows as knowledge
@@ -62,6 +64,7 @@ def install(app: web.Application) -> None:
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
     app.cleanup_ctx.append(_at_work)
+    app[TALKS] = Talks(app[DATABASE], app[SETTINGS], costs.load(app[SETTINGS].prices))
     app.on_shutdown.append(_let_workers_go)
 
     async def livekit() -> str:
@@ -91,6 +94,7 @@ def install(app: web.Application) -> None:
 async def _let_workers_go(app: web.Application) -> None:
     """Before the server waits for its handlers: a worker's WebSocket would never end by itself."""
     await app[WORKERS].close()
+    await app[TALKS].close()
 
 
 async def _at_work(app: web.Application) -> AsyncIterator[None]:

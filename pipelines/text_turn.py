@@ -8,7 +8,7 @@ message ──► [a session without audio] ──► pieces, as the engine writ
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 from pipelines import follow_ups, resuming
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.assemble import opening_of, retrieval_of
-from pipelines.choosing import Chooser
+from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
@@ -55,6 +55,7 @@ class Used:
     arguments: dict[str, Any]
     result: str | None = None
     error: str | None = None
+    function_call_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Done:
     """Why there was no answer; `text` then says so in the agent's language."""
     usage: dict[str, float] = field(default_factory=dict)
     """`llm_input_tokens`, `llm_output_tokens`."""
+    engine: str = ""
+    """What thought, as `provider/model`."""
 
 
 Event = Piece | Used | Noted | Done
@@ -92,6 +95,8 @@ class TextHost:
     local: Local | None = None
     engine: llm.LLM[Any] | None = None
     """Thinks in the place of what the agent asks for, in tests."""
+    begin: Callable[[FunctionCall], Awaitable[str | None]] | None = None
+    """Asked before a function runs (`Rails.begin`)."""
 
 
 async def text_turn(
@@ -104,7 +109,8 @@ async def text_turn(
 ) -> AsyncGenerator[Event, None]:
     """One turn: what the person wrote, and the answer as it is written. `Done` comes last, always once.
 
-    Without a message the agent opens the talk. `memory` is that of the turn before; without one the
+    Without a message the agent opens the talk, or answers what the brief's transcript says was asked and
+    not answered. `memory` is that of the turn before; without one the
     brief's transcript is what was said so far. Nothing is raised for an engine or a function that fails:
     `Done` says so. Leaving the iteration early throws the rest of the answer away.
     """
@@ -127,7 +133,7 @@ async def text_turn(
     retrieval = retrieval_of(brief.agent, host.knowledge)
     said_before = llm.ChatContext.from_dict(memory) if memory is not None else resuming.context(brief)
     box.rails.remember(said_before)
-    box.rails.remember(said_before)
+    box.rails.begin = host.begin
     agent = SpokenAgent(
         instructions=script.instructions,
         tools=[*box.tools, *([search_tool(retrieval.ask)] if retrieval and retrieval.is_asked else ())],
@@ -138,7 +144,9 @@ async def text_turn(
         said_before=said_before.truncate(max_items=MAX_ITEMS),
     )
     opening = opening_of(brief, script.begin, is_scripted)
-    turn = _Turn(agent, thinks, notes)
+    if memory is None and resuming.owes_answer(brief):
+        opening = Opening(then_answers=True)
+    turn = _Turn(agent, thinks, notes, name_of(thinks) if host.engine is None else "")
     box.rails.warn = lambda code, sentence: turn.put(Noted(code, sentence))
     try:
         if more := await box.connect():
@@ -153,8 +161,8 @@ async def text_turn(
 
 
 class _Turn:
-    def __init__(self, agent: SpokenAgent, thinks: llm.LLM[Any], notes: list[Noted]) -> None:
-        self._agent, self._thinks = agent, thinks
+    def __init__(self, agent: SpokenAgent, thinks: llm.LLM[Any], notes: list[Noted], engine: str) -> None:
+        self._agent, self._thinks, self._engine = agent, thinks, engine
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_MAX_WAITING)
         self._running: dict[str, FunctionCall] = {}
         self._text = self._error = ""
@@ -193,6 +201,8 @@ class _Turn:
             async with asyncio.timeout(TURN_SECONDS):
                 if message:
                     await session.run(user_input=message)
+                elif opening.then_answers:
+                    await session.generate_reply()
                 elif opening.words:
                     await session.say(opening.words)
                 elif opening.instructions:
@@ -213,7 +223,7 @@ class _Turn:
             usage["llm_input_tokens"] += getattr(model, "input_tokens", 0)
             usage["llm_output_tokens"] += getattr(model, "output_tokens", 0)
         kept = memory.truncate(max_items=MAX_ITEMS).to_dict(exclude_timestamp=False)
-        return Done(self._text.strip(), kept, self._error, usage)
+        return Done(self._text.strip(), kept, self._error, usage, self._engine)
 
     def _failed(self, event: ErrorEvent) -> None:
         if not getattr(event.error, "recoverable", True):
@@ -228,9 +238,10 @@ class _Turn:
             arguments = json.loads(call.arguments or "{}")
             message = update.message or ""
             if update.status == "done":
-                self.put(Used(call.name, arguments, result=message))
+                self.put(Used(call.name, arguments, result=message, function_call_id=call.call_id))
             else:
-                self.put(Used(call.name, arguments, error=message or update.status))
+                error = message or update.status
+                self.put(Used(call.name, arguments, error=error, function_call_id=call.call_id))
 
 
 class _Pieces(io.TextOutput):

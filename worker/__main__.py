@@ -18,6 +18,7 @@ PARTS = {
     "supervisor": "worker.supervisor",
     "agents": "worker.image",
     "models": "worker.models",
+    "text": "worker.text",
 }
 """Each part's module has `serve(settings)`, which returns when the part was asked to stop (SIGTERM)."""
 
@@ -65,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parts.add_parser("agents", help="registers with livekit-server and gives each call a process")
     parts.add_parser("models", help="speech models of this machine, asked over $CALL2ME_HOME/run/models.sock")
+    parts.add_parser(
+        "text", help="answers chats; started by the api, which speaks to it over its standard input"
+    )
     parser.set_defaults(part="supervisor")
     return parser
 

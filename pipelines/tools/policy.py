@@ -76,6 +76,8 @@ class Rails:
     in_all: int | None = None
     warn: Callable[[str, str], None] = lambda code, message: None
     """Told of what an agent's owner should know, with a code."""
+    begin: Callable[[FunctionCall], Awaitable[str | None]] | None = None
+    """Asked before anything runs; text that it gives is the result, and nothing runs. May raise `Failed`."""
     _turn: str = ""
     _in_turn: int = 0
     _ran_in_all: int = 0
@@ -133,7 +135,7 @@ class Rails:
         key = self._key(same)
         if context is not None:
             context.function_call.extra[KEY] = key
-        task = asyncio.ensure_future(_settled(name, work(key)))
+        task = asyncio.ensure_future(_settled(name, self._begun(context, work, key)))
         self._running[same] = task
         task.add_done_callback(lambda _: self._running.pop(same, None))
         try:
@@ -145,6 +147,13 @@ class Rails:
         if how.acts and len(self._succeeded) < MAX_REMEMBERED:
             self._succeeded[same] = self._succeeded.get(same, 0) + 1
         return ran.result
+
+    async def _begun(self, context: RunContext[Any] | None, work: Work, key: str) -> Any:
+        if self.begin is not None and context is not None:
+            known = await self.begin(context.function_call)
+            if known is not None:
+                return known
+        return await work(key)
 
     def _admit(self, name: str, same: str, context: RunContext[Any] | None) -> _Ran:
         turn = context.speech_handle.id if context is not None else ""

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 22:55:37.457657
+Created: 2026-11-25 23:08:21.000902
 """
 
 from collections.abc import Sequence
@@ -266,6 +266,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("call_id", "sequence", name=op.f("pk_call_events")),
     )
     op.create_table(
+        "chats",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("agent_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("title", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("external_user_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("widget_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("visitor_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("metadata", api.db.columns.Json, nullable=True),
+        sa.Column("message_count", sa.Integer(), nullable=False),
+        sa.Column("total_tokens", sa.Integer(), nullable=False),
+        sa.Column("total_cost_usd", sa.Float(), nullable=True),
+        sa.Column("attempt", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("attempt_until", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_chats_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chats")),
+    )
+    with op.batch_alter_table("chats", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_chats_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_chats_external_user_id"), ["external_user_id"], unique=False)
+        batch_op.create_index("ix_chats_owner_updated", ["owner_id", "status", "updated_at"], unique=False)
+
+    op.create_table(
         "knowledge_sources",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("knowledge_base_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -384,6 +414,49 @@ def upgrade() -> None:
         batch_op.create_index("ix_webhook_events_owner_created", ["owner_id", "created_at"], unique=False)
 
     op.create_table(
+        "chat_functions",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("message_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("attempt", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("function_call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("arguments", api.db.columns.Json, nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("started_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["chat_id"], ["chats.id"], name=op.f("fk_chat_functions_chat_id_chats"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_functions")),
+        sa.UniqueConstraint(
+            "attempt", "function_call_id", name=op.f("uq_chat_functions_attempt_function_call_id")
+        ),
+    )
+    with op.batch_alter_table("chat_functions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_chat_functions_chat_id"), ["chat_id"], unique=False)
+
+    op.create_table(
+        "chat_messages",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("role", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("answers", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("tokens_input", sa.Integer(), nullable=True),
+        sa.Column("tokens_output", sa.Integer(), nullable=True),
+        sa.Column("cost_usd", sa.Float(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["chat_id"], ["chats.id"], name=op.f("fk_chat_messages_chat_id_chats"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_messages")),
+        sa.UniqueConstraint("chat_id", "number", name=op.f("uq_chat_messages_chat_id_number")),
+    )
+    op.create_table(
         "refresh_tokens",
         sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("login_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -464,6 +537,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_expires_at"))
 
     op.drop_table("refresh_tokens")
+    op.drop_table("chat_messages")
+    with op.batch_alter_table("chat_functions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_chat_functions_chat_id"))
+
+    op.drop_table("chat_functions")
     with op.batch_alter_table("webhook_events", schema=None) as batch_op:
         batch_op.drop_index("ix_webhook_events_owner_created")
         batch_op.drop_index(batch_op.f("ix_webhook_events_call_id"))
@@ -486,6 +564,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_knowledge_sources_knowledge_base_id"))
 
     op.drop_table("knowledge_sources")
+    with op.batch_alter_table("chats", schema=None) as batch_op:
+        batch_op.drop_index("ix_chats_owner_updated")
+        batch_op.drop_index(batch_op.f("ix_chats_external_user_id"))
+        batch_op.drop_index(batch_op.f("ix_chats_agent_id"))
+
+    op.drop_table("chats")
     op.drop_table("call_events")
     op.drop_table("call_attempts")
     with op.batch_alter_table("call_analyses", schema=None) as batch_op:

@@ -1,0 +1,1 @@
+"""Chats: the agents that answer calls, in text."""

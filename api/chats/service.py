@@ -1,0 +1,97 @@
+"""Chats: begun, listed, changed; and messages, from the moment they arrive to their answer."""
+
+from typing import Any
+
+from sqlalchemy import exists, func
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.agents import service as agents
+from api.chats.schemas import ChatChange, ChatCreate, ChatQuery
+from api.chats.table import ChatFunctionRow, ChatMessageRow, ChatRow
+from api.db.columns import now
+from api.http.callers import Caller
+from api.http.errors import NotFound
+
+
+class ChatNotFound(NotFound):
+    """Chat not found"""
+
+
+async def create(session: AsyncSession, caller: Caller, wanted: ChatCreate) -> ChatRow:
+    """A new chat with one of the caller's agents."""
+    agent = await agents.get(session, caller, wanted.agent_id)
+    row = ChatRow(
+        owner_id=caller.owner_id,
+        agent_id=agent.id,
+        agent_name=agent.name,
+        title=wanted.title,
+        external_user_id=wanted.external_user_id,
+        extra=wanted.metadata,
+    )
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def page(session: AsyncSession, caller: Caller, wanted: ChatQuery) -> tuple[list[ChatRow], int]:
+    """The owner's chats, those written in last first, and how many there are."""
+    conditions: list[Any] = [ChatRow.owner_id == caller.owner_id]
+    if wanted.status != "all":
+        conditions.append(ChatRow.status == wanted.status)
+    for name in ("agent_id", "source", "external_user_id"):
+        if (value := getattr(wanted, name)) is not None:
+            conditions.append(getattr(ChatRow, name) == value)
+    if words := (wanted.search or "").strip():
+        wrote = exists().where(
+            col(ChatMessageRow.chat_id) == ChatRow.id,
+            col(ChatMessageRow.content).icontains(words, autoescape=True),
+        )
+        titles = (col(name).icontains(words, autoescape=True) for name in (ChatRow.title, ChatRow.agent_name))
+        conditions.append(or_(*titles, wrote))
+    total = (await session.exec(select(func.count()).select_from(ChatRow).where(*conditions))).one()
+    found = await session.exec(
+        select(ChatRow)
+        .where(*conditions)
+        .order_by(col(ChatRow.updated_at).desc(), col(ChatRow.id))
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return list(found.all()), total
+
+
+async def get(session: AsyncSession, caller: Caller, chat_id: str, *, locks: bool = False) -> ChatRow:
+    """One of the owner's chats; `locks` lets nobody else change it until the end of the transaction."""
+    wanted = select(ChatRow).where(ChatRow.id == chat_id, ChatRow.owner_id == caller.owner_id)
+    found = await session.exec(wanted.with_for_update() if locks else wanted)
+    if (row := found.one_or_none()) is None:
+        raise ChatNotFound
+    return row
+
+
+async def messages_of(session: AsyncSession, chat_id: str) -> list[ChatMessageRow]:
+    """All that was written, in order."""
+    found = await session.exec(
+        select(ChatMessageRow).where(ChatMessageRow.chat_id == chat_id).order_by(col(ChatMessageRow.number))
+    )
+    return list(found.all())
+
+
+async def functions_of(session: AsyncSession, chat_id: str) -> list[ChatFunctionRow]:
+    """All that ran, in order."""
+    found = await session.exec(
+        select(ChatFunctionRow)
+        .where(ChatFunctionRow.chat_id == chat_id)
+        .order_by(col(ChatFunctionRow.started_at), col(ChatFunctionRow.id))
+    )
+    return list(found.all())
+
+
+async def change(session: AsyncSession, caller: Caller, chat_id: str, wanted: ChatChange) -> ChatRow:
+    """Name a chat, archive it, or bring it back."""
+    row = await get(session, caller, chat_id, locks=True)
+    row.title = wanted.title or row.title
+    row.status = wanted.status or row.status
+    row.updated_at = now()
+    session.add(row)
+    return row

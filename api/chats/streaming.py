@@ -1,0 +1,61 @@
+"""An answer as server-sent events, in both forms that the contract documents."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from api.chats.schemas import ChatReply
+from api.chats.talks import AnswerLost, Talk
+from api.http.errors import sentence
+
+EVENT_STREAM = "text/event-stream"
+_HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def stream(request: web.Request, talk: Talk, *, is_named: bool) -> web.StreamResponse:
+    """Send it as it grows. A reader who leaves takes nothing with them: the answer is still kept.
+
+    Named: `event: delta` with `{"text"}`, then `event: done`. Else: `{"delta"}`, `{"done": true}`, `[DONE]`.
+    """
+    response = web.StreamResponse(headers=_HEADERS)
+    try:
+        await response.prepare(request)
+        async for piece in talk.pieces():
+            if not piece:
+                await response.write(b": still thinking\n\n")
+            elif is_named:
+                await response.write(_event("delta", {"text": piece}))
+            else:
+                await response.write(_event("", {"delta": piece}))
+        await response.write(_end(talk.reply, is_named=is_named))
+        await response.write_eof()
+    except ConnectionError:
+        pass
+    return response
+
+
+def _end(reply: ChatReply | None, *, is_named: bool) -> bytes:
+    if reply is None:
+        told: dict[str, Any] = {"error": sentence(AnswerLost), "status": 503}
+    else:
+        answer = reply.assistant_message
+        told = {
+            "message_id": answer.message_id,
+            "user_message_id": reply.user_message.message_id,
+            "content": answer.content,
+            "status": answer.status,
+            "cost_usd": answer.cost_usd,
+            "tokens_input": answer.tokens_input,
+            "tokens_output": answer.tokens_output,
+            "model": answer.model,
+            "function_calls": [ran.model_dump() for ran in answer.function_calls],
+        }
+    if is_named:
+        return _event("error" if reply is None else "done", told)
+    return _event("", told if reply is None else {"done": True, **told}) + b"data: [DONE]\n\n"
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
