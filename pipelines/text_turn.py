@@ -55,7 +55,7 @@ class Used:
     arguments: dict[str, Any]
     result: str | None = None
     error: str | None = None
-    function_call_id: str = ""
+    function_call_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

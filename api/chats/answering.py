@@ -27,7 +27,7 @@ from pipelines.costs import Engines, Prices, UsedInCall, split
 from pipelines.text_link import Began, Ended, GoOn, Used
 from pipelines.transcript import Utterance
 
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 6.0
 """A process that has not renewed its claim for this long does not answer any more."""
 MAX_MESSAGES = 1000
 MAX_TOLD = 80

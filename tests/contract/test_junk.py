@@ -156,4 +156,5 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "replay_webhook_delivery",
         "rotate_webhook_secret",
         "test_webhook_endpoint",
+        "update_chat",
     }

@@ -17,6 +17,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "say": {"text": "Hello."},
     "add_context": {"text": "The shop closes early today."},
     "transfer": {"target": "Desk"},
+    "send_chat_message": {"content": "Hello."},
+    "stream_chat_message": {"content": "Hello."},
 }
 """A valid body for each operation that needs one, by operation id; `{}` where nothing is required."""
 
@@ -80,6 +82,11 @@ def _delivery(person: Person) -> str:
     return str(person.ask("GET", "/v1/webhooks/deliveries").json["deliveries"][0]["delivery_id"])
 
 
+def _chat(person: Person) -> str:
+    agent = person.made("/v1/agents", AGENT)
+    return str(person.ask("POST", "/v1/chats", {"agent_id": agent["agent_id"]}).json["session_id"])
+
+
 UNOWNED = {"voice_id"}
 """Ids of things that belong to nobody."""
 
@@ -92,6 +99,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "source_id": _source,
     "endpoint_id": _endpoint,
     "delivery_id": _delivery,
+    "session_id": _chat,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 
@@ -126,7 +134,8 @@ def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
     assert stranger.ask("GET", "/v1/api-keys").json == []
     assert stranger.ask("GET", "/v1/knowledge-base").json == []
     assert stranger.ask("GET", "/v1/calls").json == {"calls": [], "total": 0}
-    assert len(owner.ask("GET", "/v1/agents").json) == 3  # two of them for calls
+    assert stranger.ask("GET", "/v1/chats").json["sessions"] == []
+    assert len(owner.ask("GET", "/v1/agents").json) == 4  # two of them for calls, one for a chat
     assert owner.ask("GET", "/v1/calls").json["total"] == 2  # one by its id, one by its room
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 23:08:21.000902
+Created: 2026-11-25 23:16:41.001856
 """
 
 from collections.abc import Sequence
