@@ -10,10 +10,6 @@ from typing import Any
 import psutil
 import pytest
 
-from api.db.engine import Database
-from api.db.vault import Vault
-from api.seed import seed
-from api.settings import Settings
 from tests.support.api import AGENT, Api, Person, Reply, running_api
 from tests.support.ports import free_port
 from tests.support.provider_server import KEY, ProviderServer, provider_server
@@ -119,9 +115,9 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 def process_of(api: Api, word: str) -> psutil.Process:
     """The api, or the text process below it."""
     for process in psutil.Process().children(recursive=True):
-        if process.status() != psutil.STATUS_ZOMBIE and word in process.cmdline():
-            if process.environ().get("CALL2ME_HOME") == str(api.home):
-                return process
+        is_alive = process.status() != psutil.STATUS_ZOMBIE and word in process.cmdline()
+        if is_alive and process.environ().get("CALL2ME_HOME") == str(api.home):
+            return process
     raise AssertionError(word)
 
 
@@ -140,11 +136,11 @@ async def test_an_answer_with_a_function_says_what_ran_and_what_it_used(
     assert (answer["tokens_input"], answer["tokens_output"], answer["model"]) == (
         22,
         14,
-        "openai/gpt-4o-mini",
+        MODEL,
     )
-    assert answer["cost_usd"] > 0
     told = await chat.read()
-    assert (told["total_tokens"], told["total_cost_usd"]) == (36, answer["cost_usd"])
+    assert answer["cost_usd"] == told["total_cost_usd"] == 0.00005
+    assert told["total_tokens"] == 36
     await chat.write("Thank you.")
     remembered = [message.get("content") for message in server.chats[-1]["messages"]]
     assert "Monday, please." in remembered
@@ -172,7 +168,7 @@ async def test_a_chat_holds_up_neither_the_api_nor_other_chats_and_takes_one_mes
     assert [message["status"] for message in (await chat.read())["messages"]] == ["answering"]
     chat.release()
     assert (await first).status == 200
-    assert [message["content"] for message in (await chat.read())["messages"]][0] == "Monday, please."
+    assert (await chat.read())["messages"][0]["content"] == "Monday, please."
     assert (await chat.write("Are you there?")).status == 200
 
 
@@ -235,8 +231,7 @@ async def test_the_api_dies_and_the_message_is_there_and_can_be_sent_again(
         await until(chat.is_running)
         text = process_of(api, "text")
         process_of(api, "serve").kill()
-        with pytest.raises(OSError):
-            await first
+        assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], OSError)
         await asyncio.to_thread(text.wait, 30)
     chat.release()
     with running_api(tmp_path, **SETTINGS) as api:
@@ -246,30 +241,3 @@ async def test_the_api_dies_and_the_message_is_there_and_can_be_sent_again(
         assert again.status == 200, again.raw
         assert chat.ran() == ["Monday"]
         assert len((await chat.read())["messages"]) == 2
-
-
-async def test_the_demo_agent_answers_from_its_knowledge_and_with_its_function_offline(
-    tmp_path: Path,
-) -> None:
-    with running_api(tmp_path) as api:
-        person = api.person()
-        settings = Settings.load(api.environment)
-        database = Database(settings.database_url, Vault.of(settings))
-        async with database.transaction() as session:
-            agent = await seed(session, person.credentials["user"]["user_id"], settings.home)
-        await database.close()
-
-        async def is_read() -> bool:
-            bases = await asyncio.to_thread(person.ask, "GET", "/v1/knowledge-base")
-            return bool(bases.json[0]["status"] == "complete")
-
-        await until(is_read)
-        made = await asyncio.to_thread(person.ask, "POST", "/v1/chats", {"agent_id": agent.id})
-
-        async def says(content: str) -> str:
-            path = f"/v1/chats/{made.json['chat_id']}/messages"
-            reply = await asyncio.to_thread(person.ask, "POST", path, {"content": content})
-            return str(reply.json["content"])
-
-        assert "95 dollars" in await says("How much is a teeth cleaning?")
-        assert "Maple Street" in await says("Where are you?")
