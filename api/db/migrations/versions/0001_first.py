@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 23:16:41.001856
+Created: 2026-11-25 23:21:16.643204
 """
 
 from collections.abc import Sequence
