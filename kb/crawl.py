@@ -6,7 +6,7 @@ import hashlib
 import io
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -46,13 +46,24 @@ class Unchanged:
     asked: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A page of a site that says what another one says, or leads away from it."""
+
+    asked: str
+
+
 async def crawl(
-    fetcher: Fetcher, url: str, known: Mapping[str, Seen] | None = None
-) -> AsyncIterator[Page | Unchanged | Failed]:
+    fetcher: Fetcher,
+    url: str,
+    known: Mapping[str, Seen] | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> AsyncIterator[Page | Unchanged | Failed | LeftOut]:
     """The pages of a site at and below an address: those of its sitemap, else those that link there.
 
     `known` pages are asked whether they changed, and read again only then. Two addresses of the
-    same content are one page. Raises an `errors.Unreadable` when not even the first can be read.
+    same content are one page. `on_progress` is told how many pages were asked for, and of how many
+    that are known of by now. Raises an `errors.Unreadable` when not even the first can be read.
     """
     start = checked(url)
     known = known or {}
@@ -76,6 +87,7 @@ async def crawl(
             return
         if asked:
             await asyncio.sleep(pause)
+        on_progress(asked, min(bounds.pages, asked + len(walk.waiting)))
         asked += 1
         address, depth = walk.waiting.popleft()
         try:
@@ -92,6 +104,7 @@ async def crawl(
         size += len(page.body)
         digest = hashlib.blake2b(page.body, digest_size=16).digest()
         if digest in contents or not (address == start or walk.belongs(page.url)):
+            yield LeftOut(address)
             continue
         contents.add(digest)
         read += 1

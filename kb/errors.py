@@ -8,7 +8,7 @@ class Unreadable(Exception):
     # ├── Empty · NotText · UnknownFormat · Damaged · Encrypted · Scanned     what it is
     # ├── TooLarge · TooManyPages · Bomb · TooSlow · TooMuchMemory             what it would cost
     # └── NotFetched                                                           where it was to come from
-    #     ├── BadAddress · Unreachable · Refused · Disallowed · NoAnswer
+    #     ├── BadAddress · Unreachable · Refused (Gone) · Disallowed · NoAnswer
 
     def __str__(self) -> str:
         """What was said when it was raised, else what the name says."""
@@ -73,6 +73,10 @@ class Unreachable(NotFetched):
 
 class Refused(NotFetched):
     """The site did not give us this page"""
+
+
+class Gone(Refused):
+    """There is no page at this address any more"""
 
 
 class Disallowed(NotFetched):

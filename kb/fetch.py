@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urldefrag, urlsplit
 
 from kb.asking import Answer, Ask
-from kb.errors import BadAddress, Empty, NoAnswer, Refused, TooLarge, Unreachable, Unreadable
+from kb.errors import BadAddress, Empty, Gone, NoAnswer, Refused, TooLarge, Unreachable, Unreadable
 
 AGENT = "Call2MeRuntime"
 """By this name a site's robots.txt may speak to us."""
@@ -68,7 +68,7 @@ class Fetcher:
         if answer.status == 304:
             return None
         if answer.status != 200:
-            raise Refused(_refusal(answer.status))
+            raise (Gone if answer.status in (404, 410) else Refused)(_refusal(answer.status))
         if answer.is_cut:
             raise TooLarge
         if not answer.body.strip():

@@ -14,8 +14,8 @@ from api.http.transactions import let_go
 from api.internal import service
 from api.internal.batches import read_batch
 from api.keys import KNOWLEDGE, METRICS, SESSION, SETTINGS, STORAGE, WORKERS
-from api.knowledge_base import ingestion
-from api.knowledge_base import service as knowledge_base
+from api.knowledge_base import blobs as knowledge_files
+from api.knowledge_base import versions
 from api.outside import storage
 from pipelines.contract import (
     BatchReceipt,
@@ -99,14 +99,14 @@ def _number(request: web.Request, header: str) -> int | None:
 @routes.post("/knowledge/versions")
 async def list_knowledge_versions(request: web.Request, body: KnowledgeWanted) -> list[KnowledgeVersion]:
     """Tell a worker the newest version of each base that its calls use; one that is not told of is gone."""
-    return list(await knowledge_base.newest(request[SESSION], body.base_ids))
+    return list(await versions.newest(request[SESSION], body.base_ids))
 
 
 @routes.get("/knowledge/{base_id}/{version}", produces=["application/octet-stream"], errors=[IndexNotThere])
 async def get_knowledge(request: web.Request, base_id: str, version: int) -> web.StreamResponse:
     """Give a worker one version of a base's index."""
-    blobs, name = request.app[KNOWLEDGE], ingestion.index_name(base_id, version)
-    known = await knowledge_base.newest(request[SESSION], [base_id])
+    blobs, name = request.app[KNOWLEDGE], knowledge_files.index_name(base_id, version)
+    known = await versions.newest(request[SESSION], [base_id])
     size = await blobs.size(name) if known and version > 0 else None
     if size is None:
         raise IndexNotThere

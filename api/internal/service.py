@@ -17,7 +17,7 @@ from api.db.engine import after_commit
 from api.db.inserts import insert_new
 from api.http.errors import Conflict, NotFound
 from api.http.metrics import Metrics
-from api.knowledge_base import service as knowledge_base
+from api.knowledge_base import versions
 from pipelines.contract import (
     BatchReceipt,
     BriefRequest,
@@ -74,7 +74,7 @@ async def _brief(
     session: AsyncSession, call: CallRow, agent: AgentRow, before: Sequence[CallEvent]
 ) -> CallBrief:
     config = agents.to_config(agent)
-    known = await knowledge_base.versions(
+    known = await versions.versions(
         session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()
     )
     longest = config.max_call_duration_ms // 1000

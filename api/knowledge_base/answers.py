@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from api.knowledge_base import apart, ingestion
-from api.knowledge_base.schemas import Answer, Question, Result
+from api.knowledge_base import apart, blobs
+from api.knowledge_base.schemas import Answer, Question, Result, type_of
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 from api.outside.storage import Storage
 from kb import index as indexes
@@ -39,7 +39,7 @@ class Answers:
         self, base: KnowledgeBaseRow, sources: list[KnowledgeSourceRow], question: Question
     ) -> Answer:
         """What the base says to this."""
-        kinds = {row.id: row.kind for row in sources}
+        kinds = {row.id: type_of(row) for row in sources}
         # Deleted sources are in the index until the next one is published, and must not be told of.
         wanted = kinds.keys() & (kinds.keys() if question.source_ids is None else set(question.source_ids))
         results: list[Result] = []
@@ -54,7 +54,7 @@ class Answers:
 
     async def _index(self, base: KnowledgeBaseRow) -> indexes.Index | None:
         def chunks() -> AsyncIterator[bytes]:
-            return self.storage.read(ingestion.index_name(base.id, base.version))
+            return self.storage.read(blobs.index_name(base.id, base.version))
 
         try:
             return await self._files.open(base.id, base.version, base.digest, chunks)

@@ -21,8 +21,8 @@ class Failed(Exception):
     """It could not be read; the message says why, for its owner"""
 
 
-class _Turns:
-    """Two at once, and owners take turns: a thousand documents of one do not keep another's waiting."""
+class Turns:
+    """A few at once, and owners take turns: a thousand documents of one do not keep another's waiting."""
 
     def __init__(self, at_once: int) -> None:
         self._free = at_once
@@ -30,6 +30,7 @@ class _Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self, owner_id: str) -> AsyncIterator[None]:
+        """Wait for a turn, and give it back at the end."""
         if self._free:
             self._free -= 1
         else:
@@ -58,7 +59,7 @@ class _Turns:
         self._free += 1
 
 
-_turns = _Turns(MAX_AT_ONCE)
+_turns = Turns(MAX_AT_ONCE)
 
 
 async def run(

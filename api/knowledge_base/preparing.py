@@ -3,7 +3,7 @@
 It is given one job as a line of JSON and answers in lines of JSON: how far it is, then the result or why
 there is none. It ends when its standard input does, so it never outlives the api that wants the result.
 
-    → {"do": "prepare", "source_id": …, "title": …, "name": …, "raw": path, "before": path or "", "out": path}
+    → {"do": "prepare", "source_id": …, "files": [{"raw": …, "name": …}], "before": path or "", "out": path}
     → {"do": "build", "parts": [paths], "out": path}        → {"do": "embed", "space": …, "texts": [...]}
     ← {"stage": "embedding", "done": 16, "total": 120}      ← {"result": {...}}      ← {"reason": "..."}
 """
@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from kb.chunking import Passage, cut
 from kb.documents import Document
 from kb.embeddings import E5Embedder, MiniLmEmbedder, Vectors
 from kb.errors import Empty, Unreadable
-from kb.reading import read_apart
+from kb.reading import OnProgress, read_apart
 
 BATCH = 16
 MAX_PASSAGES = 20_000
@@ -43,30 +44,53 @@ class CannotPrepare(Exception):
 def prepare(job: dict[str, Any]) -> dict[str, Any]:
     """Read a source, cut it, embed what is new of it, and write all that as an index of this source alone."""
     tell("reading", 0, 1)
-    document = read(job)
-    found = cut(job["source_id"], document)
+    documents, failed = read_site(job) if job["kind"] == "site" else ([read(job, job["files"][0])], 0)
+    cuts = [cut(job["source_id"], document) for document in documents]
+    # What stands on every page of a site, under the same title, is one passage.
+    found = list({passage.digest: passage for each in cuts for passage in each}.values())
     if not found:
         raise Empty
     if len(found) > MAX_PASSAGES:
         raise CannotPrepare("This is larger than one source may be; split it.")
-    space = space_for(job["embedder"], document.language, job["space"])
+    sizes: Counter[str] = Counter()
+    for document, passages in zip(documents, cuts, strict=True):
+        sizes[document.language] += len(passages)
+    language = sizes.most_common(1)[0][0]
+    space = space_for(job["embedder"], language, job["space"])
     vectors = embed_new(found, space, job["before"]) if space else None
     indexes.save(indexes.build(found, vectors, space), Path(job["out"]))
     return {
         "passages": len(found),
         "space": space,
-        "language": document.language,
-        "title": document.title[:200],
-        "scanned_pages": len(document.scanned_pages),
+        "language": language,
+        "title": documents[0].title[:200],
+        "scanned_pages": sum(len(document.scanned_pages) for document in documents),
+        "pages": len(documents),
+        "failed_pages": failed,
     }
 
 
-def read(job: dict[str, Any]) -> Document:
-    """What a source says. Files of strangers are read in yet another process, which is held to its bounds."""
-    raw = Path(job["raw"])
+def read(job: dict[str, Any], file: dict[str, str], on_progress: OnProgress | None = None) -> Document:
+    """What a file says. Those of strangers are read in yet another process, which is held to its bounds."""
+    raw = Path(file["raw"])
     if job["kind"] == "text":
         return replace(readers.read(raw, "text.md", "text/markdown"), title=job["title"])
-    return asyncio.run(read_apart(raw, job["name"], job["declared_type"], on_progress=tell))
+    reading = read_apart(raw, file["name"], file["declared_type"], on_progress=on_progress or tell)
+    return asyncio.run(reading)
+
+
+def read_site(job: dict[str, Any]) -> tuple[list[Document], int]:
+    """What the pages of a site say, and how many say nothing that can be read; `Empty` when none does."""
+    documents, failed, files = [], 0, job["files"]
+    for number, file in enumerate(files):
+        tell("reading", number, len(files))
+        try:
+            documents.append(read(job, file, lambda _stage, _done, _total: None))
+        except Unreadable:
+            failed += 1
+    if not documents:
+        raise Empty
+    return documents, failed
 
 
 def space_for(embedder: str, language: str, space_of_base: str) -> str:

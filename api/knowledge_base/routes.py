@@ -9,7 +9,7 @@ from api.http.links import base_url
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import ANSWERS, CALLER, GUARD, KNOWLEDGE, SESSION
-from api.knowledge_base import ingestion, service, uploads, workflows
+from api.knowledge_base import blobs, service, uploads, workflows
 from api.knowledge_base.schemas import (
     SHOWN_IN_LISTS,
     Answer,
@@ -17,7 +17,6 @@ from api.knowledge_base.schemas import (
     KnowledgeBaseCreate,
     KnowledgeBaseQuery,
     KnowledgeBaseUpdate,
-    NewText,
     Question,
     SourcesAdd,
 )
@@ -38,7 +37,7 @@ class FileGone(NotFound):
 @routes.post(status=201, location=_LOCATION, errors=[AgentNotFound, TooManyBases, TooManySources])
 async def create_knowledge_base(request: web.Request, body: KnowledgeBaseCreate) -> KnowledgeBase:
     """Make a knowledge base. Its sources are read in the background: watch `status` and `progress`."""
-    sources = _sources(request, body.knowledge_base_texts, body.knowledge_base_urls)
+    sources = _sources(request, body)
     base = await service.create(request[SESSION], request[CALLER].owner_id, body, sources)
     return await _shown(request, base)
 
@@ -61,13 +60,13 @@ async def list_knowledge_bases(request: web.Request, query: KnowledgeBaseQuery) 
 async def upload_knowledge_base(request: web.Request) -> KnowledgeBase:
     """Make a knowledge base of files.
 
-    A form with `knowledge_base_name`, `files`, and what else making one takes; `knowledge_base_texts`
-    and `knowledge_base_urls` are JSON.
+    A form with `knowledge_base_name`, `files`, and what else making one takes; `knowledge_base_texts`,
+    `knowledge_base_urls` and `knowledge_base_sites` are JSON.
     """
     form = await uploads.read(request)
     try:
         body = _validated(form.fields)
-        texts = _sources(request, body.knowledge_base_texts, body.knowledge_base_urls)
+        texts = _sources(request, body)
         owner_id = request[CALLER].owner_id
         base = await service.create(request[SESSION], owner_id, body, [*texts, *form.documents])
     except BaseException:
@@ -105,9 +104,9 @@ async def delete_knowledge_base(request: web.Request, knowledge_base_id: str) ->
     errors=[KnowledgeBaseNotFound, TooManySources],
 )
 async def add_sources(request: web.Request, knowledge_base_id: str, body: SourcesAdd) -> KnowledgeBase:
-    """Add texts and pages. What is there already stays one source; what had failed is tried again."""
+    """Add texts, pages and sites. What is there already stays one source; what had failed is tried again."""
     base = await _mine(request, knowledge_base_id, to_change=True)
-    sources = _sources(request, body.knowledge_base_texts, body.knowledge_base_urls)
+    sources = _sources(request, body)
     await service.add(request[SESSION], base, sources)
     return await _shown(request, base)
 
@@ -154,7 +153,7 @@ async def get_source_file(request: web.Request, knowledge_base_id: str, source_i
     """Get a document as it was uploaded, or a page as it was last fetched."""
     base = await _mine(request, knowledge_base_id)
     row = await service.source(request[SESSION], base, source_id)
-    name = ingestion.raw_name(row.id)
+    name = blobs.raw_name(row.id)
     size = await request.app[KNOWLEDGE].size(name)
     if size is None:
         raise FileGone
@@ -193,17 +192,22 @@ async def _mine(request: web.Request, base_id: str, *, to_change: bool = False) 
     return await service.get(request[SESSION], request[CALLER].owner_id, base_id, to_change=to_change)
 
 
-def _sources(request: web.Request, texts: list[NewText], urls: list[str]) -> list[KnowledgeSourceRow]:
-    rows = [workflows.text_source(new.title, new.text) for new in texts]
-    for number, url in enumerate(urls):
-        try:
-            request.app[GUARD].check(url)
-        except Refused as refused:
-            raise Invalid.at(
-                "body", "knowledge_base_urls", number, msg=str(refused), type="url", input=url[:500]
-            ) from None
+def _sources(request: web.Request, body: SourcesAdd) -> list[KnowledgeSourceRow]:
+    rows = [workflows.text_source(new.title, new.text) for new in body.knowledge_base_texts]
+    for number, url in enumerate(body.knowledge_base_urls):
+        _check(request, url, "knowledge_base_urls", number)
         rows.append(workflows.url_source(url))
+    for number, site in enumerate(body.knowledge_base_sites):
+        _check(request, site.url, "knowledge_base_sites", number, "url")
+        rows.append(workflows.site_source(site.url, site.depth, site.max_pages))
     return rows
+
+
+def _check(request: web.Request, url: str, *where: str | int) -> None:
+    try:
+        request.app[GUARD].check(url)
+    except Refused as refused:
+        raise Invalid.at("body", *where, msg=str(refused), type="url", input=url[:500]) from None
 
 
 def _validated(fields: dict[str, object]) -> KnowledgeBaseCreate:

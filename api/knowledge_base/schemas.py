@@ -26,15 +26,26 @@ class NewText(Wire):
     text: Annotated[str, Field(min_length=1, max_length=1_000_000)]
 
 
+class NewSite(Wire):
+    """A site to be known: the pages of its sitemap, else those that link to each other, below `url`."""
+
+    url: Url
+    depth: Annotated[int, Field(ge=0, le=5)] = 2
+    """How many links away from `url` a page may be."""
+    max_pages: Annotated[int, Field(ge=1, le=200)] = 50
+
+
 Texts = Annotated[list[NewText], Field(max_length=100)]
 Urls = Annotated[list[Url], Field(max_length=100)]
+Sites = Annotated[list[NewSite], Field(max_length=20)]
 
 
 class SourcesAdd(Wire):
-    """What to add. Pages are fetched and read; a URL is one page."""
+    """What to add. Pages are fetched and read; a URL is one page, a site many."""
 
     knowledge_base_texts: Texts = Field(default_factory=list)
     knowledge_base_urls: Urls = Field(default_factory=list)
+    knowledge_base_sites: Sites = Field(default_factory=list)
 
 
 class KnowledgeBaseCreate(SourcesAdd):
@@ -72,6 +83,14 @@ class ProgressOf(Wire):
     """Why it failed, and what to do."""
 
 
+class SiteOf(Wire):
+    """What of a site may be read, and how many pages are."""
+
+    depth: int
+    max_pages: int
+    page_count: int
+
+
 class Source(Wire):
     """One source. Which of the fields below `type` are there depends on it."""
 
@@ -80,6 +99,7 @@ class Source(Wire):
     title: str | None = None
     content: str | None = None
     url: str | None = None
+    site: SiteOf | None = None
     filename: str | None = None
     file_url: str | None = None
     file_size: int | None = None
@@ -96,13 +116,16 @@ class Source(Wire):
             text = row.text or ""
             content = text if shown is None or len(text) <= shown else f"{text[:shown]}…"
             fields = {"title": row.title, "content": content}
-        elif row.kind == "url":
+        elif row.kind in ("url", "site"):
             fields = {"url": row.url, "title": row.title or None}
+            if row.kind == "site":
+                bounds = {"depth": row.depth, "max_pages": row.max_pages, "page_count": row.page_count}
+                fields["site"] = bounds
         else:
             fields = {"filename": row.title, "file_url": file_url, "file_size": row.size_bytes}
         return cls.model_validate(
             {
-                "type": row.kind,
+                "type": type_of(row),
                 "source_id": row.id,
                 **fields,
                 "status": status_of_source(row),
@@ -187,6 +210,11 @@ class Answer(Wire):
     query: str
     results: list[Result]
     context_text: str
+
+
+def type_of(row: KnowledgeSourceRow) -> str:
+    """The contract's word for what a source is; to it a site is an address like any other."""
+    return "url" if row.kind == "site" else row.kind
 
 
 def status_of_source(row: KnowledgeSourceRow) -> Status:

@@ -22,11 +22,9 @@ from api.knowledge_base.schemas import (
     KnowledgeBaseUpdate,
 )
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
-from pipelines.contract import KnowledgeVersion
 
 MAX_BASES = 500
 MAX_SOURCES = 1000
-MAX_TITLES = 50
 
 
 class KnowledgeBaseNotFound(NotFound):
@@ -167,6 +165,9 @@ async def add(
             session.add(wanted)
             new.append(wanted.id)
             _start(session, wanted)
+        elif (before.depth, before.max_pages) != (wanted.depth, wanted.max_pages):
+            before.depth, before.max_pages = wanted.depth, wanted.max_pages
+            _read_again(session, before, anew=True)
         elif before.progress == "error":
             _read_again(session, before)
     if len(by_digest) > MAX_SOURCES:
@@ -218,9 +219,9 @@ async def change(
 
 
 async def refresh(session: AsyncSession, base: KnowledgeBaseRow) -> None:
-    """Fetch every page anew, and try again what failed."""
+    """Fetch every page and site anew, and try again what failed."""
     for row in (await sources_of(session, [base.id], is_list=True))[base.id]:
-        if row.progress == "error" or (row.kind == "url" and row.progress == "complete"):
+        if row.progress == "error" or (row.kind in ingestion.PAGED and row.progress == "complete"):
             _read_again(session, row)
     await session.flush()
 
@@ -252,55 +253,6 @@ async def remove(session: AsyncSession, base: KnowledgeBaseRow) -> None:
     await session.flush()
     prefixes = [f"{row.id}{mark}" for row in sources for mark in ".-"]
     after_commit(session, partial(workflows.forget_blobs, [*prefixes, f"{base.id}-"]))
-
-
-async def versions(
-    session: AsyncSession, owner_id: str, base_ids: Sequence[str]
-) -> tuple[KnowledgeVersion, ...]:
-    """Which index of each of the owner's bases is the newest, in the order of the ids.
-
-    Bases that are gone, or somebody else's, are passed over; one without an index yet has version 0.
-    """
-    if not base_ids:
-        return ()
-    found = await session.exec(
-        select(KnowledgeBaseRow).where(
-            KnowledgeBaseRow.owner_id == owner_id,
-            col(KnowledgeBaseRow.id).in_(base_ids),
-            col(KnowledgeBaseRow.deleted_at).is_(None),
-        )
-    )
-    rows = {row.id: row for row in found.all()}
-    named = await session.exec(
-        select(KnowledgeSourceRow.knowledge_base_id, KnowledgeSourceRow.title)
-        .where(col(KnowledgeSourceRow.knowledge_base_id).in_(rows), KnowledgeSourceRow.kind == "text")
-        .order_by(col(KnowledgeSourceRow.position))
-        .limit(MAX_TITLES)
-    )
-    titles: dict[str, list[str]] = {}
-    for base_id, title in named.all():
-        titles.setdefault(base_id, []).append(title)
-    return tuple(
-        _told(rows[base_id], titles.get(base_id, ()))
-        for base_id in dict.fromkeys(base_ids)
-        if base_id in rows
-    )
-
-
-async def newest(session: AsyncSession, base_ids: Sequence[str]) -> tuple[KnowledgeVersion, ...]:
-    """The same for a worker that has these bases in use; one that was deleted is not in the answer."""
-    found = await session.exec(
-        select(KnowledgeBaseRow).where(
-            col(KnowledgeBaseRow.id).in_(base_ids), col(KnowledgeBaseRow.deleted_at).is_(None)
-        )
-    )
-    return tuple(_told(row) for row in found.all())
-
-
-def _told(row: KnowledgeBaseRow, titles: Sequence[str] = ()) -> KnowledgeVersion:
-    return KnowledgeVersion(
-        base_id=row.id, name=row.name, version=row.version, digest=row.digest, titles=tuple(titles)
-    )
 
 
 async def texts_added(

@@ -8,7 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from api.db.columns import UtcDateTime, new_id, now
 
-Kind = Literal["text", "url", "document"]
+Kind = Literal["text", "url", "site", "document"]
 Progress = Literal["waiting", "working", "complete", "error"]
 
 
@@ -48,10 +48,11 @@ class KnowledgeBaseRow(SQLModel, table=True):
 
 
 class KnowledgeSourceRow(SQLModel, table=True):
-    """One text, page or document of a knowledge base.
+    """One text, page, site or document of a knowledge base.
 
     `revision` counts how often it was to be read; `part_revision` is the one whose passages are in use
-    (the blob `<id>-<part_revision>.part`), 0 for none yet. A document's bytes, and a page's, are `<id>.raw`.
+    (the blob `<id>-<part_revision>.part`), 0 for none yet. A document's bytes, and a page's, are `<id>.raw`;
+    a site's pages are `<id>-<revision>-<digest>.page`, and `<id>-<revision>.site` lists them.
     """
 
     __tablename__ = "knowledge_sources"
@@ -64,6 +65,11 @@ class KnowledgeSourceRow(SQLModel, table=True):
     text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     """Of a text."""
     url: str | None = None
+    depth: int = 0
+    """Of a site: how many links away from its address pages may be."""
+    max_pages: int = 0
+    page_count: int = 0
+    """Of a site: how many pages are in use."""
     content_type: str = ""
     size_bytes: int = Field(default=0, sa_type=BigInteger)
     digest: str = Field(default_factory=lambda: new_id("digest", 32))

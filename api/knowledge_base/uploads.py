@@ -16,8 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from api.http.errors import BadRequest, Invalid, RequestTimeout, TooLarge, UnsupportedMedia
 from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.keys import KNOWLEDGE
-from api.knowledge_base import ingestion, service
-from api.knowledge_base.schemas import Texts, Urls
+from api.knowledge_base import blobs, service
+from api.knowledge_base.schemas import Sites, Texts, Urls
 from api.knowledge_base.table import KnowledgeSourceRow
 from api.outside import storage
 
@@ -30,6 +30,7 @@ _FILES = ("files", "files[]", "file")
 _JSON: dict[str, TypeAdapter[Any]] = {
     "knowledge_base_texts": TypeAdapter(Texts),
     "knowledge_base_urls": TypeAdapter(Urls),
+    "knowledge_base_sites": TypeAdapter(Sites),
 }
 _CHUNK_BYTES = 256 * 1024
 
@@ -71,7 +72,7 @@ async def read(request: web.Request) -> Form:
 async def discard(request: web.Request, source_ids: list[str]) -> None:
     """Remove documents that no row took."""
     for source_id in source_ids:
-        await request.app[KNOWLEDGE].delete(ingestion.raw_name(source_id))
+        await request.app[KNOWLEDGE].delete(blobs.raw_name(source_id))
 
 
 async def _read(request: web.Request, form: Form) -> None:
@@ -132,9 +133,7 @@ async def _store(request: web.Request, part: BodyPartReader, form: Form) -> None
 
     source_id = service.new_source_id()
     try:
-        size = await request.app[KNOWLEDGE].put(
-            ingestion.raw_name(source_id), chunks(), ingestion.MAX_FILE_BYTES
-        )
+        size = await request.app[KNOWLEDGE].put(blobs.raw_name(source_id), chunks(), blobs.MAX_FILE_BYTES)
     except storage.TooLarge:
         raise FileTooLarge from None
     form.documents.append(

@@ -17,7 +17,7 @@ from sqlmodel import col, delete, or_, select
 
 from api.db.columns import now
 from api.durable import engine
-from api.knowledge_base import apart, ingestion
+from api.knowledge_base import apart, blobs, fetching, indexing, ingestion
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 
 _LOG = logging.getLogger(__name__)
@@ -41,9 +41,26 @@ def text_source(title: str, text: str) -> KnowledgeSourceRow:
 
 def url_source(url: str) -> KnowledgeSourceRow:
     """A page as a source to be added."""
+    return _fetched_source("url", url)
+
+
+def site_source(url: str, depth: int, max_pages: int) -> KnowledgeSourceRow:
+    """The pages at and below an address, as one source to be added."""
+    return _fetched_source("site", url, depth, max_pages)
+
+
+def _fetched_source(kind: str, url: str, depth: int = 0, max_pages: int = 0) -> KnowledgeSourceRow:
     address = url.strip().split("#")[0]
-    digest = hashlib.sha256(b"url\0" + address.encode("utf-8", "replace")).hexdigest()
-    return KnowledgeSourceRow(kind="url", title="", url=address, digest=digest, knowledge_base_id="")
+    digest = hashlib.sha256(f"{kind}\0{address}".encode("utf-8", "replace")).hexdigest()
+    return KnowledgeSourceRow(
+        kind=kind,
+        title="",
+        url=address,
+        depth=depth,
+        max_pages=max_pages,
+        digest=digest,
+        knowledge_base_id="",
+    )
 
 
 @DBOS.workflow(name="ingest")
@@ -65,13 +82,13 @@ async def ingest(source_id: str, revision: int) -> None:
 
 @DBOS.step(name="ingest.fetch")
 async def fetch(source_id: str, revision: int) -> dict[str, Any]:
-    """Fetch a page; nothing to do for a text or a document."""
+    """Fetch a page or a site; nothing to do for a text or a document."""
     if (work := await ingestion.task(source_id, revision)) is None:
         return {"is_new": False, "page": None, "reason": None}
-    if work.source.kind != "url":
+    if work.source.kind not in ingestion.PAGED:
         return {"is_new": True, "page": None, "reason": None}
     try:
-        page = await ingestion.fetch(work)
+        page = await fetching.fetch(work)
     except apart.Failed as error:
         return {"is_new": False, "page": None, "reason": str(error)}
     return {"is_new": page is not None, "page": page, "reason": None}
@@ -95,7 +112,7 @@ async def complete(
     """Let what was read count; what is due after that."""
     due = ingestion.Due()
     if (work := await ingestion.task(source_id, revision)) is None:
-        await ingestion.forget_if_gone(source_id)
+        await blobs.forget_if_gone(source_id)
     elif made.get("reason"):
         await ingestion.fail(source_id, revision, made["reason"])
     else:
@@ -106,7 +123,7 @@ async def complete(
 @DBOS.step(name="ingest.forget_earlier", retries_allowed=True, max_attempts=5)
 async def forget_earlier(source_id: str) -> None:
     """Remove what earlier readings made."""
-    await ingestion.forget_earlier_parts(source_id)
+    await blobs.forget_earlier_parts(source_id)
 
 
 @DBOS.workflow(name="build")
@@ -120,7 +137,7 @@ async def build(base_id: str, revision: int) -> None:
 @DBOS.step(name="build.index", retries_allowed=True, max_attempts=3)
 async def index(base_id: str, revision: int) -> bool:
     """Build and publish, in a process beside this one."""
-    return await ingestion.build(base_id, revision)
+    return await indexing.build(base_id, revision)
 
 
 # ── starting it ──────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +164,7 @@ async def start_build(base_id: str, revision: int) -> None:
 async def forget_blobs(prefixes: list[str]) -> None:
     """Remove files of what was deleted; what this cannot remove, the sweeper does."""
     try:
-        await ingestion.forget_blobs(prefixes)
+        await blobs.forget_blobs(prefixes)
     except Exception as error:  # noqa: BLE001 - the rows are gone; the sweeper looks for such files
         _LOG.warning("files not removed", extra={"error": type(error).__name__})
 
@@ -193,7 +210,7 @@ async def sweep_refresh() -> None:
             select(KnowledgeSourceRow)
             .join(KnowledgeBaseRow, col(KnowledgeBaseRow.id) == KnowledgeSourceRow.knowledge_base_id)
             .where(
-                KnowledgeSourceRow.kind == "url",
+                col(KnowledgeSourceRow.kind).in_(ingestion.PAGED),
                 col(KnowledgeBaseRow.is_auto_refreshed).is_(True),
                 col(KnowledgeBaseRow.deleted_at).is_(None),
                 col(KnowledgeSourceRow.progress).in_(("complete", "error")),
@@ -240,7 +257,7 @@ async def sweep_forgotten() -> None:
             )
             kept = set(sources.all())
             indexes = {
-                ingestion.index_name(base_id, version)
+                blobs.index_name(base_id, version)
                 for base_id, *versions in bases.all()
                 for version in versions
             }

@@ -185,6 +185,27 @@ def test_a_page_that_may_not_be_reached_is_refused_at_once(person: Person, url: 
     assert person.ask("GET", "/v1/knowledge-base").json == []
 
 
+def test_a_site_is_shown_as_an_address_with_its_bounds(person: Person) -> None:
+    sites = [{"url": "https://site.invalid/help/", "max_pages": 7}]
+    base = read(person, made(person, knowledge_base_sites=sites))
+    (source,) = base["knowledge_base_sources"]
+    assert (source["type"], source["url"], source["status"]) == ("url", "https://site.invalid/help/", "error")
+    assert source["site"] == {"depth": 2, "max_pages": 7, "page_count": 0}
+    assert "site.invalid" in source["progress"]["reason"]
+    path = f"/v1/knowledge-base/{base['knowledge_base_id']}/sources"
+    assert person.made(path, {"knowledge_base_sites": sites})["source_count"] == 1
+    for wrong in (
+        {"max_pages": 201},
+        {"depth": 6},
+        {"depth": -1},
+        {"url": "http://127.0.0.1/"},
+        {"url": "x"},
+    ):
+        reply = person.ask("POST", path, {"knowledge_base_sites": [{**sites[0], **wrong}]})
+        assert reply.status == 422, wrong
+        assert reply.detail[0]["loc"][:3] == ["body", "knowledge_base_sites", 0]
+
+
 def test_what_cannot_be_read_says_why_and_the_rest_is_answerable(person: Person) -> None:
     base = uploaded(person, {"files": ("lies.txt", bytes(range(256)) * 40)}, "Bad")
     person.made(f"/v1/knowledge-base/{base['knowledge_base_id']}/sources", {"knowledge_base_texts": [PRICES]})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
 from api.durable import engine
-from api.knowledge_base import apart, ingestion, service, workflows
+from api.knowledge_base import apart, blobs, ingestion, service, workflows
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 from api.outside.mail import FileMail
 from api.outside.storage import FolderStorage
 from api.settings import Settings
+from kb import index as indexes
 from pipelines.outbound import Guard
 from tests.integration.test_work import RehearsedRooms
 
@@ -51,6 +53,28 @@ async def site() -> AsyncIterator[tuple[Site, str]]:
     app.router.add_get("/pool", site.answer)
     async with TestServer(app, host="127.0.0.1") as server:
         yield site, str(server.make_url("/pool"))
+
+
+@dataclass
+class Pages:
+    """A site of several pages that can change."""
+
+    texts: dict[str, str]
+    asked: list[str] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.path not in self.texts:
+            return web.Response(status=404)
+        text = self.texts[request.path]
+        etag = f'"{len(text)}"'
+        self.asked.append(request.path)
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304)
+        links = "".join(f'<a href="{path}">on</a>' for path in self.texts)
+        page = PAGE.format(title=f"Page {request.path}", text=f"{text} {LONG}").replace(
+            "<body>", f"<body>{links}"
+        )
+        return web.Response(text=page, content_type="text/html", headers={"ETag": etag})
 
 
 @pytest.fixture
@@ -163,10 +187,80 @@ async def test_files_that_no_row_names_are_swept_and_others_stay(
     async def chunks() -> AsyncIterator[bytes]:
         yield b"x"
 
-    blobs = engine.reach().knowledge
+    storage = engine.reach().knowledge
     for name in ("source_0123456789ab.raw", "source_0123456789ab-1.part", f"{base.id}-9.index"):
-        await blobs.put(name, chunks(), 10)
+        await storage.put(name, chunks(), 10)
     monkeypatch.setattr(workflows, "ORPHAN_SECONDS", 0.0)
     await workflows.sweep_forgotten()
-    kept = {f"{source.id}-1.part", ingestion.index_name(base.id, 1)}
-    assert set(await blobs.names("")) == kept
+    kept = {f"{source.id}-1.part", f"{base.id}-1.index"}
+    assert set(await storage.names("")) == kept
+
+
+async def served(pages: Pages) -> TestServer:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", pages.answer)
+    server = TestServer(app, host="127.0.0.1")
+    await server.start_server()
+    return server
+
+
+async def texts_of(base: KnowledgeBaseRow, folder: Path) -> str:
+    """All that the base's newest index says."""
+    path = folder / f"{base.version}.index"
+    await blobs.copy(engine.reach().knowledge, blobs.index_name(base.id, base.version), path)
+    return " ".join(passage.text for passage in indexes.load(path).passages)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_site_is_one_source_of_which_only_changed_pages_are_fetched_anew(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = Pages({"/": "The pool opens at nine.", "/sauna": "The sauna is closed.", "/bar": "Tea is free."})
+    server, told = await served(pages), []
+    note = ingestion.note
+
+    async def noted(source_id: str, revision: int, **values: Any) -> None:
+        told.append((values.get("stage"), values.get("done"), values.get("total")))
+        await note(source_id, revision, **values)
+
+    monkeypatch.setattr(ingestion, "note", noted)
+    monkeypatch.setattr(ingestion, "_TOLD_SECONDS", 0.0)
+    async with database.transaction() as session:
+        base = KnowledgeBaseRow(owner_id="me", name="Pool", embedder="words", is_auto_refreshed=True)
+        session.add(base)
+        await session.flush()
+        await service.add(session, base, [workflows.site_source(str(server.make_url("/")), 2, 10)])
+    base, source = await settled(database)
+    assert (source.progress, source.reason, source.page_count) == ("complete", "", 3)
+    said = await texts_of(base, tmp_path)
+    assert all(text in said for text in ("opens at nine", "sauna is closed", "Tea is free"))
+    assert {("fetching", 1, 3), ("fetching", 2, 3)} <= set(told)
+    assert ("reading", 2, 3) in told
+
+    await due_again(database)
+    base, source = await settled(database)
+    assert (base.version, source.part_revision) == (1, 1), "nothing changed, and nothing was read"
+
+    pages.texts["/sauna"] = "The sauna opens at four."
+    del pages.texts["/bar"]
+    await due_again(database)
+    base, source = await settled(database)
+    assert (base.version, source.page_count, source.reason) == (2, 2, "")
+    said = await texts_of(base, tmp_path)
+    assert "sauna opens at four" in said
+    assert "sauna is closed" not in said
+    assert "Tea is free" not in said
+    async with asyncio.timeout(20):
+        while len(names := await engine.reach().knowledge.names(f"{source.id}")) != 4:
+            await asyncio.sleep(0.05)
+    assert sorted(name.split(".")[1] for name in names) == ["page", "page", "part", "site"]
+
+    async with database.transaction() as session:
+        held = await service.get(session, "me", base.id, to_change=True)
+        await service.add(session, held, [workflows.site_source(str(server.make_url("/")), 2, 1)])
+    base, source = await settled(database)
+    assert (source.page_count, base.version) == (1, 3), "the same site within other bounds"
+    async with database.transaction() as session:
+        await service.remove(session, await service.get(session, "me", base.id, to_change=True))
+    assert await engine.reach().knowledge.names("") == []
+    await server.close()

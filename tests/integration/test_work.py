@@ -24,6 +24,7 @@ from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.workers import Workers
 from api.knowledge_base import service as knowledge_base
+from api.knowledge_base import versions
 from api.outside.mail import FileMail
 from api.outside.rooms import RoomGone, RoomsUnavailable, Ticket
 from api.outside.storage import FolderStorage
@@ -424,9 +425,9 @@ async def test_an_agent_knows_only_what_its_owner_has(database: Database) -> Non
         gone = await knowledge_base.texts_added(session, "me", "Gone", [("D", "old")])
         await knowledge_base.remove(session, gone)
     async with database.transaction(writes=False) as session:
-        (known,) = await knowledge_base.versions(session, "me", [theirs.id, mine.id, gone.id, "kb_gone"])
+        (known,) = await versions.versions(session, "me", [theirs.id, mine.id, gone.id, "kb_gone"])
         assert (known.base_id, known.name, known.titles) == (mine.id, "Mine", ("A", "B"))
-        newest = await knowledge_base.newest(session, [mine.id, gone.id])
+        newest = await versions.newest(session, [mine.id, gone.id])
         assert [each.base_id for each in newest] == [mine.id]
 
 

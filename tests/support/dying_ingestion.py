@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from api.knowledge_base import apart, ingestion, workflows
+from api.knowledge_base import apart, indexing, ingestion, workflows
 from api.serve import serve
 from api.settings import Settings
 from tests.support.dying_api import Function, after, before
@@ -16,8 +16,8 @@ POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
     "stored, step not noted": (ingestion, "prepare", after),
     "counted, step not noted": (ingestion, "complete", after),
     "counted, index not started": (workflows, "start_build", before),
-    "index stored, not published": (ingestion, "_publish", before),
-    "published, step not noted": (ingestion, "_publish", after),
+    "index stored, not published": (indexing, "_publish", before),
+    "published, step not noted": (indexing, "_publish", after),
 }
 """In the order in which one document comes by them."""
 
