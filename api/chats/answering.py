@@ -21,7 +21,7 @@ from api.chats.table import ChatFunctionRow, ChatMessageRow, ChatRow
 from api.db.columns import new_id, now
 from api.http.callers import Caller
 from api.http.errors import Conflict
-from api.knowledge_base import service as knowledge_base
+from api.knowledge_base import versions
 from pipelines.contract import CallBrief, FunctionRun
 from pipelines.costs import Engines, Prices, UsedInCall, split
 from pipelines.text_link import Began, Ended, GoOn, Used
@@ -126,7 +126,7 @@ async def _brief(
         call_id=chat.id,
         agent=config,
         variables=_variables(chat.extra or {}),
-        knowledge=await knowledge_base.versions(session, chat.owner_id, bases),
+        knowledge=await versions.versions(session, chat.owner_id, bases),
         transcript=tuple(
             Utterance(
                 utterance_id=row.id,
