@@ -38,13 +38,17 @@ from api.keys import (
     VAULT,
 )
 from api.knowledge_base import routes as knowledge_base
+from api.payments import routes as payments
 from api.public import routes as public
 from api.settings import Settings
 from api.system import pages
 from api.system import routes as system
+from api.usage import routes as usage
 from api.users import routes as users
 from api.voice import chat, voices
 from api.voice import routes as voice
+from api.wallet import rates
+from api.wallet import routes as wallet
 from api.webhooks import routes as webhooks
 
 MAX_JSON_BYTES = 1024 * 1024
@@ -66,6 +70,11 @@ RESOURCES: tuple[Routes, ...] = (
     chats.routes,
     voices.providers,
     webhooks.routes,
+    wallet.routes,
+    wallet.pricing,
+    payments.routes,
+    usage.users,
+    usage.agents,
     public.routes,
     internal.routes,
     system.routes,
@@ -77,6 +86,7 @@ RESOURCES: tuple[Routes, ...] = (
 def create_app(settings: Settings) -> web.Application:
     """The whole api. The database must have been migrated (`api.db.migrate.upgrade`)."""
     costs.load(settings.prices)  # a file that cannot be used stops us now, not in the first call
+    rates.load(settings.rates)
     app = web.Application(middlewares=[edge, one_transaction], client_max_size=MAX_JSON_BYTES)
     app[SETTINGS] = settings
     app[VAULT] = Vault.of(settings)

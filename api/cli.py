@@ -173,6 +173,39 @@ def sign_in_link(email: str | None) -> None:
     click.echo(link(Settings.load(), email))
 
 
+@main.group()
+def wallet() -> None:
+    """Owners' money."""
+
+
+@wallet.command("credit")
+@click.argument("email")
+@click.argument("amount", type=str)
+@click.option("--note", required=True, help="Why: it stays in the book, and the owner reads it.")
+def credit_wallet(email: str, amount: str, note: str) -> None:
+    """Give AMOUNT US dollars to the wallet of EMAIL.
+
+    Who did it, when and why is kept in the book for ever; the owner sees it
+    among their transactions.
+    """
+    from api.up.money import credit
+
+    click.echo(credit(Settings.load(), email, amount, note))
+
+
+@wallet.command("check")
+def check_wallets() -> None:
+    """Prove the book: entries add up to nothing, balances to their entries.
+
+    Reads all of it. The exit code is 1 when something is wrong.
+    """
+    from api.up.money import check
+
+    wrong = check(Settings.load())
+    click.echo("\n".join(wrong) or "The book is right.")
+    sys.exit(1 if wrong else 0)
+
+
 @main.group("secrets")
 def secrets_() -> None:
     """The keys that seal secrets in the database."""

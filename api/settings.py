@@ -108,6 +108,10 @@ class Settings:
     """Where traces are sent; empty means nowhere."""
     prices: Path | None
     """A file of providers' prices instead of the one that came with us."""
+    is_billing: bool
+    """False: what calls cost is written down and this server pays, so nobody is refused."""
+    rates: Path | None
+    """A file of what owners are charged instead of the one that came with us."""
     livekit: LiveKit
     secrets: Secrets
 
@@ -185,6 +189,8 @@ class Settings:
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
+            is_billing=read.choice("CALL2ME_BILLING", "off", ("off", "on")) == "on",
+            rates=Path(rates).expanduser() if (rates := read.text("CALL2ME_RATES", "")) else None,
             livekit=LiveKit(
                 url=livekit_url,
                 public_url=read.text("LIVEKIT_PUBLIC_URL", livekit_url).rstrip("/"),

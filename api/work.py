@@ -119,6 +119,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         app[GUARD],
         mail,
         settings.language_model,
+        settings.prices,
     )
     engine.launch(settings, reach)
     for queue, at_once in QUEUES.items():

@@ -12,6 +12,7 @@ from api.http.routes import Routes
 from api.keys import CALLER, DATABASE, PASSWORDS, RATE_LIMITS, SESSION, SETTINGS
 from api.users import service as users
 from api.users.service import EmailTaken
+from api.wallet import credit
 
 routes = Routes("/v1/auth", tag="Authentication")
 
@@ -33,6 +34,7 @@ async def register(request: web.Request, body: SignUp) -> Credentials:
     user = await users.create(
         session, email=body.email, password_hash=password_hash, full_name=body.full_name
     )
+    await credit.welcome(session, user.id, settings)
     return await service.open_login(session, user, settings.secrets.jwt)
 
 

@@ -20,7 +20,7 @@ from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import Forbidden, Unauthorized
 from api.keys import DATABASE, SESSION, SETTINGS
-from api.users.schemas import UserProfile
+from api.users import service as users
 from api.users.table import UserRow
 
 
@@ -161,7 +161,7 @@ async def _credentials(session: AsyncSession, user: UserRow, login_id: str, jwt_
         access_token=tokens.sign_access(jwt_secret, AccessClaims(user.id, login_id)),
         refresh_token=refresh_token,
         expires_in=ACCESS_SECONDS,
-        user=UserProfile.of(user),
+        user=await users.profile(session, user),
     )
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from dbos import DBOS
 from sqlmodel import col, delete, select
 
-from api.calls import analysis, settlement
+from api.calls import analysis, billing, costs, settlement
 from api.calls.table import RUNNING, CallAnalysisRow, CallRow
 from api.db.columns import now
 from api.durable import engine
@@ -36,6 +36,7 @@ async def settle(call_id: str) -> None:
     with engine.at_work():
         await close_room(call_id)
         await write_usage(call_id)
+        await charge(call_id)
         await mark_settled(call_id)
         await analyse(call_id)
     _LOG.info("call settled", extra={"call_id": call_id})
@@ -60,6 +61,14 @@ async def write_usage(call_id: str) -> None:
     """Write the call's one usage row."""
     async with engine.reach().database.transaction() as session:
         await settlement.write_usage(session, call_id)
+
+
+@DBOS.step(name="settle.charge", retries_allowed=True, max_attempts=5)
+async def charge(call_id: str) -> None:
+    """Charge the call to whoever pays for it, and let go of what it held."""
+    reach = engine.reach()
+    async with reach.database.transaction(is_durable=True) as session:
+        await billing.charge(session, call_id, costs.load(reach.prices))
 
 
 @DBOS.step(name="settle.mark_settled", retries_allowed=True, max_attempts=5)

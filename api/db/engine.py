@@ -14,6 +14,7 @@ from api.db.vault import Vault
 Hook = Callable[[], Awaitable[None]]
 
 _HOOKS = "call2me.after_commit"
+_LEVEL = "call2me.synchronous"
 
 
 class Database:
@@ -30,20 +31,27 @@ class Database:
             sealed.give(self.engine.dialect, vault)
         self._reads = self.engine.execution_options(call2me_writes=False)
         self._writes = self.engine.execution_options(call2me_writes=True)
+        self._durable = self.engine.execution_options(call2me_writes=True, call2me_durable=True)
 
     @property
     def is_sqlite(self) -> bool:
         """True for the embedded database."""
         return self.engine.dialect.name == "sqlite"
 
-    def session(self, *, writes: bool) -> AsyncSession:
-        """A session that takes a connection only when it is first used. Whoever asks commits and closes."""
-        return AsyncSession(self._writes if writes else self._reads, expire_on_commit=False, autoflush=True)
+    def session(self, *, writes: bool, is_durable: bool = False) -> AsyncSession:
+        """A session that takes a connection only when it is first used. Whoever asks commits and closes.
+
+        What a durable one commits is on the disk when it returns, also if the power fails then.
+        """
+        engine = self._durable if is_durable else self._writes
+        return AsyncSession(engine if writes else self._reads, expire_on_commit=False, autoflush=True)
 
     @asynccontextmanager
-    async def transaction(self, *, writes: bool = True) -> AsyncIterator[AsyncSession]:
+    async def transaction(
+        self, *, writes: bool = True, is_durable: bool = False
+    ) -> AsyncIterator[AsyncSession]:
         """One transaction outside of a request: committed at the end, rolled back by an exception."""
-        async with self.session(writes=writes) as session:
+        async with self.session(writes=writes, is_durable=is_durable) as session:
             yield session
             await commit(session)
 
@@ -101,7 +109,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
             "journal_mode=WAL",
             "busy_timeout=10000",
             "foreign_keys=ON",
-            # Loses the last moments in a power cut, never the file; money will use FULL.
+            # Loses the last moments in a power cut, never the file; money is written with FULL.
             "synchronous=NORMAL",
             "temp_store=MEMORY",
         ):
@@ -111,5 +119,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("call2me_writes", True)
+    options = connection.get_execution_options()
+    writes = options.get("call2me_writes", True)
+    level = "FULL" if options.get("call2me_durable", False) else "NORMAL"
+    if connection.info.get(_LEVEL, "NORMAL") != level:  # it can only be changed between transactions
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info[_LEVEL] = level
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

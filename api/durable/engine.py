@@ -50,6 +50,8 @@ class Reach:
     guard: Guard
     mail: Mail
     language_model: LanguageModel = NO_LANGUAGE_MODEL
+    prices: Path | None = None
+    """Of providers, as the settings have it."""
 
 
 @dataclass

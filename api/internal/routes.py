@@ -40,11 +40,11 @@ _UPLOAD_SECONDS = 300
 
 @routes.post(
     "/calls/{call_id}/brief",
-    errors=[service.CallGone, service.AgentGone, service.CallOver, attempts.CallTaken],
+    errors=[service.CallGone, service.AgentGone, service.CallOver, service.BalanceSpent, attempts.CallTaken],
 )
 async def brief_call(request: web.Request, call_id: CallId, body: BriefRequest) -> CallBrief:
     """Tell a worker whom a call is for."""
-    told = await service.brief(request[SESSION], call_id, body)
+    told = await service.brief(request[SESSION], call_id, body, request.app[SETTINGS])
     return service.priced(told, costs.load(request.app[SETTINGS].prices))
 
 

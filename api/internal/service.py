@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.table import AgentRow
-from api.calls import analysis, attempts, lifecycle, outbox, settlement, workflows
+from api.calls import analysis, attempts, billing, lifecycle, outbox, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
 from api.db.columns import now
 from api.db.engine import after_commit
@@ -18,6 +18,8 @@ from api.db.inserts import insert_new
 from api.http.errors import Conflict, NotFound
 from api.http.metrics import Metrics
 from api.knowledge_base import versions
+from api.settings import Settings
+from api.wallet.charges import InsufficientBalance
 from pipelines.contract import (
     BatchReceipt,
     BriefRequest,
@@ -52,8 +54,14 @@ class CallOver(Conflict):
     """This call is over"""
 
 
-async def brief(session: AsyncSession, call_id: str, asked: BriefRequest) -> CallBrief:
-    """Tell a worker whom a call is for, and count its attempt."""
+class BalanceSpent(Conflict):
+    """The balance of this call's owner is spent"""
+
+    keeps_changes = True  # the call is marked as failed
+
+
+async def brief(session: AsyncSession, call_id: str, asked: BriefRequest, settings: Settings) -> CallBrief:
+    """Tell a worker whom a call is for, count its attempt, and hold back what it may cost."""
     found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
     call = found.one_or_none()
     if call is None:
@@ -67,7 +75,13 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest) -> Cal
         lifecycle.conclude(call, "failed", "error: the agent is gone")
         raise AgentGone from None
     before = await settlement.events_of(session, call.id) if attempt > 1 else []
-    return await _brief(session, call, agent, before)
+    told = await _brief(session, call, agent, before)
+    try:
+        seconds = await billing.reserve(session, call, told.agent, told.max_duration_seconds, settings)
+    except InsufficientBalance:
+        lifecycle.conclude(call, "failed", "error: the balance is spent")
+        raise BalanceSpent from None
+    return told.model_copy(update={"max_duration_seconds": seconds})
 
 
 async def _brief(

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from api.http.wire import Wire
 from api.users.table import UserRow
+from api.wallet.money import text
 
 
 def _known_zone(name: str) -> str:
@@ -27,8 +28,8 @@ class UserProfile(Wire):
     email: str
     full_name: str | None
     avatar_url: str | None = None
-    balance_usd: str = "0"
-    """Nothing is charged here; a decimal string, as clients of the contract expect."""
+    balance_usd: str
+    """A decimal string, as clients of the contract expect."""
     default_language: str
     timezone: str
     company_name: str | None
@@ -44,9 +45,10 @@ class UserProfile(Wire):
     last_login_at: datetime | None
 
     @classmethod
-    def of(cls, row: UserRow) -> "UserProfile":
+    def of(cls, row: UserRow, balance_micros: int) -> "UserProfile":
         """The profile of a row; its password's hash stays where it is."""
-        return cls(user_id=row.id, **row.model_dump(include=set(cls.model_fields)))
+        known = row.model_dump(include=set(cls.model_fields))
+        return cls(user_id=row.id, balance_usd=text(balance_micros), **known)
 
 
 class UserUpdate(Wire):

@@ -6,8 +6,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.http.callers import Caller
 from api.http.errors import Conflict, NotFound
-from api.users.schemas import UserUpdate
+from api.users.schemas import UserProfile, UserUpdate
 from api.users.table import UserRow
+from api.wallet import ledger
 
 
 class EmailTaken(Conflict):
@@ -37,6 +38,11 @@ async def get(session: AsyncSession, caller: Caller) -> UserRow:
     if row is None:
         raise UserNotFound
     return row
+
+
+async def profile(session: AsyncSession, row: UserRow) -> UserProfile:
+    """A user as they see themselves."""
+    return UserProfile.of(row, await ledger.balance(session, row.id))
 
 
 async def find(session: AsyncSession, email: str) -> UserRow | None:

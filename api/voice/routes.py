@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from api.agents import service as agents
-from api.calls import costs
+from api.calls import billing, costs
 from api.calls.schemas import Call
 from api.calls.table import CallRow
 from api.db.columns import now
@@ -13,6 +13,7 @@ from api.internal.workers import why_none
 from api.keys import CALLER, ROOMS, SESSION, SETTINGS, WORKERS
 from api.voice import available, service
 from api.voice.schemas import SessionRequest, Token, TokenRequest, TokenWarning, VoiceHealth, VoiceSession
+from api.wallet.charges import InsufficientBalance
 
 routes = Routes("/v1/livekit", tag="Voice")
 sessions = Routes("/v1/voice/sessions", tag="Voice")
@@ -20,6 +21,7 @@ sessions = Routes("/v1/voice/sessions", tag="Voice")
 
 _CANNOT = [
     agents.AgentNotFound,
+    InsufficientBalance,
     service.LiveKitDown,
     service.NobodyAnswers,
     service.LanguageUnavailable,
@@ -98,6 +100,7 @@ async def _opened(
 ) -> Token:
     session, caller = request[SESSION], request[CALLER]
     agent = await service.chosen_agent(session, caller, asked.agent_id)
+    await billing.require(session, caller.owner_id, request.app[SETTINGS])
     if not is_up:
         raise service.LiveKitDown
     if why := why_none(workers):

@@ -140,7 +140,7 @@ def test_a_profile_changes_only_where_it_was_sent(person: Person) -> None:
     assert changed.status == 200
     profile = changed.json
     assert profile["full_name"] == "Ada"
-    assert (profile["timezone"], profile["balance_usd"]) == ("Europe/Istanbul", "0")
+    assert (profile["timezone"], profile["balance_usd"]) == ("Europe/Istanbul", "0.000000")
     assert (profile["email"], profile["user_id"]) == (person.email, person.credentials["user"]["user_id"])
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
 from api.calls.table import CallAnalysisRow, CallRow, CallUsageRow
 from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
+from api.wallet import charges, ledger, rates
+from api.wallet.table import EntryRow, HoldRow, TransactionRow
 from tests.support.api import ROOT, running_api
 from tests.support.dying_api import POINTS
 from tests.support.ports import free_port
@@ -25,10 +27,49 @@ async def begin_call(database_url: str) -> str:
     await migrate.upgrade(database_url)
     database = Database(database_url)
     call = CallRow(owner_id="user_1", room_name="room_1", attempt=1, worker_id="worker-1", briefed_at=now())
+    tariff = charges.Tariff.of(
+        rates.load(), is_phone=False, is_outbound=False, is_recorded=False, is_realtime=False
+    )
     async with database.transaction() as session:
         session.add(call)
+        welcome = TransactionRow(
+            key="bonus:user_1",
+            owner_id="user_1",
+            type="topup",
+            amount_micros=1_000_000,
+            description="Welcome",
+        )
+        await ledger.post(session, welcome, {"bonus": -1_000_000, "wallet:user_1": 1_000_000})
+        await charges.hold(
+            session,
+            call_id=call.id,
+            owner_id="user_1",
+            tariff=tariff,
+            longest_seconds=300,
+            rates=rates.load(),
+            is_billed=True,
+        )
     await database.close()
     return call.id
+
+
+async def money(database_url: str) -> tuple[list[TransactionRow], dict[str, int], int, int]:
+    """The charges, their entries, what the owner has, and how many calls hold something back."""
+    database = Database(database_url)
+    try:
+        async with database.transaction(writes=False) as session:
+            assert await ledger.faults(session) == []
+            charged = list(
+                (await session.exec(select(TransactionRow).where(TransactionRow.type == "usage"))).all()
+            )
+            entries = await session.exec(
+                select(EntryRow).where(col(EntryRow.transaction_id).in_([row.id for row in charged]))
+            )
+            found = {row.account: row.amount_micros for row in entries.all()}
+            holds = (await session.exec(select(HoldRow))).all()
+            return charged, found, await ledger.balance(session, "user_1"), len(holds)
+    finally:
+        await database.close()
 
 
 async def outcome(
@@ -118,6 +159,11 @@ def settle_through_a_death(point: str, home: Path, database_url: str) -> None:
     assert usage.call_id == call_id
     assert (usage.duration_ms, usage.agent_talk_ms, usage.user_talk_ms) == (5000, 1000, 1500)
     assert (usage.tts_characters, usage.stt_seconds) == (42, 3.5)
+    (charged,), entries, balance, holds = asyncio.run(money(database_url))
+    assert charged.key == f"call:{call_id}"
+    assert charged.description == "Call of 5 s at base $0.10/min"
+    assert entries == {"wallet:user_1": -8333, "revenue": 8333}
+    assert (balance, holds) == (1_000_000 - 8333, 0)
 
 
 @pytest.mark.slow
@@ -134,6 +180,8 @@ def test_a_call_is_settled_once_wherever_the_api_is_killed(point: str, tmp_path:
         "usage written, not committed",
         "usage committed, step not noted",
         "call marked, step not noted",
+        "charge written, not committed",
+        "charge committed, step not noted",
     ],
 )
 def test_it_is_settled_once_on_postgresql_too(

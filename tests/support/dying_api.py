@@ -9,12 +9,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from api.calls import analysis, settlement, workflows
+from api.calls import analysis, billing, settlement, workflows
 from api.db import engine as database
 from api.durable import engine as durable
 from api.outside.rooms import LiveKitRooms
 from api.serve import serve
 from api.settings import Settings
+from api.wallet import charges, ledger
 
 Function = Callable[..., Awaitable[Any]]
 
@@ -65,6 +66,10 @@ POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
     "usage about to be written": (settlement, "write_usage", before),
     "usage written, not committed": (settlement, "write_usage", after),
     "usage committed, step not noted": (settlement, "write_usage", at_commit_after),
+    "call about to be charged": (billing, "charge", before),
+    "hold let go, charge not written": (ledger, "post", before),
+    "charge written, not committed": (charges, "charge", after),
+    "charge committed, step not noted": (charges, "charge", at_commit_after),
     "call about to be marked": (settlement, "mark_settled", before),
     "call marked, not committed": (settlement, "mark_settled", after),
     "call marked, step not noted": (settlement, "mark_settled", at_commit_after),

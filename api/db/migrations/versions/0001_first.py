@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 23:23:34.736242
+Created: 2026-11-25 23:24:34.778128
 """
 
 from collections.abc import Sequence
@@ -148,6 +148,66 @@ def upgrade() -> None:
         sa.Column("last_login_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "wallet_holds",
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("is_billed", sa.Boolean(), nullable=False),
+        sa.Column("amount_micros", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Integer(), nullable=False),
+        sa.Column("tariff", api.db.columns.Json, nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_wallet_holds")),
+    )
+    with op.batch_alter_table("wallet_holds", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_wallet_holds_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
+        "wallet_transactions",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("amount_micros", sa.BigInteger(), nullable=False),
+        sa.Column("balance_before_micros", sa.BigInteger(), nullable=False),
+        sa.Column("balance_after_micros", sa.BigInteger(), nullable=False),
+        sa.Column("description", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("explanation", api.db.columns.Json, nullable=True),
+        sa.Column("cost_micros", sa.BigInteger(), nullable=True),
+        sa.Column("margin_micros", sa.BigInteger(), nullable=True),
+        sa.Column("margin_percent", sa.Float(), nullable=True),
+        sa.Column("endpoint_type", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("llm_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("stt_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("tts_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("tokens_in", sa.Integer(), nullable=False),
+        sa.Column("tokens_out", sa.Integer(), nullable=False),
+        sa.Column("characters", sa.Integer(), nullable=False),
+        sa.Column("llm_micros", sa.BigInteger(), nullable=False),
+        sa.Column("stt_micros", sa.BigInteger(), nullable=False),
+        sa.Column("tts_micros", sa.BigInteger(), nullable=False),
+        sa.Column("day", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("hour", sa.Integer(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_wallet_transactions")),
+        sa.UniqueConstraint("key", name=op.f("uq_wallet_transactions_key")),
+    )
+    with op.batch_alter_table("wallet_transactions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_wallet_transactions_call_id"), ["call_id"], unique=False)
+        batch_op.create_index("ix_wallet_transactions_owner", ["owner_id", "id"], unique=False)
+        batch_op.create_index("ix_wallet_transactions_owner_day", ["owner_id", "day"], unique=False)
+
+    op.create_table(
+        "wallets",
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("balance_micros", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_wallets")),
     )
     op.create_table(
         "workers",
@@ -372,6 +432,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_one_time_links_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "wallet_entries",
+        sa.Column("transaction_id", sa.BigInteger(), nullable=False),
+        sa.Column("account", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("amount_micros", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["transaction_id"],
+            ["wallet_transactions.id"],
+            name=op.f("fk_wallet_entries_transaction_id_wallet_transactions"),
+        ),
+        sa.PrimaryKeyConstraint("transaction_id", "account", name=op.f("pk_wallet_entries")),
+    )
+    with op.batch_alter_table("wallet_entries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_wallet_entries_account"), ["account"], unique=False)
+
+    op.create_table(
         "webhook_endpoints",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -554,6 +629,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_webhook_endpoints_owner")
 
     op.drop_table("webhook_endpoints")
+    with op.batch_alter_table("wallet_entries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_wallet_entries_account"))
+
+    op.drop_table("wallet_entries")
     with op.batch_alter_table("one_time_links", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_one_time_links_expires_at"))
 
@@ -590,6 +669,17 @@ def downgrade() -> None:
 
     op.drop_table("agents")
     op.drop_table("workers")
+    op.drop_table("wallets")
+    with op.batch_alter_table("wallet_transactions", schema=None) as batch_op:
+        batch_op.drop_index("ix_wallet_transactions_owner_day")
+        batch_op.drop_index("ix_wallet_transactions_owner")
+        batch_op.drop_index(batch_op.f("ix_wallet_transactions_call_id"))
+
+    op.drop_table("wallet_transactions")
+    with op.batch_alter_table("wallet_holds", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_wallet_holds_owner_id"))
+
+    op.drop_table("wallet_holds")
     op.drop_table("users")
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.drop_index("ix_letters_due")

@@ -1,0 +1,1 @@
+"""Money: what owners have, what calls cost them, and a book that proves both."""

@@ -1,0 +1,170 @@
+"""The book proves itself, whoever writes at once, on both kinds of database."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import func, select
+
+from api.db import migrate
+from api.db.engine import Database
+from api.wallet import charges, credit, ledger, rates
+from api.wallet.table import EntryRow, HoldRow, TransactionRow, WalletRow
+
+RATES = rates.load()
+TARIFF = charges.Tariff.of(RATES, is_phone=False, is_outbound=False, is_recorded=False, is_realtime=False)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database of each kind."""
+    await migrate.upgrade(database_url)
+    made = Database(database_url)
+    yield made
+    await made.close()
+
+
+async def grant(database: Database, owner_id: str, usd: str, key: str = "") -> None:
+    async with database.transaction(is_durable=True) as session:
+        await credit.grant(session, owner_id, Decimal(usd), note="", granted_by="test", key=key)
+
+
+async def begin(
+    database: Database, owner_id: str, call_id: str, *, longest: int = 600, is_billed: bool = True
+) -> HoldRow:
+    async with database.transaction() as session:
+        return await charges.hold(
+            session,
+            call_id=call_id,
+            owner_id=owner_id,
+            tariff=TARIFF,
+            longest_seconds=longest,
+            rates=RATES,
+            is_billed=is_billed,
+        )
+
+
+async def end(database: Database, call_id: str, seconds: float) -> TransactionRow | None:
+    used = charges.Used(None, round(seconds * 1000), 0, 0, 0, None, None)
+    async with database.transaction(is_durable=True) as session:
+        return await charges.charge(session, call_id, used)
+
+
+async def balance(database: Database, owner_id: str) -> int:
+    async with database.transaction(writes=False) as session:
+        assert await ledger.faults(session) == []
+        return await ledger.balance(session, owner_id)
+
+
+async def test_a_call_holds_what_it_may_cost_and_is_charged_what_it_did(database: Database) -> None:
+    await grant(database, "user_1", "5")
+    held = await begin(database, "user_1", "call_1")
+    assert (held.amount_micros, held.seconds) == (1_000_000, 600)
+    charged = await end(database, "call_1", 60)
+    assert charged is not None
+    assert (charged.balance_before_micros, charged.balance_after_micros) == (5_000_000, 4_900_000)
+    assert charged.explanation is not None
+    assert charged.explanation["parts"] == [{"name": "base", "rate_per_min": "0.10", "usd": "0.100000"}]
+    assert await end(database, "call_1", 60) is None
+    assert await balance(database, "user_1") == 4_900_000
+
+
+async def test_a_call_lasts_as_long_as_what_is_left(database: Database) -> None:
+    await grant(database, "user_1", "0.5")
+    assert (await begin(database, "user_1", "call_1")).seconds == 300
+    assert (await begin(database, "user_1", "call_1")).seconds == 300  # asked again, it is the same
+    with pytest.raises(charges.InsufficientBalance):
+        await begin(database, "user_1", "call_2")
+    await end(database, "call_1", 0)  # nobody spoke: what it held is free again
+    assert (await begin(database, "user_1", "call_2")).seconds == 300
+
+
+async def test_with_billing_off_this_server_pays_and_nobody_is_in_debt(database: Database) -> None:
+    await begin(database, "user_1", "call_1", is_billed=False)
+    charged = await end(database, "call_1", 30)
+    assert charged is not None
+    assert (charged.amount_micros, charged.balance_after_micros) == (-50_000, 0)
+    assert charged.description.endswith("paid by this server (billing is off)")
+    assert await balance(database, "user_1") == 0
+
+
+async def test_the_same_grant_twice_is_one(database: Database) -> None:
+    await asyncio.gather(*(grant(database, "user_1", "3", key="evt_1") for _ in range(4)))
+    assert await balance(database, "user_1") == 3_000_000
+
+
+async def test_entries_that_do_not_add_up_are_not_written(database: Database) -> None:
+    row = TransactionRow(key="x", owner_id="u", type="topup", amount_micros=1, description="")
+    for entries in ({"bonus": -1, "wallet:u": 2}, {"bonus": -1, "wallet:other": 1}):
+        with pytest.raises(ledger.Unbalanced):
+            async with database.transaction() as session:
+                await ledger.post(session, row, entries)
+    assert await balance(database, "u") == 0
+
+
+async def test_a_wrong_balance_is_found(database: Database) -> None:
+    await grant(database, "user_1", "1")
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE wallets SET balance_micros = 7"))
+    async with database.transaction(writes=False) as session:
+        assert await ledger.faults(session) == ["the balance of user_1 is not the sum of its entries"]
+
+
+async def test_money_is_written_with_the_strongest_durability(database: Database) -> None:
+    if not database.is_sqlite:
+        async with database.transaction(is_durable=True) as session:
+            assert (await session.execute(text("SHOW synchronous_commit"))).scalar_one() == "on"
+        return
+    for is_durable, level in ((False, 1), (True, 2), (False, 1)):
+        async with database.transaction(is_durable=is_durable) as session:
+            assert (await session.execute(text("PRAGMA synchronous"))).scalar_one() == level
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whoever_writes_at_once_the_book_is_right(database: Database, seed: int) -> None:
+    """Owners, calls and grants in a random order by eight writers; each call's charge is tried twice."""
+    luck = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    owners = ["user_a", "user_b"]
+    overshoot = dict.fromkeys(owners, 0)
+    steps = [(luck.choice(owners), number, luck.random()) for number in range(60)]
+    begun = 0
+
+    async def write(mine: list[tuple[str, int, float]]) -> None:
+        nonlocal begun
+        for owner, number, chance in mine:
+            call_id = f"call_{number}"
+            if chance < 0.4:
+                await grant(database, owner, f"{chance:.6f}")
+                continue
+            try:
+                held = await begin(database, owner, call_id, longest=120)
+            except charges.InsufficientBalance:
+                continue
+            begun += 1
+            seconds = held.seconds * chance * 1.2  # some overstay what they were given
+            charged = await asyncio.gather(*(end(database, call_id, seconds) for _ in range(2)))
+            (row,) = [row for row in charged if row is not None]
+            overshoot[owner] += max(0, -row.amount_micros - held.amount_micros)
+
+    await asyncio.gather(*(write(steps[start::8]) for start in range(8)))
+    assert begun > 5
+    for owner in owners:
+        assert await balance(database, owner) >= -overshoot[owner]
+    async with database.transaction(writes=False) as session:
+        assert (await session.exec(select(func.sum(EntryRow.amount_micros)))).one() == 0
+        assert (await session.exec(select(HoldRow))).all() == []
+        for wallet in (await session.exec(select(WalletRow))).all():
+            rows = await session.exec(
+                select(TransactionRow)
+                .where(TransactionRow.owner_id == wallet.owner_id)
+                .order_by(TransactionRow.id)  # type: ignore[arg-type]
+            )
+            at = 0
+            for row in rows.all():  # each begins where the one before it ended
+                assert row.balance_before_micros == at
+                at = row.balance_after_micros
+                assert at == row.balance_before_micros + row.amount_micros
+            assert at == wallet.balance_micros
