@@ -80,7 +80,7 @@ _SUMS = (
 
 async def usage(session: AsyncSession, caller: Caller, days: int) -> UserUsage:
     """What was charged in so many days."""
-    found = await session.execute(select(*_SUMS).where(*used_since(caller.owner_id, days)))  # type: ignore[call-overload]
+    found = await session.exec(select(*_SUMS).where(*used_since(caller.owner_id, days)))  # type: ignore[call-overload]
     count, tokens_in, tokens_out, llm, stt, tts, amount, _ = map(int, found.one())
     return UserUsage(
         total_requests=count,
@@ -95,7 +95,7 @@ async def usage(session: AsyncSession, caller: Caller, days: int) -> UserUsage:
 async def daily(session: AsyncSession, caller: Caller, days: int) -> list[DayOfUse]:
     """The same day by day, oldest first; days without a charge are left out."""
     day = col(TransactionRow.day)
-    found = await session.execute(
+    found = await session.exec(
         select(day, *_SUMS).where(*used_since(caller.owner_id, days)).group_by(day).order_by(day)  # type: ignore[call-overload]
     )
     rows = found.all()

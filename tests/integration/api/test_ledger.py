@@ -108,7 +108,7 @@ async def test_entries_that_do_not_add_up_are_not_written(database: Database) ->
 async def test_a_wrong_balance_is_found(database: Database) -> None:
     await grant(database, "user_1", "1")
     async with database.transaction() as session:
-        await session.execute(text("UPDATE wallets SET balance_micros = 7"))
+        await (await session.connection()).execute(text("UPDATE wallets SET balance_micros = 7"))
     async with database.transaction(writes=False) as session:
         assert await ledger.faults(session) == ["the balance of user_1 is not the sum of its entries"]
 
@@ -116,11 +116,15 @@ async def test_a_wrong_balance_is_found(database: Database) -> None:
 async def test_money_is_written_with_the_strongest_durability(database: Database) -> None:
     if not database.is_sqlite:
         async with database.transaction(is_durable=True) as session:
-            assert (await session.execute(text("SHOW synchronous_commit"))).scalar_one() == "on"
+            assert (
+                await (await session.connection()).execute(text("SHOW synchronous_commit"))
+            ).scalar_one() == "on"
         return
     for is_durable, level in ((False, 1), (True, 2), (False, 1)):
         async with database.transaction(is_durable=is_durable) as session:
-            assert (await session.execute(text("PRAGMA synchronous"))).scalar_one() == level
+            assert (
+                await (await session.connection()).execute(text("PRAGMA synchronous"))
+            ).scalar_one() == level
 
 
 @pytest.mark.parametrize("seed", range(3))
