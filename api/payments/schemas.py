@@ -47,7 +47,7 @@ class PaymentMethod(Wire):
 class PaymentMethods(Wire):
     """The saved cards. There are none: no provider that takes cards is set up."""
 
-    methods: list[PaymentMethod] = []
+    methods: list[PaymentMethod] = Field(default_factory=list)
 
 
 class AutoCharge(Wire):
