@@ -10,6 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
+from api import tables
+from api.db.engine import Database
+from api.db.vault import Vault
+from api.seed import seed
+from api.settings import Settings
 from tests.support.api import AGENT, Api, Person, Reply, running_api
 from tests.support.ports import free_port
 from tests.support.provider_server import KEY, ProviderServer, provider_server
@@ -241,3 +246,33 @@ async def test_the_api_dies_and_the_message_is_there_and_can_be_sent_again(
         assert again.status == 200, again.raw
         assert chat.ran() == ["Monday"]
         assert len((await chat.read())["messages"]) == 2
+
+
+async def test_the_demo_agent_answers_from_its_knowledge_and_with_its_function_offline(
+    tmp_path: Path,
+) -> None:
+    with running_api(tmp_path) as api:
+        person = api.person()
+        settings = Settings.load(api.environment)
+        tables.load()
+        database = Database(settings.database_url, Vault.of(settings))
+        async with database.transaction() as session:
+            agent = await seed(session, person.credentials["user"]["user_id"], settings.home)
+        await database.close()
+    with running_api(tmp_path) as api:  # the first thing it does is to read what nobody has read
+        person.api = api
+
+        async def is_read() -> bool:
+            bases = await asyncio.to_thread(person.ask, "GET", "/v1/knowledge-base")
+            return bool(bases.json[0]["status"] == "complete")
+
+        await until(is_read)
+        made = await asyncio.to_thread(person.ask, "POST", "/v1/chats", {"agent_id": agent.id})
+
+        async def says(content: str) -> str:
+            path = f"/v1/chats/{made.json['chat_id']}/messages"
+            reply = await asyncio.to_thread(person.ask, "POST", path, {"content": content})
+            return str(reply.json["content"])
+
+        assert "95 dollars" in await says("How much is a teeth cleaning?")
+        assert "Maple Street" in await says("Where are you?")
