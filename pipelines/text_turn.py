@@ -166,6 +166,7 @@ class _Turn:
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_MAX_WAITING)
         self._running: dict[str, FunctionCall] = {}
         self._text = self._error = ""
+        self._is_whole = False
         for note in notes:
             self.put(note)
 
@@ -176,8 +177,15 @@ class _Turn:
 
     async def said(self, text: str) -> None:
         """The agent wrote this; whoever reads slowly is waited for."""
+        if self._is_whole and self._text and not (self._text[-1].isspace() or text[:1].isspace()):
+            text = f" {text}"  # "One moment." and what the function brought are two messages
+        self._is_whole = False
         self._text += text
         await self._queue.put(Piece(text))
+
+    def message_ended(self) -> None:
+        """What is written next is another message of the same answer."""
+        self._is_whole = True
 
     async def events(self, message: str, opening: Opening) -> AsyncGenerator[Event, None]:
         """The turn's events, with its end."""
@@ -255,3 +263,4 @@ class _Pieces(io.TextOutput):
 
     def flush(self) -> None:
         """A message is whole."""
+        self._turn.message_ended()

@@ -6,6 +6,8 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 from livekit.agents.llm import FunctionCall
 
@@ -22,6 +24,8 @@ from worker.knowledge import knows
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 1.0
 
 Tell = Callable[[FromText], Awaitable[None]]
 
@@ -61,7 +65,6 @@ class Talks:
     def __init__(self, settings: WorkerSettings, tell: Tell) -> None:
         self._settings, self._tell = settings, tell
         self._guard = Guard(settings.allowed_hosts)
-        self._know = knows(settings)
         self._turns: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[tuple[str, str], asyncio.Future[GoOn]] = {}
         self._functions: tuple[str, Functions] | None = None
@@ -89,10 +92,13 @@ class Talks:
         await self._tell(ended)
 
     async def _answered(self, asked: Answer) -> Ended:
-        settings, id_ = self._settings.providers, asked.turn_id
-        socket = settings.models_socket
-        embedder = ModelsEmbedder(socket) if socket is not None else None
-        knowledge = self._know(asked.brief, embedder)
+        id_, whole = asked.turn_id, self._settings
+        if not await _answers(whole.providers.models_socket):
+            # A call would wait for the models process to come back; here there may be none at all.
+            whole = replace(whole, providers=replace(whole.providers, models_socket=None))
+        settings = whole.providers
+        embedder = ModelsEmbedder(settings.models_socket) if settings.models_socket is not None else None
+        knowledge = knows(whole)(asked.brief, embedder)
 
         async def begin(call: FunctionCall) -> str | None:
             return await self._begun(id_, call)
@@ -153,6 +159,18 @@ class Talks:
             found = await asyncio.to_thread(developer.load, folder, kept_code(self._settings.run))
             self._functions = (state, found)
         return self._functions[1]
+
+
+async def _answers(socket: Path | None) -> bool:
+    if socket is None:
+        return False
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_unix_connection(socket)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def _ended(id_: str, done: turns.Done) -> Ended:

@@ -269,10 +269,14 @@ async def test_the_demo_agent_answers_from_its_knowledge_and_with_its_function_o
         await until(is_read)
         made = await asyncio.to_thread(person.ask, "POST", "/v1/chats", {"agent_id": agent.id})
 
-        async def says(content: str) -> str:
+        async def says(content: str) -> dict[str, Any]:
             path = f"/v1/chats/{made.json['chat_id']}/messages"
             reply = await asyncio.to_thread(person.ask, "POST", path, {"content": content})
-            return str(reply.json["content"])
+            answer: dict[str, Any] = reply.json["assistant_message"]
+            return answer
 
-        assert "95 dollars" in await says("How much is a teeth cleaning?")
-        assert "Maple Street" in await says("Where are you?")
+        assert "95 dollars" in (await says("How much is a teeth cleaning?"))["content"]
+        await says("I want to book a teeth cleaning on Monday at ten, my name is Ada Park.")
+        booked = await says("Yes.")
+        assert "please. Ada Park is booked" in booked["content"]
+        assert [call["name"] for call in booked["function_calls"]] == ["book_appointment"]
