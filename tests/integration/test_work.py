@@ -377,7 +377,9 @@ async def test_the_first_start_makes_an_agent_that_knows_and_does_something(
     call = CallRow(owner_id="user_1", agent_id=agent.id, room_name="room")
     await add(database, call)
     async with database.transaction() as session:
-        brief = await internal.brief(session, call.id, BriefRequest(worker_id="w", job_id="j"))
+        settings = Settings.load({"CALL2ME_HOME": str(tmp_path)})
+        asked = BriefRequest(worker_id="w", job_id="j")
+        brief = await internal.brief(session, call.id, asked, settings)
     (known,) = brief.knowledge
     assert known.titles == tuple(title for title, _ in clinic.KNOWLEDGE)
     assert known.version == 0, "nothing of it has been read yet"
