@@ -15,6 +15,7 @@ from pipelines import text_turn as turns
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
+from pipelines.phrases import phrase
 from pipelines.text_link import MAX_LINE, TO_TEXT, Answer, Began, Ended, FromText, GoOn, Piece, Used
 from pipelines.tools import developer
 from pipelines.tools.developer import Functions
@@ -88,7 +89,8 @@ class Talks:
             ended = await self._answered(asked)
         except Exception as error:
             logger.exception("a chat was not answered")
-            ended = Ended(turn_id=asked.turn_id, text="", error=f"error: {type(error).__name__}")
+            words = phrase("apology", asked.brief.agent.language)
+            ended = Ended(turn_id=asked.turn_id, text=words, error=f"error: {type(error).__name__}")
         await self._tell(ended)
 
     async def _answered(self, asked: Answer) -> Ended:

@@ -83,15 +83,15 @@ async def begin(session: AsyncSession, caller: Caller, chat_id: str, sent: Messa
         agent = await agents.of_owner(session, chat.owner_id, chat.agent_id or "")
     except agents.AgentNotFound:
         raise AgentGone from None
-    written = await service.messages_of(session, chat.id)
+    written = await service.messages_of(session, chat.id, MAX_TOLD + 1)
     last = written[-1] if written else None
-    ran = await service.functions_of(session, chat.id)
+    ran = await service.functions_of(session, chat.id, MAX_TOLD)
     if last is not None and last.role == "user" and last.content == sent.content:
         message = last
         has_run = any(run.message_id == last.id for run in ran)
     else:
         message = ChatMessageRow(
-            chat_id=chat.id, number=len(written) + 1, role="user", content=sent.content, status=""
+            chat_id=chat.id, number=chat.message_count + 1, role="user", content=sent.content, status=""
         )
         has_run = False
         chat.message_count += 1
@@ -147,7 +147,7 @@ async def _brief(
                 error=run.error,
                 started_at=run.started_at,
             )
-            for run in ran[-MAX_TOLD:]
+            for run in ran
         ),
         started_at=chat.created_at,
     )

@@ -1,5 +1,7 @@
 """/v1/chats: talk to an agent in text."""
 
+from collections import defaultdict
+
 from aiohttp import web
 
 from api.agents.service import AgentNotFound
@@ -17,6 +19,7 @@ from api.chats.schemas import (
     SessionId,
 )
 from api.chats.streaming import EVENT_STREAM, stream
+from api.chats.table import ChatFunctionRow
 from api.chats.talks import AnswerLost, Talk, TooManyChats
 from api.db.engine import after_commit
 from api.http.routes import Routes
@@ -55,9 +58,11 @@ async def get_chat(request: web.Request, session_id: SessionId) -> ChatDetail:
     """Get a chat with all that was written in it."""
     session = request[SESSION]
     row = await service.get(session, request[CALLER], session_id)
-    ran = await service.functions_of(session, row.id)
+    ran: dict[str | None, list[ChatFunctionRow]] = defaultdict(list)
+    for run in await service.functions_of(session, row.id):
+        ran[run.message_id].append(run)
     told = [
-        ChatMessage.of(message, ran, is_answering=row.is_answering)
+        ChatMessage.of(message, ran.get(message.answers, ()), is_answering=row.is_answering)
         for message in await service.messages_of(session, row.id)
     ]
     return ChatDetail.model_validate({**ChatSession.fields(row), "messages": told})

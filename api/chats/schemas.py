@@ -129,8 +129,7 @@ class ChatMessage(Wire):
 
     @classmethod
     def of(cls, row: ChatMessageRow, ran: Sequence[ChatFunctionRow], *, is_answering: bool) -> "ChatMessage":
-        """A row as the wire has it; `is_answering`: somebody alive is at it."""
-        mine = [ChatFunction.model_validate(run) for run in ran if row.answers == run.message_id]
+        """A row as the wire has it, with what ran for it; `is_answering`: somebody alive is at it."""
         is_lost = row.status == "answering" and not is_answering
         is_free = row.role == "user"
         return cls(
@@ -139,7 +138,7 @@ class ChatMessage(Wire):
             content=row.content,
             status="lost" if is_lost else row.status,
             model=row.model,
-            function_calls=mine,
+            function_calls=[ChatFunction.model_validate(run) for run in ran],
             created_at=row.created_at,
             tokens_input=0 if is_free else row.tokens_input,
             tokens_output=0 if is_free else row.tokens_output,

@@ -69,22 +69,28 @@ async def get(session: AsyncSession, caller: Caller, chat_id: str, *, locks: boo
     return row
 
 
-async def messages_of(session: AsyncSession, chat_id: str) -> list[ChatMessageRow]:
-    """All that was written, in order."""
+async def messages_of(session: AsyncSession, chat_id: str, newest: int | None = None) -> list[ChatMessageRow]:
+    """What was written, in order: all of it, or the newest so many."""
     found = await session.exec(
-        select(ChatMessageRow).where(ChatMessageRow.chat_id == chat_id).order_by(col(ChatMessageRow.number))
+        select(ChatMessageRow)
+        .where(ChatMessageRow.chat_id == chat_id)
+        .order_by(col(ChatMessageRow.number).desc())
+        .limit(newest)
     )
-    return list(found.all())
+    return list(reversed(found.all()))
 
 
-async def functions_of(session: AsyncSession, chat_id: str) -> list[ChatFunctionRow]:
-    """All that ran, in order."""
+async def functions_of(
+    session: AsyncSession, chat_id: str, newest: int | None = None
+) -> list[ChatFunctionRow]:
+    """What ran, in order: all of it, or the newest so many."""
     found = await session.exec(
         select(ChatFunctionRow)
         .where(ChatFunctionRow.chat_id == chat_id)
-        .order_by(col(ChatFunctionRow.started_at), col(ChatFunctionRow.id))
+        .order_by(col(ChatFunctionRow.started_at).desc(), col(ChatFunctionRow.id))
+        .limit(newest)
     )
-    return list(found.all())
+    return list(reversed(found.all()))
 
 
 async def change(session: AsyncSession, caller: Caller, chat_id: str, wanted: ChatChange) -> ChatRow:

@@ -165,7 +165,7 @@ class Talks:
         if not talk.text:
             talk.grow(answer.content)  # words that were never streamed: an apology
         talk.reply = ChatReply(
-            user_message=ChatMessage.of(message, ran, is_answering=False),
+            user_message=ChatMessage.of(message, (), is_answering=False),
             assistant_message=told_answer,
             message_id=answer.id,
             content=answer.content,
