@@ -175,7 +175,7 @@ def sign_in_link(email: str | None) -> None:
 
 @main.group()
 def wallet() -> None:
-    """Owners' money."""
+    """Owners' money: give credit, check the books."""
 
 
 @wallet.command("credit")
