@@ -59,7 +59,10 @@ def install(app: web.Application) -> None:
     app[STORAGE] = FolderStorage(app[SETTINGS].recordings)
     app[KNOWLEDGE] = FolderStorage(app[SETTINGS].knowledge)
     app[ANSWERS] = Answers(
-        app[KNOWLEDGE], app[SETTINGS].home / "knowledge-cache" / "api", app[SETTINGS].run / "models.sock"
+        app[KNOWLEDGE],
+        app[SETTINGS].home / "knowledge-cache" / "api",
+        app[SETTINGS].run / "models.sock",
+        app[SETTINGS].providers.embeddings,
     )
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
@@ -120,6 +123,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         mail,
         settings.language_model,
         settings.prices,
+        settings.providers.embeddings,
     )
     engine.launch(settings, reach)
     for queue, at_once in QUEUES.items():

@@ -29,7 +29,7 @@ class OpenAiEmbedder:
     """A `kb.embeddings.Embedder` that asks `POST {base_url}/embeddings`. Raises `EmbedderFailed`.
 
     `failures` are what `ask` raises. A server that is busy (429) or broken (5xx) is asked again, up to
-    four times in all. Some models want to be told which side of a comparison a text is on: `prefix` goes
+    `tries` times in all. Some models want to be told which side of a comparison a text is on: `prefix` goes
     before each. Use `connected` where the number of dimensions is not known.
     """
 
@@ -44,14 +44,15 @@ class OpenAiEmbedder:
         prefix: str = "",
         failures: tuple[type[Exception], ...] = (),
         timeout_seconds: float = 30.0,
+        tries: int = _TRIES,
     ) -> None:
         self.dimensions = dimensions
-        host = urlsplit(base_url).hostname or base_url
-        self.space = f"openai:{host}:{model}:{dimensions}" + (f":{prefix}" if prefix else "")
+        self.space = f"{_server(base_url)}{model}:{dimensions}" + (f":{prefix}" if prefix else "")
         self._ask = ask
         self._failures: tuple[type[Exception], ...] = (*failures, TimeoutError)
         self._url = base_url.rstrip("/") + "/embeddings"
         self._model, self._prefix, self._timeout = model, prefix, timeout_seconds
+        self._tries = tries
         self._headers: Mapping[str, str] = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     @classmethod
@@ -82,8 +83,8 @@ class OpenAiEmbedder:
 
     async def _answered(self, asked: Mapping[str, Any]) -> Answer:
         wait = _WAIT_SECONDS
-        for attempt in range(_TRIES):
-            is_last = attempt == _TRIES - 1
+        for attempt in range(self._tries):
+            is_last = attempt == self._tries - 1
             try:
                 answer = await self._ask(
                     "POST", self._url, headers=self._headers, json=asked,
@@ -102,9 +103,22 @@ class OpenAiEmbedder:
         raise EmbedderFailed
 
 
+def _server(base_url: str) -> str:
+    return f"openai:{urlsplit(base_url).hostname or base_url}:"
+
+
+def place_of(space: str, base_url: str) -> tuple[str, int] | None:
+    """Model and dimensions of a space without a prefix; None for one that is not of this server."""
+    model, _, dimensions = space.removeprefix(_server(base_url)).rpartition(":")
+    is_of_it = space.startswith(_server(base_url)) and model and dimensions.isdigit()
+    return (model, int(dimensions)) if is_of_it else None
+
+
 def _said(answer: Answer) -> str:
     if answer.is_cut:
         return "The embedding server's answer was too long"
+    if answer.status in (401, 403):  # what it says of a key repeats a part of it
+        return f"The embedding server answered {answer.status}: it does not accept the operator's key"
     reason = ""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         reason = str(json.loads(answer.body)["error"]["message"])[:200]

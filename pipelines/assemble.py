@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -203,6 +203,8 @@ async def assemble(
     box.rails.remember(so_far)
     speakable = Speakable(agent.language, agent.voice.pronunciations)
     others = chooser.tongues(is_scripted) if hears is not None else {}  # such a model hears for itself
+    minds = [thinks, *(tongue.mind for tongue in others.values())]
+    forget_together(knowledge, retrieval, minds)
     tongues = Tongues(agent.language, others, speakable)
     return Pipeline(
         stt=hears,
@@ -245,10 +247,20 @@ def retrieval_of(agent: AgentConfig, knowledge: Finds | None, *, is_asked: bool 
     """How this agent asks the knowledge base: before each answer, or with a function of its own."""
     if knowledge is None:
         return None
-    retrieval = Retrieval(knowledge, is_asked=is_asked or SEARCH in agent.engine.builtin_functions)
-    if hasattr(knowledge, "on_change"):
-        knowledge.on_change = retrieval.forget
-    return retrieval
+    return Retrieval(knowledge, is_asked=is_asked or SEARCH in agent.engine.builtin_functions)
+
+
+def forget_together(knowledge: Finds | None, retrieval: Retrieval | None, minds: Sequence[object]) -> None:
+    """When the knowledge changes, let nobody hold on to what it said: not who looks it up, nor an engine."""
+    if retrieval is None or not hasattr(knowledge, "on_change"):
+        return
+    forgets = [retrieval.forget, *(mind.forget for mind in minds if hasattr(mind, "forget"))]
+
+    def forget() -> None:
+        for each in forgets:
+            each()
+
+    knowledge.on_change = forget
 
 
 def _is_quieted(agent: AgentConfig, warnings: list[Warned]) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pipelines.contract import Available
+from pipelines.embedding_server import OPENAI, EmbeddingServer
 from pipelines.environment import Environment
 from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES, espeak_voice
 from pipelines.local.scripted import LANGUAGES
@@ -41,6 +42,8 @@ class ProviderSettings:
     cartesia_api_key: str = field(default="", repr=False)
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """Servers that stand in for a provider's own, by its name."""
+    embeddings: EmbeddingServer | None = None
+    """Where knowledge may be embedded; None where nobody said."""
     llm_model: str = ""
     vad: Vad = "native"
     functions: Path | None = None
@@ -79,8 +82,19 @@ def providers_of(read: Environment) -> ProviderSettings:
             "elevenlabs": read.text("ELEVEN_BASE_URL", "").rstrip("/"),
             "cartesia": read.text("CARTESIA_BASE_URL", "").rstrip("/"),
         },
+        embeddings=_embeddings(read),
         llm_model=read.text("CALL2ME_LLM_MODEL", ""),
     )
+
+
+def _embeddings(read: Environment) -> EmbeddingServer | None:
+    url = read.text("CALL2ME_EMBEDDINGS_URL", "").rstrip("/")
+    key = read.text("CALL2ME_EMBEDDINGS_KEY", "")
+    if url:
+        read.url("CALL2ME_EMBEDDINGS_URL", url, ("http", "https"))
+        return EmbeddingServer(url, key)  # a key for another server is not shown to this one
+    url, key = read.text("OPENAI_BASE_URL", "").rstrip("/"), read.text("OPENAI_API_KEY", "")
+    return EmbeddingServer(url or OPENAI, key) if url or key else None
 
 
 def language_code(tag: str) -> str:

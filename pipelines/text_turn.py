@@ -20,7 +20,7 @@ from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from pipelines import follow_ups, resuming
 from pipelines.agent import Opening, SpokenAgent
-from pipelines.assemble import opening_of, retrieval_of
+from pipelines.assemble import forget_together, opening_of, retrieval_of
 from pipelines.choosing import Chooser, name_of
 from pipelines.contract import CallBrief
 from pipelines.local.parts import Local
@@ -131,6 +131,7 @@ async def text_turn(
     )
     notes += [Noted(code, sentence) for code, sentence in box.warnings]
     retrieval = retrieval_of(brief.agent, host.knowledge)
+    forget_together(host.knowledge, retrieval, [thinks])
     said_before = llm.ChatContext.from_dict(memory) if memory is not None else resuming.context(brief)
     box.rails.remember(said_before)
     box.rails.begin = host.begin

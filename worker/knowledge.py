@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from kb.embeddings import Vectors
 from kb.index import Index
+from kb.openai_embeddings import EmbedderFailed
 from kb.search import search
 from pipelines.contract import CallBrief, KnowledgeVersion
+from pipelines.embedding_server import ServedEmbedder
 from pipelines.index_files import IndexGone
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import ModelsError
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 SCRIPTED_PASSAGES = 8
 """The scripted engine picks single sentences, and judges for itself."""
 LOOK_SECONDS = 0.5
+SERVED_SECONDS = 0.25
+"""A server that takes longer for a question is not waited for: words alone find something sooner."""
 MAX_READ_CHARACTERS = 400_000
 _INLINE = 5_000
 """Passages that are searched faster than a thread is asked."""
@@ -41,13 +45,13 @@ class Knowledge:
         self,
         bases: Sequence[KnowledgeVersion],
         cache: KnowledgeCache,
-        embedder_of: Callable[[str], ModelsEmbedder | None],
+        embedder_of: Callable[[str], ModelsEmbedder | ServedEmbedder | None],
         top_k: int,
         threshold: float,
     ) -> None:
         self._cache, self._embedder_of = cache, embedder_of
         self._top_k, self._threshold = top_k, threshold
-        self._embedders: dict[str, ModelsEmbedder | None] = {}
+        self._embedders: dict[str, ModelsEmbedder | ServedEmbedder | None] = {}
         self._held = {base.base_id: _Held(base) for base in bases}
         self.on_change: Callable[[], None] = lambda: None
         """Called when what was found before may not be what would be found now."""
@@ -151,7 +155,7 @@ class Knowledge:
             return None
         try:
             vector: Vectors = (await embedder.embed([question]))[0]
-        except ModelsError:
+        except (ModelsError, EmbedderFailed):
             logger.info("a question was searched by its words alone")
             return None
         return vector
@@ -162,12 +166,14 @@ def knows(settings: WorkerSettings) -> Callable[[CallBrief, ModelsEmbedder | Non
     cache = cache_of(settings)
     providers = settings.providers
 
-    def embedder_of(space: str) -> ModelsEmbedder | None:
-        if providers.models_socket is None:
-            return None
+    def embedder_of(space: str) -> ModelsEmbedder | ServedEmbedder | None:
         try:
+            if providers.embeddings is not None and space.startswith("openai:"):
+                return ServedEmbedder(providers.embeddings, space, SERVED_SECONDS)
+            if providers.models_socket is None:
+                return None
             return ModelsEmbedder(providers.models_socket, space=space)
-        except KeyError:  # a space of a newer version, or of another machine
+        except KeyError:  # a space of a newer version, or of another machine or server
             return None
 
     def of(brief: CallBrief, _: ModelsEmbedder | None) -> Finds | None:

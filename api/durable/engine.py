@@ -23,6 +23,7 @@ from api.outside.mail import Mail
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
 from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
+from pipelines.embedding_server import EmbeddingServer
 from pipelines.outbound import Guard
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Reach:
     language_model: LanguageModel = NO_LANGUAGE_MODEL
     prices: Path | None = None
     """Of providers, as the settings have it."""
+    embeddings: EmbeddingServer | None = None
 
 
 @dataclass

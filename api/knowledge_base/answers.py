@@ -14,7 +14,9 @@ from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 from api.outside.storage import Storage
 from kb import index as indexes
 from kb.embeddings import Vectors
+from kb.openai_embeddings import EmbedderFailed
 from kb.search import Found, search
+from pipelines.embedding_server import EmbeddingServer, ServedEmbedder
 from pipelines.index_files import IndexFiles, IndexGone
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import ModelsError
@@ -22,6 +24,7 @@ from pipelines.local.wire import ModelsError
 _LOG = logging.getLogger(__name__)
 
 MAX_DISK_BYTES = 2 * 1024**3
+SERVED_SECONDS = 10.0
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Answers:
     storage: Storage
     folder: Path
     models_socket: Path
+    server: EmbeddingServer | None = None
 
     def __post_init__(self) -> None:
         self._files = IndexFiles(self.folder, MAX_DISK_BYTES)
@@ -65,6 +69,8 @@ class Answers:
     async def _vector(self, index: indexes.Index, text: str) -> Vectors | None:
         if not index.space:
             return None
+        if index.space.startswith("openai:"):
+            return await self._served_vector(index.space, text)
         embedder = ModelsEmbedder(self.models_socket, space=index.space)
         try:
             vector: Vectors = (await embedder.embed([text]))[0]
@@ -72,6 +78,23 @@ class Answers:
         except (ModelsError, OSError):
             made = await apart.run({"do": "embed", "space": index.space, "texts": [text]})
             return np.array(made["vectors"][0], np.float32)
+        finally:
+            await embedder.aclose()
+
+    async def _served_vector(self, space: str, text: str) -> Vectors | None:
+        """None where the server is another one by now, or gives nothing: words decide."""
+        try:
+            if self.server is None:
+                return None
+            embedder = ServedEmbedder(self.server, space, SERVED_SECONDS)
+        except KeyError:
+            return None
+        try:
+            vector: Vectors = (await embedder.embed([text]))[0]
+            return vector
+        except EmbedderFailed:
+            _LOG.warning("a question was searched by its words alone: the embedding server did not answer")
+            return None
         finally:
             await embedder.aclose()
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from api.db.columns import now
 from api.durable import engine
 from api.knowledge_base import apart, blobs
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
+from kb.embeddings import E5Embedder
 
 PAGED = ("url", "site")
 """Kinds of sources that are fetched, and fetched anew."""
@@ -78,6 +79,7 @@ async def prepare(work: Task, content_type: str) -> dict[str, Any]:
             "title": source.title,
             "files": await _files(source, content_type or source.content_type, folder),
             "embedder": base.embedder,
+            "server": asdict(server) if (server := engine.reach().embeddings) else None,
             "space": base.space,
             "before": str(before) if has_before else "",
             "out": str(out),
@@ -181,6 +183,9 @@ async def _agree(
     """One base, one space: what was embedded otherwise is embedded again; returns those sources."""
     if row.space in ("", base.space):
         return []
+    if base.embedder == "auto" and base.space == E5Embedder.space:
+        again(row)  # it was embedded for English while something in another language came
+        return [(row.id, row.revision)]
     base.space = row.space
     found = await session.exec(
         select(KnowledgeSourceRow)
@@ -189,6 +194,8 @@ async def _agree(
             KnowledgeSourceRow.id != row.id,
             KnowledgeSourceRow.part_revision > 0,
             col(KnowledgeSourceRow.space).not_in(("", base.space)),
+            # Whoever is being read now comes by here at its end.
+            col(KnowledgeSourceRow.progress).in_(("complete", "error")),
         )
         .with_for_update()
     )

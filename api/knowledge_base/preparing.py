@@ -25,13 +25,17 @@ import numpy as np
 
 from kb import index as indexes
 from kb import readers
+from kb.calibration import Calibration, measured
 from kb.chunking import Passage, cut
 from kb.documents import Document
 from kb.embeddings import E5Embedder, MiniLmEmbedder, Vectors
 from kb.errors import Empty, Unreadable
+from kb.openai_embeddings import EmbedderFailed
 from kb.reading import OnProgress, read_apart
+from pipelines.embedding_server import PREFIX, EmbeddingServer
 
 BATCH = 16
+SERVER_BATCH = 64
 MAX_PASSAGES = 20_000
 """Of one source; about 2,500 pages."""
 MAX_BASE_PASSAGES = 200_000
@@ -56,9 +60,15 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
     for document, passages in zip(documents, cuts, strict=True):
         sizes[document.language] += len(passages)
     language = sizes.most_common(1)[0][0]
-    space = space_for(job["embedder"], language, job["space"])
-    vectors = embed_new(found, space, job["before"]) if space else None
-    indexes.save(indexes.build(found, vectors, space), Path(job["out"]))
+    vectors: Vectors | None
+    calibration: Calibration | None
+    if job["embedder"].startswith(PREFIX):
+        space, vectors, calibration = asyncio.run(embed_by_server(found, job))
+    else:
+        space = space_for(job["embedder"], language, job["space"])
+        vectors = embed_new(found, space, before(job)) if space else None
+        calibration = None
+    indexes.save(indexes.build(found, vectors, space, calibration), Path(job["out"]))
     return {
         "passages": len(found),
         "space": space,
@@ -103,12 +113,38 @@ def space_for(embedder: str, language: str, space_of_base: str) -> str:
     return E5Embedder.space if E5Embedder.is_installed() else ""
 
 
-def embed_new(found: Sequence[Passage], space: str, before: str) -> Vectors:
-    """A vector for each passage; those that were there before are not made again."""
-    previous = None
-    if before:
+async def embed_by_server(found: Sequence[Passage], job: dict[str, Any]) -> tuple[str, Vectors, Calibration]:
+    """The same from the operator's embedding server, and what its likenesses are worth."""
+    if job["server"] is None:
+        raise CannotPrepare("There is no embedding server here any more; choose another embedder.")
+    server = EmbeddingServer(**job["server"])
+    guard = server.guard()
+    try:
+        embedder = await server.connected(guard, job["embedder"].removeprefix(PREFIX))
+        previous = before(job)
+        vectors, new = indexes.missing(previous, found, embedder.space, embedder.dimensions)
+        tell("embedding", 0, len(new))
+        for start in range(0, len(new), SERVER_BATCH):
+            chosen = new[start : start + SERVER_BATCH]
+            vectors[chosen] = await embedder.embed([found[number].embedded for number in chosen])
+            tell("embedding", start + len(chosen), len(new))
+        if previous is not None and previous.space == embedder.space:
+            return embedder.space, vectors, previous.calibration
+        return embedder.space, vectors, await measured(embedder)
+    finally:
+        await guard.close()
+
+
+def before(job: dict[str, Any]) -> indexes.Index | None:
+    """What an earlier reading of the source made, where that can be had."""
+    if job["before"]:
         with contextlib.suppress(OSError, indexes.BrokenIndex):
-            previous = indexes.load(Path(before))
+            return indexes.load(Path(job["before"]))
+    return None
+
+
+def embed_new(found: Sequence[Passage], space: str, previous: indexes.Index | None) -> Vectors:
+    """A vector for each passage; those that were there before are not made again."""
     vectors, new = indexes.missing(previous, found, space, MiniLmEmbedder.dimensions)
     tell("embedding", 0, len(new))
     embedder = loaded(space) if new else None
@@ -134,8 +170,9 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     found = [passage for part in parts for passage in part.passages]
     if len(found) > MAX_BASE_PASSAGES:
         raise CannotPrepare("This knowledge base is full; put more into another one.")
-    space, vectors = job["space"], None
+    space, vectors, calibration = job["space"], None, None
     if dimensions := max((part.vectors.shape[1] for part in parts if part.space == space), default=0):
+        calibration = next(part.calibration for part in parts if part.space == space)
         vectors = np.concatenate(
             [
                 part.vectors
@@ -147,7 +184,7 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     else:
         space = ""
     out = Path(job["out"])
-    indexes.save(indexes.build(found, vectors, space), out)
+    indexes.save(indexes.build(found, vectors, space, calibration), out)
     with out.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"passages": len(found), "digest": digest, "size": out.stat().st_size}
@@ -181,7 +218,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_api, daemon=True).start()
     try:
         result = {"prepare": prepare, "build": build, "embed": embed}[job["do"]](job)
-    except (CannotPrepare, Unreadable) as error:
+    except (CannotPrepare, EmbedderFailed, Unreadable) as error:
         say({"reason": f"{str(error).rstrip('.')}."})
     except Exception as error:  # noqa: BLE001 - whatever it is, its words may be the source's
         say({"reason": f"This could not be read ({type(error).__name__})."})

@@ -8,7 +8,7 @@ from api.http.errors import Invalid, NotFound, UnsupportedMedia
 from api.http.links import base_url
 from api.http.routes import Routes
 from api.http.transactions import let_go
-from api.keys import ANSWERS, CALLER, GUARD, KNOWLEDGE, SESSION
+from api.keys import ANSWERS, CALLER, GUARD, KNOWLEDGE, SESSION, SETTINGS
 from api.knowledge_base import blobs, service, uploads, workflows
 from api.knowledge_base.schemas import (
     SHOWN_IN_LISTS,
@@ -22,6 +22,7 @@ from api.knowledge_base.schemas import (
 )
 from api.knowledge_base.service import KnowledgeBaseNotFound, SourceNotFound, TooManyBases, TooManySources
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
+from pipelines.embedding_server import PREFIX
 from pipelines.outbound import Refused
 
 routes = Routes("/v1/knowledge-base", tag="Knowledge base")
@@ -38,6 +39,7 @@ class FileGone(NotFound):
 async def create_knowledge_base(request: web.Request, body: KnowledgeBaseCreate) -> KnowledgeBase:
     """Make a knowledge base. Its sources are read in the background: watch `status` and `progress`."""
     sources = _sources(request, body)
+    _check_embedder(request, body.embedder)
     base = await service.create(request[SESSION], request[CALLER].owner_id, body, sources)
     return await _shown(request, base)
 
@@ -67,6 +69,7 @@ async def upload_knowledge_base(request: web.Request) -> KnowledgeBase:
     try:
         body = _validated(form.fields)
         texts = _sources(request, body)
+        _check_embedder(request, body.embedder)
         owner_id = request[CALLER].owner_id
         base = await service.create(request[SESSION], owner_id, body, [*texts, *form.documents])
     except BaseException:
@@ -87,6 +90,7 @@ async def update_knowledge_base(
 ) -> KnowledgeBase:
     """Change a knowledge base; what is not sent stays as it is."""
     base = await _mine(request, knowledge_base_id, to_change=True)
+    _check_embedder(request, body.embedder)
     return await _shown(request, await service.change(request[SESSION], base, body))
 
 
@@ -208,6 +212,12 @@ def _check(request: web.Request, url: str, *where: str | int) -> None:
         request.app[GUARD].check(url)
     except Refused as refused:
         raise Invalid.at("body", *where, msg=str(refused), type="url", input=url[:500]) from None
+
+
+def _check_embedder(request: web.Request, embedder: str | None) -> None:
+    if embedder and embedder.startswith(PREFIX) and request.app[SETTINGS].providers.embeddings is None:
+        why = "There is no embedding server here; its operator sets CALL2ME_EMBEDDINGS_URL or OPENAI_API_KEY"
+        raise Invalid.at("body", "embedder", msg=why, type="unavailable", input=embedder)
 
 
 def _validated(fields: dict[str, object]) -> KnowledgeBaseCreate:

@@ -11,7 +11,10 @@ from api.http.wire import Wire
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 
 Status = Literal["in_progress", "complete", "error", "refreshing_in_progress"]
-Embedder = Literal["auto", "english", "multilingual", "words"]
+Embedder = Annotated[
+    str, Field(pattern=r"^(auto|english|multilingual|words|openai/[A-Za-z0-9][A-Za-z0-9._:/-]{0,99})$")
+]
+"""Models of this machine, none, or one of the embedding server that the operator named."""
 Name = Annotated[str, Field(min_length=1, max_length=40)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
 

@@ -185,6 +185,15 @@ def test_a_page_that_may_not_be_reached_is_refused_at_once(person: Person, url: 
     assert person.ask("GET", "/v1/knowledge-base").json == []
 
 
+def test_an_embedding_server_is_offered_only_where_the_operator_named_one(person: Person) -> None:
+    body = {"knowledge_base_name": "x", "embedder": "openai/text-embedding-3-small"}
+    reply = person.ask("POST", "/v1/knowledge-base", body)
+    assert (reply.status, reply.detail[0]["loc"]) == (422, ["body", "embedder"])
+    assert "CALL2ME_EMBEDDINGS_URL" in reply.detail[0]["msg"]
+    path = f"/v1/knowledge-base/{made(person)['knowledge_base_id']}"
+    assert person.ask("PATCH", path, {"embedder": "openai/x"}).status == 422
+
+
 def test_a_site_is_shown_as_an_address_with_its_bounds(person: Person) -> None:
     sites = [{"url": "https://site.invalid/help/", "max_pages": 7}]
     base = read(person, made(person, knowledge_base_sites=sites))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -22,6 +23,7 @@ from api.outside.mail import FileMail
 from api.outside.storage import FolderStorage
 from api.settings import Settings
 from kb import index as indexes
+from kb.embeddings import E5Embedder, MiniLmEmbedder
 from pipelines.outbound import Guard
 from tests.integration.test_work import RehearsedRooms
 
@@ -264,3 +266,49 @@ async def test_a_site_is_one_source_of_which_only_changed_pages_are_fetched_anew
         await service.remove(session, await service.get(session, "me", base.id, to_change=True))
     assert await engine.reach().knowledge.names("") == []
     await server.close()
+
+
+@pytest.mark.skipif(not E5Embedder.is_installed(), reason="e5 comes for Linux on x86_64 alone")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_base_learns_other_languages_when_a_text_in_one_comes(
+    database: Database, tmp_path: Path
+) -> None:
+    async def settled_all() -> tuple[KnowledgeBaseRow, dict[str, KnowledgeSourceRow]]:
+        async with asyncio.timeout(120):
+            while True:
+                async with database.transaction(writes=False) as session:
+                    base = (await session.exec(select(KnowledgeBaseRow))).one()
+                    rows = (await session.exec(select(KnowledgeSourceRow))).all()
+                if base.version == base.revision and all(row.progress == "complete" for row in rows):
+                    return base, {row.title: row for row in rows}
+                await asyncio.sleep(0.05)
+
+    async def added(title: str, text: str) -> tuple[KnowledgeBaseRow, dict[str, KnowledgeSourceRow]]:
+        async with database.transaction() as session:
+            held = (await session.exec(select(KnowledgeBaseRow))).one()
+            await service.add(session, held, [workflows.text_source(title, text)])
+        return await settled_all()
+
+    async with database.transaction() as session:
+        session.add(KnowledgeBaseRow(owner_id="me", name="Pool"))
+    english = (
+        "The pool opens at nine in the morning, and closes at six in the evening on every day of the week."
+    )
+    base, rows = await added("Hours", english)
+    assert (base.space, rows["Hours"].space) == (MiniLmEmbedder.space, MiniLmEmbedder.space)
+    turkish = (
+        "Otopark binanın arkasındadır ve ilk bir saat ücretsizdir. Sonraki her saat için on lira ödenir."
+    )
+    base, rows = await added("Otopark", turkish)
+    assert {base.space, *(row.space for row in rows.values())} == {E5Embedder.space}
+    assert rows["Hours"].part_revision == 2, "embedded again, once"
+    path = tmp_path / "index"
+    await blobs.copy(engine.reach().knowledge, blobs.index_name(base.id, base.version), path)
+    index = indexes.load(path)
+    assert index.space == E5Embedder.space
+    assert all(np.linalg.norm(vector) == pytest.approx(1, abs=0.01) for vector in index.vectors)
+    base, rows = await added(
+        "Sauna", "The sauna is open for guests of the hotel, from four in the afternoon."
+    )
+    assert rows["Sauna"].space == E5Embedder.space, "one base, one space"
+    assert rows["Hours"].part_revision == 2

@@ -53,6 +53,12 @@ class Talk:
         self.hear(text)
         return await self._reply()
 
+    def lose_knowledge(self) -> None:
+        """What the agent could look up is gone, and its engine is told."""
+        self._passages = []
+        self._index = build([])
+        self.engine.forget()
+
     def hear(self, text: str) -> None:
         """The caller speaks, and no answer is made yet."""
         self._add(llm.ChatMessage(role="user", content=[text], created_at=self._now()))

@@ -476,3 +476,11 @@ async def test_what_is_expected_is_learned_while_the_agent_greets() -> None:
         await talk.say("How much is a cleaning?")
         costs.append(embedder.texts - before)
     assert costs[1] <= costs[0] - 13  # every fact of the prompt and of the knowledge
+
+
+async def test_what_knowledge_said_before_it_was_deleted_is_not_repeated() -> None:
+    talk = Talk(PROMPT, KNOWLEDGE)
+    assert "250" in await talk.say("How much is teeth whitening?")
+    talk.lose_knowledge()
+    assert "250" not in await talk.say("How much is teeth whitening?")
+    assert "9 AM" in await talk.say("When are you open?"), "what the prompt says is still known"

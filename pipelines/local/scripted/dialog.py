@@ -44,6 +44,7 @@ class Dialog:
         self._meanings = meanings
         self._wording = wording
         self._turns: OrderedDict[bytes, State] = OrderedDict()
+        self._forgotten = 0
 
     async def prepare(
         self,
@@ -67,6 +68,12 @@ class Dialog:
         for start in range(0, len(later), _PREPARED_AT_ONCE):
             await self._meanings.learn(later[start : start + _PREPARED_AT_ONCE])
 
+    def forget(self) -> None:
+        """Hold on to nothing that passages said before: it may be gone, or be otherwise by now."""
+        self._forgotten += 1
+        for key, state in self._turns.items():
+            self._turns[key] = replace(state, seen=())
+
     async def reply(self, history: History, functions: list[Function]) -> Reply:
         """What to say, and what to run, now."""
         prompt = read_prompt(history.instructions)
@@ -75,6 +82,7 @@ class Dialog:
             (n for n, event in enumerate(history.events) if isinstance(event, Heard)), default=-1
         )
         state, reply = State(), Reply()
+        forgotten = self._forgotten
         key = hashlib.sha256(history.instructions.encode()).digest()
         for number, event in enumerate(history.events):
             key = hashlib.sha256(key + repr(event).encode()).digest()
@@ -84,6 +92,8 @@ class Dialog:
                 state = state.after_running(event)
             elif number == heard_last and number == len(history.events) - 1:
                 state, reply = await self._turn(state, event, prompt, known, functions)
+                if forgotten != self._forgotten:  # while this turn was thought about
+                    state = replace(state, seen=())
                 self._remember(key, state)
             elif key in self._turns:
                 state = self._turns[key]

@@ -61,6 +61,10 @@ class ScriptedLLM(llm.LLM[Any]):
         """
         await self._dialog.prepare(instructions, functions.read(list(tools)), knowledge)
 
+    def forget(self) -> None:
+        """Repeat nothing that was read in knowledge before: it has changed or is gone."""
+        self._dialog.forget()
+
     def chat(
         self,
         *,
