@@ -252,7 +252,7 @@ def retrieval_of(agent: AgentConfig, knowledge: Finds | None, *, is_asked: bool 
 
 def forget_together(knowledge: Finds | None, retrieval: Retrieval | None, minds: Sequence[object]) -> None:
     """When the knowledge changes, let nobody hold on to what it said: not who looks it up, nor an engine."""
-    if retrieval is None or not hasattr(knowledge, "on_change"):
+    if knowledge is None or retrieval is None or not hasattr(knowledge, "on_change"):
         return
     forgets = [retrieval.forget, *(mind.forget for mind in minds if hasattr(mind, "forget"))]
 

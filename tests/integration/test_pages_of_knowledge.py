@@ -291,14 +291,10 @@ async def test_a_base_learns_other_languages_when_a_text_in_one_comes(
 
     async with database.transaction() as session:
         session.add(KnowledgeBaseRow(owner_id="me", name="Pool"))
-    english = (
-        "The pool opens at nine in the morning, and closes at six in the evening on every day of the week."
-    )
+    english = "The pool opens at nine in the morning, and closes at six on every day of the week."
     base, rows = await added("Hours", english)
     assert (base.space, rows["Hours"].space) == (MiniLmEmbedder.space, MiniLmEmbedder.space)
-    turkish = (
-        "Otopark binanın arkasındadır ve ilk bir saat ücretsizdir. Sonraki her saat için on lira ödenir."
-    )
+    turkish = "Otopark binanın arkasındadır ve ilk bir saat ücretsizdir. Sonraki her saat on liradır."
     base, rows = await added("Otopark", turkish)
     assert {base.space, *(row.space for row in rows.values())} == {E5Embedder.space}
     assert rows["Hours"].part_revision == 2, "embedded again, once"
@@ -307,8 +303,6 @@ async def test_a_base_learns_other_languages_when_a_text_in_one_comes(
     index = indexes.load(path)
     assert index.space == E5Embedder.space
     assert all(np.linalg.norm(vector) == pytest.approx(1, abs=0.01) for vector in index.vectors)
-    base, rows = await added(
-        "Sauna", "The sauna is open for guests of the hotel, from four in the afternoon."
-    )
+    base, rows = await added("Sauna", "The sauna is open for guests of the hotel, from four o'clock.")
     assert rows["Sauna"].space == E5Embedder.space, "one base, one space"
     assert rows["Hours"].part_revision == 2
