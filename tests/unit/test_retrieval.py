@@ -8,6 +8,7 @@ import pytest
 from livekit.agents import llm
 
 from pipelines import follow_ups
+from pipelines.assemble import forget_together
 from pipelines.retrieval import Retrieval
 from pipelines.tools.knowledge import PASSAGES, SEARCH, Passage, search_tool
 
@@ -186,3 +187,22 @@ def test_a_question_that_follows_up_is_asked_with_what_it_follows(talk: list[str
     assert follow_ups.resolved(talk) == asked
     if talk:
         assert follow_ups.question(said(*talk)) == asked
+
+
+async def test_what_changed_is_forgotten_by_the_search_and_by_an_engine_that_can() -> None:
+    class Changing(Book):
+        on_change = staticmethod(lambda: None)
+
+    class Engine:
+        forgotten = 0
+
+        def forget(self) -> None:
+            self.forgotten += 1
+
+    book, engine = Changing(open="Nine to five."), Engine()
+    retrieval = Retrieval(book)
+    forget_together(book, retrieval, [engine, object(), None])
+    await retrieval.add_to(said("When are you open?"), "When are you open?")
+    book.on_change()
+    await retrieval.add_to(said("When are you open?"), "When are you open?")
+    assert (len(book.asked), engine.forgotten) == (2, 1)
