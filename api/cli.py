@@ -195,7 +195,7 @@ def credit_wallet(email: str, amount: str, note: str) -> None:
 
 @wallet.command("check")
 def check_wallets() -> None:
-    """Prove the book: entries add up to nothing, balances to their entries.
+    """Prove the book: entries add up to nothing, and to balances.
 
     Reads all of it. The exit code is 1 when something is wrong.
     """
