@@ -79,7 +79,7 @@ async def _fetch_site(work: Task) -> dict[str, Any] | None:
     before = await blobs.site(source.id, source.part_revision) if source.body_digest else Site()
     bounds = Bounds(pages=source.max_pages, depth=source.depth)
     fetcher = Fetcher(engine.reach().guard.fetch, (NoAnswer,), bounds)
-    async with _turns.turn(work.base.owner_id), telling(source) as tell:
+    async with telling(source) as tell, _turns.turn(work.base.owner_id):
         tell("fetching", 0, source.max_pages)
         try:
             found, failed = await _crawled(source, before, fetcher, tell)

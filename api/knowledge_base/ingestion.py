@@ -21,6 +21,8 @@ from kb.embeddings import E5Embedder
 PAGED = ("url", "site")
 """Kinds of sources that are fetched, and fetched anew."""
 _TOLD_SECONDS = 0.5
+_ALIVE_SECONDS = 60.0
+"""Whoever is silent for five minutes is begun again (`workflows.OVERDUE_SECONDS`)."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ async def _files(source: KnowledgeSourceRow, content_type: str, folder: Path) ->
 
 @contextlib.asynccontextmanager
 async def telling(source: KnowledgeSourceRow) -> AsyncIterator[apart.OnProgress]:
-    """Progress into the source's row, twice a second at most."""
-    news, last = asyncio.Event(), ("", 0, 0)
+    """Progress into the source's row, twice a second at most; and signs of life while it waits its turn."""
+    news, last = asyncio.Event(), ("waiting", 0, 0)
 
     def tell(stage: str, done: int, total: int) -> None:
         nonlocal last
@@ -122,7 +124,9 @@ async def telling(source: KnowledgeSourceRow) -> AsyncIterator[apart.OnProgress]
 
     async def write() -> None:
         while True:
-            await news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ALIVE_SECONDS):
+                    await news.wait()
             news.clear()
             stage, done, total = last
             values = {"progress": "working", "stage": stage, "done": done, "total": total}

@@ -306,3 +306,16 @@ async def test_a_base_learns_other_languages_when_a_text_in_one_comes(
     base, rows = await added("Sauna", "The sauna is open for guests of the hotel, from four o'clock.")
     assert rows["Sauna"].space == E5Embedder.space, "one base, one space"
     assert rows["Hours"].part_revision == 2
+
+
+async def test_a_source_that_waits_its_turn_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = asyncio.Event()
+
+    async def noted(*_: Any, **values: Any) -> None:
+        assert values["stage"] == "waiting"
+        told.set()
+
+    monkeypatch.setattr(ingestion, "note", noted)
+    monkeypatch.setattr(ingestion, "_ALIVE_SECONDS", 0.01)
+    async with ingestion.telling(KnowledgeSourceRow(title="", knowledge_base_id="")), asyncio.timeout(20):
+        await told.wait()
