@@ -62,4 +62,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         running_api(home, url, **ports) as api,
         RehearsedWorker(api) as worker,
     ):
+        deadline = time.monotonic() + 20
+        while api.ask("GET", "/v1/livekit/health").json["workers"] == 0:
+            assert time.monotonic() < deadline, "the worker's first word did not come"
+            time.sleep(0.05)
         yield House(api, livekit, worker)

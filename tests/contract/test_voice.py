@@ -242,15 +242,7 @@ def test_the_room_of_a_call_that_ended_is_closed(house: House, caller: Person) -
         time.sleep(0.05)
 
 
-async def dispatched(house: House, url: str, room_name: str) -> list[dict[str, Any]]:
-    """What agents were asked into a room with."""
-    secrets = house.api.secrets
-    http = url.replace("ws://", "http://")
-    async with livekit.LiveKitAPI(http, secrets["livekit_api_key"], secrets["livekit_api_secret"]) as server:
-        return [json.loads(one.metadata or "{}") for one in await server.agent_dispatch.list_dispatch(room_name)]
-
-
-def test_the_calls_of_a_worker_that_vanishes_are_taken_up_again_within_five_seconds(
+def test_a_call_whose_worker_vanished_ends_when_nobody_is_in_its_room_any_more(
     house: House, caller: Person
 ) -> None:
     with RehearsedWorker(house.api, "worker-to-vanish") as worker:
@@ -263,16 +255,17 @@ def test_the_calls_of_a_worker_that_vanishes_are_taken_up_again_within_five_seco
         time.sleep(max(0.0, house.started_at + 11 - time.monotonic()))  # a young api calls nobody gone
         assert caller.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress"
         worker.vanish()
-    wanted = {"call_id": call_id, "attempt": 2}
-    deadline = time.monotonic() + 8
-    while wanted not in asyncio.run(dispatched(house, token["url"], token["room_name"])):
-        assert time.monotonic() < deadline, "nobody was asked to go on with it"
+    # Who is lost from the network as well may come back for a while; calls go on in tests/e2e.
+    deadline = time.monotonic() + 45
+    while (call := caller.ask("GET", f"/v1/calls/{call_id}").json)["call_status"] == "in_progress":
+        assert time.monotonic() < deadline
         time.sleep(0.1)
+    assert (call["call_status"], call["disconnection_reason"]) == ("completed", "user_hangup")
     late = Script(call_id)
     late.started()
     assert house.worker.tell(late.said("user", "Still here.", 1, 2)).json["accepted"] == 1
     call = caller.ask("GET", f"/v1/calls/{call_id}").json
-    assert (call["call_status"], call["transcript"]) == ("in_progress", "User: Still here.")
+    assert (call["call_status"], call["transcript"]) == ("completed", "User: Still here.")
 
 
 # ── the demo call ────────────────────────────────────────────────────────────────────────────────
