@@ -1,11 +1,13 @@
 """The operator's embedding server: bases may choose its models, and everybody who searches them asks it."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kb.openai_embeddings import OpenAiEmbedder, place_of
 from pipelines.outbound import Guard, NoAnswer
+
+if TYPE_CHECKING:
+    from kb.openai_embeddings import OpenAiEmbedder  # numpy, which the worker's supervisor has not
 
 OPENAI = "https://api.openai.com/v1"
 PREFIX = "openai/"
@@ -23,12 +25,16 @@ class EmbeddingServer:
         """Connections to this server and to public ones. Close it at the end."""
         return Guard([urlsplit(self.base_url).netloc.rpartition("@")[2]])
 
-    async def connected(self, guard: Guard, model: str) -> OpenAiEmbedder:
+    async def connected(self, guard: Guard, model: str) -> "OpenAiEmbedder":
         """One of its models, for many texts. Raises `EmbedderFailed`."""
+        from kb.openai_embeddings import OpenAiEmbedder  # noqa: PLC0415
+
         return await OpenAiEmbedder.connected(guard.fetch, model=model, **self._asked())
 
-    def of(self, guard: Guard, space: str, **options: Any) -> OpenAiEmbedder | None:
+    def of(self, guard: Guard, space: str, **options: Any) -> "OpenAiEmbedder | None":
         """The embedder that made a space; None where it was not made by a model of this server."""
+        from kb.openai_embeddings import OpenAiEmbedder, place_of  # noqa: PLC0415
+
         if (place := place_of(space, self.base_url)) is None:
             return None
         model, dimensions = place

@@ -9,8 +9,11 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kb import index as indexes
+if TYPE_CHECKING:
+    # Only where an index is really opened: the worker's supervisor has these files and no numpy.
+    from kb.index import Index
 
 _MAPPED = 32
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -27,7 +30,7 @@ class IndexFiles:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
-        self._mapped: OrderedDict[tuple[str, int], indexes.Index] = OrderedDict()
+        self._mapped: OrderedDict[tuple[str, int], Index] = OrderedDict()
         self._fetching: dict[tuple[str, int], asyncio.Lock] = {}
 
     def path(self, base_id: str, version: int) -> Path:
@@ -36,7 +39,7 @@ class IndexFiles:
             raise IndexGone
         return self._folder / f"{base_id}-{version}.index"
 
-    async def open(self, base_id: str, version: int, digest: str, chunks: Chunks) -> indexes.Index:
+    async def open(self, base_id: str, version: int, digest: str, chunks: Chunks) -> "Index":
         """The index, mapped; `chunks` is asked for its bytes where it is not here yet. Raises `IndexGone`."""
         key = base_id, version
         async with self._fetching.setdefault(key, asyncio.Lock()):
@@ -67,7 +70,9 @@ class IndexFiles:
         for path in self._folder.glob(f"{base_id}-*.index"):
             path.unlink(missing_ok=True)
 
-    async def _load(self, key: tuple[str, int], digest: str, chunks: Chunks) -> indexes.Index:
+    async def _load(self, key: tuple[str, int], digest: str, chunks: Chunks) -> "Index":
+        from kb import index as indexes  # noqa: PLC0415
+
         path = self.path(*key)
         for is_last in (False, True):
             if not await asyncio.to_thread(path.exists):

@@ -11,14 +11,17 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 from pydantic import TypeAdapter, ValidationError
 
-from kb.index import Index
 from pipelines.contract import KnowledgeVersion, KnowledgeWanted
 from pipelines.index_files import IndexFiles, IndexGone
 from worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from kb.index import Index  # the supervisor has no numpy
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ class KnowledgeCache:
         self._headers = {"X-Internal-Key": internal_key}
         self._files = IndexFiles(folder, MAX_DISK_BYTES)
 
-    async def open(self, wanted: KnowledgeVersion) -> Index:
+    async def open(self, wanted: KnowledgeVersion) -> "Index":
         """The index of this version, mapped. Raises `IndexGone`."""
         return await self._files.open(
             wanted.base_id, wanted.version, wanted.digest, lambda: self._chunks(wanted)

@@ -170,12 +170,14 @@ async def test_what_is_nested_without_end_is_read_or_refused_in_time(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     limits = Limits(seconds=20)
+    # The largest child that this process ever had: others may have been larger than a reader may be.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     started = time.monotonic()
     with suppress(Unreadable):
         await read_apart(_written(tmp_path / "x", content), name, limits=limits)
     assert time.monotonic() - started < 40
-    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert used < limits.memory_bytes
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert used == before or used * 1024 < limits.memory_bytes
 
 
 async def test_a_reader_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
