@@ -755,7 +755,7 @@ async def test_a_bad_function_hurts_nothing_but_its_own_answer_and_is_named(
         None,
         "breaks failed; nothing more is known. (RuntimeError: the password is swordfish)",
     )
-    assert [event.code for event in held.of(WarningRaised)][-1] == "function_blocks"
+    assert "function_blocks" in [event.code for event in held.of(WarningRaised)]
 
 
 async def test_an_agent_follows_a_caller_into_another_language_and_back(
