@@ -23,6 +23,11 @@ def refuse_unreachable(sent: Any, guard: Guard) -> None:
 
 
 def _addresses(sent: Any) -> Iterator[tuple[str, tuple[str, ...], tuple[str | int, ...]]]:
+    if sent.webhook_url:
+        yield sent.webhook_url, HTTP, ("webhook_url",)
+    for number, action in enumerate(sent.post_call_actions or ()):
+        if action.type == "webhook" and isinstance(url := action.config.get("url"), str) and url:
+            yield url, HTTP, ("post_call_actions", number, "config", "url")
     engine = sent.response_engine
     for number, function in enumerate(getattr(engine, "functions", None) or ()):
         if isinstance(url := function.get("url"), str) and function.get("type") != "python":

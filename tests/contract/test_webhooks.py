@@ -86,6 +86,18 @@ def test_an_address_that_may_never_be_reached_is_refused_when_it_is_set(person: 
     assert person.ask("GET", "/v1/webhooks").json["webhook_url"] is None
 
 
+def test_an_agents_own_addresses_are_refused_as_well(person: Person) -> None:
+    url = "https://10.0.0.1/x"
+    action = {"type": "webhook", "config": {"url": url}}
+    for sent, place in (
+        ({"webhook_url": url}, ["body", "webhook_url"]),
+        ({"post_call_actions": [action]}, ["body", "post_call_actions", 0, "config", "url"]),
+    ):
+        reply = person.ask("POST", "/v1/agents", {**ENGLISH_AGENT, **sent})
+        assert (reply.status, reply.detail[0]["loc"]) == (422, place)
+    assert person.ask("GET", "/v1/agents").json == []
+
+
 def test_a_secret_is_shown_once_and_an_endpoint_can_be_switched_off(person: Person) -> None:
     made = person.made("/v1/webhooks/endpoints", {"url": "https://hooks.example.com/a", "events": ["call.*"]})
     path = f"/v1/webhooks/endpoints/{made['endpoint_id']}"
