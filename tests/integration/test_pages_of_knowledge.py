@@ -95,9 +95,10 @@ async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]
 
 
 async def only(database: Database) -> tuple[KnowledgeBaseRow, KnowledgeSourceRow]:
+    # The source first: PostgreSQL shows each query what is committed by then, so the base is never the older one.
     async with database.transaction(writes=False) as session:
-        base = (await session.exec(select(KnowledgeBaseRow))).one()
-        return base, (await session.exec(select(KnowledgeSourceRow))).one()
+        source = (await session.exec(select(KnowledgeSourceRow))).one()
+        return (await session.exec(select(KnowledgeBaseRow))).one(), source
 
 
 async def settled(database: Database) -> tuple[KnowledgeBaseRow, KnowledgeSourceRow]:
@@ -277,8 +278,8 @@ async def test_a_base_learns_other_languages_when_a_text_in_one_comes(
         async with asyncio.timeout(120):
             while True:
                 async with database.transaction(writes=False) as session:
-                    base = (await session.exec(select(KnowledgeBaseRow))).one()
                     rows = (await session.exec(select(KnowledgeSourceRow))).all()
+                    base = (await session.exec(select(KnowledgeBaseRow))).one()
                 if base.version == base.revision and all(row.progress == "complete" for row in rows):
                     return base, {row.title: row for row in rows}
                 await asyncio.sleep(0.05)
