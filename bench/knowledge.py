@@ -7,7 +7,7 @@
 LangChain takes part when CALL2ME_BENCH_LANGCHAIN names a Python that has it (it is no dependency of ours):
 
     python -m venv /tmp/peers
-    /tmp/peers/bin/pip install langchain-core==1.8.3 langchain-text-splitters==1.1.3
+    /tmp/peers/bin/pip install langchain-core==1.8.3 langchain-text-splitters==1.1.3 numpy
     CALL2ME_BENCH_LANGCHAIN=/tmp/peers/bin/python python -m bench.knowledge --write
 
 The passages of the speed part are the sentences of the documentation in this environment's own packages,

@@ -95,7 +95,7 @@ async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]
 
 
 async def only(database: Database) -> tuple[KnowledgeBaseRow, KnowledgeSourceRow]:
-    # The source first: PostgreSQL shows each query what is committed by then, so the base is never the older one.
+    # The source first: PostgreSQL shows each query what is committed by then, so the base is not the older.
     async with database.transaction(writes=False) as session:
         source = (await session.exec(select(KnowledgeSourceRow))).one()
         return (await session.exec(select(KnowledgeBaseRow))).one(), source
