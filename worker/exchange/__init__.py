@@ -1,0 +1,1 @@
+"""Phones: SIP, and the processes it hands calls to."""
