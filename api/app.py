@@ -39,8 +39,10 @@ from api.keys import (
 )
 from api.knowledge_base import routes as knowledge_base
 from api.payments import routes as payments
+from api.phone_numbers import routes as phone_numbers
 from api.public import routes as public
 from api.settings import Settings
+from api.sip_trunks import routes as sip_trunks
 from api.system import pages
 from api.system import routes as system
 from api.usage import routes as usage
@@ -69,6 +71,9 @@ RESOURCES: tuple[Routes, ...] = (
     chat.routes,
     chats.routes,
     voices.providers,
+    phone_numbers.routes,
+    phone_numbers.market,
+    sip_trunks.routes,
     webhooks.routes,
     wallet.routes,
     wallet.pricing,

@@ -155,6 +155,9 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "resume",
         "replay_webhook_delivery",
         "rotate_webhook_secret",
+        "sync_sip_trunk",
+        "sync_sip_trunk_2",
+        "test_sip_trunk",
         "test_webhook_endpoint",
         "update_chat",
     }

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-25 23:24:34.778128
+Created: 2026-11-28 19:40:18.855176
 """
 
 from collections.abc import Sequence
@@ -432,6 +432,30 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_one_time_links_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "sip_trunks",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("sip_server", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("sip_proxies", api.db.columns.Json, nullable=False),
+        sa.Column("sip_transport", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("sip_username", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("sip_password", sa.Text(), nullable=True),
+        sa.Column("sip_register", sa.Boolean(), nullable=True),
+        sa.Column("allowed_addresses", api.db.columns.Json, nullable=False),
+        sa.Column("outbound_caller_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_sip_trunks_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sip_trunks")),
+    )
+    with op.batch_alter_table("sip_trunks", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sip_trunks_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "wallet_entries",
         sa.Column("transaction_id", sa.BigInteger(), nullable=False),
         sa.Column("account", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -535,6 +559,36 @@ def upgrade() -> None:
         sa.UniqueConstraint("chat_id", "number", name=op.f("uq_chat_messages_chat_id_number")),
     )
     op.create_table(
+        "phone_numbers",
+        sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("trunk_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("display_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_phone_numbers_agent_id_agents"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_phone_numbers_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["trunk_id"],
+            ["sip_trunks.id"],
+            name=op.f("fk_phone_numbers_trunk_id_sip_trunks"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_phone_numbers")),
+    )
+    with op.batch_alter_table("phone_numbers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_phone_numbers_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_phone_numbers_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_phone_numbers_trunk_id"), ["trunk_id"], unique=False)
+
+    op.create_table(
         "refresh_tokens",
         sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("login_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -615,6 +669,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_expires_at"))
 
     op.drop_table("refresh_tokens")
+    with op.batch_alter_table("phone_numbers", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_phone_numbers_trunk_id"))
+        batch_op.drop_index(batch_op.f("ix_phone_numbers_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_phone_numbers_agent_id"))
+
+    op.drop_table("phone_numbers")
     op.drop_table("chat_messages")
     with op.batch_alter_table("chat_functions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_chat_functions_chat_id"))
@@ -633,6 +693,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_wallet_entries_account"))
 
     op.drop_table("wallet_entries")
+    with op.batch_alter_table("sip_trunks", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sip_trunks_owner_id"))
+
+    op.drop_table("sip_trunks")
     with op.batch_alter_table("one_time_links", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_one_time_links_expires_at"))
 

@@ -1,0 +1,1 @@
+"""Numbers that agents answer and call from."""

@@ -1,0 +1,112 @@
+"""/v1/phone-numbers and /v1/numbers: numbers of one's own, and those that a carrier sells."""
+
+from aiohttp import web
+
+from api.agents import service as agents
+from api.http.routes import Routes
+from api.keys import CALLER, SESSION
+from api.phone_numbers import service
+from api.phone_numbers.schemas import (
+    AgentOfNumber,
+    Binding,
+    Countries,
+    NumberSearch,
+    NumbersFound,
+    PhoneNumber,
+    PhoneNumberCreate,
+    PhoneNumberUpdate,
+    Purchase,
+    Released,
+)
+from api.phone_numbers.service import NobodyAnswers, NoCarrier, NumberNotFound, NumberTaken
+from api.sip_trunks.service import TrunkNotFound
+
+routes = Routes("/v1/phone-numbers", tag="Phone numbers")
+market = Routes("/v1/numbers", tag="Phone numbers")
+
+
+@routes.get()
+async def list_phone_numbers(request: web.Request) -> list[PhoneNumber]:
+    """List your numbers, newest first."""
+    return [PhoneNumber.of(*found) for found in await service.page(request[SESSION], request[CALLER])]
+
+
+@routes.post(
+    status=201,
+    errors=[agents.AgentNotFound, TrunkNotFound, NumberTaken, NoCarrier],
+    location="/v1/phone-numbers/{number}",
+)
+async def create_phone_number(request: web.Request, body: PhoneNumberCreate) -> PhoneNumber:
+    """Register a number that you have with a carrier of your own."""
+    return PhoneNumber.of(*await service.register(request[SESSION], request[CALLER], body))
+
+
+@routes.get("/{number}", errors=[NumberNotFound])
+async def get_phone_number(request: web.Request, number: str) -> PhoneNumber:
+    """Get a number."""
+    return PhoneNumber.of(*await service.named(request[SESSION], request[CALLER], number))
+
+
+@routes.patch("/{number}", errors=[NumberNotFound, agents.AgentNotFound, TrunkNotFound])
+async def update_phone_number(request: web.Request, number: str, body: PhoneNumberUpdate) -> PhoneNumber:
+    """Change a number; what is not sent stays as it is."""
+    return PhoneNumber.of(*await service.change(request[SESSION], request[CALLER], number, body))
+
+
+@routes.delete("/{number}", errors=[NumberNotFound])
+async def delete_phone_number(request: web.Request, number: str) -> None:
+    """Forget a number. With its carrier it stays yours."""
+    await service.remove(request[SESSION], request[CALLER], number)
+
+
+@routes.post("/{number}/bind", errors=[NumberNotFound, agents.AgentNotFound], aliases=["/{number}/assign"])
+async def bind_phone_number(request: web.Request, number: str, body: Binding) -> PhoneNumber:
+    """Let an agent answer a number, and call from it."""
+    changes = PhoneNumberUpdate(agent_id=body.agent_id)
+    return PhoneNumber.of(*await service.change(request[SESSION], request[CALLER], number, changes))
+
+
+@routes.delete("/{number}/unbind", status=200, errors=[NumberNotFound])
+async def unbind_phone_number(request: web.Request, number: str) -> PhoneNumber:
+    """Let nobody answer a number."""
+    changes = PhoneNumberUpdate(agent_id="")
+    return PhoneNumber.of(*await service.change(request[SESSION], request[CALLER], number, changes))
+
+
+@routes.get("/{number}/agent", errors=[NumberNotFound, NobodyAnswers])
+async def get_agent_of_number(request: web.Request, number: str) -> AgentOfNumber:
+    """Get who answers a number."""
+    agent = await service.answering(request[SESSION], request[CALLER], number)
+    return AgentOfNumber.of(agent.id, agent.owner_id, agents.settings_of(agent))
+
+
+# ── what a carrier sells ─────────────────────────────────────────────────────────────────────────
+@market.get("/allowed-countries")
+async def list_countries_of_numbers(request: web.Request) -> Countries:
+    """List where numbers can be bought: nowhere while no carrier is set up."""
+    return Countries()
+
+
+@market.get("/search", errors=[NoCarrier])
+async def search_numbers(request: web.Request, query: NumberSearch) -> NumbersFound:
+    """Search numbers that can be bought."""
+    raise NoCarrier
+
+
+@market.post("/purchase", errors=[NoCarrier], aliases=["//v1/phone-numbers/buy"])
+async def purchase_number(request: web.Request, body: Purchase) -> Released:
+    """Buy a number."""
+    raise NoCarrier
+
+
+@market.post("/checkout", errors=[NoCarrier])
+async def checkout_number(request: web.Request, body: Purchase) -> Released:
+    """Buy a number and pay for it at once."""
+    raise NoCarrier
+
+
+@market.delete("/{phone_number}", status=200, errors=[NumberNotFound])
+async def release_number(request: web.Request, phone_number: str) -> Released:
+    """Give a number back; one of your own is forgotten here."""
+    number = await service.remove(request[SESSION], request[CALLER], phone_number)
+    return Released(phone_number=number)

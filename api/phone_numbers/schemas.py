@@ -1,0 +1,155 @@
+"""What phone numbers look like on the wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from api.agents.schemas import AgentSettings
+from api.http.wire import Wire
+from api.phone_numbers.table import PhoneNumberRow
+
+Named = Annotated[str, Field(max_length=255)]
+Id = Annotated[str, Field(max_length=50)]
+
+
+class PhoneNumberCreate(Wire):
+    """A number of your own; or, with a `country` instead of a number, one that is to be bought."""
+
+    number: Annotated[str, Field(min_length=1, max_length=50)] | None = Field(
+        default=None, validation_alias=AliasChoices("number", "phone_number")
+    )
+    """E.164, or a local Turkish one. The SDKs call it `phone_number`."""
+    display_name: Named | None = None
+    trunk_id: Id | None = None
+    agent_id: Id | None = None
+    country: Annotated[str, Field(max_length=50)] | None = None
+
+
+class PhoneNumberUpdate(Wire):
+    """What to change; what is not sent stays. An empty trunk, agent or name takes it away."""
+
+    display_name: Named | None = None
+    trunk_id: Id | None = None
+    agent_id: Id | None = None
+    active: bool | None = None
+
+
+class Binding(Wire):
+    """Who is to answer."""
+
+    agent_id: Annotated[str, Field(min_length=1, max_length=50)]
+
+
+class PhoneNumber(Wire):
+    """A number, who answers it, and where its calls come from."""
+
+    number: str
+    phone_number: str
+    """The same, as the SDKs call it."""
+    user_id: str | None
+    agent_id: str | None
+    agent_name: str | None = None
+    trunk_id: str | None
+    trunk_name: str | None = None
+    display_name: str | None
+    provider: str
+    active: bool
+    is_demo: bool = False
+    monthly_price_usd: float | None = None
+    next_billing_at: datetime | None = None
+    status: Literal["active", "pending", "suspended", "inactive"]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(
+        cls, row: PhoneNumberRow, agent_name: str | None = None, trunk_name: str | None = None
+    ) -> "PhoneNumber":
+        """A row, and what its agent and its trunk are called."""
+        return cls(
+            number=row.number,
+            phone_number=row.number,
+            user_id=row.owner_id,
+            agent_id=row.agent_id,
+            agent_name=agent_name,
+            trunk_id=row.trunk_id,
+            trunk_name=trunk_name,
+            display_name=row.display_name,
+            provider=row.provider,
+            active=row.active,
+            status="active" if row.active else "inactive",
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+class AgentOfNumber(Wire):
+    """Who answers a number, in short."""
+
+    agent_id: str
+    system_prompt: str
+    model: str
+    temperature: float
+    language: str
+    voice_id: str
+    user_id: str | None
+    engine: str = "cascade"
+
+    @classmethod
+    def of(cls, agent_id: str, owner_id: str, settings: AgentSettings) -> "AgentOfNumber":
+        """What an agent's owner decided, as far as it is asked for here."""
+        engine: Any = settings.response_engine
+        return cls(
+            agent_id=agent_id,
+            user_id=owner_id,
+            system_prompt=getattr(engine, "system_prompt", ""),
+            model=getattr(engine, "llm_model", engine.type),
+            temperature=getattr(engine, "temperature", 0.0),
+            engine=getattr(engine, "engine", "cascade"),
+            language=settings.language,
+            voice_id=settings.voice_id,
+        )
+
+
+class Countries(Wire):
+    """Where numbers can be bought."""
+
+    countries: list[str] = Field(default_factory=list)
+
+
+class NumberSearch(Wire):
+    """Which numbers to look for."""
+
+    country: Annotated[str, Field(max_length=50)] = "US"
+    locality: Annotated[str, Field(max_length=100)] | None = None
+    area_code: Annotated[str, Field(max_length=10)] | None = None
+    phone_number_type: Annotated[str, Field(max_length=20)] = "local"
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    provider: Annotated[str, Field(max_length=20)] | None = None
+
+
+class NumbersFound(Wire):
+    """Numbers that can be bought."""
+
+    numbers: list[dict[str, Any]]
+    total: int
+    requires_payment: bool = False
+    upfront_price_usd: float = 0.0
+
+
+class Purchase(Wire):
+    """A number to be bought."""
+
+    phone_number: Annotated[str, Field(min_length=8, max_length=50)] | None = None
+    country: Annotated[str, Field(max_length=50)] | None = None
+    agent_id: Id | None = None
+    provider: Annotated[str, Field(max_length=20)] | None = None
+
+
+class Released(Wire):
+    """A number is given back."""
+
+    success: bool = True
+    phone_number: str
+    message: str = "The number is yours no more."

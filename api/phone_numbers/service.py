@@ -1,0 +1,210 @@
+"""Rules of phone numbers: whose they are, who answers them, and which one a call goes out from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api import telephone
+from api.agents import service as agents
+from api.agents.table import AgentRow
+from api.db.columns import now
+from api.db.inserts import insert_new
+from api.http.callers import Caller
+from api.http.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
+from api.phone_numbers.schemas import PhoneNumberCreate, PhoneNumberUpdate
+from api.phone_numbers.table import PhoneNumberRow
+from api.sip_trunks import service as trunks
+from api.sip_trunks.table import SipTrunkRow
+
+LOCAL_REGION = "TR"
+"""Where a number without a country code is taken to be from: the contract says so."""
+
+Named = tuple[PhoneNumberRow, str | None, str | None]
+"""A number, what its agent is called, what its trunk is called."""
+
+
+class NumberNotFound(NotFound):
+    """Phone number not found"""
+
+
+class NobodyAnswers(NotFound):
+    """No agent answers this number"""
+
+
+class NumberTaken(Conflict):
+    """This number is registered already"""
+
+
+class NoCarrier(Unavailable):
+    """No carrier is set up on this installation, so no number can be bought; register one of your own with
+    POST /v1/phone-numbers"""
+
+
+class NoNumber(BadRequest):
+    """This agent has no number to call from: bind one to it, or name one in from_number"""
+
+
+class NotYourNumber(BadRequest):
+    """from_number is not an active number of yours"""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the exchange asks for: whose a number is, who answers, and the trunk it belongs to."""
+
+    number: str
+    owner_id: str
+    agent_id: str | None
+    trunk: SipTrunkRow | None
+
+
+async def register(session: AsyncSession, caller: Caller, wanted: PhoneNumberCreate) -> Named:
+    """A number that its owner brings along."""
+    if wanted.number is None:
+        if wanted.country is not None:
+            raise NoCarrier
+        raise Invalid.at("body", "number", msg="Field required", type="missing")
+    number = telephone.normal(wanted.number, LOCAL_REGION)
+    if number is None:
+        raise Invalid.at("body", "number", msg="Not a telephone number", type="phone_number")
+    row = PhoneNumberRow(number=number, owner_id=caller.owner_id, display_name=wanted.display_name or None)
+    await _bind(session, row, wanted.model_dump(include={"agent_id", "trunk_id"}, exclude_none=True))
+    if not await insert_new(session, PhoneNumberRow, [row]):
+        raise NumberTaken
+    return await named(session, caller, number)
+
+
+async def page(session: AsyncSession, caller: Caller) -> Sequence[Named]:
+    """The caller's numbers, newest first."""
+    found = await session.exec(
+        _named()
+        .where(col(PhoneNumberRow.owner_id) == caller.owner_id)
+        .order_by(col(PhoneNumberRow.created_at).desc(), col(PhoneNumberRow.number))
+    )
+    return list(found.all())
+
+
+async def named(session: AsyncSession, caller: Caller, number: str) -> Named:
+    """One of the caller's numbers, with what its agent and trunk are called."""
+    found = await session.exec(
+        _named().where(
+            col(PhoneNumberRow.number) == _spelled(number), col(PhoneNumberRow.owner_id) == caller.owner_id
+        )
+    )
+    row: Named | None = found.one_or_none()
+    if row is None:
+        raise NumberNotFound
+    return row
+
+
+async def get(session: AsyncSession, caller: Caller, number: str) -> PhoneNumberRow:
+    """One of the caller's numbers."""
+    found = await session.exec(
+        select(PhoneNumberRow)
+        .where(PhoneNumberRow.number == _spelled(number), PhoneNumberRow.owner_id == caller.owner_id)
+        .with_for_update()
+    )
+    if (row := found.one_or_none()) is None:
+        raise NumberNotFound
+    return row
+
+
+async def change(session: AsyncSession, caller: Caller, number: str, changes: PhoneNumberUpdate) -> Named:
+    """Change what was sent."""
+    row = await get(session, caller, number)
+    sent = changes.model_dump(exclude_unset=True)
+    await _bind(session, row, sent)
+    if "display_name" in sent:
+        row.display_name = sent["display_name"] or None
+    if "active" in sent:
+        row.active = sent["active"]
+    row.updated_at = now()
+    session.add(row)
+    await session.flush()
+    return await named(session, caller, row.number)
+
+
+async def remove(session: AsyncSession, caller: Caller, number: str) -> str:
+    """Forget a number; returns it as it was kept."""
+    row = await get(session, caller, number)
+    await session.delete(row)
+    return row.number
+
+
+async def answering(session: AsyncSession, caller: Caller, number: str) -> AgentRow:
+    """The agent that answers one of the caller's numbers."""
+    row = await get(session, caller, number)
+    if row.agent_id is None or not row.active:
+        raise NobodyAnswers
+    return await agents.get(session, caller, row.agent_id)
+
+
+# ── for calls ────────────────────────────────────────────────────────────────────────────────────
+async def inbound(session: AsyncSession, number: str, trunk_id: str | None = None) -> Route | None:
+    """Where a call to a number goes; None where nobody here has it, or it is not for this trunk.
+
+    A number that is bound to a trunk takes calls from that trunk only.
+    """
+    found = await session.exec(
+        _routed().where(col(PhoneNumberRow.number) == _spelled(number), col(PhoneNumberRow.active))
+    )
+    if (row := found.one_or_none()) is None:
+        return None
+    known, trunk = row
+    if known.trunk_id is not None and trunk_id is not None and known.trunk_id != trunk_id:
+        return None
+    return Route(known.number, known.owner_id, known.agent_id, trunk)
+
+
+async def outbound(
+    session: AsyncSession, owner_id: str, agent_id: str, from_number: str | None = None
+) -> Route:
+    """The number that an agent's call goes out from: the one asked for, else the agent's oldest.
+
+    Raises `NotYourNumber` and `NoNumber`.
+    """
+    asked = _routed().where(col(PhoneNumberRow.owner_id) == owner_id, col(PhoneNumberRow.active))
+    if from_number is not None:
+        asked = asked.where(col(PhoneNumberRow.number) == _spelled(from_number))
+    else:
+        asked = asked.where(col(PhoneNumberRow.agent_id) == agent_id)
+    found = await session.exec(
+        asked.order_by(col(PhoneNumberRow.created_at), col(PhoneNumberRow.number)).limit(1)
+    )
+    if (row := found.one_or_none()) is None:
+        raise NotYourNumber if from_number is not None else NoNumber
+    known, trunk = row
+    return Route(known.number, known.owner_id, known.agent_id, trunk)
+
+
+def _spelled(number: str) -> str:
+    return telephone.normal(number, LOCAL_REGION) or number
+
+
+def _named() -> Any:
+    return (
+        select(PhoneNumberRow, AgentRow.name, SipTrunkRow.name)
+        .join(AgentRow, col(AgentRow.id) == col(PhoneNumberRow.agent_id), isouter=True)
+        .join(SipTrunkRow, col(SipTrunkRow.id) == col(PhoneNumberRow.trunk_id), isouter=True)
+    )
+
+
+def _routed() -> Any:
+    return select(PhoneNumberRow, SipTrunkRow).join(
+        SipTrunkRow, col(SipTrunkRow.id) == col(PhoneNumberRow.trunk_id), isouter=True
+    )
+
+
+async def _bind(session: AsyncSession, row: PhoneNumberRow, sent: dict[str, Any]) -> None:
+    """Bind a number to an agent and a trunk of the same owner; an empty id unbinds."""
+    if "agent_id" in sent:
+        row.agent_id = sent["agent_id"] or None
+        if row.agent_id is not None:
+            await agents.of_owner(session, row.owner_id, row.agent_id)
+    if "trunk_id" in sent:
+        row.trunk_id = sent["trunk_id"] or None
+        if row.trunk_id is not None:
+            await trunks.get(session, row.owner_id, row.trunk_id)
