@@ -22,6 +22,7 @@ from api.up.preflight import check, only_one
 from pipelines.processes import Group, ProcessSpec, Supervised
 
 POLL_SECONDS = 0.2
+LEARNING_SECONDS = 60.0
 REMIND_SECONDS = 10.0
 NOT_AS_CONFIGURED = 2
 """Exit code of a part whose settings cannot be used; trying again would not help."""
@@ -113,6 +114,8 @@ class _Run:
             if was_told:
                 self._console.say("  ready again")
             else:
+                if prepared.owner:
+                    await self._learned(prepared.owner.api_key)
                 self._tell(prepared)
                 was_told = True
             self._doubt.clear()
@@ -141,6 +144,19 @@ class _Run:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), POLL_SECONDS)
         return False
+
+    async def _learned(self, api_key: str) -> None:
+        """Give a first start's knowledge the seconds it takes, so that the first question finds it."""
+        ends_at = time.monotonic() + LEARNING_SECONDS
+        is_told = False
+        while time.monotonic() < ends_at and not self._stop.is_set():
+            if not await asyncio.to_thread(status.is_learning, self._settings, api_key):
+                return
+            if not is_told:
+                self._console.say("  waiting for the demo agent to read what it should know")
+                is_told = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), POLL_SECONDS)
 
     def _all_run(self) -> bool:
         processes = self._group.processes.values() if self._group is not None else ()

@@ -86,6 +86,19 @@ def ready(settings: Settings) -> tuple[bool, dict[str, str]]:
     return False, {}
 
 
+def is_learning(settings: Settings, api_key: str) -> bool:
+    """Whether a knowledge base of this key's owner is still being read; False when nobody can say."""
+    asked = urllib.request.Request(  # noqa: S310 - our own api
+        f"{running_whereabouts(settings)['address']}/v1/knowledge-base",
+        headers={"Authorization": f"Bearer {api_key}"},
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
+            return any(str(base["status"]).endswith("in_progress") for base in json.loads(reply.read()))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def address(settings: Settings) -> str:
     """Where this machine itself reaches the api."""
     host = settings.host

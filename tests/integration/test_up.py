@@ -30,6 +30,7 @@ class Up:
         self.env = environment(home, **ports_of(home), **settings)
         self.lines: list[str] = []
         self.seen: dict[int, psutil.Process] = {}
+        self.learned: list[str] = []
         self.process = subprocess.Popen(
             [*COMMAND, "up"],
             env=self.env,
@@ -139,6 +140,7 @@ def first(home: Path) -> Iterator[Up]:
     """The first start in this home; tests share it, in the order they stand here."""
     with running(home) as up:
         up.until_ready()
+        up.learned = [base["status"] for base in listed(up, "knowledge-base")]
         yield up
 
 
@@ -157,18 +159,28 @@ def post(up: Up, path: str, body: dict[str, str]) -> dict[str, Any]:
         return found
 
 
+def listed(up: Up, resource: str) -> list[dict[str, Any]]:
+    """What the owner of the printed key has of it."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{up.env['CALL2ME_PORT']}/v1/{resource}",
+        headers={"Authorization": f"Bearer {printed_value(up, 'API key')}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
+        found: list[dict[str, Any]] = json.load(reply)
+        return found
+
+
 def test_the_first_start_prints_a_link_a_login_and_a_key_that_work(first: Up) -> None:
     token = printed_value(first, "Open").partition("#link=")[2]
     assert post(first, "/v1/auth/quick-login/verify", {"token": token})["access_token"]
     email = printed_value(first, "Login")
     password = printed_value(first, "Password")
     assert post(first, "/v1/auth/login", {"email": email, "password": password})["access_token"]
-    agents = urllib.request.Request(
-        f"http://127.0.0.1:{first.env['CALL2ME_PORT']}/v1/agents",
-        headers={"Authorization": f"Bearer {printed_value(first, 'API key')}"},
-    )
-    with urllib.request.urlopen(agents, timeout=10) as reply:  # noqa: S310 - our own address
-        assert b"agent_id" in reply.read()
+    assert "agent_id" in listed(first, "agents")[0]
+
+
+def test_what_the_demo_agent_knows_is_read_before_the_link_is_printed(first: Up) -> None:
+    assert first.learned == ["complete"]
 
 
 def test_status_lists_processes_ports_and_versions(first: Up) -> None:
