@@ -14,6 +14,7 @@ from api.auth.passwords import Passwords
 from api.calls import costs, steering
 from api.calls import routes as calls
 from api.chats import routes as chats
+from api.contacts import routes as contacts
 from api.db.engine import Database
 from api.db.vault import Vault
 from api.excluded import routes as excluded
@@ -71,6 +72,9 @@ RESOURCES: tuple[Routes, ...] = (
     chat.routes,
     chats.routes,
     voices.providers,
+    contacts.routes,
+    contacts.do_not_call,
+    calls.of_contacts,
     phone_numbers.routes,
     phone_numbers.market,
     sip_trunks.routes,

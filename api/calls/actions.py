@@ -7,12 +7,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents.fields import PostCallAction
 from api.calls.table import CallActionRow, CallRow
+from api.contacts import service as contacts
 from api.db.inserts import insert_new
 from api.durable import letters
 from api.outside.mail import Letter
 from api.webhooks import service as webhooks
 from pipelines.conditions import BadCondition, read
 from pipelines.extraction import Analysis
+
+_DONE_HERE = frozenset({"tag_contact", "schedule_call"})
+"""Actions that are over when their row is committed; of the others their delivery says more."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ async def take(
             kept.detail = await _do(session, call, action, number, analysis)
             if kept.detail:
                 kept.outcome = "failed"
+            elif action.type in _DONE_HERE:
+                kept.outcome = "done"
 
 
 def facts_of(call: CallRow, analysis: Analysis) -> dict[str, Any]:
@@ -61,8 +67,23 @@ async def _do(
             return await _webhook(session, call, action, number, analysis)
         case "email":
             return await _email(session, call, action, number, analysis)
+        case "tag_contact":
+            return await _tag(session, call, action, analysis)
         case _:
             return f"{action.type} is not available on this installation"
+
+
+async def _tag(session: AsyncSession, call: CallRow, action: PostCallAction, analysis: Analysis) -> str:
+    """Tag whom the call was with: `tag`, `tags`, and what was found out for `use_field`."""
+    config = action.config
+    listed = config.get("tags")
+    wanted = [config.get("tag"), *(listed if isinstance(listed, list) else [listed])]
+    if isinstance(name := config.get("use_field"), str):
+        wanted.append(analysis.custom_analysis_data.get(name))
+    tags = [text for one in wanted if isinstance(one, str) and (text := " ".join(one.split())[:50])]
+    if not tags:
+        return "the action has no tag"
+    return await contacts.tag_of_call(session, call.owner_id, call.contact_id, call.other_number, tags)
 
 
 async def _webhook(

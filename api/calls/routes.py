@@ -24,9 +24,11 @@ from api.calls.schemas import (
     TranscriptQuery,
 )
 from api.calls.table import CallRow
+from api.contacts import service as contacts
 from api.db.engine import after_commit
 from api.http.errors import RangeNotSatisfiable
 from api.http.negotiation import JSON, preferred
+from api.http.pages import Page
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
@@ -35,11 +37,12 @@ from api.webhooks import log
 from api.webhooks.schemas import Delivery, DeliveryQuery
 
 routes = Routes("/v1/calls", tag="Calls")
+of_contacts = Routes("/v1/contacts", tag="Contacts")
 links = Routes("/v1/recordings", tag="Calls", access="public")
 _FORMATS = {"json": JSON, "text": formats.TEXT, "srt": formats.SRT, "vtt": formats.VTT}
 
 
-@routes.get()
+@routes.get(errors=[contacts.ContactNotFound])
 async def list_calls(request: web.Request, query: CallQuery) -> CallList:
     """List your calls, newest first."""
     rows, total = await service.list_calls(request[SESSION], request[CALLER], query)
@@ -48,7 +51,7 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
 
 @routes.post(
     status=201,
-    errors=[agents.AgentNotFound, service.NoPhoneLine],
+    errors=[agents.AgentNotFound, contacts.MustNotCall, service.NoPhoneLine],
     aliases=["/outbound"],
     location="/v1/calls/{call_id}",
 )
@@ -56,6 +59,13 @@ async def create_call(request: web.Request, body: OutboundCall) -> Call:
     """Have an agent call somebody. Until this server has a phone line it answers 503 `no phone line`."""
     call = await service.dial(request[SESSION], request[CALLER], body)
     return await _told(request, call.id)
+
+
+@of_contacts.get("/{contact_id}/calls", errors=[contacts.ContactNotFound])
+async def list_calls_of_contact(request: web.Request, contact_id: str, query: Page) -> CallList:
+    """List the calls with a contact, newest first."""
+    asked = CallQuery(contact_id=contact_id, limit=query.limit, offset=query.offset)
+    return await list_calls(request, asked)
 
 
 @routes.get("/quality/report", errors=[agents.AgentNotFound])

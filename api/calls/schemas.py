@@ -35,6 +35,8 @@ class CallQuery(Page):
     agent_id: str | None = None
     status: str | None = None
     direction: str | None = None
+    contact_id: str | None = None
+    """Also calls with the contact's number from before it was one."""
 
 
 class CallSummary(Wire):
@@ -42,6 +44,7 @@ class CallSummary(Wire):
 
     call_id: str
     agent_id: str | None
+    contact_id: str | None = None
     call_status: str
     call_type: str
     direction: str
@@ -280,7 +283,7 @@ class CallAction(Wire):
     number: int
     type: str
     name: str
-    outcome: Literal["asked", "skipped", "failed"]
+    outcome: Literal["asked", "done", "skipped", "failed"]
     detail: str
 
 
@@ -316,6 +319,7 @@ def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
     return {
         "call_id": row.id,
         "agent_id": row.agent_id,
+        "contact_id": row.contact_id,
         "call_status": row.status,
         "call_type": row.call_type,
         "direction": row.direction,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement
-from sqlmodel import col, func, select
+from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
@@ -13,6 +13,7 @@ from api.calls.costs import Prices
 from api.calls.schemas import CallQuery, Known, OutboundCall
 from api.calls.settlement import events_of
 from api.calls.table import RUNNING, CallActionRow, CallRow, CallUsageRow
+from api.contacts import service as contacts
 from api.http.callers import Caller
 from api.http.errors import BadRequest, Conflict, NotFound, Unavailable
 from pipelines.contract import CallEvent, CallStarted
@@ -65,6 +66,13 @@ async def list_calls(session: AsyncSession, caller: Caller, query: CallQuery) ->
         asked.append(col(CallRow.status).in_(_SPELLINGS.get(query.status, (query.status,))))
     if query.direction is not None:
         asked.append(col(CallRow.direction) == query.direction)
+    if query.contact_id is not None:
+        contact = await contacts.get(session, caller.owner_id, query.contact_id)
+        number = contact.phone_number
+        with_them = or_(col(CallRow.to_number) == number, col(CallRow.from_number) == number)
+        asked.append(
+            or_(col(CallRow.contact_id) == contact.id, and_(col(CallRow.contact_id).is_(None), with_them))
+        )
     total = await session.exec(select(func.count()).select_from(CallRow).where(*asked))
     found = await session.exec(
         select(CallRow)
@@ -171,6 +179,7 @@ async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple
 async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
     """Have an agent call somebody. Until there is a phone line this reserves and writes nothing."""
     await agents.get(session, caller, wanted.agent_id)
+    await contacts.refuse_barred(session, caller.owner_id, wanted.to_number)
     raise NoPhoneLine
 
 

@@ -25,6 +25,8 @@ class CallRow(SQLModel, table=True):
     owner_id: str
     agent_id: str | None = Field(default=None, index=True)
     """Kept when the agent is deleted: the call still happened."""
+    contact_id: str | None = Field(default=None, index=True)
+    """Whom it is with: named by whoever asked for the call, else recognised by the number. Kept, too."""
     status: str = Field(default="pending", index=True)
     call_type: str = "web_call"
     direction: str = "web"
@@ -64,6 +66,11 @@ class CallRow(SQLModel, table=True):
     def is_over(self) -> bool:
         """True once the call has an end, presumed or told."""
         return self.status not in RUNNING
+
+    @property
+    def other_number(self) -> str | None:
+        """The number on the other side, where a telephone told one."""
+        return self.to_number if self.direction == "outbound" else self.from_number
 
     @property
     def duration_ms(self) -> int | None:
@@ -114,7 +121,7 @@ class CallActionRow(SQLModel, table=True):
     type: str
     name: str = ""
     outcome: str = "asked"
-    """`asked` (its delivery says more), `skipped` (the condition does not hold), `failed`."""
+    """`asked` (its delivery says more), `done`, `skipped` (the condition does not hold), `failed`."""
     detail: str = ""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

@@ -12,6 +12,7 @@ from api.agents import service as agents
 from api.agents.table import AgentRow
 from api.calls import analysis, attempts, billing, lifecycle, outbox, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
+from api.contacts import service as contacts
 from api.db.columns import now
 from api.db.engine import after_commit
 from api.db.inserts import insert_new
@@ -74,6 +75,8 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest, settin
     except agents.AgentNotFound:
         lifecycle.conclude(call, "failed", "error: the agent is gone")
         raise AgentGone from None
+    known = await contacts.recognised(session, call.owner_id, call.contact_id, call.other_number)
+    call.contact_id = known.id if known is not None else None
     before = await settlement.events_of(session, call.id) if attempt > 1 else []
     told = await _brief(session, call, agent, before)
     try:
@@ -88,6 +91,7 @@ async def _brief(
     session: AsyncSession, call: CallRow, agent: AgentRow, before: Sequence[CallEvent]
 ) -> CallBrief:
     config = agents.to_config(agent)
+    contact = await contacts.recognised(session, call.owner_id, call.contact_id, call.other_number)
     known = await versions.versions(
         session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()
     )
@@ -96,8 +100,8 @@ async def _brief(
         call_id=call.id,
         attempt=call.attempt,
         agent=config,
-        variables=call.variables,
-        caller_number=(call.to_number if call.direction == "outbound" else call.from_number) or "",
+        variables={**(contacts.variables_of(contact) if contact else {}), **call.variables},
+        caller_number=call.other_number or "",
         knowledge=known,
         max_duration_seconds=min(longest, call.max_duration_seconds or longest),
         participant_identity=call.participant_identity,

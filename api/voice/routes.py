@@ -6,6 +6,7 @@ from api.agents import service as agents
 from api.calls import billing, costs
 from api.calls.schemas import Call
 from api.calls.table import CallRow
+from api.contacts import service as contacts
 from api.db.columns import now
 from api.http.routes import Routes
 from api.internal.table import WorkerRow
@@ -25,6 +26,7 @@ _CANNOT = [
     service.LiveKitDown,
     service.NobodyAnswers,
     service.LanguageUnavailable,
+    contacts.ContactNotFound,
 ]
 
 
@@ -71,6 +73,7 @@ async def create_voice_session(request: web.Request, body: SessionRequest) -> To
     asked = TokenRequest(
         agent_id=body.agent_id,
         context=body.context,
+        contact_id=body.contact_id,
         metadata=metadata,
         max_duration_sec=body.max_duration_sec,
     )

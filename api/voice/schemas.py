@@ -20,6 +20,8 @@ class TokenRequest(Wire):
     user_identity: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     context: Variables | None = None
     """Values for `{{name}}` in the agent's texts."""
+    contact_id: Annotated[str, Field(max_length=50)] | None = None
+    """One of your contacts: the agent knows their name and variables, and listens for the name."""
     metadata: dict[str, Any] | None = None
     """Kept with the call."""
     max_duration_sec: Annotated[int, Field(ge=1, le=7200)] | None = None
@@ -31,6 +33,7 @@ class SessionRequest(Wire):
 
     agent_id: Annotated[str, Field(min_length=1, max_length=100)]
     context: Variables | None = None
+    contact_id: Annotated[str, Field(max_length=50)] | None = None
     external_user_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """The person in your own system; kept with the call."""
     metadata: dict[str, Any] | None = None

@@ -15,6 +15,7 @@ from api.calls.costs import Prices
 from api.calls.schemas import Known
 from api.calls.settlement import events_of
 from api.calls.table import CallRow
+from api.contacts import service as contacts
 from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import NotFound, Unavailable
@@ -83,12 +84,15 @@ async def open_call(
     session: AsyncSession, caller: Caller, agent: AgentRow, asked: TokenRequest, session_seconds: int
 ) -> CallRow:
     """Write the row of a call that nobody has joined yet."""
+    if asked.contact_id is not None:
+        await contacts.get(session, caller.owner_id, asked.contact_id)
     variables = as_variables(asked.context or {})
     if asked.participant_name:
         variables.setdefault("username", asked.participant_name)
     call = CallRow(
         owner_id=caller.owner_id,
         agent_id=agent.id,
+        contact_id=asked.contact_id,
         room_name=f"room_{secrets.token_hex(10)}",
         participant_identity=asked.user_identity or f"user_{secrets.token_hex(6)}",
         participant_name=asked.participant_name or "",

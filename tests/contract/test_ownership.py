@@ -101,6 +101,15 @@ def _number(person: Person) -> str:
     return str(made["number"])
 
 
+def _contact(person: Person) -> str:
+    return str(person.made("/v1/contacts", {"phone_number": f"+90532{next(_numbers)}"})["contact_id"])
+
+
+def _barred(person: Person) -> str:
+    number = f"+90532{next(_numbers)}"
+    return str(person.made("/v1/do-not-call", {"phone_number": number})["phone_number"])
+
+
 def _trunk(person: Person) -> str:
     return str(person.made("/v1/sip-trunks", {"name": "Carrier", "sip_server": "9.9.9.1"})["trunk_id"])
 
@@ -121,6 +130,8 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "number": _number,
     "phone_number": _number,
     "trunk_id": _trunk,
+    "contact_id": _contact,
+    "barred_number": _barred,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 
@@ -160,6 +171,8 @@ def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
     assert stranger.ask("GET", "/v1/chats").json["sessions"] == []
     assert len(stranger.ask("GET", "/v1/phone-numbers").json) == 0
     assert stranger.ask("GET", "/v1/sip-trunks").json == []
+    assert stranger.ask("GET", "/v1/contacts").json["total"] == 0
+    assert stranger.ask("GET", "/v1/do-not-call").json["total"] == 0
     assert (
         len(owner.ask("GET", "/v1/agents").json) == 6
     )  # two of them for calls, two for numbers, one for a chat

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 19:40:18.855176
+Created: 2026-11-28 19:50:14.709041
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("contact_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("call_type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("direction", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -79,6 +80,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_calls_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_calls_contact_id"), ["contact_id"], unique=False)
         batch_op.create_index("ix_calls_owner_created", ["owner_id", "created_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_calls_status"), ["status"], unique=False)
         batch_op.create_index("ix_calls_unsettled", ["settled_at", "ended_at"], unique=False)
@@ -356,6 +358,43 @@ def upgrade() -> None:
         batch_op.create_index("ix_chats_owner_updated", ["owner_id", "status", "updated_at"], unique=False)
 
     op.create_table(
+        "contacts",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("phone_number", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("company", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("email", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("language", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("timezone", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("variables", api.db.columns.Json, nullable=False),
+        sa.Column("consent", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("consent_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_contacts_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_contacts")),
+        sa.UniqueConstraint("owner_id", "phone_number", name=op.f("uq_contacts_owner_id_phone_number")),
+    )
+    with op.batch_alter_table("contacts", schema=None) as batch_op:
+        batch_op.create_index("ix_contacts_owner_created", ["owner_id", "created_at"], unique=False)
+
+    op.create_table(
+        "do_not_call",
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("phone_number", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_do_not_call_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", "phone_number", name=op.f("pk_do_not_call")),
+    )
+    op.create_table(
         "knowledge_sources",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("knowledge_base_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -559,6 +598,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("chat_id", "number", name=op.f("uq_chat_messages_chat_id_number")),
     )
     op.create_table(
+        "contact_tags",
+        sa.Column("contact_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("tag", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["contact_id"],
+            ["contacts.id"],
+            name=op.f("fk_contact_tags_contact_id_contacts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("contact_id", "tag", name=op.f("pk_contact_tags")),
+    )
+    with op.batch_alter_table("contact_tags", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_contact_tags_tag"), ["tag"], unique=False)
+
+    op.create_table(
         "phone_numbers",
         sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -675,6 +730,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_phone_numbers_agent_id"))
 
     op.drop_table("phone_numbers")
+    with op.batch_alter_table("contact_tags", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_contact_tags_tag"))
+
+    op.drop_table("contact_tags")
     op.drop_table("chat_messages")
     with op.batch_alter_table("chat_functions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_chat_functions_chat_id"))
@@ -710,6 +769,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_knowledge_sources_knowledge_base_id"))
 
     op.drop_table("knowledge_sources")
+    op.drop_table("do_not_call")
+    with op.batch_alter_table("contacts", schema=None) as batch_op:
+        batch_op.drop_index("ix_contacts_owner_created")
+
+    op.drop_table("contacts")
     with op.batch_alter_table("chats", schema=None) as batch_op:
         batch_op.drop_index("ix_chats_owner_updated")
         batch_op.drop_index(batch_op.f("ix_chats_external_user_id"))
@@ -760,6 +824,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_calls_unsettled")
         batch_op.drop_index(batch_op.f("ix_calls_status"))
         batch_op.drop_index("ix_calls_owner_created")
+        batch_op.drop_index(batch_op.f("ix_calls_contact_id"))
         batch_op.drop_index(batch_op.f("ix_calls_agent_id"))
 
     op.drop_table("calls")
