@@ -239,6 +239,33 @@ class Steered(_Event):
     action: Action
 
 
+class MediaQuality(_Wire):
+    """How well the two sides of a phone call could hear each other. None: the other side told nothing."""
+
+    codec: str
+    packets_received: int
+    packets_lost: int
+    """Of those that the other side sent."""
+    packets_late: int
+    """Came after they were given up; not among the lost."""
+    packets_dropped: int
+    """Of strangers."""
+    packets_sent: int
+    jitter_ms: FiniteFloat
+    mos: FiniteFloat
+    """What people would say of what we heard, from 1 to 4.4: an estimate after ITU-T G.107."""
+    remote_lost_percent: FiniteFloat | None = None
+    remote_jitter_ms: FiniteFloat | None = None
+    round_trip_ms: FiniteFloat | None = None
+
+
+class MediaMeasured(_Event):
+    """The line's sound in figures, at the end of an attempt on the phone."""
+
+    kind: Literal["media"] = "media"
+    quality: MediaQuality
+
+
 class CallEnded(_Event):
     """The last event of an attempt that could still speak for itself."""
 
@@ -274,6 +301,7 @@ CallEvent = Annotated[
     | FunctionCalled
     | WarningRaised
     | Steered
+    | MediaMeasured
     | CallEnded
     | CallLost,
     Field(discriminator="kind"),

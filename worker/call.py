@@ -83,6 +83,7 @@ class _Call:
         self._cast, self._control = cast, LineControl(line, cast.another)
         self._page = Page(line)
         self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
+        line.warn = self._told.warn
         self._steering = Steering(presence, self._control, brief.agent.transfer_targets, self._told.steered)
 
     async def run(self) -> None:
@@ -93,6 +94,8 @@ class _Call:
             logger.exception("a call failed", extra={"call_id": self._brief.call_id})
             ending = endings.of_error(error)
         finally:
+            if (quality := self._line.measured()) is not None:
+                self._told.measured(quality)
             if ending.goes_on:
                 self._told.lost(
                     ending.reason, has_recording=recorded_ms > 0, is_handed_over=ending.is_handed_over

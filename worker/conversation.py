@@ -32,6 +32,8 @@ from pipelines.contract import (
     FunctionCalled,
     FunctionStarted,
     KnowledgeUsed,
+    MediaMeasured,
+    MediaQuality,
     Steered,
     TurnTaken,
     UtteranceHeard,
@@ -138,6 +140,10 @@ class Conversation:
     def steered(self, action: Action) -> None:
         """Somebody outside steered the call."""
         self._tell(Steered(**self._now(), action=action))
+
+    def measured(self, quality: MediaQuality) -> None:
+        """What the line says of its sound."""
+        self._tell(MediaMeasured(**self._now(), quality=quality))
 
     def lost(self, reason: str, *, has_recording: bool, is_handed_over: bool) -> None:
         """The last event of an attempt that another follows. Nothing may follow here."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
@@ -137,6 +137,7 @@ class DeskLine:
         self.is_hung_up = self.was_left_to_others = False
         self.abilities: frozenset[Ability] = frozenset(("hold", "send_digits", "collect_digits"))
         self.keys = Keys()
+        self.warn: Callable[[str, str], None] = lambda code, message: None
         self.sent_digits = ""
         self.transferred: list[TransferTarget] = []
         self._closed: asyncio.Future[LineClosed] = asyncio.get_running_loop().create_future()
@@ -175,6 +176,9 @@ class DeskLine:
 
     async def transfer(self, target: TransferTarget) -> None:
         self.transferred.append(target)
+
+    def measured(self) -> None:
+        return None
 
     async def hang_up(self, *, for_everybody: bool = True) -> None:
         if not self.is_hung_up:

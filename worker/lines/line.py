@@ -1,11 +1,13 @@
 """What a call needs of whatever it talks over: a room today, a telephone tomorrow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from livekit.agents import Agent, AgentSession
 
 from pipelines.agent_config import TransferTarget
+from pipelines.contract import MediaQuality
 from pipelines.tools.call_control import Ability
 
 HangUpCause = Literal["user_hangup", "line_lost", "nobody_came"]
@@ -38,6 +40,9 @@ class Line(Protocol):
     opened ──start()──► talking ──closed() returns / hang_up()──► over
     """
 
+    warn: Callable[[str, str], None]
+    """Told what the call's record should say of the line, with a code and a sentence. The call sets it."""
+
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Wait for the other side, connect the session's audio to it and start the session.
 
@@ -65,6 +70,9 @@ class Line(Protocol):
 
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the other side to somebody else and leave (cold). Raises `CannotDo`; the line stays then."""
+
+    def measured(self) -> MediaQuality | None:
+        """How well the two sides could hear each other, where the line itself can tell."""
 
     async def hang_up(self, *, for_everybody: bool = True) -> None:
         """End the line for everybody on it, or only leave it. Safe to call twice."""

@@ -39,24 +39,16 @@ class _Segment:
     is_cut: bool = False
 
 
-class Playout(io.AudioOutput):
-    """An audio output for sinks that have no clock and no queue."""
+class Kept(io.AudioOutput):
+    """An audio output that keeps the sound until whoever has the clock asks for `next`."""
 
-    def __init__(
-        self,
-        sink: Sink,
-        sample_rate: int,
-        ready: "asyncio.Future[None] | None" = None,
-        background: Background | None = None,
-    ) -> None:
+    def __init__(self, sample_rate: int, frame_seconds: float, label: str) -> None:
         super().__init__(
-            label="Playout", sample_rate=sample_rate, capabilities=io.AudioOutputCapabilities(pause=True)
+            label=label, sample_rate=sample_rate, capabilities=io.AudioOutputCapabilities(pause=True)
         )
-        self._sink = sink
-        self._ready = ready
-        self._background = background
         self._rate = sample_rate
-        self._step = int(sample_rate * FRAME_SECONDS)
+        self._frame_seconds = frame_seconds
+        self._step = int(sample_rate * frame_seconds)
         self._segments: deque[_Segment] = deque()
         self._changed = asyncio.Event()
         self._is_paused = False
@@ -64,22 +56,10 @@ class Playout(io.AudioOutput):
         """Seconds of the present segment that were sent."""
         self._run_from = self._run_at = 0.0
         """Where in the segment, and when, the stretch began that plays now."""
-        self._playing: asyncio.Task[None] | None = None
-        self._preparing: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Let the background be heard, also before the first word."""
-        if self._background is not None and self._playing is None:
-            self._preparing = asyncio.create_task(self._background.prepare(self._rate))
-            self._playing = asyncio.create_task(self._play(), name="Playout")
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
-        """Keep the sound until it is due, and somebody is `ready` to hear it."""
-        if self._ready is not None:
-            await asyncio.shield(self._ready)
+        """Keep the sound until it is due."""
         await super().capture_frame(frame)
-        if self._playing is None:
-            self._playing = asyncio.create_task(self._play(), name="Playout")
         if not self._segments or not self._segments[-1].is_open:
             self._segments.append(_Segment())
         self._segments[-1].pcm += bytes(frame.data)
@@ -110,36 +90,7 @@ class Playout(io.AudioOutput):
         self._is_paused = False
         self._changed.set()
 
-    async def aclose(self) -> None:
-        """Send nothing more."""
-        if self._ready is not None:
-            self._ready.cancel()
-        if self._playing is not None:
-            self._playing.cancel()
-            await asyncio.gather(self._playing, return_exceptions=True)
-        if self._preparing is not None:
-            await asyncio.gather(self._preparing, return_exceptions=True)
-
-    async def _play(self) -> None:
-        due = 0.0
-        if self._ready is not None:
-            await asyncio.shield(self._ready)
-        while True:
-            self._changed.clear()
-            frame = self._next()
-            if self._background is not None:
-                frame = self._background.under(frame, self._rate, self._step)
-            if frame is None:
-                await self._changed.wait()
-                continue
-            now = time.monotonic()
-            if now - due > _GAP_SECONDS:
-                due = now - LEAD_SECONDS
-            await self._sink(frame)
-            due += FRAME_SECONDS
-            await asyncio.sleep(due - time.monotonic())
-
-    def _next(self) -> rtc.AudioFrame | None:
+    def next(self) -> rtc.AudioFrame | None:
         """What to send now, None when there is nothing; ends the segments that are over."""
         while self._segments:
             segment = self._segments[0]
@@ -152,7 +103,7 @@ class Playout(io.AudioOutput):
                 piece = bytes(segment.pcm[:size]).ljust(size, b"\0")
                 del segment.pcm[:size]
                 self._started()
-                self._sent += FRAME_SECONDS
+                self._sent += self._frame_seconds
                 return rtc.AudioFrame(piece, self._rate, 1, self._step)
             if segment.is_open:
                 self._report()  # it ran dry
@@ -179,3 +130,64 @@ class Playout(io.AudioOutput):
                 started_at=self._run_at, offset=self._run_from, duration=self._sent - self._run_from
             )
         self._run_from, self._run_at = self._sent, 0.0
+
+
+class Playout(Kept):
+    """An audio output for sinks that have no clock and no queue."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        sample_rate: int,
+        ready: "asyncio.Future[None] | None" = None,
+        background: Background | None = None,
+    ) -> None:
+        super().__init__(sample_rate, FRAME_SECONDS, "Playout")
+        self._sink = sink
+        self._ready = ready
+        self._background = background
+        self._playing: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Let the background be heard, also before the first word."""
+        if self._background is not None and self._playing is None:
+            self._preparing = asyncio.create_task(self._background.prepare(self._rate))
+            self._playing = asyncio.create_task(self._play(), name="Playout")
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        """Keep the sound until it is due, and somebody is `ready` to hear it."""
+        if self._ready is not None:
+            await asyncio.shield(self._ready)
+        await super().capture_frame(frame)
+        if self._playing is None:
+            self._playing = asyncio.create_task(self._play(), name="Playout")
+
+    async def aclose(self) -> None:
+        """Send nothing more."""
+        if self._ready is not None:
+            self._ready.cancel()
+        if self._playing is not None:
+            self._playing.cancel()
+            await asyncio.gather(self._playing, return_exceptions=True)
+        if self._preparing is not None:
+            await asyncio.gather(self._preparing, return_exceptions=True)
+
+    async def _play(self) -> None:
+        due = 0.0
+        if self._ready is not None:
+            await asyncio.shield(self._ready)
+        while True:
+            self._changed.clear()
+            frame = self.next()
+            if self._background is not None:
+                frame = self._background.under(frame, self._rate, self._step)
+            if frame is None:
+                await self._changed.wait()
+                continue
+            now = time.monotonic()
+            if now - due > _GAP_SECONDS:
+                due = now - LEAD_SECONDS
+            await self._sink(frame)
+            due += FRAME_SECONDS
+            await asyncio.sleep(due - time.monotonic())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from livekit import rtc
@@ -19,7 +20,7 @@ from livekit.agents.voice.room_io import (
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import LIVE_TOPIC
+from pipelines.contract import LIVE_TOPIC, MediaQuality
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability, CannotDo
 from worker.conversation import TYPED
@@ -65,6 +66,7 @@ class RoomLine:
         self._room.on("participant_connected", self._participant_came)
         self._room.on("participant_disconnected", self._participant_left)
         self._room.on("disconnected", self._room_lost)
+        self.warn: Callable[[str, str], None] = lambda code, message: None
         self._keys = Keys()
         self._room.on("sip_dtmf_received", lambda event: self._keys.pressed(event.digit))
 
@@ -151,6 +153,10 @@ class RoomLine:
     async def transfer(self, target: TransferTarget) -> None:
         """Not out of a room."""
         raise CannotDo("Nobody can be transferred out of this room")
+
+    def measured(self) -> MediaQuality | None:
+        """LiveKit's server measures rooms."""
+        return None
 
     async def hang_up(self, *, for_everybody: bool = True) -> None:
         """Delete the room, which puts everybody out of it; unless we were put out of it, or only leave."""

@@ -1,0 +1,250 @@
+"""A line that is RTP: sound straight into the session, on a clock of our own.
+
+socket ──► latch ──► order ──► codec ──┐ 20 ms  ┌──► session ──► words, voice ──┐
+                                       ├─ tick ─┤                               │
+socket ◄── RTP ◄── codec ◄── keys ◄────┘        └◄── what is left of the voice ◄┘
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from livekit import rtc
+from livekit.agents import Agent, AgentSession
+from livekit.agents.voice import io
+from livekit.agents.voice.transcription import TranscriptSynchronizer
+
+from pipelines.agent import SpokenAgent
+from pipelines.agent_config import TransferTarget
+from pipelines.background import Background
+from pipelines.contract import MediaQuality
+from pipelines.noise import take_noise_out
+from pipelines.tools.call_control import Ability
+from worker.lines.heard import HeardInput, HeardOutput
+from worker.lines.keys import Keys
+from worker.lines.line import AudioTap, LineClosed
+from worker.lines.playout import Kept
+from worker.lines.rtp.codecs import Resampler
+from worker.lines.rtp.media import FRAME_SECONDS, Media
+from worker.lines.rtp.reports import EVERY_SECONDS
+from worker.lines.rtp.sockets import Sockets
+from worker.lines.rtp.stream import RtpStream
+
+logger = logging.getLogger(__name__)
+
+LISTEN_RATE = 16_000
+UNHEARD_SECONDS = 6.0
+"""Nothing at all heard for so long from the beginning is worth a word in the call's record."""
+NO_MEDIA_SECONDS = 20.0
+MOST_BEHIND = 5
+"""Frames that are still sent after a standstill of our own; of a longer one nobody wants to hear the end."""
+_KEPT_FRAMES = 100
+_REPORT_TICKS = round(EVERY_SECONDS / FRAME_SECONDS)
+_LOOK_TICKS = round(1 / FRAME_SECONDS)
+
+
+class Signalling(Protocol):
+    """What SIP does for a line."""
+
+    @property
+    def can_transfer(self) -> bool:
+        """Whether the other side could be handed on now."""
+
+    async def ended(self) -> LineClosed:
+        """Return when the other side has hung up."""
+
+    async def transfer(self, target: TransferTarget) -> None:
+        """Hand the other side on. Raises `CannotDo`; the line stays then."""
+
+    async def hang_up(self) -> None:
+        """End the call. Twice does no harm."""
+
+
+class PhoneLine:
+    """A telephone, answered already. Its sound flows from the moment this is made."""
+
+    def __init__(self, signalling: Signalling, media: Media, sockets: Sockets) -> None:
+        self._signalling, self._media, self._sockets = signalling, media, sockets
+        self._loop = asyncio.get_running_loop()
+        self._keys = Keys()
+        self.warn: Callable[[str, str], None] = lambda code, message: None
+        self._stream = RtpStream(media, sockets.send, sockets.send_report, on_key=self._keys.pressed)
+        self._input = _Microphone(self._stream.rate)
+        self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
+        self._background: Background | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._captions: TranscriptSynchronizer | None = None
+        self._closed: asyncio.Future[LineClosed] = self._loop.create_future()
+        self._ticks = 0
+        self._is_hung_up = self._has_warned = False
+        self._due = time.monotonic() + FRAME_SECONDS
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(FRAME_SECONDS, self._tick)
+        sockets.open(self._stream.received, self._stream.reported)
+        self._ending = asyncio.create_task(self._follow(), name="the far side's end")
+
+    async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
+        """Put the session on the line."""
+        if isinstance(agent, SpokenAgent) and agent.background is not None:
+            self._background = agent.background
+            self._preparing = asyncio.create_task(agent.background.prepare(self._stream.rate))
+        # Between the voice and us, so that a transcript holds what was heard and not what was made.
+        self._captions = TranscriptSynchronizer(
+            next_in_chain_audio=self._output, next_in_chain_text=_Nowhere(label="Phone", next_in_chain=None)
+        )
+        audio = self._captions.audio_output
+        session.input.audio = HeardInput(self._input, tap) if tap is not None else self._input
+        session.output.audio = HeardOutput(audio, tap) if tap is not None else audio
+        session.output.transcription = self._captions.text_output
+        take_noise_out(session, agent)
+        await session.start(agent, record=False)
+
+    async def closed(self) -> LineClosed:
+        """Return when the other side has hung up, or nothing comes of it any more."""
+        return await asyncio.shield(self._closed)
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        """A telephone shows nothing."""
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """Keys go both ways; whether the other side can be handed on, SIP knows."""
+        can: tuple[Ability, ...] = ("hold", "send_digits", "collect_digits")
+        return frozenset((*can, "transfer") if self._signalling.can_transfer else can)
+
+    async def digit(self) -> str:
+        """The next key that the other side presses."""
+        return await self._keys.next()
+
+    async def send_digits(self, digits: str) -> None:
+        """Press keys; returns when the last was pressed."""
+        self._stream.press(digits)
+        while self._stream.is_pressing and not self._is_hung_up:  # noqa: ASYNC110 - it is a clock's work
+            await asyncio.sleep(FRAME_SECONDS)
+
+    async def hold(self, *, is_on: bool) -> None:
+        """Nothing need be done to wait: the line stays open, and soft noise shows it."""
+
+    async def transfer(self, target: TransferTarget) -> None:
+        """Hand the other side on."""
+        await self._signalling.transfer(target)
+
+    def change(self, media: Media) -> None:
+        """Both sides agreed on something else: hold, or another address."""
+        self._media = media
+        self._stream.change(media)
+
+    def measured(self) -> MediaQuality | None:
+        """How well the two sides could hear each other."""
+        return self._stream.measured()
+
+    async def hang_up(self, *, for_everybody: bool = True) -> None:
+        """Stop the sound, and end the call unless it is only left."""
+        if self._is_hung_up:
+            return
+        self._is_hung_up = True
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [task for task in (self._ending, self._preparing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._captions is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._captions.aclose(), 2.0)
+        self._sockets.close()
+        if for_everybody:
+            await self._signalling.hang_up()
+
+    # ── the clock ────────────────────────────────────────────────────────────────────────────────
+    def _tick(self) -> None:
+        behind = max(0, int((time.monotonic() - self._due) / FRAME_SECONDS))
+        self._due += (behind + 1) * FRAME_SECONDS
+        self._timer = self._loop.call_later(max(0.0, self._due - time.monotonic()), self._tick)
+        try:
+            for _ in range(min(behind, _KEPT_FRAMES) + 1):
+                for pcm in self._stream.hears():
+                    self._input.feed(pcm)
+            if behind > MOST_BEHIND:
+                self._stream.skip(behind)
+                behind = 0
+            for _ in range(behind + 1):
+                self._say()
+            self._ticks += 1
+            if self._ticks % _REPORT_TICKS == 0:
+                self._stream.report()
+            if self._ticks % _LOOK_TICKS == 0:
+                self._look()
+        except Exception:
+            logger.exception("a tick of a phone line failed")
+
+    def _say(self) -> None:
+        if self._stream.is_pressing:
+            self._stream.say(None)
+            return
+        frame = self._output.next()
+        if self._background is not None:
+            samples = int(self._stream.rate * FRAME_SECONDS)
+            frame = self._background.under(frame, self._stream.rate, samples)
+        self._stream.say(bytes(frame.data) if frame is not None else None)
+
+    def _look(self) -> None:
+        silent = self._stream.silent_seconds
+        if self._media.is_on_hold:
+            return
+        if not self._stream.has_heard and silent >= UNHEARD_SECONDS and not self._has_warned:
+            self._has_warned = True
+            self.warn("one_way_audio", "No sound of the other side arrives: see the firewall and NAT page.")
+        if silent >= NO_MEDIA_SECONDS:
+            self._close(LineClosed("line_lost", f"no media for {NO_MEDIA_SECONDS:.0f} s"))
+
+    async def _follow(self) -> None:
+        self._close(await self._signalling.ended())
+
+    def _close(self, closed: LineClosed) -> None:
+        if not self._closed.done():
+            self._closed.set_result(closed)
+
+
+class _Microphone(io.AudioInput):
+    """What the other side says, for the session, at `LISTEN_RATE`."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__(label="Phone")
+        self._resampler = Resampler(rate, LISTEN_RATE)
+        self._frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue(_KEPT_FRAMES)
+        self._is_attached = False
+
+    def on_attached(self) -> None:
+        """Somebody listens."""
+        self._is_attached = True
+
+    def on_detached(self) -> None:
+        """Nobody listens: what is said now is never heard."""
+        self._is_attached = False
+        while not self._frames.empty():
+            self._frames.get_nowait()
+
+    def feed(self, pcm: bytes) -> None:
+        """20 ms."""
+        pcm = self._resampler.push(pcm)
+        if not self._is_attached or not pcm:
+            return
+        if self._frames.full():
+            self._frames.get_nowait()
+        self._frames.put_nowait(rtc.AudioFrame(pcm, LISTEN_RATE, 1, len(pcm) // 2))
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        return await self._frames.get()
+
+
+class _Nowhere(io.TextOutput):
+    """Where captions go: they are kept in step with the voice for the transcript's sake."""
+
+    async def capture_text(self, text: str) -> None:
+        """Nobody reads."""
+
+    def flush(self) -> None:
+        """Nobody reads."""

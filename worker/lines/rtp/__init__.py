@@ -1,0 +1,1 @@
+"""Sound in packets: what a phone line is made of, each part without a socket and without a clock."""
