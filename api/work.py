@@ -128,7 +128,11 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
     engine.launch(settings, reach)
     for queue, at_once in QUEUES.items():
         await engine.open_queue(queue, at_once=at_once)
-    beside = [asyncio.create_task(workers.watch()), asyncio.create_task(sweeper.sweep_for_ever(SWEEPS))]
+    beside = [
+        asyncio.create_task(workers.watch()),
+        asyncio.create_task(workers.carry_orders()),
+        asyncio.create_task(sweeper.sweep_for_ever(SWEEPS)),
+    ]
     try:
         yield
     finally:

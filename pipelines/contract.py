@@ -149,6 +149,8 @@ class CallBrief(_Wire):
     """What earlier attempts were told from outside, in order."""
     started_at: AwareDatetime | None = None
     """When the first attempt began to listen: limits of duration count from there."""
+    used: dict[str, FiniteFloat] = {}
+    """What earlier attempts used, as in `CallEnded`: limits of tokens and cost count it, too."""
 
 
 class JobMetadata(_Wire):
@@ -182,6 +184,8 @@ class UtteranceHeard(_Event):
 
     kind: Literal["utterance"] = "utterance"
     utterance: Utterance
+    usage: dict[str, FiniteFloat] = {}
+    """With the agent's own: what the attempt has used so far, as in `CallEnded`, should nothing more come."""
 
 
 class TurnTaken(_Event):

@@ -9,7 +9,7 @@ from typing import cast
 
 from pipelines.environment import SettingsError
 from pipelines.processes import watch_life_pipe
-from worker import logs
+from worker import logs, places
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - a sentence for a person, before there are logs
         return 2
     logs.configure(settings.log_format, settings.log_level)
+    if asked.part in places.WITH_A_PLACE:
+        try:
+            places.take(settings, asked.part)
+        except SettingsError as error:
+            logger.critical("cannot start", extra={"why": str(error)})
+            return 2
     serve = cast("Callable[[WorkerSettings], None]", import_module(PARTS[asked.part]).serve)
     try:
         serve(settings)

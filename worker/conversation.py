@@ -58,7 +58,7 @@ OWED_SECONDS = 20.0
 """A long sentence and the time to understand it; whoever said nothing since said nothing."""
 
 _SHOWN = frozenset({"call_started", "utterance", "turn", "function", "warning", "call_ended"})
-_PRIVATE = {"arguments", "result", "worker_id"}
+_PRIVATE = {"arguments", "result", "worker_id", "usage"}
 """What a person at the page need not see of a function or of this machine."""
 
 Append = Callable[[CallEvent], None]
@@ -77,6 +77,7 @@ class Conversation:
         self._variables = brief.variables
         self._worker_id = worker_id
         self._prices = brief.prices
+        self._used_before = brief.used
         self._append = append
         self._show = show
         self._asked: Asked | None = None
@@ -209,7 +210,7 @@ class Conversation:
                 PassageUsed(**{**passage, "text": passage["text"][:MAX_PASSAGE]}) for passage in passages[:20]
             )
             self._tell(KnowledgeUsed(**self._now(), utterance_id=item.id, passages=used))
-        self._tell(UtteranceHeard(**self._now(), utterance=utterance))
+        self._tell(UtteranceHeard(**self._now(), utterance=utterance, usage={} if is_user else self._usage()))
         if not is_user and self._asked is not None:
             spent = latency(
                 self._asked,
@@ -298,8 +299,10 @@ class Conversation:
         self.on_provider_failed(kind, reason)
 
     def used(self) -> Usage:
-        """What the call has used so far."""
+        """What the call has used so far, in all its attempts."""
         usage = self._usage()
+        for name in UsedInCall.__annotations__:
+            _add(usage, name, self._used_before.get(name, 0.0))
         tokens = usage.get("llm_input_tokens", 0) + usage.get("llm_output_tokens", 0)
         if self._prices is None or (pipeline := self._pipeline) is None:
             return Usage(tokens)

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import AgentSession, AgentStateChangedEvent
+from livekit.agents import AgentSession
 
 from pipelines.agent import SpokenAgent
 from pipelines.assemble import Pipeline
 from pipelines.contract import CallBrief
+from pipelines.goodbye import say_composed
 from pipelines.phrases import Phrase, phrase
 from worker.brief import seconds_left
 from worker.watchdog import Limits, Watchdog
@@ -19,10 +20,6 @@ from worker.watchdog.limits import Usage
 logger = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 10.0
-COMPOSED_SECONDS = 4.0
-"""A goodbye in the engine's own words must begin within this time, or the written one is said."""
-
-_GOODBYE = "Say goodbye to the person now, in one short sentence, in {language}. {prompt}"
 
 
 class Manners:
@@ -76,10 +73,12 @@ class Manners:
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._hush()
-                goodbye = self._pipeline.script.goodbye
-                if self._is_composed and await self._composed():
+                script = self._pipeline.script
+                if self._is_composed and await say_composed(
+                    self._session, self._language, script.goodbye_prompt
+                ):
                     return
-                await self._session.say(goodbye, allow_interruptions=False)
+                await self._session.say(script.goodbye, allow_interruptions=False)
         except (TimeoutError, RuntimeError) as error:
             logger.info("a goodbye was not said", extra={"error": type(error).__name__})
 
@@ -103,26 +102,6 @@ class Manners:
     @property
     def _is_composed(self) -> bool:
         return self._pipeline.goodbye_mode == "dynamic" and not self._pipeline.is_scripted
-
-    async def _composed(self) -> bool:
-        began = asyncio.Event()
-        self._session.on("agent_state_changed", listener := _on_speaking(began))
-        told = _GOODBYE.format(language=self._language, prompt=self._pipeline.script.goodbye_prompt)
-        speech = self._session.generate_reply(
-            instructions=told, tool_choice="none", allow_interruptions=False
-        )
-        waits = [asyncio.ensure_future(began.wait()), asyncio.ensure_future(speech.wait_for_playout())]
-        try:
-            await asyncio.wait(waits, timeout=COMPOSED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not began.is_set():
-                speech.interrupt(force=True)
-                return False
-            await speech
-            return True
-        finally:
-            self._session.off("agent_state_changed", listener)
-            for wait in waits:
-                wait.cancel()
 
     def _say(self, name: Phrase, turn: int = 0) -> None:
         with contextlib.suppress(RuntimeError):  # the session is closing
@@ -150,11 +129,3 @@ class Manners:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("a watcher could not act", extra={"error": type(error).__name__})
-
-
-def _on_speaking(began: asyncio.Event) -> Callable[[AgentStateChangedEvent], None]:
-    def changed(event: AgentStateChangedEvent) -> None:
-        if event.new_state == "speaking":
-            began.set()
-
-    return changed

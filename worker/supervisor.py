@@ -6,29 +6,24 @@
                     ├─ reporter ── spools, recordings ──► api
                     └─ api link ── status ──► api ── hang up ──► liveness ──► call
 
-It imports no livekit and no numpy: it must be small, start at once, and never be what dies.
+It imports no livekit and no numpy: it must be small and start at once. When it dies, models and agents go on
+until the next supervisor has found them (`worker.places`).
 """
 
 import asyncio
 import contextlib
-import fcntl
-import functools
 import logging
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import aiohttp
 
-from pipelines.contract import FunctionSignature, HangUp, Hello, Obeyed, Order, Status
-from pipelines.environment import SettingsError
+from pipelines.contract import HangUp, Obeyed, Order
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
-from pipelines.providers import available
-from worker import functions, parcels, readiness
+from worker import parcels, places, readiness
 from worker.api_link import ApiLink
+from worker.introduction import Introduction
 from worker.knowledge_cache import KnowledgeKeeper, cache_of
 from worker.liveness import Liveness
 from worker.lost import end_unbriefed
@@ -46,7 +41,6 @@ HANG_UP_SECONDS = 3.0
 OTHERS_SECONDS = 1.0
 STOP_SECONDS = 1.0
 DELIVER_SECONDS = 1.5
-FUNCTIONS_SECONDS = 5.0
 RESTARTS = Backoff(first_seconds=0.3, longest_seconds=10.0, healthy_seconds=20.0)
 
 
@@ -56,13 +50,8 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings, http: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._http = http
-        self._functions: tuple[FunctionSignature, ...] | None = None
         self._tries = Tries(settings.functions, settings.run)
-        self._available = available(settings.providers)
-        self._is_draining = False
-        self._said: str | None = None
         self._stop_asked = asyncio.Event()
-        self._is_warm = asyncio.Event()
         self._unbriefed: asyncio.Queue[CallHere] = asyncio.Queue(maxsize=1000)
         self._obeyed: asyncio.Queue[Obeyed] = asyncio.Queue(maxsize=1000)
         self._liveness = Liveness(
@@ -80,20 +69,21 @@ class Supervisor:
             on_refused=self._refused,
             on_change=self._changed,
         )
-        self._link = ApiLink(
-            settings.api_url,
-            http,
-            hello=self._hello,
-            status=self._status,
-            on_hang_up=self._hang_up,
-            on_try=self._tries.ask,
-            on_order=self._order,
-        )
         needed = frozenset[str]() if settings.providers.deepgram_api_key else frozenset({"transcribe"})
         self._models = (
             readiness.ModelsProbe(settings.models_socket, needed, self._changed)
             if settings.has_models_process
             else None
+        )
+        self._introduction = Introduction(settings, self._liveness, self._reporter, self._models)
+        self._link = ApiLink(
+            settings.api_url,
+            http,
+            hello=self._introduction.hello,
+            status=self._introduction.status,
+            on_hang_up=self._hang_up,
+            on_try=self._tries.ask,
+            on_order=self._order,
         )
         self._knowledge = KnowledgeKeeper(cache_of(settings), settings.api_url, http)
         self._group: Group | None = None
@@ -107,7 +97,7 @@ class Supervisor:
         await asyncio.to_thread(parcels.tidy, self._settings.spool)
         if self._settings.metrics_port:
             self._metrics = Metrics(
-                self._settings.metrics_port, self._status, lambda: len(self._reporter.call_ids)
+                self._settings.metrics_port, self._introduction.status, lambda: len(self._reporter.call_ids)
             )
         async with self._liveness.listening(), self._children() as group:
             work = asyncio.create_task(self._work(), name="work")
@@ -120,8 +110,8 @@ class Supervisor:
                 work.cancel()
                 stop.cancel()
                 ended, _ = await asyncio.gather(work, stop, return_exceptions=True)
-        if isinstance(ended, Exception):
-            raise ended
+            if isinstance(ended, Exception):
+                raise ended  # in here: what it supervised goes on for a successor
 
     def _ask_to_stop(self) -> None:
         if self._stop_asked.is_set() and self._group is not None:
@@ -132,7 +122,9 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reporter.run(), name="reporter")
             tasks.create_task(self._link.run(), name="api link")
-            tasks.create_task(self._follow_functions(), name="functions")
+            tasks.create_task(
+                self._introduction.follow_functions(self._link.introduce_again), name="functions"
+            )
             tasks.create_task(self._end_unbriefed(), name="unbriefed calls")
             tasks.create_task(self._tries.run(self._link.answer), name="functions to try")
             tasks.create_task(self._knowledge.run(), name="knowledge")
@@ -142,8 +134,9 @@ class Supervisor:
 
     @contextlib.asynccontextmanager
     async def _children(self) -> AsyncIterator[Group]:
-        async with Group(backoff=RESTARTS, on_exit=self._exited) as group:
-            self._group = group
+        life = places.life(self._settings)
+        async with Group(backoff=RESTARTS, on_exit=self._exited, life=life) as group:
+            self._group = self._introduction.group = group
             if self._models is not None:
                 group.start(self._spec("models", stop_seconds=STOP_SECONDS))
             # The last started is stopped first: a call that ends may still want to hear itself out.
@@ -157,11 +150,13 @@ class Supervisor:
             command=(sys.executable, "-m", "worker", part),
             log_path=self._settings.logs / f"{part}.log",
             stop_seconds=stop_seconds,
+            place=places.of(self._settings, part),
+            identity=places.identity(self._settings),
         )
 
     async def _drain(self, group: Group) -> None:
         """Take no more calls, let those that run end, tell those that do not to, then stop."""
-        self._is_draining = True
+        self._introduction.is_draining = True
         self._changed()
         logger.info("stopping", extra={"calls": len(self._liveness.calls)})
         stopping = asyncio.create_task(group.stop(), name="stop processes")
@@ -189,57 +184,14 @@ class Supervisor:
             order = HangUp(call_id=call_id, reason="error: the worker is stopping", hands_over=hands_over)
             self._liveness.hang_up(order)
 
-    # ── what is told ─────────────────────────────────────────────────────────────────────────────
-    def _hello(self) -> Hello:
-        return Hello(
-            worker_id=self._settings.worker_id,
-            version=_version(),
-            functions=self._functions,
-            available=self._available,
-        )
-
-    def _status(self) -> Status:
-        why_not = readiness.why_not(
-            is_draining=self._is_draining,
-            is_full=len(self._liveness.calls) >= self._settings.max_calls,
-            agents=self._liveness.agents,
-            models_problem=self._models_problem,
-        )
-        if why_not != self._said:
-            logger.info(
-                "ready" if not why_not else "not ready", extra={"why_not": why_not} if why_not else {}
-            )
-            self._said = why_not
-        children = self._group.processes.values() if self._group is not None else ()
-        return Status(
-            is_ready=not why_not,
-            why_not=why_not,
-            # Also calls that ended, until the api has all of it: it would call them lost.
-            call_ids=tuple(sorted(self._liveness.calls.keys() | self._reporter.call_ids)),
-            processes={
-                "supervisor": os.getpid(),
-                **{child.name: child.pid for child in children if child.pid is not None},
-                **{f"main-{number}": one.pid for number, one in enumerate(self._liveness.agents, 1)},
-            },
-        )
-
-    @property
-    def _models_problem(self) -> str:
-        if self._models is not None:
-            return self._models.problem
-        if not self._settings.providers.deepgram_api_key:
-            return "nothing here recognises speech: set DEEPGRAM_API_KEY or CALL2ME_LOCAL_MODELS=on"
-        return ""
-
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────
     def _changed(self) -> None:
-        if any(agents.idle for agents in self._liveness.agents):
-            self._is_warm.set()
+        self._introduction.changed()
         self._link.changed()
         self._reporter.look_now()
 
-    # ── what happens ─────────────────────────────────────────────────────────────────────────────
     def _exited(self, child: Supervised, code: int) -> None:
-        if not self._is_draining:
+        if not self._introduction.is_draining:
             logger.error("a part of the worker ended", extra={"part": child.name, "exit_code": code})
             if self._metrics is not None:
                 self._metrics.ended(child.name)
@@ -284,51 +236,6 @@ class Supervisor:
         order = HangUp(call_id=key.call_id, reason="error: another process has the call", hands_over=True)
         self._liveness.hang_up(order, key.attempt)
 
-    async def _follow_functions(self) -> None:
-        folder, cache = self._settings.functions, self._settings.run / "functions.json"
-        known = ""
-        while True:
-            state = await asyncio.to_thread(functions.state_of, folder)
-            if state != known:
-                found = await asyncio.to_thread(functions.kept, cache, state)
-                if found is None:
-                    # Two processes that import livekit at once would make the first call wait longer.
-                    await self._is_warm.wait()
-                    found = await functions.read(folder, cache, state)
-                known = state
-                if found != self._functions:
-                    self._functions = found
-                    self._link.introduce_again()
-            await asyncio.sleep(FUNCTIONS_SECONDS)
-
-
-@contextlib.contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold this data folder; raises `SettingsError` when another worker does. Ends with the process."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-            raise SettingsError(
-                f"Another worker (process {holder or 'unknown'}) runs on this data folder: stop it, "
-                "or set CALL2ME_HOME to another folder."
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@functools.cache
-def _version() -> str:
-    try:
-        return version("call2me-runtime")
-    except PackageNotFoundError:
-        return "0"
-
 
 async def supervise(settings: WorkerSettings) -> None:
     """Run the supervisor with its own HTTP session."""
@@ -340,5 +247,5 @@ async def supervise(settings: WorkerSettings) -> None:
 
 def serve(settings: WorkerSettings) -> None:
     """Run until SIGTERM, SIGINT or the end of the process that started this one."""
-    with only_one(settings.run / "worker.lock"):
+    with places.only_one(settings.run / "worker.lock"):
         asyncio.run(supervise(settings))

@@ -23,7 +23,7 @@ Run = Callable[[str, dict[str, Any], int], Awaitable[FunctionTried]]
 
 
 class NobodyTries(Unavailable):
-    """No worker that is connected here has this function"""
+    """No worker that is connected has this function"""
 
 
 class FunctionTry(Wire):

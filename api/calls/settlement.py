@@ -9,6 +9,7 @@ from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.db.inserts import insert_new
 from pipelines.contract import EVENT, CallEnded, CallEvent, CallLost, TurnTaken, UtteranceHeard
+from pipelines.costs import UsedInCall
 from pipelines.transcript import as_text
 
 
@@ -27,6 +28,18 @@ def transcript_of(events: Sequence[CallEvent]) -> str:
     return as_text([event.utterance for event in events if isinstance(event, UtteranceHeard)])
 
 
+def used(events: Sequence[CallEvent]) -> dict[str, float]:
+    """What all attempts at a call used of its providers.
+
+    Of one whose process died it is what it had told with the last words it spoke.
+    """
+    told: dict[int, dict[str, float]] = {}
+    for event in events:
+        if isinstance(event, CallEnded | CallLost | UtteranceHeard) and event.usage:
+            told[event.attempt] = event.usage
+    return {name: sum(usage.get(name, 0.0) for usage in told.values()) for name in UsedInCall.__annotations__}
+
+
 def usage_of(call: CallRow, events: Sequence[CallEvent]) -> CallUsageRow:
     """The figures of a call. What several attempts used is added up."""
     utterances = [event.utterance for event in events if isinstance(event, UtteranceHeard)]
@@ -35,11 +48,7 @@ def usage_of(call: CallRow, events: Sequence[CallEvent]) -> CallUsageRow:
         if not utterance.is_typed:
             spoken = (utterance.ended_at - utterance.started_at).total_seconds() * 1000
             talk_ms[utterance.role] += max(0.0, spoken)
-    told = [event.usage for event in events if isinstance(event, CallEnded | CallLost)]
-
-    def total(name: str) -> float:
-        return sum(usage.get(name, 0.0) for usage in told)
-
+    total = used(events)
     return CallUsageRow(
         call_id=call.id,
         owner_id=call.owner_id,
@@ -48,10 +57,10 @@ def usage_of(call: CallRow, events: Sequence[CallEvent]) -> CallUsageRow:
         user_talk_ms=round(talk_ms["user"]),
         agent_talk_ms=round(talk_ms["agent"]),
         turns=sum(isinstance(event, TurnTaken) for event in events),
-        llm_input_tokens=round(total("llm_input_tokens")),
-        llm_output_tokens=round(total("llm_output_tokens")),
-        tts_characters=round(total("tts_characters")),
-        stt_seconds=total("stt_seconds"),
+        llm_input_tokens=round(total["llm_input_tokens"]),
+        llm_output_tokens=round(total["llm_output_tokens"]),
+        tts_characters=round(total["tts_characters"]),
+        stt_seconds=total["stt_seconds"],
     )
 
 

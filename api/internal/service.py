@@ -109,6 +109,7 @@ async def _brief(
         functions=_ran(before),
         steered=tuple(event.action for event in before if isinstance(event, Steered)),
         started_at=call.started_at,
+        used=settlement.used(before) if before else {},
     )
 
 

@@ -1,9 +1,9 @@
-"""Rows of workers: what each last said of itself, so that every api process knows all of them."""
+"""Rows of workers: what each last said of itself, so that every api process knows all of them; and orders."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Text
 from sqlmodel import Field, SQLModel
 
 from api.db.columns import Json, UtcDateTime, now
@@ -26,3 +26,19 @@ class WorkerRow(SQLModel, table=True):
     """None until it has told."""
     connected_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class WorkerOrderRow(SQLModel, table=True):
+    """An order on its way to a worker that another process holds. Removed once it was answered."""
+
+    __tablename__ = "worker_orders"
+
+    id: str = Field(primary_key=True)
+    worker_id: str = Field(index=True)
+    frame: str = Field(sa_type=Text)
+    """As it is sent."""
+    made_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    taken_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """By the process that sends it, or by the one that asked, which withdraws it."""
+    answer: str | None = Field(default=None, sa_type=Text)
+    """As it came."""

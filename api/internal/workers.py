@@ -1,44 +1,43 @@
 """Who could answer a call now: workers, their WebSockets, and the calls that they lost.
 
 What a worker says of itself is written to its row, so every api process knows it; the process that
-holds the WebSocket passes orders on. Each process watches all rows: whoever sees first that a worker
-or a call is gone concludes it, and the call's row decides between two that see it at once.
+holds the WebSocket passes orders on, its own and those of others (`mailbox`).
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 from sqlmodel import col, select, update
 
-from api.calls import service as calls
-from api.calls.orders import Orders
-from api.calls.table import RUNNING, CallAttemptRow, CallRow
-from api.db.columns import now
+from api.calls import orders
+from api.calls.table import CallRow
+from api.db.columns import new_id, now
 from api.db.engine import Database
+from api.internal import tries
+from api.internal.lost import GONE_SECONDS, SETTLING_IN_SECONDS, LostCalls
+from api.internal.mailbox import Mailbox, NotSent, Unanswered
 from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
-from api.internal.tries import Tries
-from api.outside.rooms import Rooms, RoomsUnavailable
-from pipelines.contract import FROM_WORKER, Action, FunctionTried, Goodbye, HangUp, Hello, Obeyed, Status
+from api.outside.rooms import Rooms
+from pipelines.contract import (
+    FROM_WORKER,
+    Action,
+    FunctionTried,
+    Goodbye,
+    HangUp,
+    Hello,
+    Obeyed,
+    Order,
+    Status,
+)
 
 _LOG = logging.getLogger(__name__)
 
-GONE_SECONDS = 3.0
-"""Without a status for this long, and without a goodbye, a worker is gone and its calls are lost."""
-GOODBYE_SECONDS = 15.0
-"""What a worker that said goodbye has left to deliver the last of its calls."""
-BRIEFED_SECONDS = 10.0
-"""A call this young may not be in its worker's status yet."""
-MISSING_SECONDS = 5.0
-"""A call that left the status may have its last events under way for this long."""
-SETTLING_IN_SECONDS = 10.0
-"""After our own start nobody is called gone: workers come back in their own time."""
 _TICK_SECONDS = 1.0
 _SILENCE_SECONDS = 5.0
 _SEND_SECONDS = 2.0
@@ -51,11 +50,9 @@ class Workers:
         self._database = database
         self._rooms = rooms
         self._connected: dict[str, web.WebSocketResponse] = {}
-        self._missing_since: dict[str, float] = {}
-        self._tries = Tries()
-        self._orders = Orders()
-        self._started_at = time.monotonic()
+        self._mailbox = Mailbox(database, self._connected)
         self._resuming = Resuming(database, rooms)
+        self._lost = LostCalls(database, rooms)
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────
     async def present(self) -> list[WorkerRow]:
@@ -103,8 +100,21 @@ class Workers:
             await self._order(socket, HangUp(call_id=call_id, reason=reason))
 
     async def steer(self, worker_id: str | None, call_id: str, action: Action) -> None:
-        """Have a running call do something. Raises what `Orders.give` does."""
-        await self._orders.give(self._connected.get(worker_id or ""), call_id, action)
+        """Have a running call do something. Raises `OrderRefused`, `NotReached`, `NotAnswered`."""
+        if worker_id is None or not any(worker.id == worker_id for worker in await self.present()):
+            raise orders.NotReached
+        timeout_ms = round(orders.TIMEOUT_SECONDS * 1000)
+        order = Order(order_id=new_id("order"), call_id=call_id, timeout_ms=timeout_ms, action=action)
+        try:
+            told = await self._mailbox.ask(
+                worker_id, order, orders.TIMEOUT_SECONDS + orders.ON_THE_WAY_SECONDS
+            )
+        except NotSent:
+            raise orders.NotReached from None
+        except Unanswered:
+            raise orders.NotAnswered from None
+        if isinstance(told, Obeyed):
+            orders.check(told)
 
     async def _order(self, socket: web.WebSocketResponse, order: HangUp) -> None:
         try:
@@ -114,16 +124,14 @@ class Workers:
             _LOG.warning("order not sent", extra={"call_id": order.call_id})
 
     async def try_function(self, name: str, arguments: dict[str, Any], timeout_ms: int) -> FunctionTried:
-        """Let a worker that is connected here run a function. Raises `NobodyTries`."""
-        async with self._database.transaction(writes=False) as session:
-            rows = (await session.exec(select(WorkerRow))).all()
+        """Let a worker run a function, rather one that is connected here. Raises `NobodyTries`."""
         having = [
-            socket
-            for row in rows
+            row.id
+            for row in await self.present()
             if any(function.get("name") == name for function in row.functions or ())
-            and (socket := self._connected.get(row.id)) is not None
         ]
-        return await self._tries.ask(having, name, arguments, timeout_ms)
+        having.sort(key=lambda worker_id: worker_id not in self._connected)
+        return await tries.try_function(self._mailbox.ask, having, name, arguments, timeout_ms)
 
     # ── one worker's WebSocket ───────────────────────────────────────────────────────────────────
     async def serve(self, socket: web.WebSocketResponse) -> None:
@@ -141,10 +149,8 @@ class Workers:
         try:
             await self._greet(hello)
             while isinstance(message := await _read(socket), Status | Hello | FunctionTried | Obeyed):
-                if isinstance(message, Obeyed):
-                    self._orders.obeyed(message)
-                elif isinstance(message, FunctionTried):
-                    self._tries.answered(message)
+                if isinstance(message, Obeyed | FunctionTried):
+                    await self._mailbox.answered(message)
                 elif isinstance(message, Hello):
                     await self._learn(worker_id, message)
                 else:
@@ -213,11 +219,11 @@ class Workers:
     # ── watching ─────────────────────────────────────────────────────────────────────────────────
     async def watch(self) -> None:
         """Each second, find calls whose worker or process is gone, and those that wait for another."""
-        due = time.monotonic()
+        due = started_at = time.monotonic()
         while True:
             late = time.monotonic() - due
             due = time.monotonic() + _TICK_SECONDS
-            is_settled_in = time.monotonic() - self._started_at > SETTLING_IN_SECONDS
+            is_settled_in = time.monotonic() - started_at > SETTLING_IN_SECONDS
             # When this loop itself stood still, statuses wait unread: silence proves nothing then.
             if is_settled_in and late < _TICK_SECONDS:
                 try:
@@ -232,52 +238,11 @@ class Workers:
 
     async def find_lost(self) -> list[str]:
         """Running calls that nobody runs any more get another process, or fail; returns those that failed."""
-        async with self._database.transaction(writes=False) as session:
-            running = await session.exec(
-                select(CallRow.id, CallRow.worker_id, CallAttemptRow.briefed_at)
-                .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
-                .where(
-                    col(CallRow.status).in_(RUNNING),
-                    CallAttemptRow.attempt == CallRow.attempt,
-                    col(CallAttemptRow.briefed_at).is_not(None),
-                )
-            )
-            found = running.all()
-            rows = (await session.exec(select(WorkerRow))).all() if found else []
-        workers = {row.id: row for row in rows}
-        lost: dict[str, list[str]] = {}
-        for call_id, worker_id, briefed_at in found:
-            if reason := self._why_lost(call_id, workers.get(worker_id or ""), briefed_at or now()):
-                lost.setdefault(reason, []).append(call_id)
-        self._missing_since = {
-            id_: at for id_, at in self._missing_since.items() if id_ in {c for c, *_ in found}
-        }
-        over: list[CallRow] = []
-        for reason, call_ids in lost.items():
-            async with self._database.transaction() as session:
-                waiting, concluded = await calls.lose(session, call_ids, reason)
-            over += concluded
-            for call_id in waiting:
-                _LOG.warning("call lost, another process takes it up", extra={"call_id": call_id})
-        for call in over:
-            _LOG.warning("call lost", extra={"call_id": call.id, "worker_id": call.worker_id})
-            with contextlib.suppress(RoomsUnavailable):
-                await self._rooms.delete_room(call.room_name or "")
-        return [call.id for call in over]
+        return await self._lost.find()
 
-    def _why_lost(self, call_id: str, worker: WorkerRow | None, briefed_at: datetime) -> str:
-        moment = now()
-        if worker is None:
-            is_young = moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS)
-            return "" if is_young else "error: the worker is gone"
-        allowed = GOODBYE_SECONDS if worker.said_goodbye else GONE_SECONDS
-        if moment - worker.seen_at > timedelta(seconds=allowed):
-            return "error: the worker is gone"
-        if call_id in worker.call_ids or moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS):
-            self._missing_since.pop(call_id, None)
-            return ""
-        since = self._missing_since.setdefault(call_id, time.monotonic())
-        return "error: the call's process is gone" if time.monotonic() - since > MISSING_SECONDS else ""
+    async def carry_orders(self) -> None:
+        """Take to the workers here what other api processes ordered, for ever."""
+        await self._mailbox.carry()
 
 
 def _offers(hello: Hello) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:

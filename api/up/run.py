@@ -19,10 +19,12 @@ from api.up.console import Console, last_words
 from api.up.errors import CannotStart
 from api.up.livekit_server import Found, get
 from api.up.preflight import check, only_one
-from pipelines.processes import Group, ProcessSpec, Supervised
+from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 
 POLL_SECONDS = 0.2
 LEARNING_SECONDS = 60.0
+RESTARTS = Backoff(first_seconds=0.1)
+"""Calls wait for whatever died."""
 REMIND_SECONDS = 10.0
 NOT_AS_CONFIGURED = 2
 """Exit code of a part whose settings cannot be used; trying again would not help."""
@@ -69,7 +71,7 @@ class _Run:
     async def run(self) -> bool:
         """Until stopped; True when a second Ctrl-C cut the stopping short."""
         self._console.say("Starting call2me …")
-        group = self._group = Group(on_line=self._on_line, on_exit=self._on_exit)
+        group = self._group = Group(backoff=RESTARTS, on_line=self._on_line, on_exit=self._on_exit)
         with self._signals():
             async with group:
                 # The worker takes longest and needs nothing to begin; the api needs its database first.

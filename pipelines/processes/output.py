@@ -1,6 +1,8 @@
 """One process's output: a log file that never grows without bound, and its lines one by one."""
 
 import contextlib
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,16 +31,32 @@ class RotatingLog:
             self._file.write(data)
             self._size += len(data)
 
+    @property
+    def fd(self) -> int:
+        """For a process that writes by itself; `turn_over` then keeps the file in its limits."""
+        return self._file.fileno()
+
+    def turn_over(self) -> None:
+        """Make room in a file that others write to, too, and hold open: what is in it is moved elsewhere."""
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_size > self._max_bytes:
+                self._make_room()
+                shutil.copyfile(self._path, self._numbered(1))
+                os.truncate(self._path, 0)
+
     def close(self) -> None:
         """Close the file. May be called twice."""
         self._file.close()
 
-    def _rotate(self) -> None:
-        self._file.close()
+    def _make_room(self) -> None:
         for number in range(self._keep - 1, 0, -1):
             older = self._numbered(number)
             if older.exists():
                 older.replace(self._numbered(number + 1))
+
+    def _rotate(self) -> None:
+        self._file.close()
+        self._make_room()
         self._path.replace(self._numbered(1))
         self._file = self._path.open("ab", buffering=0)
         self._size = 0

@@ -3,42 +3,20 @@
 import asyncio
 import contextlib
 import logging
-import os
 import random
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.processes.life import LIFE_FD, LifePipe
+from pipelines.processes.life import LifePipe
 from pipelines.processes.output import Lines, RotatingLog
+from pipelines.processes.running import Adopted, Launched, ProcessSpec, Running, Upkeep
 from pipelines.processes.tree import descendants_of, kill_group, kill_processes, kill_tree
 
 logger = logging.getLogger(__name__)
 
-LEASH = Path(__file__).with_name("leash.py")
 State = Literal["starting", "running", "waiting", "stopped"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSpec:
-    """One process to keep alive."""
-
-    name: str
-    command: tuple[str, ...]
-    log_path: Path
-    env: Mapping[str, str] = field(default_factory=dict)
-    """What is added to the environment that this process was given itself."""
-    cwd: Path | None = None
-    stop_seconds: float = 5.0
-    """From SIGTERM, which only the process itself gets, to SIGKILL for it and all it started."""
-    watches_life_pipe: bool = True
-    """False for a program that is not ours: it is put on a leash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +55,8 @@ class Supervised:
         self._backoff = backoff
         self._on_line = on_line
         self._on_exit = on_exit
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running: Running | None = None
+        self._is_left = False
         self._exited = asyncio.Event()
         self._is_stopping = False
         self._hurry = asyncio.Event()  # no waiting before the next start: a restart or a stop was asked for
@@ -90,7 +69,7 @@ class Supervised:
     @property
     def pid(self) -> int | None:
         """The running process's id, None between two runs."""
-        return self._process.pid if self._process is not None else None
+        return self._running.pid if self._running is not None else None
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL after `stop_seconds`; returns when it and all it started are gone."""
@@ -114,16 +93,21 @@ class Supervised:
         self._is_stopping = True
         self._hurry.set()
 
+    async def leave(self) -> None:
+        """Let it run for whoever supervises it next."""
+        self._is_left = True
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
     async def wait(self) -> None:
         """Return when it was stopped for good."""
         await asyncio.shield(self._task)
 
     async def _end(self) -> None:
-        if (process := self._process) is None:
+        if (process := self._running) is None:
             return
         descendants = descendants_of(process.pid)
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+        process.ask_to_stop()
         try:
             await asyncio.wait_for(self._exited.wait(), self.spec.stop_seconds)
         except TimeoutError:
@@ -159,98 +143,34 @@ class Supervised:
         self.state = "stopped"
 
     async def _run_once(self) -> int:
-        loop = asyncio.get_running_loop()
-        log = RotatingLog(self.spec.log_path)
+        spec = self.spec
+        log = RotatingLog(spec.log_path)
         lines = Lines(log, self._take_line)
-        read_fd, write_fd = os.pipe()
-        transport: asyncio.BaseTransport | None = None
-        process: subprocess.Popen[bytes] | None = None
+        running: Running | None = None
         try:
             try:
-                process = self._launch(write_fd)
+                running = Adopted.of(spec) or Launched(spec, self._life, log, lines)
             except OSError as error:
-                lines.feed(f"{self.spec.command[0]}: {error.strerror}\n".encode())
+                lines.feed(f"{spec.command[0]}: {error.strerror}\n".encode())
                 return 127
-            finally:
-                os.close(write_fd)
             self._exited.clear()
-            self._process, self.state, self.started_at = process, "running", time.time()
-            exited: asyncio.Future[int] = loop.create_future()
-            # A thread of its own and not asyncio's subprocess: that one waits for the output pipe too, and a
-            # straggler which holds the pipe would hide that the process itself is dead.
-            waiting = threading.Thread(target=_wait, args=(process, loop, exited), daemon=True)
-            waiting.start()
-            output = _Output(lines)
-            transport, _ = await loop.connect_read_pipe(lambda: output, os.fdopen(read_fd, "rb", 0))
-            read_fd = -1
-            code = await exited
-            kill_group(process.pid)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(output.at_end.wait(), 0.5)
+            self._running, self.state, self.started_at = running, "running", time.time()
+            async with Upkeep(log) if spec.outlives else contextlib.nullcontext():
+                code = await running.ended()
+            kill_group(running.pid)
             return code
         except asyncio.CancelledError:
-            if process is not None:
-                kill_tree(process.pid)
+            if running is not None and not self._is_left:
+                kill_tree(running.pid)
             raise
         finally:
-            self._process = None
+            self._running = None
             self._exited.set()
-            if transport is not None:
-                transport.close()
-            if read_fd >= 0:
-                os.close(read_fd)
+            if running is not None:
+                running.close()
             lines.finish()
             log.close()
-
-    def _launch(self, output_fd: int) -> subprocess.Popen[bytes]:
-        spec, life_fd = self.spec, self._life.read_fd
-        command = list(spec.command)
-        # The whole environment is handed on, not read: settings are read in the settings modules alone.
-        env = {**os.environ, **spec.env}
-        env.pop(LIFE_FD, None)
-        if spec.watches_life_pipe:
-            env[LIFE_FD] = str(life_fd)
-        else:
-            # The kernel's signal is bound to the starting thread, which must live as long as this process.
-            watch = [] if threading.current_thread() is threading.main_thread() else ["--watch"]
-            command = [sys.executable, "-I", "-S", str(LEASH), *watch, str(life_fd), *command]
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output_fd,
-            stderr=output_fd,
-            env=env,
-            cwd=spec.cwd,
-            pass_fds=(life_fd,),
-            start_new_session=True,
-        )
 
     def _take_line(self, line: str) -> None:
         if self._on_line is not None:
             self._on_line(self, line)
-
-
-class _Output(asyncio.Protocol):
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self.at_end = asyncio.Event()
-
-    def data_received(self, data: bytes) -> None:
-        self._lines.feed(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.at_end.set()
-
-
-def _wait(
-    process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, exited: "asyncio.Future[int]"
-) -> None:
-    code = process.wait()
-    # The loop is closed when the program ended without stopping its children first.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(_settle, exited, code)
-
-
-def _settle(exited: "asyncio.Future[int]", code: int) -> None:
-    if not exited.done():
-        exited.set_result(code)

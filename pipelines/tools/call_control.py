@@ -16,6 +16,8 @@ from livekit.agents.llm import RawFunctionTool, StopResponse, ToolResult, functi
 
 from pipelines.agent_config import AgentConfig, TransferTarget
 from pipelines.function_config import RunsLike
+from pipelines.goodbye import say_composed
+from pipelines.phrases import phrase
 from pipelines.tools.policy import Failed, Rails, canonical
 
 Ability = Literal["transfer", "hold", "send_digits", "collect_digits"]
@@ -199,14 +201,10 @@ class _Builtins:
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await context.wait_for_playout()
-                if goodbye.mode == "dynamic" or not goodbye.message:
-                    told = goodbye.prompt or "Say goodbye in one short sentence."
-                    said = session.generate_reply(
-                        instructions=told, tool_choice="none", allow_interruptions=False
-                    )
-                else:
-                    said = session.say(goodbye.message, allow_interruptions=False)
-                await said.wait_for_playout()
+                is_composed = goodbye.mode == "dynamic" or not goodbye.message
+                if not is_composed or not await say_composed(session, self._agent.language, goodbye.prompt):
+                    written = goodbye.message or phrase("goodbye", self._agent.language)
+                    await session.say(written, allow_interruptions=False).wait_for_playout()
         except (TimeoutError, RuntimeError) as error:
             logger.info("a goodbye was not said", extra={"error": type(error).__name__})
         # Whatever hinders the goodbye, a call that shall end ends.

@@ -124,6 +124,18 @@ def test_a_developers_function_is_tried_by_a_worker(own_api: Api) -> None:
         assert unknown.status == 503
 
 
+def test_a_function_is_tried_by_a_worker_that_another_process_holds(own_api: Api) -> None:
+    person = own_api.person()
+    tries = [{"ok": True, "result": "Booked \x00 for 2.", "elapsed_ms": 12.4}]
+    with (
+        running_api(own_api.home, CALL2ME_ALLOW_HOSTS="127.0.0.1") as another,
+        RehearsedWorker(another, functions=[SIGNATURE], tries=lambda order: tries.pop(0)) as worker,
+    ):
+        fine = tried(person, name="book_table", sample_args={"size": 2})
+        assert (fine["ok"], fine["body_preview"]) == (True, "Booked \x00 for 2.")
+        assert len([order for order in worker.orders if order["kind"] == "try_function"]) == 1
+
+
 def test_an_agents_own_endpoint_is_held_to_its_schema(own_api: Api, kitchen: str) -> None:
     person = own_api.person()
     hook = {

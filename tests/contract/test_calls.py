@@ -223,6 +223,26 @@ def test_a_call_whose_process_died_goes_on_with_what_was_said_and_run(house: Hou
     assert [run["error"] for run in call["functions"] if run["name"] == "book"] == ["interrupted"]
 
 
+def test_what_a_process_used_that_died_counts(house: House, caller: Person) -> None:
+    call_id = house.call(caller)
+    first = Script(call_id)
+    house.worker.tell(first.started() | {"llm": "openai/gpt-4o-mini"})
+    for told in (90_000, 150_000):  # so far, each time
+        said = first.said("agent", "Hello.", 1, 2) | {
+            "usage": {"llm_output_tokens": told, "stt_seconds": 2.5}
+        }
+        assert house.worker.tell(said).status == 200
+    house.worker.tell(first.said("user", "Hi.", 2, 3), first.lost(4))
+    brief = house.worker.brief(call_id, "job-2", attempt=2).json
+    assert (brief["used"]["llm_output_tokens"], brief["used"]["stt_seconds"]) == (150_000, 2.5)
+    assert house.worker.tell(Script(call_id, 2).ended(8)).status == 200
+    deadline = time.monotonic() + 10
+    while (cost := settled(caller, call_id)["cost"]) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert cost["llm_usd"] == pytest.approx(0.15 * 0.6)
+
+
 def test_a_call_that_kills_every_process_fails_with_its_reason(house: House, caller: Person) -> None:
     call_id = house.call(caller)
     house.worker.tell(*[talked(house, call_id).lost(7)])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import House
-from tests.support.api import Person
+from tests.support.api import Api, Person, running_api
 from tests.support.rehearsed_worker import Script
 
 ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -76,7 +76,35 @@ def test_a_call_that_is_over_or_not_begun_is_a_409(house: House, caller: Person,
     assert given(house, call_id) == given(house, waiting) == []
 
 
-def test_a_worker_that_is_not_connected_here_is_a_503(house: House, caller: Person) -> None:
+@pytest.fixture(scope="session")
+def another(house: House) -> Iterator[Api]:
+    """A second api process on the same database, to which no worker is connected."""
+    kept = ("CALL2ME_LIVEKIT_PORT", "CALL2ME_LIVEKIT_UDP_PORT")
+    environment = house.api.environment
+    shared = {name: environment[name] for name in kept}
+    with running_api(house.api.home, environment["CALL2ME_DATABASE_URL"], **shared) as running:
+        yield running
+
+
+def test_an_order_reaches_a_worker_that_another_process_holds(
+    house: House, caller: Person, call_id: str, another: Api
+) -> None:
+    elsewhere = Person(another, caller.email, caller.credentials)
+    for path, body, action in ORDERS:
+        reply = elsewhere.ask("POST", f"/v1/calls/{call_id}/{path}", body)
+        assert (reply.status, reply.json) == (200, {"call_id": call_id, "status": "done"})
+        assert given(house, call_id)[-1]["action"] == action
+    assert len(given(house, call_id)) == len(ORDERS), "each once"
+    house.worker.obeys = lambda order: {"outcome": "refused", "message": "Not now"}
+    assert elsewhere.ask("POST", f"/v1/calls/{call_id}/hold").status == 409
+    house.worker.obeys = lambda order: None
+    assert elsewhere.ask("POST", f"/v1/calls/{call_id}/hold").status == 504
+    assert len(given(house, call_id)) == len(ORDERS) + 2, "what was not answered is not sent again"
+    stranger = another.person()
+    assert stranger.ask("POST", f"/v1/calls/{call_id}/hold").status == 404
+
+
+def test_a_worker_that_is_not_connected_is_a_503(house: House, caller: Person) -> None:
     call_id = house.call(caller)
     house.worker.tell(Script(call_id).started(worker_id="elsewhere"))
     assert caller.ask("POST", f"/v1/calls/{call_id}/hold").status == 503

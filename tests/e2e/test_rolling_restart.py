@@ -110,7 +110,7 @@ async def _asked_and_answered(caller: Caller) -> None:
 
 async def _ready(home: Path) -> None:
     async with asyncio.timeout(90):
-        while b"worker.supervisor  ready" not in (home / "worker.log").read_bytes():
+        while b"worker.introduction  ready" not in (home / "worker.log").read_bytes():
             await asyncio.sleep(0.1)
 
 

@@ -47,8 +47,10 @@ from pipelines.transcript import Utterance
 from tests.support import sounds
 from tests.support.desk import DeskLine
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
+from tests.support.provider_server import KEY, provider_server
 from tests.support.speech import spoken
 from tests.support.stack import free_port
+from tests.support.wire.faults import Fault
 from worker import call
 from worker.liveness import Liveness
 from worker.settings import WorkerSettings
@@ -136,6 +138,7 @@ async def holding(
     status: int = 200,
     before: dict[str, Any] | None = None,
     handovers: dict[str, CallBrief] | None = None,
+    environment: dict[str, str] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Held]:
     held = Held(home, ListSTT(*heard), TableLLM(answers), ToneTTS())
@@ -166,6 +169,7 @@ async def holding(
             "LIVEKIT_API_KEY": "key",
             "LIVEKIT_API_SECRET": "secret",
             "CALL2ME_LOCAL_MODELS": "off",
+            **(environment or {}),
         }
     )
     parts = FakeParts(ears=lambda: held.stt, mind=lambda: held.llm, voice=lambda: held.tts)
@@ -393,6 +397,29 @@ async def test_a_caller_who_is_silent_is_reminded_and_let_go_with_a_goodbye(
     said = [event.utterance.text for event in held.of(UtteranceHeard)]
     assert said == [GREETING, phrase("still_there", "en"), phrase("goodbye", "en")]
     assert held.events()[-1].reason == "silence"
+
+
+@pytest.mark.parametrize("fault", ["", "silent", "500"])
+async def test_a_goodbye_in_the_engines_own_words_is_said_or_else_the_written_one(
+    hold: Any, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    # Seconds are the least that an agent may ask for; the test has fewer.
+    silent = Limits(3600, 2.0, ReminderConfig.model_construct(frequency_ms=60_000, max_count=0))
+    monkeypatch.setattr(Limits, "of", lambda agent, longest: silent)
+    async with provider_server(free_port()) as server:
+        server.faults["chat"] = fault
+        server.answer = server.continuation = "Have a nice day, and see you soon."
+        environment = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"}
+        goodbye = {"mode": "dynamic", "prompt": "Wish a nice day."}
+        engine = {"provider": "openai", "model": "gpt-4o"}
+        async with hold(goodbye=goodbye, engine=engine, environment=environment) as held:
+            pass
+        asked = [message["content"] for message in server.chats[-1]["messages"]]
+    assert any("Say goodbye" in text and "Wish a nice day." in text for text in asked)
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said == [GREETING, phrase("goodbye", "en") if fault else server.answer]
+    assert held.events()[-1].reason == "silence"
+    assert server.refused == []
 
 
 async def test_an_engine_that_says_nothing_is_asked_again(hold: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
 from api.durable import engine
+from api.internal import lost as watching
 from api.internal import service as internal
-from api.internal import workers as watching
 from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.workers import Workers

@@ -66,6 +66,7 @@ async def supervising(home: Path, api: FakeApi, **settings: str) -> AsyncIterato
         children = psutil.Process(process.pid).children(recursive=True)
         yield process
     finally:
+        (home / "run" / "worker.life").unlink(missing_ok=True)  # nobody comes after it
         process.kill()
         process.wait()
         await until(lambda: not any(is_alive(child) for child in children), 10)
@@ -174,26 +175,71 @@ async def test_a_call_that_dies_before_its_brief_is_lost_under_its_attempt(home:
         assert (event["kind"], event["attempt"], event["sequence"]) == ("call_lost", 2, 1_000_000)
 
 
-async def test_killed_it_takes_its_children_along_and_its_successor_finishes_the_calls(home: Path) -> None:
-    async with FakeApi().up() as api:
-        async with calling(home, "call_1") as call:
-            async with supervising(home, api) as process:
-                children = psutil.Process(process.pid).children(recursive=True)
-                assert children
-                await until(lambda: len(api.of("call_1")) > 10)
-                process.kill()
-                process.wait()
-                await until(lambda: not any(is_alive(child) for child in children), 6)
-            call.kill()
-            await call.wait()
-        before = len(api.of("call_1"))
-        async with supervising(home, api):
-            await until(lambda: not list((home / "spool").iterdir()))
+async def test_killed_its_successor_goes_on_with_its_children_and_finishes_the_calls(home: Path) -> None:
+    async with (
+        FakeApi().up() as api,
+        calling(home, "call_1") as call,
+        calling(home, "call_2"),
+        supervising(home, api) as process,
+    ):
+        await until(lambda: len(_mains(api)) == 2, 30)
+        before = {**api.statuses[-1].processes}
+        await until(lambda: len(api.of("call_1")) > 10)
+        process.kill()
+        process.wait()
+        call.kill()
+        await call.wait()
+        delivered = len(api.of("call_1"))
+        with start(home, api) as successor:
+            await until(lambda: api.statuses[-1].processes["supervisor"] == successor.pid)
+            await until(lambda: len(_mains(api)) == 2, 10)
+            after = api.statuses[-1].processes
+            assert {**after, "supervisor": 0} == {**before, "supervisor": 0}
+            await until(lambda: api.of("call_1")[-1]["kind"] == "call_lost")
+            assert "call_2" in api.statuses[-1].call_ids
+            await until(lambda: "call_1" in api.recordings)
+            # One of those that it did not start itself.
+            os.kill(after["agents"], signal.SIGKILL)
+            await until(lambda: api.statuses[-1].processes.get("agents", after["agents"]) != after["agents"])
+            last = [*api.statuses[-1].processes.values(), *after.values()]
+            successor.terminate()
+            await until(lambda: successor.poll() is not None, 15)
+        await until(lambda: not any(map(psutil.pid_exists, last)), 5)
+        assert not (home / "run" / "worker.life").exists()
         stored = api.of("call_1")
         assert [event["sequence"] for event in stored] == list(range(len(stored)))
-        assert len(stored) > before
-        assert stored[-1]["kind"] == "call_lost"
-        assert "call_1" in api.recordings
+        assert len(stored) > delivered
+
+
+async def test_what_was_started_with_other_settings_is_started_anew(home: Path) -> None:
+    async with FakeApi().up() as api:
+        first = start(home, api)
+        await until(lambda: api.statuses and "agents" in api.statuses[-1].processes, 20)
+        await until((home / "run" / "agents.place").exists)
+        agents = api.statuses[-1].processes["agents"]
+        first.kill()
+        first.wait()
+        assert psutil.pid_exists(agents)
+        async with supervising(home, api, CALL2ME_MAX_CALLS="3"):
+            assert api.statuses[-1].processes["agents"] != agents
+            await until(lambda: not psutil.pid_exists(agents), 5)
+
+
+async def test_without_a_successor_its_children_end(home: Path) -> None:
+    async with FakeApi().up() as api:
+        process = start(home, api)
+        await until(lambda: api.statuses and "agents" in api.statuses[-1].processes, 20)
+        await until(lambda: len(_mains(api)) == 2, 30)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        await asyncio.sleep(5)
+        assert all(is_alive(child) for child in children)
+        await until(lambda: not any(is_alive(child) for child in children), 20)
+
+
+def _mains(api: FakeApi) -> set[int]:
+    return {pid for name, pid in api.statuses[-1].processes.items() if name.startswith("main-")}
 
 
 async def test_asked_to_stop_it_ends_its_calls_says_goodbye_and_leaves_nothing(home: Path) -> None:

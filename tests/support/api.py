@@ -155,7 +155,7 @@ def running_api(home: Path, database_url: str = "", **settings: str) -> Iterator
     }
     command = [sys.executable, "-m", "api.cli"]
     home.mkdir(parents=True, exist_ok=True)
-    log = home / "api.log"
+    log = home / "api.log" if not (home / "api.log").exists() else home / f"api-{port}.log"
     subprocess.run(
         [*command, "migrate"], env=environment, cwd=home, check=True, stdout=subprocess.DEVNULL, timeout=60
     )

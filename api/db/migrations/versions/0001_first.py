@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 19:50:14.709041
+Created: 2026-11-28 20:01:03.483602
 """
 
 from collections.abc import Sequence
@@ -211,6 +211,19 @@ def upgrade() -> None:
         sa.Column("balance_micros", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_wallets")),
     )
+    op.create_table(
+        "worker_orders",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("worker_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("frame", sa.Text(), nullable=False),
+        sa.Column("made_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("taken_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_orders")),
+    )
+    with op.batch_alter_table("worker_orders", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_worker_orders_worker_id"), ["worker_id"], unique=False)
+
     op.create_table(
         "workers",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -797,6 +810,10 @@ def downgrade() -> None:
 
     op.drop_table("agents")
     op.drop_table("workers")
+    with op.batch_alter_table("worker_orders", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_worker_orders_worker_id"))
+
+    op.drop_table("worker_orders")
     op.drop_table("wallets")
     with op.batch_alter_table("wallet_transactions", schema=None) as batch_op:
         batch_op.drop_index("ix_wallet_transactions_owner_day")
