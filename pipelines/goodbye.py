@@ -6,10 +6,10 @@ from typing import Any
 
 from livekit.agents import AgentSession, AgentStateChangedEvent
 
+from pipelines.phrases import GOODBYE_ASKED
+
 COMPOSED_SECONDS = 4.0
 """A goodbye in the engine's own words must begin within this time, or the written one is said."""
-
-_ASKED = "Say goodbye to the person now, in one short sentence, in {language}. {prompt}"
 
 
 async def say_composed(session: AgentSession[Any], language: str, prompt: str) -> bool:
@@ -19,7 +19,7 @@ async def say_composed(session: AgentSession[Any], language: str, prompt: str) -
     """
     began = asyncio.Event()
     session.on("agent_state_changed", listener := _on_speaking(began))
-    told = _ASKED.format(language=language, prompt=prompt)
+    told = f"{GOODBYE_ASKED}, in {language}. {prompt}"
     speech = session.generate_reply(instructions=told, tool_choice="none", allow_interruptions=False)
     waits = [asyncio.ensure_future(began.wait()), asyncio.ensure_future(speech.wait_for_playout())]
     try:

@@ -6,6 +6,9 @@ Words in the wrong language still tell more than silence does: an unknown langua
 from collections.abc import Sequence
 from typing import Literal
 
+GOODBYE_ASKED = "Say goodbye to the person now, in one short sentence"
+"""What every engine is told that is to part; the scripted one, which follows no orders, knows this one."""
+
 Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye", "cut_off", "go_on"]
 
 _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {

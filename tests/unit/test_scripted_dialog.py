@@ -15,6 +15,7 @@ from pipelines.local.scripted.llm import ScriptedLLM, retrieval_question
 from pipelines.local.scripted.prompts import is_order, read_prompt
 from pipelines.local.scripted.speech import speakable
 from pipelines.local.scripted.wording import LanguageNotScripted, wording_for
+from pipelines.phrases import GOODBYE_ASKED
 from tests.support.scripted_talk import Talk
 
 PROMPT = """You are Mia, the receptionist of Bright Smile Dental. Be friendly and brief.
@@ -484,3 +485,11 @@ async def test_what_knowledge_said_before_it_was_deleted_is_not_repeated() -> No
     talk.lose_knowledge()
     assert "250" not in await talk.say("How much is teeth whitening?")
     assert "9 AM" in await talk.say("When are you open?"), "what the prompt says is still known"
+
+
+async def test_asked_to_part_in_the_place_of_another_engine_it_parts() -> None:
+    context = llm.ChatContext.empty()
+    context.add_message(role="system", content=f"{PROMPT}\n{GOODBYE_ASKED}, in tr. Be kind.")
+    context.add_message(role="assistant", content="Merhaba.")
+    reply = await ScriptedLLM(language="tr").chat(chat_ctx=context).collect()
+    assert reply.text == wording_for("tr").say("goodbye")

@@ -20,6 +20,7 @@ from pipelines.local.scripted.speech import speakable
 from pipelines.local.scripted.state import Call, Reply, State
 from pipelines.local.scripted.telling import tell
 from pipelines.local.scripted.wording import Wording
+from pipelines.phrases import GOODBYE_ASKED
 
 _REMEMBERED_TURNS = 512
 _PREPARED_FACTS = 400
@@ -76,6 +77,8 @@ class Dialog:
 
     async def reply(self, history: History, functions: list[Function]) -> Reply:
         """What to say, and what to run, now."""
+        if GOODBYE_ASKED in history.instructions:
+            return Reply(self._wording.say("goodbye"))
         prompt = read_prompt(history.instructions)
         known = passages_as_facts(history.passages)
         heard_last = max(
