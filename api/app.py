@@ -21,6 +21,7 @@ from api.excluded import routes as excluded
 from api.http import metrics, traces
 from api.http.callers import Authenticators, admit
 from api.http.edge import complete_headers, edge
+from api.http.idempotency import Claimant
 from api.http.metrics import Metrics
 from api.http.rate_limits import RateLimits
 from api.http.readiness import Readiness
@@ -29,6 +30,7 @@ from api.http.transactions import one_transaction
 from api.internal import routes as internal
 from api.keys import (
     AUTHENTICATORS,
+    CLAIMANT,
     DATABASE,
     METRICS,
     MOUNTED,
@@ -39,6 +41,7 @@ from api.keys import (
     VAULT,
 )
 from api.knowledge_base import routes as knowledge_base
+from api.payments import exchange
 from api.payments import routes as payments
 from api.phone_numbers import routes as phone_numbers
 from api.public import routes as public
@@ -82,6 +85,7 @@ RESOURCES: tuple[Routes, ...] = (
     wallet.routes,
     wallet.pricing,
     payments.routes,
+    exchange.routes,
     usage.users,
     usage.agents,
     public.routes,
@@ -101,6 +105,7 @@ def create_app(settings: Settings) -> web.Application:
     app[VAULT] = Vault.of(settings)
     app[DATABASE] = Database(settings.database_url, app[VAULT])
     app[READINESS] = Readiness()
+    app[CLAIMANT] = Claimant()
     app[RATE_LIMITS] = RateLimits(is_on=settings.has_rate_limits)
     app[PASSWORDS] = Passwords()
     app[METRICS] = Metrics()

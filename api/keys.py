@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from api.auth.passwords import Passwords
@@ -12,12 +14,14 @@ if TYPE_CHECKING:
     from api.db.engine import Database
     from api.db.vault import Vault
     from api.http.callers import Authenticators, Caller
+    from api.http.idempotency import Claim, Claimant
     from api.http.metrics import Metrics
     from api.http.rate_limits import RateLimits
     from api.http.readiness import Readiness
     from api.http.routes import Routes
     from api.internal.workers import Workers
     from api.knowledge_base.answers import Answers
+    from api.outside.payments import Provider
     from api.outside.rooms import Rooms
     from api.outside.speech import Speech
     from api.outside.storage import Storage
@@ -32,9 +36,11 @@ READINESS: "web.AppKey[Readiness]" = web.AppKey("readiness")
 AUTHENTICATORS: "web.AppKey[Authenticators]" = web.AppKey("authenticators")
 RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")
 PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
+CLAIMANT: "web.AppKey[Claimant]" = web.AppKey("claimant")
 MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
 ROOMS: "web.AppKey[Rooms]" = web.AppKey("rooms")
 METRICS: "web.AppKey[Metrics]" = web.AppKey("metrics")
+PAYMENTS: "web.AppKey[Mapping[str, Provider]]" = web.AppKey("payments")
 STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
 KNOWLEDGE: "web.AppKey[Storage]" = web.AppKey("knowledge")
 ANSWERS: "web.AppKey[Answers]" = web.AppKey("answers")
@@ -46,4 +52,6 @@ WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 # ── of a request ─────────────────────────────────────────────────────────────────────────────────
 SESSION: "web.RequestKey[AsyncSession]" = web.RequestKey("session")
 CALLER: "web.RequestKey[Caller]" = web.RequestKey("caller")
+CLAIM: "web.RequestKey[Claim]" = web.RequestKey("claim")
+"""Of a request that carries an `Idempotency-Key`."""
 REQUEST_ID: "web.RequestKey[str]" = web.RequestKey("request_id")

@@ -77,6 +77,24 @@ class Log:
 
 
 @dataclass(frozen=True)
+class Payments:
+    """Who takes money for us; nobody where only an administrator gives credit (`manual`)."""
+
+    providers: tuple[str, ...]
+    """Of `stripe` and `paddle`; the first is meant where nobody names one."""
+    stripe_key: str = field(repr=False)
+    stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
+    stripe_url: str
+    paddle_key: str = field(repr=False)
+    paddle_webhook_secrets: tuple[str, ...] = field(repr=False)
+    paddle_url: str
+    seller: str
+    """Name and address on invoices."""
+    exchange_rates: Path | None
+    """A file of what one dollar is in other currencies; shown, never charged by."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the api was told. Paths are absolute, addresses have no trailing slash."""
 
@@ -108,6 +126,7 @@ class Settings:
     """Where traces are sent; empty means nowhere."""
     prices: Path | None
     """A file of providers' prices instead of the one that came with us."""
+    payments: "Payments" = field(repr=False)
     is_billing: bool
     """False: what calls cost is written down and this server pays, so nobody is refused."""
     rates: Path | None
@@ -189,6 +208,7 @@ class Settings:
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
+            payments=_payments(read),
             is_billing=read.choice("CALL2ME_BILLING", "off", ("off", "on")) == "on",
             rates=Path(rates).expanduser() if (rates := read.text("CALL2ME_RATES", "")) else None,
             livekit=LiveKit(
@@ -201,6 +221,37 @@ class Settings:
             ),
             secrets=_secrets(read, home),
         )
+
+
+def _payments(read: Environment) -> Payments:
+    named = tuple(n.strip() for n in read.text("CALL2ME_PAYMENTS", "manual").split(",") if n.strip())
+    if unknown := [name for name in named if name not in {"manual", "stripe", "paddle"}]:
+        raise SettingsError(f"CALL2ME_PAYMENTS knows manual, stripe and paddle, not {unknown[0]}.")
+    providers = tuple(dict.fromkeys(name for name in named if name != "manual"))
+    for name in providers:
+        for variable in (f"{name.upper()}_API_KEY", f"{name.upper()}_WEBHOOK_SECRET"):
+            if not read.text(variable, ""):
+                raise SettingsError(f"CALL2ME_PAYMENTS names {name}: set {variable} too.")
+    rates = read.text("CALL2ME_EXCHANGE_RATES", "")
+    return Payments(
+        providers=providers,
+        stripe_key=read.text("STRIPE_API_KEY", ""),
+        stripe_webhook_secrets=_several(read.text("STRIPE_WEBHOOK_SECRET", "")),
+        stripe_url=_api_url(read, "CALL2ME_STRIPE_URL", "https://api.stripe.com"),
+        paddle_key=read.text("PADDLE_API_KEY", ""),
+        paddle_webhook_secrets=_several(read.text("PADDLE_WEBHOOK_SECRET", "")),
+        paddle_url=_api_url(read, "CALL2ME_PADDLE_URL", "https://api.paddle.com"),
+        seller=read.text("CALL2ME_INVOICE_SELLER", "").replace("\\n", "\n"),
+        exchange_rates=Path(rates).expanduser() if rates else None,
+    )
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _api_url(read: Environment, name: str, otherwise: str) -> str:
+    return read.url(name, read.text(name, otherwise), ("http", "https")).rstrip("/")
 
 
 def _mail_url(read: Environment) -> str:

@@ -10,13 +10,16 @@ from api.calls import costs, workflows
 from api.calls import service as calls
 from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
+from api.http import idempotency
 from api.internal.workers import Workers
 from api.keys import (
     ANSWERS,
+    CLAIMANT,
     DATABASE,
     GUARD,
     KNOWLEDGE,
     METRICS,
+    PAYMENTS,
     READINESS,
     ROOMS,
     SETTINGS,
@@ -28,9 +31,14 @@ from api.keys import (
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
 from api.outside.mail import FileMail, SmtpMail
+from api.outside.paddle import Paddle
+from api.outside.payments import Provider
 from api.outside.rooms import LiveKitRooms
 from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
+from api.outside.stripe import Stripe
+from api.payments import recharge
+from api.settings import Payments
 from api.webhooks import workflows as deliveries
 from pipelines.outbound import Guard
 
@@ -39,14 +47,21 @@ NEEDED_BYTES = 16 * 1024 * 1024
 
 QUEUES = {deliveries.QUEUE: deliveries.AT_ONCE, letters.QUEUE: letters.AT_ONCE}
 
+
+async def _forget_answers() -> None:
+    await idempotency.sweep(engine.reach().database)
+
+
 SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
     "letters": letters.sweep,
+    "answers kept": _forget_answers,
     "undelivered": deliveries.sweep,
     "unsettled": workflows.sweep_unsettled,
     "unanalysed": workflows.sweep_unanalysed,
     "orphans": workflows.sweep_orphans,
     "unused": workflows.sweep_unused,
+    "low balances": recharge.sweep,
     "uploads": workflows.sweep_uploads,
     "unread knowledge": knowledge.sweep_unread,
     "old knowledge": knowledge.sweep_refresh,
@@ -64,6 +79,7 @@ def install(app: web.Application) -> None:
         app[SETTINGS].run / "models.sock",
         app[SETTINGS].providers.embeddings,
     )
+    app[PAYMENTS] = _payments(app[SETTINGS].payments)
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
     app.cleanup_ctx.append(_at_work)
@@ -92,6 +108,16 @@ def install(app: web.Application) -> None:
     app[READINESS].register("disk", disk)
     app[READINESS].register("livekit", livekit)
     app[READINESS].register("worker", worker)
+
+
+def _payments(settings: Payments) -> dict[str, Provider]:
+    made: dict[str, Provider] = {}
+    for name in settings.providers:
+        if name == "stripe":
+            made[name] = Stripe(settings.stripe_key, settings.stripe_webhook_secrets, settings.stripe_url)
+        else:
+            made[name] = Paddle(settings.paddle_key, settings.paddle_webhook_secrets, settings.paddle_url)
+    return made
 
 
 async def _let_workers_go(app: web.Application) -> None:
@@ -124,8 +150,10 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.language_model,
         settings.prices,
         settings.providers.embeddings,
+        app[PAYMENTS],
     )
     engine.launch(settings, reach)
+    app[CLAIMANT].holder, app[CLAIMANT].is_gone = engine.holder(), engine.is_gone
     for queue, at_once in QUEUES.items():
         await engine.open_queue(queue, at_once=at_once)
     beside = [
@@ -141,5 +169,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         await asyncio.gather(*beside, return_exceptions=True)
         await engine.close()
         await app[SPEECH].close()
+        for provider in app[PAYMENTS].values():
+            await provider.close()
         await rooms.close()
         await app[GUARD].close()

@@ -1,5 +1,7 @@
 """/v1/agents"""
 
+from functools import partial
+
 from aiohttp import web
 
 from api.agents import service
@@ -7,6 +9,8 @@ from api.agents.reachable import refuse_unreachable
 from api.agents.schemas import Agent, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
 from api.agents.trying import FunctionOutcome, FunctionTry, NobodyTries, outcome
+from api.http import etags
+from api.http.errors import PreconditionFailed
 from api.http.pages import Page
 from api.http.routes import Routes
 from api.http.transactions import let_go
@@ -15,7 +19,7 @@ from api.keys import CALLER, GUARD, SESSION, WORKERS
 routes = Routes("/v1/agents", tag="Agents")
 
 
-@routes.post(status=201, location="/v1/agents/{agent_id}")
+@routes.post(status=201, location="/v1/agents/{agent_id}", etag=True)
 async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
     """Make an agent."""
     refuse_unreachable(body, request.app[GUARD])
@@ -30,24 +34,28 @@ async def list_agents(request: web.Request, query: Page) -> list[Agent]:
     return [Agent.of(row) for row in await service.page(request[SESSION], request[CALLER], query)]
 
 
-@routes.get("/{agent_id}", errors=[AgentNotFound])
+@routes.get("/{agent_id}", errors=[AgentNotFound], etag=True)
 async def get_agent(request: web.Request, agent_id: str) -> Agent:
     """Get an agent."""
     return Agent.of(await service.get(request[SESSION], request[CALLER], agent_id))
 
 
-@routes.patch("/{agent_id}", errors=[AgentNotFound])
+@routes.patch("/{agent_id}", errors=[AgentNotFound], etag=True)
 async def update_agent(request: web.Request, agent_id: str, body: AgentUpdate) -> Agent:
-    """Change an agent; what is not sent stays as it is."""
+    """Change an agent; what is not sent stays as it is. With If-Match, only the state that you saw."""
     refuse_unreachable(body, request.app[GUARD])
     known = await request.app[WORKERS].functions() if body.response_engine is not None else None
-    return Agent.of(await service.update(request[SESSION], request[CALLER], agent_id, body, known))
+    must_be = partial(etags.require_match, request)
+    return Agent.of(
+        await service.update(request[SESSION], request[CALLER], agent_id, body, known, must_be=must_be)
+    )
 
 
-@routes.delete("/{agent_id}", errors=[AgentNotFound])
+@routes.delete("/{agent_id}", errors=[AgentNotFound, PreconditionFailed, etags.UnreadableTag])
 async def delete_agent(request: web.Request, agent_id: str) -> None:
     """Delete an agent. Its calls stay."""
-    await service.remove(request[SESSION], request[CALLER], agent_id)
+    must_be = partial(etags.require_match, request)
+    await service.remove(request[SESSION], request[CALLER], agent_id, must_be=must_be)
 
 
 @routes.post("/{agent_id}/duplicate", status=201, errors=[AgentNotFound], location="/v1/agents/{agent_id}")

@@ -1,6 +1,6 @@
 """Agents: made, changed, copied, and handed down to a call."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from pydantic import ValidationError
 from sqlalchemy import delete
@@ -11,7 +11,7 @@ from api.agents import circles, secrets
 from api.agents.config import settings_of as settings_of  # noqa: PLC0414 - other resources find
 from api.agents.config import to_config as to_config  # noqa: PLC0414 - both here
 from api.agents.known_functions import refuse_unknown
-from api.agents.schemas import AgentCreate, AgentSettings, AgentUpdate
+from api.agents.schemas import Agent, AgentCreate, AgentSettings, AgentUpdate
 from api.agents.table import AgentRow
 from api.db.columns import now
 from api.http.callers import Caller
@@ -19,10 +19,15 @@ from api.http.errors import Invalid, NotFound
 from api.http.pages import Page
 
 COPY_SUFFIX = " (Copy)"
+Check = Callable[[Agent], None]
 
 
 class AgentNotFound(NotFound):
     """Agent not found"""
+
+
+def _anything(_agent: Agent) -> None:
+    pass
 
 
 async def create(
@@ -68,8 +73,13 @@ async def update(
     agent_id: str,
     changes: AgentUpdate,
     known: Collection[str] | None = None,
+    *,
+    must_be: Check = _anything,
 ) -> AgentRow:
-    """Change what was sent; `known` are the functions that workers have told of."""
+    """Change what was sent; `known` are the functions that workers have told of.
+
+    `must_be` sees the agent as it is, and raises where that is not what the change was meant for.
+    """
     found = await session.exec(
         select(AgentRow)
         .where(AgentRow.id == agent_id, AgentRow.owner_id == caller.owner_id)
@@ -77,6 +87,7 @@ async def update(
     )
     if (row := found.one_or_none()) is None:
         raise AgentNotFound
+    must_be(Agent.of(row))
     sent = changes.model_fields_set
     config = {**row.config, **changes.model_dump(mode="json", include=sent)}
     try:
@@ -94,9 +105,16 @@ async def update(
     return row
 
 
-async def remove(session: AsyncSession, caller: Caller, agent_id: str) -> None:
+async def remove(session: AsyncSession, caller: Caller, agent_id: str, *, must_be: Check = _anything) -> None:
     """Forget an agent; what it did stays in its calls."""
-    row = await get(session, caller, agent_id)
+    found = await session.exec(
+        select(AgentRow)
+        .where(AgentRow.id == agent_id, AgentRow.owner_id == caller.owner_id)
+        .with_for_update()
+    )
+    if (row := found.one_or_none()) is None:
+        raise AgentNotFound
+    must_be(Agent.of(row))
     await session.exec(delete(AgentRow).where(col(AgentRow.id) == row.id))
 
 

@@ -41,14 +41,17 @@ async def require(session: AsyncSession, owner_id: str, settings: Settings) -> N
         await charges.require(session, owner_id, price_list.load(settings.rates))
 
 
-async def charge(session: AsyncSession, call_id: str, prices: Prices) -> None:
-    """Charge a call whose usage is written. Nothing for one that held nothing, or was charged."""
+async def charge(session: AsyncSession, call_id: str, prices: Prices) -> str:
+    """Charge a call whose usage is written; returns who paid.
+
+    Nothing for one that held nothing, or was charged.
+    """
     usage = await session.get(CallUsageRow, call_id)
     if usage is None:
-        return
+        return ""
     started = [event for event in await events_of(session, call_id) if isinstance(event, CallStarted)]
     engines = Engines(started[-1].stt, started[-1].llm, started[-1].tts) if started else None
-    await charges.charge(
+    charged = await charges.charge(
         session,
         call_id,
         charges.Used(
@@ -61,3 +64,4 @@ async def charge(session: AsyncSession, call_id: str, prices: Prices) -> None:
             providers=split(usage, engines, prices) if engines else None,
         ),
     )
+    return charged.owner_id if charged is not None else ""

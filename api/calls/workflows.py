@@ -15,6 +15,7 @@ from api.calls.table import RUNNING, CallAnalysisRow, CallRow
 from api.db.columns import now
 from api.durable import engine
 from api.outside.rooms import RoomsUnavailable
+from api.payments import recharge
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ async def charge(call_id: str) -> None:
     """Charge the call to whoever pays for it, and let go of what it held."""
     reach = engine.reach()
     async with reach.database.transaction(is_durable=True) as session:
-        await billing.charge(session, call_id, costs.load(reach.prices))
+        owner_id = await billing.charge(session, call_id, costs.load(reach.prices))
+    if owner_id:
+        await recharge.consider(reach.database, owner_id)
 
 
 @DBOS.step(name="settle.mark_settled", retries_allowed=True, max_attempts=5)

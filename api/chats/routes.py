@@ -81,7 +81,7 @@ async def delete_chat(request: web.Request, session_id: SessionId) -> ChatSessio
     return ChatSession.of(await service.change(request[SESSION], request[CALLER], session_id, archived))
 
 
-@routes.post("/{session_id}/messages", errors=[*_CANNOT, AnswerLost], produces=[EVENT_STREAM])
+@routes.post("/{session_id}/messages", errors=[*_CANNOT, AnswerLost], produces=[EVENT_STREAM], resumes=True)
 async def send_chat_message(
     request: web.Request, session_id: SessionId, body: MessageCreate
 ) -> ChatReply | web.StreamResponse:
@@ -92,7 +92,7 @@ async def send_chat_message(
     return await talk.whole()
 
 
-@routes.post("/{session_id}/messages/stream", errors=_CANNOT, produces=[EVENT_STREAM])
+@routes.post("/{session_id}/messages/stream", errors=_CANNOT, produces=[EVENT_STREAM], resumes=True)
 async def stream_chat_message(
     request: web.Request, session_id: SessionId, body: MessageCreate
 ) -> web.StreamResponse:

@@ -6,12 +6,13 @@ rooms) is laid down here at launch and fetched with `reach()`.
 
 import asyncio
 import logging
+import secrets
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from api.db.engine import Database
 from api.durable import slots
 from api.outside.mail import Mail
+from api.outside.payments import Provider
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
 from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
@@ -54,6 +56,7 @@ class Reach:
     prices: Path | None = None
     """Of providers, as the settings have it."""
     embeddings: EmbeddingServer | None = None
+    payments: Mapping[str, Provider] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,6 +65,7 @@ class _Launched:
     slot: slots.Slot
     folder: Path
     running: int = 0
+    boot: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 _launched: _Launched | None = None  # DBOS itself is one for each process, so this is too
@@ -122,6 +126,23 @@ def reach() -> Reach:
     if _launched is None:
         raise NotLaunched
     return _launched.reach
+
+
+def holder() -> str:
+    """A name for this run of this process: its slot, and what no other run of it has."""
+    if _launched is None:
+        raise NotLaunched
+    return f"{_launched.slot.executor_id}/{_launched.boot}"
+
+
+def is_gone(name: str) -> bool:
+    """True for a `holder` of this machine that runs no more."""
+    if _launched is None:
+        return False
+    executor_id, _, boot = name.partition("/")
+    if executor_id == _launched.slot.executor_id:
+        return boot != _launched.boot  # the slot is ours now
+    return slots.is_abandoned(_launched.folder, executor_id)
 
 
 @contextmanager

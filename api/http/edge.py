@@ -135,12 +135,14 @@ def _is_preflight(request: web.Request) -> bool:
 def _cors(request: web.Request, origin: str) -> dict[str, Any]:
     headers = {
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Expose-Headers": "X-Request-ID, Location, Retry-After",
+        "Access-Control-Expose-Headers": "X-Request-ID, Location, Retry-After, ETag, Idempotency-Replayed",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Vary": "Origin",
     }
     if _is_preflight(request):
         headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-Request-ID"
+        headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, X-Request-ID, Idempotency-Key, If-Match, If-None-Match"
+        )
         headers["Access-Control-Max-Age"] = "600"
     return headers

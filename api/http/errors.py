@@ -2,7 +2,8 @@
 
     ApiError
     ├── BadRequest ── Unauthorized ── PaymentRequired ── Forbidden ── NotFound ── MethodNotAllowed
-    ├── NotAcceptable ── RequestTimeout ── Conflict ── Gone ── TooLarge ── UnsupportedMedia
+    ├── NotAcceptable ── RequestTimeout ── Conflict ── Gone ── PreconditionFailed ── TooLarge
+    ├── UnsupportedMedia
     ├── RangeNotSatisfiable ── Invalid (the list form) ── TooManyRequests
     └── Internal ── NotSupported ── BadGateway ── Unavailable ── GatewayTimeout
 
@@ -78,6 +79,10 @@ class Conflict(ApiError):
 
 class Gone(ApiError):
     """This is over"""
+
+
+class PreconditionFailed(ApiError):
+    """Somebody changed this meanwhile: get it again, and make your change to what it is now"""
 
 
 class TooLarge(ApiError):
@@ -170,6 +175,7 @@ STATUS: dict[type[ApiError], int] = {
     RequestTimeout: 408,
     Conflict: 409,
     Gone: 410,
+    PreconditionFailed: 412,
     TooLarge: 413,
     UnsupportedMedia: 415,
     RangeNotSatisfiable: 416,

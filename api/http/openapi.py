@@ -7,10 +7,12 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from api.http import etags, idempotency
 from api.http.callers import ReadOnlyKey
 from api.http.errors import (
     ApiError,
     Invalid,
+    PreconditionFailed,
     TooLarge,
     TooManyRequests,
     Unauthorized,
@@ -47,6 +49,21 @@ class InvalidRequest(Wire):
 
 _PROBLEM: TypeAdapter[Any] = TypeAdapter(Problem)
 _INVALID: TypeAdapter[Any] = TypeAdapter(InvalidRequest)
+
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same key and request within a day gets the same answer, and runs once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.MAX_LENGTH},
+}
+_IF_MATCH: dict[str, Any] = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "An ETag: the change is made only to that state.",
+    "schema": {"type": "string"},
+}
 
 _SCHEMES = {
     "BearerAuth": {
@@ -158,6 +175,10 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": schemas.of(adapter, "validation")}
         for name, adapter in route.path_parameters.items()
     ]
+    if route.is_keyed:
+        parameters.append(_IDEMPOTENCY_KEY)
+    if route.has_etag and route.method == "PATCH":
+        parameters.append(_IF_MATCH)
     if route.query is not None:
         model = schemas.resolved(schemas.of(route.query, "validation"))
         required = set(model.get("required", ()))
@@ -186,9 +207,16 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "No content" if route.status == 204 else "Success"}
     if content:
         success["content"] = content
+    headers = {}
     if route.location:
-        success["headers"] = {"Location": {"description": "Where it is now", "schema": {"type": "string"}}}
+        headers["Location"] = {"description": "Where it is now", "schema": {"type": "string"}}
+    if route.has_etag:
+        headers["ETag"] = {"description": "The name of this state", "schema": {"type": "string"}}
+    if headers:
+        success["headers"] = headers
     responses = {str(route.status): success}
+    if route.has_etag and route.method == "GET":
+        responses["304"] = {"description": "You have this state already"}
     for status, kinds in sorted(_errors(route).items()):
         schema = schemas.of(_INVALID if status == 422 else _PROBLEM, "serialization")
         responses[str(status)] = {
@@ -209,6 +237,10 @@ def _errors(route: Route) -> dict[int, list[type[ApiError]]]:
         kinds.append(TooLarge)
     if route.body or route.query or route.form or route.path_parameters:
         kinds.append(Invalid)
+    if route.is_keyed:
+        kinds += [idempotency.StillRunning, idempotency.Interrupted, idempotency.NotRepeatable, Invalid]
+    if route.has_etag and route.method == "PATCH":
+        kinds += [PreconditionFailed, etags.UnreadableTag]
     if route.access != "internal" and route.limit.count:
         kinds.append(TooManyRequests)
     by_status: dict[int, list[type[ApiError]]] = defaultdict(list)

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
+from api.http import etags, idempotency
 from api.http.errors import ApiError, Invalid, NotFound, RequestTimeout, TooLarge
 from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
@@ -53,6 +54,9 @@ class Route:
     reads: TypeAdapter[Any] | str
     """What a handler that reads the body itself expects, as the spec says it; empty where none does."""
     location: str
+    resumes: bool
+    """A second run under the same `Idempotency-Key` goes on where an interrupted one stopped."""
+    has_etag: bool
     body: TypeAdapter[Any] | None
     is_body_optional: bool
     query: TypeAdapter[Any] | None
@@ -65,6 +69,11 @@ class Route:
     def name(self) -> str:
         """The operation's id."""
         return self.handler.__name__
+
+    @property
+    def is_keyed(self) -> bool:
+        """True where an `Idempotency-Key` makes two of the same request one."""
+        return self.method == "POST" and self.access == "caller"
 
 
 @dataclass
@@ -112,6 +121,8 @@ class Routes:
         produces: Sequence[str] = (),
         reads: Any = "",
         location: str = "",
+        resumes: bool = False,
+        etag: bool = False,
     ) -> Callable[[H], H]:
         """Serve a path with the handler below.
 
@@ -119,6 +130,8 @@ class Routes:
         `public` needs no credentials. `produces` names the media types of replies that are not
         JSON. `reads` is for handlers that read the body themselves: a type of JSON, or a media type.
         `location` is a template for the Location header, filled from the reply's fields.
+        `resumes` says that a second run goes on where an interrupted one stopped. `etag` names the state
+        of the reply, which must be a model.
         `spec=False` keeps websockets and raw routes out of the OpenAPI document.
         """
         chosen: Access = access or ("public" if public else self.access)
@@ -144,6 +157,8 @@ class Routes:
                     produces=tuple(produces),
                     reads=reads if isinstance(reads, str) else TypeAdapter(reads),
                     location=location,
+                    resumes=resumes,
+                    has_etag=etag,
                     body=signature.body,
                     is_body_optional=signature.is_body_optional,
                     query=signature.query,
@@ -174,24 +189,36 @@ def mount(app: web.Application, resources: Sequence[Routes], admit: Admit) -> No
 
 
 def _served(route: Route, admit: Admit) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    handler, reply, status = route.handler, route.reply, route.status
-
     async def serve(request: web.Request) -> web.StreamResponse:
         await admit(request, route)
-        result = await handler(request, **await _arguments(request, route))
-        if isinstance(result, web.StreamResponse):
-            return result
-        if reply is None:
-            return web.Response(status=status)
-        headers = {"Location": route.location.format_map(vars(result))} if route.location else None
-        return web.Response(
-            body=reply.dump_json(result, by_alias=True),
-            status=status,
-            headers=headers,
-            content_type="application/json",
-        )
+        arguments = await _arguments(request, route)
+
+        async def run() -> web.StreamResponse:
+            return _replied(request, route, await route.handler(request, **arguments))
+
+        if route.is_keyed and idempotency.HEADER in request.headers:
+            return await idempotency.once(request, run, resumes=route.resumes)
+        return await run()
 
     return serve
+
+
+def _replied(request: web.Request, route: Route, result: Any) -> web.StreamResponse:
+    if isinstance(result, web.StreamResponse):
+        return result
+    if route.reply is None:
+        return web.Response(status=route.status)
+    headers = {"Location": route.location.format_map(vars(result))} if route.location else {}
+    if route.has_etag:
+        headers |= etags.header_of(result)
+        if route.method == "GET" and etags.is_known(request, result):
+            return web.Response(status=304, headers=headers)
+    return web.Response(
+        body=route.reply.dump_json(result, by_alias=True),
+        status=route.status,
+        headers=headers,
+        content_type="application/json",
+    )
 
 
 async def _arguments(request: web.Request, route: Route) -> dict[str, Any]:

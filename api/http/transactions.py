@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from api.db.engine import commit
 from api.http.errors import ApiError
+from api.http.idempotency import note_gone_out
 from api.keys import DATABASE, SESSION
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,4 +36,5 @@ async def one_transaction(request: web.Request, handler: Handler) -> web.StreamR
 
 async def let_go(request: web.Request) -> None:
     """Commit what was done so far and give the connection back before the network is asked."""
+    await note_gone_out(request)
     await commit(request[SESSION])

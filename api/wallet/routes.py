@@ -16,6 +16,7 @@ from api.wallet.schemas import (
     AffordQuery,
     Analytics,
     AnalyticsQuery,
+    AutoRecharge,
     Balance,
     CanAfford,
     DaysQuery,
@@ -32,6 +33,7 @@ from api.wallet.schemas import (
     Wallet,
     WalletSummary,
 )
+from api.wallet.table import AutoChargeRow
 
 routes = Routes("/v1/wallet", tag="Wallet")
 pricing = Routes("/v1/pricing", tag="Public", access="public")
@@ -48,7 +50,11 @@ def _rates(request: web.Request) -> Rates:
 @routes.get()
 async def get_wallet(request: web.Request) -> Wallet:
     """Get what you have."""
-    return Wallet(balance_usd=dollars(await ledger.balance(request[SESSION], request[CALLER].owner_id)))
+    session, owner_id = request[SESSION], request[CALLER].owner_id
+    auto = await session.get(AutoChargeRow, owner_id)
+    return Wallet(
+        balance_usd=dollars(await ledger.balance(session, owner_id)), auto_recharge=AutoRecharge.of(auto)
+    )
 
 
 @routes.get("/balance")

@@ -9,7 +9,7 @@ from api.http.pages import MAX_OFFSET
 from api.http.wire import Wire
 from api.wallet.money import dollars
 from api.wallet.rates import Rates
-from api.wallet.table import TransactionRow
+from api.wallet.table import AutoChargeRow, TransactionRow
 
 
 class Balance(Wire):
@@ -32,6 +32,17 @@ class AutoRecharge(Wire):
     enabled: bool = False
     threshold_usd: float = 5.0
     topup_usd: float = 25.0
+
+    @classmethod
+    def of(cls, row: AutoChargeRow | None) -> "AutoRecharge":
+        """A row as its owner sees it."""
+        if row is None:
+            return cls()
+        return cls(
+            enabled=row.is_enabled,
+            threshold_usd=dollars(row.threshold_micros),
+            topup_usd=dollars(row.amount_micros),
+        )
 
 
 class Wallet(Wire):

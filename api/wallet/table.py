@@ -101,3 +101,19 @@ class HoldRow(SQLModel, table=True):
     tariff: dict[str, Any] = Field(sa_column=Column(Json, nullable=False))
     """The prices that it began with are those that it is charged by (`charges.Tariff`)."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class AutoChargeRow(SQLModel, table=True):
+    """Whether, and when, a saved card is charged for an owner."""
+
+    __tablename__ = "wallet_auto_charges"
+
+    owner_id: str = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    is_enabled: bool = False
+    threshold_micros: int = Field(sa_type=BigInteger)
+    amount_micros: int = Field(sa_type=BigInteger)
+    method_id: str | None = None
+    failures: int = 0
+    """In a row."""
+    why_off: str | None = None
+    updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

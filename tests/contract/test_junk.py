@@ -148,6 +148,7 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
     }
     assert without == {
         "analyse_call",
+        "cancel_payment",
         "duplicate_agent",
         "end_call",
         "hold",
@@ -158,6 +159,8 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "sync_sip_trunk",
         "sync_sip_trunk_2",
         "test_sip_trunk",
+        "set_default_payment_method",
+        "show_success_of_form",
         "test_webhook_endpoint",
         "update_chat",
     }

@@ -6,9 +6,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import SQLModel
+
 from api.calls.table import CallRow
 from api.db.columns import new_id, now
 from api.db.engine import Database
+from api.payments.table import PaymentMethodRow, PaymentRow
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
 from tests.support.knowledge import uploaded
@@ -114,6 +117,37 @@ def _trunk(person: Person) -> str:
     return str(person.made("/v1/sip-trunks", {"name": "Carrier", "sip_server": "9.9.9.1"})["trunk_id"])
 
 
+def _write(person: Person, row: SQLModel) -> None:
+    async def write() -> None:
+        database = Database(Settings.load(person.api.environment).database_url)
+        async with database.transaction() as session:
+            session.add(row)
+        await database.close()
+
+    asyncio.run(write())
+
+
+def _payment(person: Person) -> str:
+    """One that was paid."""
+    owner_id = person.credentials["user"]["user_id"]
+    row = PaymentRow(owner_id=owner_id, provider="stripe", amount_micros=1, is_paid=True, status="completed")
+    payment_id = row.id
+    _write(person, row)
+    return payment_id
+
+
+def _method(person: Person) -> str:
+    row = PaymentMethodRow(
+        id=(method_id := new_id("pm")),
+        owner_id=person.credentials["user"]["user_id"],
+        provider="stripe",
+        card_brand="visa",
+        card_last_four="4242",
+    )
+    _write(person, row)
+    return method_id
+
+
 UNOWNED = {"voice_id"}
 """Ids of things that belong to nobody."""
 
@@ -132,6 +166,8 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "trunk_id": _trunk,
     "contact_id": _contact,
     "barred_number": _barred,
+    "payment_id": _payment,
+    "method_id": _method,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 

@@ -1,11 +1,14 @@
 """Ways in for money: until cards are taken, an administrator's grant is the only one, and says so."""
 
+import os
+from pathlib import Path
+
 import pytest
 from call2me import Call2Me, Call2MeError
 
 from api.settings import Settings
 from api.up import money
-from tests.support.api import Api, Person
+from tests.support.api import Api, Person, running_api
 
 
 def test_what_an_administrator_gave_is_in_the_history(api: Api, person: Person) -> None:
@@ -27,6 +30,8 @@ def test_nobody_can_pay_by_card_and_nothing_is_credited(path: str, person: Perso
         assert (refused.status, refused.detail.split(";")[0]) == (503, "No payment provider is set up here")
     for amount in (0, -1, "ten", None):
         assert person.ask("POST", path, {"amount": amount}).status == 422
+    refused = person.api.ask("POST", "/v1/payments/webhooks/stripe", raw=b"{}")
+    assert (refused.status, refused.detail) == (403, "This event is not signed by the payment provider")
     assert person.ask("GET", "/v1/wallet/balance").json["balance_usd"] == 0
 
 
@@ -47,3 +52,26 @@ def test_the_sdk_reads_payments(api: Api, person: Person) -> None:
         assert client.payments.update_auto_charge(False)["enabled"] is False
         with pytest.raises(Call2MeError, match="No payment provider"):
             client.payments.checkout(10)
+
+
+def test_a_dollar_elsewhere_is_what_the_operators_file_says(tmp_path: Path, api: Api) -> None:
+    path = "/v1/exchange-rate"
+    assert api.ask("GET", path).status == 503
+    assert api.ask("GET", f"{path}?target=USD").json["rate"] == 1
+    rates = tmp_path / "rates.json"
+    rates.write_text('{"TRY": 42.5, "EUR": 0.9}')
+    with running_api(tmp_path / "home", CALL2ME_EXCHANGE_RATES=str(rates)) as other:
+        found = other.ask("GET", path).json
+        assert (found["base"], found["target"], found["rate"], found["source"]) == (
+            "USD",
+            "TRY",
+            42.5,
+            "operator",
+        )
+        rates.write_text('{"EUR": 0.8}')
+        os.utime(rates, (1_800_000_000, 1_800_000_000))
+        assert other.ask("GET", f"{path}?target=EUR").json["rate"] == 0.8
+        assert other.ask("GET", path).status == 404
+        assert other.ask("GET", f"{path}?target=eur").status == 422
+        rates.write_text("no")
+        assert other.ask("GET", f"{path}?target=EUR").status == 503

@@ -12,6 +12,7 @@ from typing import Any
 from api.calls import analysis, billing, settlement, workflows
 from api.db import engine as database
 from api.durable import engine as durable
+from api.http import idempotency, transactions
 from api.outside.rooms import LiveKitRooms
 from api.serve import serve
 from api.settings import Settings
@@ -57,6 +58,20 @@ def at_commit_after(function: Function) -> Function:
     return remembering
 
 
+def at_request_commit(how: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Die before or after the commit of the request that this function is called in."""
+
+    def wrapped(function: Function) -> Function:
+        async def remembering(*arguments: Any, **named: Any) -> Any:
+            result = await function(*arguments, **named)
+            transactions.commit = how(transactions.commit)  # type: ignore[assignment]
+            return result
+
+        return remembering
+
+    return wrapped
+
+
 POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
     "events committed, settlement not started": (workflows, "start_settlement", before),
     "settlement being started": (durable, "start", before),
@@ -78,9 +93,16 @@ POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
 }
 
 
+ANY_REQUEST: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
+    "answer committed, not sent": (idempotency, "_keep", at_request_commit(after)),
+    "claimed, nothing committed": (idempotency, "_keep", at_request_commit(before)),
+}
+"""Of the first request with an `Idempotency-Key`."""
+
+
 def main(point: str) -> None:
     """Serve until the point is reached."""
-    place, name, how = POINTS[point]
+    place, name, how = {**POINTS, **ANY_REQUEST}[point]
     setattr(place, name, how(getattr(place, name)))
     serve(Settings.load())
 

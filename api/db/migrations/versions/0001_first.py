@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:01:03.483602
+Created: 2026-11-28 20:05:06.335551
 """
 
 from collections.abc import Sequence
@@ -129,6 +129,53 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.create_index("ix_letters_due", ["ended_at", "due_at"], unique=False)
+
+    op.create_table(
+        "payment_events",
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("event_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "event_id", name=op.f("pk_payment_events")),
+    )
+    op.create_table(
+        "payment_reversals",
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("payment_reference", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("micros", sa.BigInteger(), nullable=False),
+        sa.Column("is_in_force", sa.Boolean(), nullable=False),
+        sa.Column("posted_micros", sa.BigInteger(), nullable=False),
+        sa.Column("times_posted", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "reference", name=op.f("pk_payment_reversals")),
+    )
+    with op.batch_alter_table("payment_reversals", schema=None) as batch_op:
+        batch_op.create_index("ix_payment_reversals_payment", ["provider", "payment_reference"], unique=False)
+
+    op.create_table(
+        "payments",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("amount_micros", sa.BigInteger(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("is_auto_charge", sa.Boolean(), nullable=False),
+        sa.Column("method_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("session_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("is_paid", sa.Boolean(), nullable=False),
+        sa.Column("why", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("completed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payments")),
+    )
+    with op.batch_alter_table("payments", schema=None) as batch_op:
+        batch_op.create_index("ix_payments_open", ["status", "created_at"], unique=False)
+        batch_op.create_index("ix_payments_owner", ["owner_id", "created_at"], unique=False)
+        batch_op.create_index("ix_payments_reference", ["provider", "reference"], unique=False)
 
     op.create_table(
         "users",
@@ -408,6 +455,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner_id", "phone_number", name=op.f("pk_do_not_call")),
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("fingerprint", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("claim", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("holder", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("claimed_until", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("has_gone_out", sa.Boolean(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_idempotency_keys_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_idempotency_keys")),
+    )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotency_keys_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_idempotency_keys_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "knowledge_sources",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("knowledge_base_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -484,6 +552,37 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_one_time_links_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "payment_customers",
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("customer_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_payment_customers_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("provider", "customer_id", name=op.f("pk_payment_customers")),
+    )
+    with op.batch_alter_table("payment_customers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_payment_customers_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
+        "payment_methods",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("card_brand", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("card_last_four", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("card_type", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_payment_methods_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_methods")),
+    )
+    with op.batch_alter_table("payment_methods", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_payment_methods_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "sip_trunks",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -507,6 +606,21 @@ def upgrade() -> None:
     with op.batch_alter_table("sip_trunks", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sip_trunks_owner_id"), ["owner_id"], unique=False)
 
+    op.create_table(
+        "wallet_auto_charges",
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False),
+        sa.Column("threshold_micros", sa.BigInteger(), nullable=False),
+        sa.Column("amount_micros", sa.BigInteger(), nullable=False),
+        sa.Column("method_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("why_off", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_wallet_auto_charges_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_wallet_auto_charges")),
+    )
     op.create_table(
         "wallet_entries",
         sa.Column("transaction_id", sa.BigInteger(), nullable=False),
@@ -765,10 +879,19 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_wallet_entries_account"))
 
     op.drop_table("wallet_entries")
+    op.drop_table("wallet_auto_charges")
     with op.batch_alter_table("sip_trunks", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sip_trunks_owner_id"))
 
     op.drop_table("sip_trunks")
+    with op.batch_alter_table("payment_methods", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_payment_methods_owner_id"))
+
+    op.drop_table("payment_methods")
+    with op.batch_alter_table("payment_customers", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_payment_customers_owner_id"))
+
+    op.drop_table("payment_customers")
     with op.batch_alter_table("one_time_links", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_one_time_links_expires_at"))
 
@@ -782,6 +905,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_knowledge_sources_knowledge_base_id"))
 
     op.drop_table("knowledge_sources")
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_idempotency_keys_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_idempotency_keys_created_at"))
+
+    op.drop_table("idempotency_keys")
     op.drop_table("do_not_call")
     with op.batch_alter_table("contacts", schema=None) as batch_op:
         batch_op.drop_index("ix_contacts_owner_created")
@@ -826,6 +954,17 @@ def downgrade() -> None:
 
     op.drop_table("wallet_holds")
     op.drop_table("users")
+    with op.batch_alter_table("payments", schema=None) as batch_op:
+        batch_op.drop_index("ix_payments_reference")
+        batch_op.drop_index("ix_payments_owner")
+        batch_op.drop_index("ix_payments_open")
+
+    op.drop_table("payments")
+    with op.batch_alter_table("payment_reversals", schema=None) as batch_op:
+        batch_op.drop_index("ix_payment_reversals_payment")
+
+    op.drop_table("payment_reversals")
+    op.drop_table("payment_events")
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.drop_index("ix_letters_due")
 

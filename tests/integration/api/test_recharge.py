@@ -1,0 +1,71 @@
+"""A card that is declined again and again is left alone, and its owner is told."""
+
+from sqlmodel import select
+
+from api.db import migrate
+from api.db.engine import Database
+from api.durable.table import LetterRow
+from api.payments import applying, recharge
+from api.payments.table import PaymentReversalRow, PaymentRow
+from api.users.table import UserRow
+from api.wallet import ledger
+from api.wallet.table import AutoChargeRow
+
+
+async def test_after_three_declined_charges_in_a_row_it_is_off(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    async with database.transaction() as session:
+        session.add(UserRow(id="user_1", email="ada@example.com", password_hash="x"))
+        await session.flush()
+        session.add(AutoChargeRow(owner_id="user_1", is_enabled=True, threshold_micros=1, amount_micros=1))
+    for number in range(3):
+        async with database.transaction() as session:
+            row = PaymentRow(owner_id="user_1", provider="stripe", amount_micros=1, is_auto_charge=True)
+            session.add(row)
+            await session.flush()
+            await applying.fail(session, row, "failed", "insufficient_funds")
+        async with database.transaction(writes=False) as session:
+            assert (await session.get_one(AutoChargeRow, "user_1")).is_enabled is (number < 2)
+            letters = (await session.exec(select(LetterRow))).all()
+            assert len(letters) == (0 if number < 2 else 1)
+    assert "declined 3 times: insufficient_funds" in letters[0].text
+    await recharge.consider(database, "user_1")
+    async with database.transaction(writes=False) as session:
+        assert len((await session.exec(select(PaymentRow))).all()) == 3
+    await database.close()
+
+
+async def test_a_refund_written_in_the_same_moment_as_its_payment_is_found(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    async with database.transaction() as session:
+        session.add(
+            PaymentRow(
+                id="pay_1",
+                owner_id="user_1",
+                provider="stripe",
+                amount_micros=9,
+                reference="pi_1",
+                is_paid=True,
+            )
+        )
+        session.add(
+            PaymentReversalRow(
+                provider="stripe",
+                reference="re_1",
+                payment_reference="pi_1",
+                kind="refund",
+                micros=4,
+                is_in_force=True,
+                at=1,
+            )
+        )
+    for _ in range(2):
+        async with database.transaction() as session:
+            for row in await applying.unsettled(session):
+                await applying.settle_reversals(session, row)
+    async with database.transaction(writes=False) as session:
+        assert await ledger.balance(session, "user_1") == -4
+        assert await ledger.faults(session) == []
+    await database.close()
