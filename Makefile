@@ -97,5 +97,5 @@ $(PACKAGES):
 $(PAGE): $(PACKAGES)
 	@.ci/node
 	@echo "Building the page …"
-	@cd $(WEB) && ../../.ci/patiently building npm run --silent build -- --logLevel warn
+	@cd $(WEB) && ../../.ci/patiently building npm run --silent build
 	@rm -f $(WEB)/dist/.built-* && touch $@

@@ -56,6 +56,9 @@ from api.voice import routes as voice
 from api.wallet import rates
 from api.wallet import routes as wallet
 from api.webhooks import routes as webhooks
+from api.widgets import pages as widget_pages
+from api.widgets import routes as widgets
+from api.widgets import visitors
 
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -81,6 +84,10 @@ RESOURCES: tuple[Routes, ...] = (
     phone_numbers.routes,
     phone_numbers.market,
     sip_trunks.routes,
+    widgets.routes,
+    visitors.routes,
+    widget_pages.routes,
+    widget_pages.public,
     webhooks.routes,
     wallet.routes,
     wallet.pricing,

@@ -55,3 +55,5 @@ CALLER: "web.RequestKey[Caller]" = web.RequestKey("caller")
 CLAIM: "web.RequestKey[Claim]" = web.RequestKey("claim")
 """Of a request that carries an `Idempotency-Key`."""
 REQUEST_ID: "web.RequestKey[str]" = web.RequestKey("request_id")
+CROSS_ORIGIN: "web.RequestKey[str]" = web.RequestKey("cross_origin")
+"""The page that may read this reply although it is of another origin."""

@@ -13,10 +13,13 @@ EVENT_STREAM = "text/event-stream"
 _HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def stream(request: web.Request, talk: Talk, *, is_named: bool) -> web.StreamResponse:
+async def stream(
+    request: web.Request, talk: Talk, *, is_named: bool, told_to: tuple[str, str] | None = None
+) -> web.StreamResponse:
     """Send it as it grows. A reader who leaves takes nothing with them: the answer is still kept.
 
     Named: `event: delta` with `{"text"}`, then `event: done`. Else: `{"delta"}`, `{"done": true}`, `[DONE]`.
+    `told_to`, a chat and a visitor, is for strangers: they learn neither prices nor what ran.
     """
     response = web.StreamResponse(headers=_HEADERS)
     try:
@@ -28,16 +31,25 @@ async def stream(request: web.Request, talk: Talk, *, is_named: bool) -> web.Str
                 await response.write(_event("delta", {"text": piece}))
             else:
                 await response.write(_event("", {"delta": piece}))
-        await response.write(_end(talk.reply, is_named=is_named))
+        await response.write(_end(talk.reply, is_named=is_named, told_to=told_to))
         await response.write_eof()
     except ConnectionError:
         pass
     return response
 
 
-def _end(reply: ChatReply | None, *, is_named: bool) -> bytes:
+def _end(reply: ChatReply | None, *, is_named: bool, told_to: tuple[str, str] | None) -> bytes:
     if reply is None:
         told: dict[str, Any] = {"error": sentence(AnswerLost), "status": 503}
+    elif told_to is not None:
+        answer = reply.assistant_message
+        told = {
+            "message_id": answer.message_id,
+            "content": answer.content,
+            "status": answer.status,
+            "session_id": told_to[0],
+            "visitor_id": told_to[1],
+        }
     else:
         answer = reply.assistant_message
         told = {

@@ -13,7 +13,10 @@ class ChatRow(SQLModel, table=True):
     """One chat with one agent."""
 
     __tablename__ = "chats"
-    __table_args__ = (Index("ix_chats_owner_updated", "owner_id", "status", "updated_at"),)
+    __table_args__ = (
+        Index("ix_chats_owner_updated", "owner_id", "status", "updated_at"),
+        Index("ix_chats_widget_visitor", "widget_id", "visitor_id"),
+    )
 
     id: str = Field(default_factory=lambda: new_id("chat", 16), primary_key=True)
     owner_id: str = Field(foreign_key="users.id", ondelete="CASCADE")
@@ -24,7 +27,10 @@ class ChatRow(SQLModel, table=True):
     status: str = "active"
     source: str = "chat"
     external_user_id: str | None = Field(default=None, index=True)
+    widget_id: str | None = None
     widget_name: str | None = None
+    visitor_id: str | None = None
+    """Of somebody who writes through a widget: the name that their browser goes by."""
     visitor_name: str | None = None
     extra: dict[str, Any] | None = Field(default=None, sa_column=Column("metadata", Json))
     message_count: int = 0

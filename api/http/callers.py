@@ -25,7 +25,7 @@ class Caller:
     owner_id: str
     """Stands in every query for a thing that belongs to somebody."""
     user_id: str
-    kind: Literal["user", "api_key"]
+    kind: Literal["user", "api_key", "visitor"]
     login_id: str = ""
     """Of a user: the login that this token came from."""
     key_id: str = ""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.db.columns import new_id
 from api.http.callers import STANDING
 from api.http.errors import ApiError, BadRequest, Internal, Unavailable, reply, translated
-from api.keys import METRICS, REQUEST_ID, SETTINGS
+from api.keys import CROSS_ORIGIN, METRICS, REQUEST_ID, SETTINGS
 from api.logs import REQUEST
 from api.version import SERVICE
 
@@ -114,7 +114,7 @@ async def complete_headers(request: web.Request, response: web.StreamResponse) -
     if (standing := request.get(STANDING)) is not None:
         for name, value in standing.headers.items():
             headers.setdefault(name, value)
-    if (origin := _allowed_origin(request)) is not None:
+    if (origin := _allowed_origin(request) or request.get(CROSS_ORIGIN)) is not None:
         headers.update(_cors(request, origin))
 
 
@@ -125,11 +125,11 @@ def _allowed_origin(request: web.Request) -> str | None:
 
 
 def _is_preflight(request: web.Request) -> bool:
-    return (
-        request.method == "OPTIONS"
-        and "Access-Control-Request-Method" in request.headers
-        and _allowed_origin(request) is not None
-    )
+    return _asks_first(request) and _allowed_origin(request) is not None
+
+
+def _asks_first(request: web.Request) -> bool:
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
 
 def _cors(request: web.Request, origin: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _cors(request: web.Request, origin: str) -> dict[str, Any]:
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Vary": "Origin",
     }
-    if _is_preflight(request):
+    if _asks_first(request):
         headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
         headers["Access-Control-Allow-Headers"] = (
             "Authorization, Content-Type, X-Request-ID, Idempotency-Key, If-Match, If-None-Match"

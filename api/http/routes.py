@@ -25,6 +25,7 @@ from api.http.errors import ApiError, Invalid, NotFound, RequestTimeout, TooLarg
 from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
 from api.http.signatures import Handler, read_signature
+from api.keys import CROSS_ORIGIN
 
 Access = Literal["caller", "public", "internal"]
 H = TypeVar("H", bound=Handler)
@@ -49,6 +50,8 @@ class Route:
     errors: tuple[type[ApiError], ...]
     access: Access
     limit: Limit
+    is_cross_origin: bool
+    """True where pages of any origin may read the reply, unless the handler says otherwise."""
     is_in_spec: bool
     produces: tuple[str, ...]
     reads: TypeAdapter[Any] | str
@@ -117,6 +120,7 @@ class Routes:
         public: bool = False,
         access: Access | None = None,
         limit: Limit | None = None,
+        cross_origin: bool = False,
         spec: bool | None = None,
         produces: Sequence[str] = (),
         reads: Any = "",
@@ -132,6 +136,7 @@ class Routes:
         `location` is a template for the Location header, filled from the reply's fields.
         `resumes` says that a second run goes on where an interrupted one stopped. `etag` names the state
         of the reply, which must be a model.
+        `cross_origin` lets scripts of other pages read the reply; their preflight is a route of its own.
         `spec=False` keeps websockets and raw routes out of the OpenAPI document.
         """
         chosen: Access = access or ("public" if public else self.access)
@@ -153,6 +158,7 @@ class Routes:
                     errors=tuple(errors),
                     access=chosen,
                     limit=limit or (CALLER_LIMIT if chosen == "caller" else PUBLIC_LIMIT),
+                    is_cross_origin=cross_origin,
                     is_in_spec=self.is_in_spec if spec is None else spec,
                     produces=tuple(produces),
                     reads=reads if isinstance(reads, str) else TypeAdapter(reads),
@@ -190,6 +196,8 @@ def mount(app: web.Application, resources: Sequence[Routes], admit: Admit) -> No
 
 def _served(route: Route, admit: Admit) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
+        if route.is_cross_origin and (origin := request.headers.get("Origin")):
+            request[CROSS_ORIGIN] = origin
         await admit(request, route)
         arguments = await _arguments(request, route)
 

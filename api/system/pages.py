@@ -49,12 +49,12 @@ async def get_root_file(request: web.Request, name: str) -> web.StreamResponse:
 def install(app: web.Application, dist: Path | None = None) -> None:
     """Say where the built pages are, and what they may do."""
     app[DIST] = dist or Path(next(iter(api.__path__))) / "web" / "dist"
-    page = _policy(app[SETTINGS].livekit.public_url)
+    page = policy(app[SETTINGS].livekit.public_url)
     reference = {**page, "connect-src": "'self'"}
-    app[_POLICIES] = {"index.html": _written(page), "docs.html": _written(reference)}
+    app[_POLICIES] = {"index.html": written(page), "docs.html": written(reference)}
 
 
-def _policy(livekit_url: str) -> dict[str, str]:
+def policy(livekit_url: str) -> dict[str, str]:
     """Everything from our own host, and nothing else but the way to livekit-server."""
     host = urlsplit(livekit_url).netloc
     scheme = "s" if livekit_url.startswith(("wss", "https")) else ""
@@ -74,7 +74,7 @@ def _policy(livekit_url: str) -> dict[str, str]:
     }
 
 
-def _written(policy: dict[str, str]) -> str:
+def written(policy: dict[str, str]) -> str:
     return "; ".join(f"{name} {value}" for name, value in policy.items())
 
 

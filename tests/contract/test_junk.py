@@ -153,6 +153,7 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "end_call",
         "hold",
         "refresh_knowledge_base",
+        "regenerate_greeting_audio",
         "resume",
         "replay_webhook_delivery",
         "rotate_webhook_secret",

@@ -91,6 +91,17 @@ def _delivery(person: Person) -> str:
     return str(person.ask("GET", "/v1/webhooks/deliveries").json["deliveries"][0]["delivery_id"])
 
 
+def _widget(person: Person) -> str:
+    agent = person.made("/v1/agents", AGENT)
+    return str(person.made("/v1/widgets", {"agent_id": agent["agent_id"]})["widget_id"])
+
+
+def _visit(person: Person) -> str:
+    """A chat through the widget made last: in a path, it stands behind its widget."""
+    path = f"/v1/widgets/{person.ask('GET', '/v1/widgets').json[0]['widget_id']}"
+    return str(person.ask("POST", f"{path}/chat", {"message": "Hello."}).json["session_id"])
+
+
 def _chat(person: Person) -> str:
     agent = person.made("/v1/agents", AGENT)
     return str(person.ask("POST", "/v1/chats", {"agent_id": agent["agent_id"]}).json["session_id"])
@@ -168,6 +179,8 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "barred_number": _barred,
     "payment_id": _payment,
     "method_id": _method,
+    "widget_id": _widget,
+    "chat_id": _visit,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 
@@ -209,9 +222,9 @@ def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
     assert stranger.ask("GET", "/v1/sip-trunks").json == []
     assert stranger.ask("GET", "/v1/contacts").json["total"] == 0
     assert stranger.ask("GET", "/v1/do-not-call").json["total"] == 0
-    assert (
-        len(owner.ask("GET", "/v1/agents").json) == 6
-    )  # two of them for calls, two for numbers, one for a chat
+    # Two of them for calls, two for numbers, one for a chat, one for a widget.
+    assert len(owner.ask("GET", "/v1/agents").json) == 7
+    assert stranger.ask("GET", "/v1/widgets").json == []
     assert owner.ask("GET", "/v1/calls").json["total"] == 2  # one by its id, one by its room
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:05:06.335551
+Created: 2026-11-28 20:07:41.867112
 """
 
 from collections.abc import Sequence
@@ -397,7 +397,9 @@ def upgrade() -> None:
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("external_user_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("widget_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("widget_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("visitor_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("visitor_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("metadata", api.db.columns.Json, nullable=True),
         sa.Column("message_count", sa.Integer(), nullable=False),
@@ -416,6 +418,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_chats_agent_id"), ["agent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_chats_external_user_id"), ["external_user_id"], unique=False)
         batch_op.create_index("ix_chats_owner_updated", ["owner_id", "status", "updated_at"], unique=False)
+        batch_op.create_index("ix_chats_widget_visitor", ["widget_id", "visitor_id"], unique=False)
 
     op.create_table(
         "contacts",
@@ -682,6 +685,44 @@ def upgrade() -> None:
         batch_op.create_index("ix_webhook_events_owner_created", ["owner_id", "created_at"], unique=False)
 
     op.create_table(
+        "widgets",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("greeting_message", sa.Text(), nullable=False),
+        sa.Column("placeholder_text", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("primary_color", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("position", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("avatar_url", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("show_branding", sa.Boolean(), nullable=False),
+        sa.Column("language", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("auto_open", sa.Boolean(), nullable=False),
+        sa.Column("auto_open_delay_ms", sa.Integer(), nullable=False),
+        sa.Column("allowed_domains", api.db.columns.Json, nullable=False),
+        sa.Column("voice_greeting_enabled", sa.Boolean(), nullable=False),
+        sa.Column("voice_greeting_voice", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("voice_mode", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("voice_session_limit_sec", sa.Integer(), nullable=False),
+        sa.Column("messages_per_day", sa.Integer(), nullable=False),
+        sa.Column("messages_per_visitor_per_day", sa.Integer(), nullable=False),
+        sa.Column("voice_sessions_per_day", sa.Integer(), nullable=False),
+        sa.Column("voice_sessions_per_visitor_per_day", sa.Integer(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("public_slug", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_widgets_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_widgets")),
+        sa.UniqueConstraint("public_slug", name=op.f("uq_widgets_public_slug")),
+    )
+    with op.batch_alter_table("widgets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_widgets_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_widgets_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "chat_functions",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -817,6 +858,32 @@ def upgrade() -> None:
         batch_op.create_index("ix_webhook_deliveries_due", ["status", "due_at"], unique=False)
 
     op.create_table(
+        "widget_greetings",
+        sa.Column("widget_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("mp3", sa.LargeBinary(), nullable=False),
+        sa.Column("version", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("made_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["widget_id"],
+            ["widgets.id"],
+            name=op.f("fk_widget_greetings_widget_id_widgets"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("widget_id", name=op.f("pk_widget_greetings")),
+    )
+    op.create_table(
+        "widget_uses",
+        sa.Column("widget_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("who", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["widget_id"], ["widgets.id"], name=op.f("fk_widget_uses_widget_id_widgets"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("widget_id", "day", "kind", "who", name=op.f("pk_widget_uses")),
+    )
+    op.create_table(
         "webhook_tries",
         sa.Column("delivery_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -841,6 +908,8 @@ def downgrade() -> None:
     """Take this revision back."""
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("webhook_tries")
+    op.drop_table("widget_uses")
+    op.drop_table("widget_greetings")
     with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
         batch_op.drop_index("ix_webhook_deliveries_due")
         batch_op.drop_index("ix_webhook_deliveries_chain")
@@ -866,6 +935,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_chat_functions_chat_id"))
 
     op.drop_table("chat_functions")
+    with op.batch_alter_table("widgets", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_widgets_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_widgets_agent_id"))
+
+    op.drop_table("widgets")
     with op.batch_alter_table("webhook_events", schema=None) as batch_op:
         batch_op.drop_index("ix_webhook_events_owner_created")
         batch_op.drop_index(batch_op.f("ix_webhook_events_call_id"))
@@ -916,6 +990,7 @@ def downgrade() -> None:
 
     op.drop_table("contacts")
     with op.batch_alter_table("chats", schema=None) as batch_op:
+        batch_op.drop_index("ix_chats_widget_visitor")
         batch_op.drop_index("ix_chats_owner_updated")
         batch_op.drop_index(batch_op.f("ix_chats_external_user_id"))
         batch_op.drop_index(batch_op.f("ix_chats_agent_id"))

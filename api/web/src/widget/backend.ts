@@ -1,0 +1,106 @@
+/** What a widget asks of its api. */
+
+export interface Config {
+  widget_id: string;
+  name: string;
+  agent_name: string;
+  greeting_message: string;
+  placeholder_text: string;
+  primary_color: string;
+  position: "bottom-right" | "bottom-left";
+  avatar_url: string | null;
+  show_branding: boolean;
+  language: string;
+  auto_open: boolean;
+  auto_open_delay_ms: number;
+  voice_mode: "chat" | "voice" | "both";
+  voice_greeting_enabled: boolean;
+  greeting_audio_url: string | null;
+}
+
+export interface Ticket {
+  token: string;
+  url: string;
+}
+
+/** `status` is that of the reply; 0 when nobody answered. */
+export class Failed extends Error {
+  constructor(readonly status: number) {
+    super(`${status}`);
+  }
+}
+
+const SILENCE_MS = 45_000;
+
+export class Backend {
+  constructor(
+    readonly base: string,
+    readonly id: string,
+  ) {}
+
+  async config(): Promise<Config | null> {
+    const response = await fetch(this.#path("config"), { credentials: "omit" });
+    return response.ok ? ((await response.json()) as Config) : null;
+  }
+
+  /** The answer as it grows; raises `Failed`. A stream that falls silent for too long has failed too. */
+  async *answer(message: string, visitorId: string): AsyncGenerator<string> {
+    const controller = new AbortController();
+    let timer = 0;
+    const alive = () => {
+      clearTimeout(timer);
+      timer = window.setTimeout(() => controller.abort(), SILENCE_MS);
+    };
+    alive();
+    try {
+      const body = { message, visitor_id: visitorId, stream: true };
+      const response = await this.#post("chat", body, controller.signal);
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+      if (!reader) throw new Failed(0);
+      let rest = "";
+      for (;;) {
+        const { done, value } = await reader.read().catch(() => {
+          throw new Failed(0);
+        });
+        if (done) throw new Failed(0);
+        alive();
+        const events = (rest + value).split("\n\n");
+        rest = events.pop() ?? "";
+        for (const event of events) {
+          if (!event.startsWith("data: ")) continue;
+          const data = event.slice(6);
+          if (data === "[DONE]") return;
+          const told = JSON.parse(data) as { delta?: string; error?: string; status?: number | string };
+          if (told.error) throw new Failed(Number(told.status) || 0);
+          if (told.delta) yield told.delta;
+        }
+      }
+    } finally {
+      clearTimeout(timer);
+      controller.abort();
+    }
+  }
+
+  async ticket(visitorId: string): Promise<Ticket> {
+    const response = await this.#post("voice-token", { visitor_id: visitorId }, AbortSignal.timeout(20_000));
+    return (await response.json()) as Ticket;
+  }
+
+  async #post(name: string, body: unknown, signal: AbortSignal): Promise<Response> {
+    const response = await fetch(this.#path(name), {
+      method: "POST",
+      credentials: "omit",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal,
+    }).catch(() => {
+      throw new Failed(0);
+    });
+    if (!response.ok) throw new Failed(response.status);
+    return response;
+  }
+
+  #path(name: string): string {
+    return `${this.base}/v1/widgets/${this.id}/${name}`;
+  }
+}

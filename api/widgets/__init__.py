@@ -1,0 +1,1 @@
+"""Widgets: an agent on somebody else's page, and on a page of its own."""
