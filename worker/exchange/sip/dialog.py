@@ -1,0 +1,438 @@
+"""One call as SIP sees it, from its INVITE to its end, in either direction."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from worker.exchange.sip import native, session_timer
+from worker.exchange.sip.errors import BadSnapshot, NotNow
+from worker.exchange.sip.events import (
+    Answered,
+    Confirmed,
+    Ended,
+    Event,
+    Info,
+    Notified,
+    Offer,
+    Progress,
+    Referred,
+)
+from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, clean, parameter, tag
+from worker.exchange.sip.native import in_our_words
+from worker.exchange.sip.session_timer import SessionTimer
+from worker.exchange.sip.settings import Credential, Timing
+
+# A reader that has stopped is not told more: the far side floods, or our own call hangs.
+_UNREAD = 256
+
+
+class Port(Protocol):
+    """What a dialog needs of its engine."""
+
+    native: native.Native
+    timing: Timing
+
+    def reply_to(self, order: int) -> asyncio.Future[Reply]: ...
+    def hold(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def over(self, key: int) -> None: ...
+
+
+class Dialog:
+    """One call as SIP sees it. Made by `Engine.invitations`, `Engine.invite` and `Engine.restore`."""
+
+    def __init__(
+        self,
+        port: Port,
+        key: int,
+        *,
+        call_id: str,
+        direction: Literal["inbound", "outbound"],
+        local_uri: str,
+        remote_uri: str,
+        invitation: Invitation | None = None,
+        body: bytes = b"",
+        redial: Callable[[int], int] | None = None,
+    ) -> None:
+        self.call_id = call_id
+        self.direction = direction
+        self.local_uri = local_uri
+        self.remote_uri = remote_uri
+        """From or To of the far side, with its display name when it has one."""
+        self.invitation = invitation
+        """Inbound only; None after a restore, too."""
+        self.is_answered = False
+        """200 was sent or received."""
+        self.is_over = False
+        """Ended; true before `Ended` is read from `events`."""
+        self._port = port
+        self._key = key
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._is_confirmed = False
+        self._body = body
+        self._redial = redial
+        self._takes_updates: bool | None = None
+        self._timer: SessionTimer | None = None
+        self._timing: asyncio.Task[None] | None = None
+        self._parting: tuple[Literal["far", "timeout"], int, str] | None = None
+
+    # ── what happens ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happens, from the beginning; ends after `Ended`. One reader.
+
+        They wait here until read: a dialog whose reader has stopped at 256 of them is hung up by the
+        engine."""
+        while (event := await self._events.get()) is not None:
+            yield event
+            if isinstance(event, Ended):
+                return
+
+    def happened(self, event: native.Event) -> None:
+        """The engine's: something was told of this dialog."""
+        if self.is_over:
+            return
+        headers = Headers(event.headers)
+        match event.kind:
+            case "progress":
+                self._tell(Progress(event.code, event.text, headers, event.body, tag(headers.first("To"))))
+            case "answered":
+                self.is_answered = self._is_confirmed = True
+                self._learn(headers)
+                self._start(session_timer.granted(headers))
+                self._tell(Answered(event.code, headers, event.body))
+            case "confirmed":
+                self._is_confirmed = True
+                self._tell(Confirmed(event.body))
+            case "request":
+                self._asked(event, headers)
+            case "ended":
+                self._ended(event, headers)
+
+    def abandoned(self) -> None:
+        """The engine's: it stops, and nothing more will be told."""
+        self._stop_timer()
+        self._events.put_nowait(None)
+
+    def _tell(self, event: Event) -> None:
+        if self._events.qsize() < _UNREAD or isinstance(event, Ended):
+            self._events.put_nowait(event)
+        elif self._parting is None:
+            self._parting = ("far", 500, "too many requests that nobody reads")
+            self._port.hold(self.hang_up())
+
+    def _asked(self, event: native.Event, headers: Headers) -> None:
+        respond = partial(self._respond, event.token, event.method, headers)
+        match event.method:
+            case "UPDATE" if not event.body:
+                self._learn(headers)
+                respond(200, (), b"", SDP)
+            case "INVITE" | "UPDATE":
+                self._learn(headers)
+                if (minimum := self._too_brief(headers)) is not None:
+                    respond(422, [("Min-SE", str(minimum))], b"", SDP)
+                else:
+                    self._tell(Offer(event.method, headers, event.body, respond))
+            case "REFER":
+                self._tell(Referred(event.method, headers, event.body, respond))
+            case "NOTIFY":
+                respond(200, (), b"", SDP)
+                self._tell(_notified(headers, event.body))
+            case _:
+                self._tell(Info(event.method, headers, event.body, respond))
+
+    def _respond(
+        self,
+        token: int,
+        method: str,
+        asked: Headers,
+        code: int,
+        headers: Iterable[Header],
+        body: bytes,
+        content_type: str,
+    ) -> None:
+        said = clean(headers)
+        if method in ("INVITE", "UPDATE") and code == 200:
+            # A request that does not speak of timers leaves them as they are.
+            timing, timer = session_timer.answered(asked, 0)
+            said += [("Allow", session_timer.ALLOW), *timing]
+            if timer is not None or method == "INVITE":
+                self._start(timer)
+            if body:
+                self._body = body
+        if body:
+            said.append(("Content-Type", content_type))
+        if not self.is_over:
+            self._port.native.respond(token, code, said, body)
+
+    def _too_brief(self, headers: Headers) -> int | None:
+        minimum, seconds = self._port.timing.min_session_seconds, session_timer.interval(headers)
+        is_brief = seconds is not None and seconds < minimum and session_timer.knows_timers(headers)
+        return minimum if is_brief else None
+
+    def _ended(self, event: native.Event, headers: Headers) -> None:
+        if event.code == 422 and self._redial is not None and not self.is_answered:
+            # They want a longer session, and say how long (RFC 4028 §7.2). Once.
+            redial, self._redial = self._redial, None
+            minimum = session_timer.least(headers)
+            if minimum is not None:
+                self._port.over(self._key)
+                self._key = redial(minimum)
+                return
+        reason, cause = _reason(headers)
+        by, code, reason = self._parting or (event.method, event.code, reason or event.text)
+        self.is_over = True
+        self._stop_timer()
+        self._port.over(self._key)
+        self._tell(Ended(by, code, reason, cause, headers))  # type: ignore[arg-type]
+
+    # ── inbound, before the answer ──────────────────────────────────────────────────────────────────────────
+
+    def ring(self, *, body: bytes = b"", headers: Iterable[Header] = ()) -> None:
+        """180; 183 when there is a body (early media). NotNow when it is too late."""
+        self._must_be_ringing()
+        with in_our_words():
+            self._port.native.ring(self._key, [*clean(headers), *_typed(body)], body)
+
+    def answer(
+        self, body: bytes, *, headers: Iterable[Header] = (), credential: Credential | None = None
+    ) -> None:
+        """200. Repeated by the engine until the ACK comes; none for 32 s: BYE and `Ended(by="timeout")`.
+
+        `credential` answers challenges to our requests later in this dialog. NotNow when it is too late."""
+        self._must_be_ringing()
+        asked = self.invitation.headers if self.invitation else Headers()
+        timing, timer = session_timer.answered(asked, self._port.timing.session_seconds)
+        said = [*clean(headers), ("Allow", session_timer.ALLOW), *timing, *_typed(body)]
+        with in_our_words():
+            self._port.native.answer(self._key, said, body, native.secret(credential))
+        self.is_answered = True
+        self._body = body
+        self._start(timer)
+
+    def reject(self, code: int = 603, *, headers: Iterable[Header] = ()) -> None:
+        """Any final code from 300 up; headers are for Reason, Retry-After, Contact of a redirection. NotNow
+        when it is too late."""
+        self._must_be_ringing()
+        if not 300 <= code <= 699:
+            raise ValueError(f"no refusal: {code}")
+        with in_our_words():
+            self._port.native.reject(self._key, code, clean(headers))
+
+    def _must_be_ringing(self) -> None:
+        if self.direction != "inbound" or self.is_answered or self.is_over:
+            raise NotNow
+
+    # ── either direction ────────────────────────────────────────────────────────────────────────────────────
+
+    async def hang_up(self, *, headers: Iterable[Header] = ()) -> None:
+        """Ends it in whatever state it is: CANCEL, 603 or BYE, which is repeated with the credential when
+        challenged.
+
+        A 200 that crosses the CANCEL is acknowledged and ended. `Ended` comes at once; this returns when the
+        far side has answered a BYE, after 34 s at most. Twice does no harm."""
+        said = clean(headers)
+        try:
+            with in_our_words():
+                order = self._port.native.end(self._key, said)
+        except NotNow:
+            return
+        await self._port.reply_to(order)
+
+    async def reinvite(self, body: bytes, *, headers: Iterable[Header] = ()) -> Reply:
+        """A new offer. 491 is tried again by the engine after RFC 3261's wait, twice. NotNow before the
+        answer and after the end."""
+        reply = await self._request("INVITE", [*clean(headers), *_typed(body)], body)
+        if reply.is_success:
+            self._body = body
+        return reply
+
+    async def update(self, body: bytes = b"", *, headers: Iterable[Header] = ()) -> Reply:
+        """UPDATE: an offer, or without a body only its headers. Not every far side takes one."""
+        reply = await self._request("UPDATE", [*clean(headers), *_typed(body)], body)
+        if reply.is_success and body:
+            self._body = body
+        return reply
+
+    async def info(self, body: bytes, content_type: str, *, headers: Iterable[Header] = ()) -> Reply:
+        """INFO."""
+        return await self._request("INFO", clean([*headers, ("Content-Type", content_type)]), body)
+
+    async def refer(self, target: str, *, headers: Iterable[Header] = ()) -> Reply:
+        """REFER. 202 means that it was accepted; how it goes comes as `Notified`. 603 and the like: it was
+        not. Whoever is done hangs up."""
+        return await self._request("REFER", clean([("Refer-To", f"<{target}>"), *headers]), b"")
+
+    async def notify(self, code: int, *, is_last: bool = False) -> Reply:
+        """How a REFER goes that we accepted, as a sipfrag of this status."""
+        state = "terminated;reason=noresource" if is_last else "active;expires=60"
+        headers = [
+            ("Event", "refer"),
+            ("Subscription-State", state),
+            ("Content-Type", "message/sipfrag;version=2.0"),
+        ]
+        fragment = f"SIP/2.0 {code} {_PHRASES.get(code, 'Status')}\r\n"
+        return await self._request("NOTIFY", headers, fragment.encode())
+
+    async def _request(self, method: str, headers: list[Header], body: bytes) -> Reply:
+        if not self._is_confirmed or self.is_over:
+            raise NotNow
+        if method in ("INVITE", "UPDATE"):
+            headers = [*headers, ("Allow", session_timer.ALLOW)]
+            if self._timer is not None and not any(name == "Session-Expires" for name, _ in headers):
+                minimum = self._port.timing.min_session_seconds
+                headers += session_timer.refreshing(self._timer.seconds, minimum)
+        with in_our_words():
+            order = self._port.native.request(self._key, method, headers, body)
+        reply = await self._port.reply_to(order)
+        if reply.is_success and method in ("INVITE", "UPDATE"):
+            self._learn(reply.headers)
+            self._start(session_timer.granted(reply.headers) or self._timer)
+        if reply.code == 481 and reply.is_from_wire:
+            # The far side does not know the call any more (RFC 3261 §12.2.1.2).
+            self._parting = self._parting or ("far", 481, reply.reason)
+            self._port.hold(self.hang_up())
+        return reply
+
+    # ── session timer ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _learn(self, headers: Headers) -> None:
+        takes = session_timer.allows(headers, "UPDATE")
+        if takes is not None:
+            self._takes_updates = takes
+
+    def _start(self, timer: SessionTimer | None) -> None:
+        self._stop_timer()
+        self._timer = timer
+        if timer is not None and not self.is_over:
+            self._timing = self._port.hold(self._keep(timer))
+
+    def _stop_timer(self) -> None:
+        timing, self._timing = self._timing, None
+        # The refresh that starts the timer anew is made by the task itself.
+        if timing is not None and timing is not asyncio.current_task():
+            timing.cancel()
+
+    async def _keep(self, timer: SessionTimer) -> None:
+        await asyncio.sleep(timer.due_in)
+        while timer.we_refresh and timer.left > 0:
+            if not self._is_confirmed:
+                await asyncio.sleep(min(1.0, timer.left))
+                continue
+            reply = await self._refresh(timer.seconds)
+            if reply.is_success or self.is_over:
+                return
+            if reply.code in (408, 481):
+                break
+            await asyncio.sleep(max(1.0, timer.left / 2))
+        self._parting = ("timeout", 408, "the session timer lapsed")
+        await self.hang_up(headers=[("Reason", 'SIP;cause=408;text="Session expired"')])
+
+    async def _refresh(self, seconds: int) -> Reply:
+        for _ in range(3):
+            headers = session_timer.refreshing(seconds, self._port.timing.min_session_seconds)
+            if self._takes_updates:
+                reply = await self.update(headers=headers)
+            else:
+                reply = await self.reinvite(self._body, headers=headers)
+            minimum = session_timer.least(reply.headers)
+            if reply.code == 422 and minimum is not None:
+                seconds = max(seconds, minimum)
+            elif reply.code in (405, 501) and self._takes_updates:
+                self._takes_updates = False
+            else:
+                break
+        return reply
+
+    # ── another process ─────────────────────────────────────────────────────────────────────────────────────
+
+    def snapshot(self) -> str:
+        """All that another process needs to go on with this dialog, as JSON of 1 to 2 kB; no credential is in
+        it.
+
+        NotNow unless answered (inbound: and acknowledged). Take one after `Answered` or `Confirmed`, and
+        after each `Offer`, `reinvite` and `update`. What was sent since does no harm: a restored dialog
+        counts on from further up (CSeq may jump, RFC 3261 §12.2.1.1)."""
+        if not self._is_confirmed or self.is_over:
+            raise NotNow
+        with in_our_words():
+            dialog = json.loads(self._port.native.snapshot(self._key))
+        timer = self._timer
+        return json.dumps(
+            {
+                "version": 1,
+                "dialog": dialog,
+                "local_uri": self.local_uri,
+                "remote_uri": self.remote_uri,
+                "body": self._body.decode("utf-8", "replace"),
+                "takes_updates": self._takes_updates,
+                "timer": timer and [timer.seconds, timer.we_refresh, timer.since],
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def restored(cls, port: Port, text: str, credential: Credential | None) -> tuple["Dialog", int]:
+        """The engine's: a dialog of another process, and its key here. BadSnapshot."""
+        try:
+            kept = json.loads(text)
+            if kept["version"] != 1:
+                raise BadSnapshot(f"a snapshot of version {kept['version']!r}")
+            timer = SessionTimer(*kept["timer"]) if kept["timer"] else None
+            key = port.native.restore(json.dumps(kept["dialog"]), native.secret(credential))
+            dialog = cls(
+                port,
+                key,
+                call_id=kept["dialog"]["call_id"],
+                direction="inbound" if kept["dialog"]["role"] == "server" else "outbound",
+                local_uri=kept["local_uri"],
+                remote_uri=kept["remote_uri"],
+                body=kept["body"].encode(),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadSnapshot(str(error)) from error
+        dialog.is_answered = dialog._is_confirmed = True
+        dialog._takes_updates = kept["takes_updates"]
+        dialog._start(timer)
+        return dialog, key
+
+
+_PHRASES = {
+    100: "Trying",
+    180: "Ringing",
+    183: "Session Progress",
+    200: "OK",
+    480: "Temporarily Unavailable",
+    486: "Busy Here",
+    487: "Request Terminated",
+    503: "Service Unavailable",
+    603: "Decline",
+}
+
+
+def _typed(body: bytes) -> list[Header]:
+    return [("Content-Type", SDP)] if body else []
+
+
+def _reason(headers: Headers) -> tuple[str, int | None]:
+    """RFC 3326: the first text, and the cause of Q.850."""
+    text, cause = "", None
+    for value in (
+        part
+        for header in headers.every("Reason")
+        for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', header)
+    ):
+        text = text or (parameter(value, "text") or "")
+        digits = parameter(value, "cause") or ""
+        if value.strip().lower().startswith("q.850") and digits.isdecimal() and len(digits) < 4:
+            cause = int(digits)
+    return text, cause
+
+
+def _notified(headers: Headers, body: bytes) -> Notified:
+    status = re.match(rb"SIP/2\.0 +(\d{3})", body.lstrip())
+    state = (headers.first("Subscription-State") or "").strip().lower()
+    event = (headers.first("Event") or "").split(";", 1)[0].strip()
+    return Notified(event, int(status[1]) if status else None, state.startswith("terminated"), headers, body)

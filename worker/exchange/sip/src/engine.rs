@@ -1,0 +1,198 @@
+//! The SIP thread: sockets, the endpoint on them, and the tasks that serve it.
+
+use crate::admission::{Doorkeeper, Gate};
+use crate::calls::{Calls, Core, Local};
+use crate::events::Outbox;
+use crate::inbound;
+use crate::targets::{Locator, Resolver, Targets};
+use rsipstack::EndpointBuilder;
+use rsipstack::dialog::dialog_layer::DialogLayer;
+use rsipstack::sip::{HeadersExt, HostWithPort, SipMessage, ToTypedHeader, Transport};
+use rsipstack::transaction::endpoint::{EndpointOption, MessageInspector};
+use rsipstack::transport::udp::UdpConnection;
+use rsipstack::transport::{
+    SipAddr, SipConnection, TcpListenerConnection, TlsConfig, TlsListenerConnection, TransportLayer,
+};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+pub const CALL_ID_SUFFIX: &str = "call2me";
+
+pub struct Listener {
+    pub transport: Transport,
+    pub address: SocketAddr,
+    /// What Contact and Via say; a port of 0 stands for the one that is listened on.
+    pub advertised: Option<SocketAddr>,
+    pub certificate: Vec<u8>,
+    pub private_key: Vec<u8>,
+}
+
+pub struct Settings {
+    pub user_agent: String,
+    pub nameservers: Vec<SocketAddr>,
+    pub authorities: Option<Vec<u8>>,
+    pub connect: Duration,
+    pub try_next: Duration,
+    pub pending_limit: usize,
+}
+
+pub struct Started {
+    pub core: Arc<Core>,
+    pub addresses: Vec<(Transport, SocketAddr)>,
+}
+
+/// Puts our own address of the right transport into each request's Via: the crate takes that of its first listener
+/// wherever a locator decides.
+struct ViaOfOurs(Vec<(Transport, HostWithPort)>);
+
+impl MessageInspector for ViaOfOurs {
+    fn before_send(&self, mut message: SipMessage, destination: Option<&SipAddr>) -> SipMessage {
+        let SipMessage::Request(request) = &mut message else { return message };
+        let Some(transport) = destination.and_then(|destination| destination.r#type) else { return message };
+        let ours = self.0.iter().find(|(of, _)| *of == transport).map(|(_, address)| address.clone());
+        if let Ok(via) = request.via_header_mut() {
+            via.update_first_value(|value| {
+                let mut via = value.typed()?;
+                if via.transport == transport {
+                    return Ok(value);
+                }
+                via.transport = transport;
+                if let Some(address) = ours {
+                    via.uri.host_with_port = address;
+                }
+                Ok(via.into())
+            })
+            .ok();
+        }
+        message
+    }
+
+    fn after_received(&self, message: SipMessage, _from: Option<&SipAddr>) -> SipMessage {
+        message
+    }
+}
+
+/// Opens the sockets and starts to serve them. Inside of the runtime.
+pub async fn start(
+    listeners: Vec<Listener>,
+    settings: Settings,
+    gate: Arc<Gate>,
+    outbox: Arc<Outbox>,
+    token: CancellationToken,
+) -> Result<Started, String> {
+    let has_udp = listeners.iter().any(|listener| listener.transport == Transport::Udp);
+    let targets = Arc::new(Targets::new(
+        &settings.nameservers,
+        settings.authorities.clone(),
+        settings.connect,
+        has_udp,
+        token.child_token(),
+    )?);
+    let layer = TransportLayer::new_with_domain_resolver(token.clone(), Box::new(Resolver(targets.clone())));
+    if let Some(authorities) = settings.authorities {
+        layer.set_tls_config(TlsConfig { ca_certs: Some(authorities), ..TlsConfig::default() });
+    }
+    let mut locals = Vec::new();
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        let where_to = format!("{} {}", listener.transport, listener.address);
+        let (connection, bound, shown) =
+            open(listener, &token).await.map_err(|error| format!("{where_to}: {error}"))?;
+        locals.push(Local { transport: bound.0, address: SipAddr::new(bound.0, shown.into()) });
+        addresses.push(bound);
+        layer.add_transport(connection);
+    }
+    let calls = Arc::new(Calls::default());
+    let doorkeeper = Doorkeeper { gate, calls: calls.clone(), user_agent: settings.user_agent.clone() };
+    let vias = locals.iter().map(|local| (local.transport, local.address.addr.clone())).collect();
+    // The ring time is ours: the crate's Timer C would end a long ringing without a CANCEL.
+    let option = EndpointOption {
+        timerc: Duration::from_secs(24 * 3600),
+        callid_suffix: Some(CALL_ID_SUFFIX.into()),
+        ..EndpointOption::default()
+    };
+    let endpoint = EndpointBuilder::new()
+        .with_cancel_token(token)
+        .with_transport_layer(layer)
+        .with_user_agent(&settings.user_agent)
+        .with_option(option)
+        .with_inspector(Box::new(ViaOfOurs(vias)))
+        .with_target_locator(Box::new(Locator(targets.clone())))
+        .with_transport_inspector(Box::new(doorkeeper))
+        .build();
+    targets.serve(&endpoint.inner);
+    let incoming = endpoint.incoming_transactions().map_err(|error| error.to_string())?;
+    let core = Arc::new(Core {
+        endpoint: endpoint.inner.clone(),
+        layer: Arc::new(DialogLayer::new(endpoint.inner.clone())),
+        outbox,
+        calls,
+        targets,
+        asked: Default::default(),
+        locals,
+        options_code: AtomicU16::new(200),
+        pending: AtomicUsize::new(0),
+        pending_limit: settings.pending_limit,
+        refused: AtomicU64::new(0),
+        try_next: settings.try_next,
+    });
+    tokio::spawn(inbound::receive(core.clone(), incoming));
+    tokio::spawn(async move { endpoint.serve().await });
+    Ok(Started { core, addresses })
+}
+
+type Opened = (SipConnection, (Transport, SocketAddr), SocketAddr);
+
+async fn open(listener: Listener, token: &CancellationToken) -> Result<Opened, String> {
+    let transport = listener.transport;
+    let shown = |bound: SocketAddr| match listener.advertised {
+        Some(mut shown) => {
+            if shown.port() == 0 {
+                shown.set_port(bound.port());
+            }
+            shown
+        }
+        None => SipConnection::resolve_bind_address(bound),
+    };
+    if transport == Transport::Udp {
+        // Bound here, so that the port is known before the crate is told what to say.
+        let socket =
+            tokio::net::UdpSocket::bind(listener.address).await.map_err(|error| error.to_string())?;
+        let bound = socket.local_addr().map_err(|error| error.to_string())?;
+        let shown = shown(bound);
+        let connection = UdpConnection::from_socket(Arc::new(socket), Some(shown), Some(token.child_token()))
+            .await
+            .map_err(|error| error.to_string())?;
+        return Ok((connection.into(), (transport, bound), shown));
+    }
+    // The crate binds while it starts to serve, and only warns when it cannot: so we see first whether it can.
+    let probe = TcpListener::bind(listener.address).map_err(|error| error.to_string())?;
+    let bound = probe.local_addr().map_err(|error| error.to_string())?;
+    let shown = shown(bound);
+    let connection = if transport == Transport::Tls {
+        let config = TlsConfig {
+            cert: Some(listener.certificate),
+            key: Some(listener.private_key),
+            ..TlsConfig::default()
+        };
+        TlsListenerConnection::new(bound, Some(shown), config)
+            .await
+            .map_err(|error| error.to_string())?
+            .into()
+    } else {
+        TcpListenerConnection::new(bound, Some(shown)).await.map_err(|error| error.to_string())?.into()
+    };
+    Ok((connection, (transport, bound), shown))
+}
+
+/// Whether a certificate and its key are of one piece, before anybody connects.
+pub fn is_pair(certificate: &[u8], private_key: &[u8]) -> Result<(), String> {
+    use rsipstack::transport::tls::ReloadableCertResolver;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    ReloadableCertResolver::new(certificate, private_key, provider)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

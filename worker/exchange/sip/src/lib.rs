@@ -1,0 +1,413 @@
+//! SIP for asyncio. Its typed face is `worker/exchange/sip/`; nothing else calls this.
+
+mod admission;
+mod calls;
+mod engine;
+mod events;
+mod inbound;
+mod outbound;
+mod registration;
+mod requests;
+mod snapshot;
+mod targets;
+mod watch;
+mod wire;
+
+use admission::{Gate, Rules};
+use calls::{Call, Core};
+use events::{Event, Outbox};
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyLookupError, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use rsipstack::dialog::dialog::DialogSnapshotState;
+use rsipstack::sip::{Method, Uri};
+use rsipstack::transaction::{CallIdFormat, make_call_id};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+use wire::{Pairs, Secret};
+
+/// So many orders may be under way; beyond, Python is told.
+const ORDERS: usize = 20_000;
+
+type Address = (String, String, u16, Option<(String, u16)>, Vec<u8>, Vec<u8>);
+
+struct Running {
+    core: Arc<Core>,
+    handle: Handle,
+    token: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[pyclass(frozen, module = "call2me_sip")]
+struct Engine {
+    running: Mutex<Option<Running>>,
+    outbox: Arc<Outbox>,
+    gate: Arc<Gate>,
+    bindings: Mutex<HashMap<u64, CancellationToken>>,
+    orders: Arc<AtomicUsize>,
+}
+
+fn bad(error: String) -> PyErr {
+    PyValueError::new_err(error)
+}
+
+fn uris(texts: &[String]) -> PyResult<Vec<Uri>> {
+    texts.iter().map(|text| wire::uri(text).map_err(bad)).collect()
+}
+
+fn socket(host: &str, port: u16) -> PyResult<SocketAddr> {
+    let ip = host.parse().map_err(|_| bad(format!("no IP address: {host:?}")))?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+impl Engine {
+    fn core(&self) -> PyResult<(Arc<Core>, Handle)> {
+        match &*self.running.lock() {
+            Some(running) => Ok((running.core.clone(), running.handle.clone())),
+            None => Err(PyRuntimeError::new_err("the engine does not run")),
+        }
+    }
+
+    fn call(&self, key: u64) -> PyResult<(Arc<Core>, Handle, Arc<Call>)> {
+        let (core, handle) = self.core()?;
+        match core.calls.get(key) {
+            Some(call) => Ok((core, handle, call)),
+            None => Err(PyLookupError::new_err("the call is over")),
+        }
+    }
+
+    /// Runs a task on the SIP thread, without waiting for it.
+    fn order(&self, handle: &Handle, task: impl Future<Output = ()> + Send + 'static) -> PyResult<()> {
+        if self.orders.fetch_add(1, Ordering::SeqCst) >= ORDERS {
+            self.orders.fetch_sub(1, Ordering::SeqCst);
+            return Err(PyRuntimeError::new_err("too many orders"));
+        }
+        let orders = self.orders.clone();
+        handle.spawn(async move {
+            task.await;
+            orders.fetch_sub(1, Ordering::SeqCst);
+        });
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new() -> Self {
+        Engine {
+            running: Mutex::default(),
+            outbox: Arc::default(),
+            gate: Arc::new(Gate::new(Rules {
+                sources: Some(Vec::new()),
+                refuse_with: None,
+                per_second: 0.0,
+                burst: 0.0,
+            })),
+            bindings: Mutex::default(),
+            orders: Arc::default(),
+        }
+    }
+
+    /// Listens; what happens is told to `sink` in lists, on a thread of its own. Where it listens.
+    #[allow(clippy::too_many_arguments)]
+    fn start(
+        &self,
+        py: Python<'_>,
+        sink: Py<PyAny>,
+        listeners: Vec<Address>,
+        user_agent: String,
+        nameservers: Vec<(String, u16)>,
+        authorities: Option<Vec<u8>>,
+        connect_seconds: f64,
+        try_next_seconds: f64,
+        pending_limit: usize,
+    ) -> PyResult<Vec<(String, String, u16)>> {
+        let mut wanted = Vec::new();
+        for (transport, host, port, advertised, certificate, private_key) in listeners {
+            let transport = wire::transport(&transport).map_err(bad)?;
+            if transport == rsipstack::sip::Transport::Tls {
+                engine::is_pair(&certificate, &private_key).map_err(PyOSError::new_err)?;
+            }
+            wanted.push(engine::Listener {
+                transport,
+                address: socket(&host, port)?,
+                advertised: advertised.map(|(host, port)| socket(&host, port)).transpose()?,
+                certificate,
+                private_key,
+            });
+        }
+        let settings = engine::Settings {
+            user_agent,
+            nameservers: nameservers
+                .iter()
+                .map(|(host, port)| socket(host, *port))
+                .collect::<PyResult<_>>()?,
+            authorities,
+            connect: Duration::from_secs_f64(connect_seconds),
+            try_next: Duration::from_secs_f64(try_next_seconds),
+            pending_limit,
+        };
+        let token = CancellationToken::new();
+        let (gate, outbox) = (self.gate.clone(), self.outbox.clone());
+        let (told, heard) = std::sync::mpsc::channel();
+        let stopped = token.clone();
+        let serve = move || {
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(told.send(Err(error.to_string()))),
+            };
+            let handle = runtime.handle().clone();
+            runtime.block_on(async move {
+                let started = engine::start(wanted, settings, gate, outbox, stopped.clone()).await;
+                let is_up = started.is_ok();
+                told.send(started.map(|started| (started, handle))).ok();
+                if is_up {
+                    stopped.cancelled().await;
+                }
+            });
+            // What is still under way ends here: nobody would hear of it.
+            runtime.shutdown_background();
+        };
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.into()).spawn(body)
+        };
+        let serving = spawn("sip", Box::new(serve))?;
+        let started = py.detach(move || heard.recv());
+        let (started, handle) = match started {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => return Err(PyOSError::new_err(error)),
+            Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
+        };
+        let outbox = self.outbox.clone();
+        let delivering = spawn("sip-events", Box::new(move || outbox.deliver(sink)))?;
+        let threads = vec![serving, delivering];
+        *self.running.lock() = Some(Running { core: started.core, handle, token, threads });
+        let addresses = started.addresses.into_iter();
+        Ok(addresses.map(|(of, at)| (wire::transport_name(of), at.ip().to_string(), at.port())).collect())
+    }
+
+    /// Closes the sockets and ends both threads.
+    fn stop(&self, py: Python<'_>) {
+        let Some(running) = self.running.lock().take() else { return };
+        self.outbox.close();
+        running.token.cancel();
+        py.detach(|| {
+            for thread in running.threads {
+                thread.join().ok();
+            }
+        });
+    }
+
+    fn admit(
+        &self,
+        sources: Option<Vec<String>>,
+        refuse_with: Option<u16>,
+        per_second: f64,
+        burst: f64,
+    ) -> PyResult<()> {
+        let sources = match sources {
+            None => None,
+            Some(texts) => {
+                let mut networks = Vec::new();
+                for text in texts {
+                    let network =
+                        text.parse().or_else(|_| text.parse().map(|ip: std::net::IpAddr| ip.into()));
+                    networks.push(network.map_err(|_| bad(format!("no network: {text:?}")))?);
+                }
+                Some(networks)
+            }
+        };
+        self.gate.set(Rules { sources, refuse_with, per_second, burst });
+        Ok(())
+    }
+
+    fn answer_options(&self, code: u16) -> PyResult<()> {
+        self.core()?.0.options_code.store(code, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// An invitation was handed out.
+    fn taken(&self) -> PyResult<()> {
+        self.core()?.0.pending.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn invite(
+        &self,
+        uri: &str,
+        body: Vec<u8>,
+        caller: &str,
+        caller_name: Option<String>,
+        proxies: Vec<String>,
+        secret: Option<Secret>,
+        headers: Pairs,
+        contact: Option<&str>,
+        call_id: Option<String>,
+        ring_seconds: f64,
+    ) -> PyResult<(u64, String)> {
+        let (core, handle) = self.core()?;
+        let plan = outbound::Plan {
+            uri: wire::uri(uri).map_err(bad)?,
+            body,
+            caller: wire::uri(caller).map_err(bad)?,
+            caller_name,
+            proxies: uris(&proxies)?,
+            credential: secret.map(wire::credential),
+            headers,
+            contact: contact.map(wire::uri).transpose().map_err(bad)?,
+            ring: Duration::from_secs_f64(ring_seconds),
+        };
+        let call_id = call_id.unwrap_or_else(|| {
+            make_call_id(Some(engine::CALL_ID_SUFFIX), CallIdFormat::default()).value().to_string()
+        });
+        let call = Arc::new(Call::new(core.calls.next_key(), call_id.clone(), false, None));
+        let key = call.key;
+        core.calls.add(&call);
+        self.order(&handle, outbound::dial(core.clone(), call.clone(), plan))
+            .inspect_err(|_| core.calls.remove(&call))?;
+        Ok((key, call_id))
+    }
+
+    fn ring(&self, key: u64, headers: Pairs, body: Vec<u8>) -> PyResult<()> {
+        let (_, _, call) = self.call(key)?;
+        let dialog = call.dialog().filter(|dialog| dialog.state().can_cancel());
+        let dialog = dialog.ok_or_else(|| PyLookupError::new_err("too late"))?;
+        call.is_heard.store(true, Ordering::SeqCst);
+        let body = (!body.is_empty()).then_some(body);
+        dialog
+            .ringing(Some(wire::headers(headers)), body)
+            .map_err(|error| PyLookupError::new_err(error.to_string()))
+    }
+
+    fn answer(&self, key: u64, headers: Pairs, body: Vec<u8>, secret: Option<Secret>) -> PyResult<()> {
+        let (_, _, call) = self.call(key)?;
+        let dialog = call.dialog().filter(|dialog| dialog.state().can_cancel());
+        let dialog = dialog.ok_or_else(|| PyLookupError::new_err("too late"))?;
+        call.is_heard.store(true, Ordering::SeqCst);
+        *call.credential.lock() = secret.map(wire::credential);
+        dialog
+            .accept(Some(wire::headers(headers)), Some(body))
+            .map_err(|error| PyLookupError::new_err(error.to_string()))
+    }
+
+    fn reject(&self, key: u64, code: u16, headers: Pairs) -> PyResult<()> {
+        let (core, _, call) = self.call(key)?;
+        inbound::reject(&core, &call, code, headers).map_err(PyLookupError::new_err)
+    }
+
+    /// Ends a call in whatever state it is; `order` is answered when that is done.
+    fn end(&self, key: u64, headers: Pairs) -> PyResult<u64> {
+        let (core, handle, call) = self.call(key)?;
+        let order = core.calls.next_key();
+        self.order(&handle, async move { requests::end(&core, &call, headers, order) })?;
+        Ok(order)
+    }
+
+    fn request(&self, key: u64, method: &str, headers: Pairs, body: Vec<u8>) -> PyResult<u64> {
+        let (core, handle, call) = self.call(key)?;
+        let method: Method = method.parse().map_err(|_| bad(format!("no method: {method:?}")))?;
+        let order = core.calls.next_key();
+        self.order(&handle, requests::request(core.clone(), call, method, headers, body, order))?;
+        Ok(order)
+    }
+
+    /// The answer to a request of the far side; a second one is dropped.
+    fn respond(&self, token: u64, code: u16, headers: Pairs, body: Vec<u8>) -> PyResult<()> {
+        let (core, handle) = self.core()?;
+        self.order(&handle, async move {
+            let Some(asked) = core.take(token) else { return };
+            let is_target_refresh = matches!(asked.request.method, Method::Invite | Method::Update);
+            if is_target_refresh && (200..300).contains(&code) {
+                asked.call.refresh_target(&asked.request.headers);
+            }
+            let body = (!body.is_empty()).then_some(body);
+            asked.handle.respond(wire::status(code), Some(wire::headers(headers)), body).await.ok();
+        })
+    }
+
+    fn options(&self, uri: &str, proxies: Vec<String>, seconds: f64) -> PyResult<u64> {
+        let (core, handle) = self.core()?;
+        let (uri, proxies) = (wire::uri(uri).map_err(bad)?, uris(&proxies)?);
+        let order = core.calls.next_key();
+        let patience = Duration::from_secs_f64(seconds);
+        self.order(&handle, requests::options(core.clone(), uri, proxies, patience, order))?;
+        Ok(order)
+    }
+
+    fn register(
+        &self,
+        registrar: &str,
+        secret: Secret,
+        proxies: Vec<String>,
+        expires: u32,
+        contact_user: Option<String>,
+    ) -> PyResult<u64> {
+        let (core, handle) = self.core()?;
+        let stopped = CancellationToken::new();
+        let binding = registration::Binding {
+            key: core.calls.next_key(),
+            registrar: wire::uri(registrar).map_err(bad)?,
+            secret,
+            proxies: uris(&proxies)?,
+            expires,
+            contact_user,
+            stopped: stopped.clone(),
+        };
+        let key = binding.key;
+        self.order(&handle, registration::keep(core, binding))?;
+        self.bindings.lock().insert(key, stopped);
+        Ok(key)
+    }
+
+    /// "gone" is told when it is done.
+    fn unregister(&self, key: u64) {
+        if let Some(stopped) = self.bindings.lock().remove(&key) {
+            stopped.cancel();
+        }
+    }
+
+    fn snapshot(&self, key: u64) -> PyResult<String> {
+        let (_, _, call) = self.call(key)?;
+        let snapshot = call.dialog().map(|dialog| dialog.snapshot());
+        match snapshot.filter(|snapshot| snapshot.state == DialogSnapshotState::Confirmed) {
+            Some(snapshot) => Ok(snapshot::write(&snapshot).to_string()),
+            None => Err(PyLookupError::new_err("the call is not up")),
+        }
+    }
+
+    /// The key of the dialog that goes on here.
+    fn restore(&self, text: &str, secret: Option<Secret>) -> PyResult<u64> {
+        let (core, handle) = self.core()?;
+        let value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+        let snapshot = snapshot::read(&value).map_err(bad)?;
+        let _inside = handle.enter();
+        let call = snapshot::restore(&core, snapshot, secret.map(wire::credential)).map_err(bad)?;
+        Ok(call.key)
+    }
+
+    /// Dialogs, transactions, waiting events, dropped requests, refused invitations.
+    fn stats(&self) -> PyResult<(usize, usize, usize, u64, u64)> {
+        let (core, _) = self.core()?;
+        Ok((
+            core.calls.len(),
+            core.endpoint.get_stats().running_transactions,
+            self.outbox.len(),
+            self.gate.dropped.load(Ordering::Relaxed),
+            core.refused.load(Ordering::Relaxed),
+        ))
+    }
+}
+
+#[pymodule]
+fn call2me_sip(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()?;
+    module.add_class::<Event>()
+}

@@ -1,0 +1,178 @@
+//! A binding at a registrar: made, refreshed, taken to another address when it fails, removed.
+
+use crate::calls::Core;
+use crate::events::Event;
+use crate::outbound::targets;
+use crate::targets::Target;
+use crate::wire::{self, Pairs, Secret};
+use rsipstack::dialog::registration::{Registration, backoff_interval, refresh_interval};
+use rsipstack::sip::typed::Contact;
+use rsipstack::sip::{Header, Param, Response, StatusCodeKind, Transport, Uri};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// An address that says nothing for so long is given up for the next, if there is one, else after SIP's own time.
+const SILENCE: Duration = Duration::from_secs(6);
+const FAREWELL: Duration = Duration::from_secs(2);
+
+pub struct Binding {
+    pub key: u64,
+    pub registrar: Uri,
+    pub secret: Secret,
+    pub proxies: Vec<Uri>,
+    pub expires: u32,
+    pub contact_user: Option<String>,
+    pub stopped: CancellationToken,
+}
+
+pub async fn keep(core: Arc<Core>, mut binding: Binding) {
+    let stopped = binding.stopped.clone();
+    let mut failures = 0;
+    let mut current: Option<(Registration, Target)> = None;
+    loop {
+        let turn = async {
+            match registered(&core, &mut binding, &mut current).await {
+                Ok((granted, target)) => {
+                    failures = 0;
+                    tell(&core, &binding, &current, granted, &target);
+                    refresh_interval(granted)
+                }
+                Err((code, reason)) => {
+                    current = None;
+                    let wait = backoff_interval(failures);
+                    failures += 1;
+                    core.outbox.offer(Event {
+                        kind: "unregistered",
+                        key: binding.key,
+                        code,
+                        text: reason,
+                        token: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                        ..Event::default()
+                    });
+                    wait
+                }
+            }
+        };
+        let wait = tokio::select! {
+            wait = turn => wait,
+            _ = stopped.cancelled() => break,
+        };
+        tokio::select! {
+            _ = sleep(wait) => {}
+            _ = stopped.cancelled() => break,
+        }
+    }
+    if let Some((mut registration, target)) = current {
+        timeout(FAREWELL, registration.register(server(&binding, &target), Some(0))).await.ok();
+    }
+    core.outbox.tell(Event { kind: "gone", key: binding.key, ..Event::default() });
+}
+
+fn tell(
+    core: &Core,
+    binding: &Binding,
+    current: &Option<(Registration, Target)>,
+    granted: u32,
+    target: &Target,
+) {
+    let seen = current.as_ref().and_then(|(registration, _)| registration.discovered_public_address());
+    let seen: Pairs = seen
+        .map(|address| {
+            let port = address.port.map_or(5060, |port| port.value().to_owned());
+            vec![(address.host.to_string(), port.to_string())]
+        })
+        .unwrap_or_default();
+    core.outbox.offer(Event {
+        kind: "registered",
+        key: binding.key,
+        token: u64::from(granted),
+        headers: seen,
+        address: target.socket().map(|address| (address.ip().to_string(), address.port())),
+        transport: wire::transport_name(target.transport()),
+        ..Event::default()
+    });
+}
+
+type Refusal = (u16, String);
+
+/// Registers where it was registered before, else at each address in turn.
+async fn registered(
+    core: &Core,
+    binding: &mut Binding,
+    current: &mut Option<(Registration, Target)>,
+) -> Result<(u32, Target), Refusal> {
+    let mut refusal = (0, "no address".to_string());
+    if let Some((registration, target)) = current {
+        match once(core, binding, registration, target, SILENCE).await {
+            Ok(granted) => return Ok((granted, target.clone())),
+            Err(error) => refusal = error,
+        }
+    }
+    let routes =
+        if binding.proxies.is_empty() { vec![binding.registrar.clone()] } else { binding.proxies.clone() };
+    let found = targets(core, &routes).await.map_err(|error| (0, error))?;
+    let patience = if found.len() > 1 { SILENCE } else { Duration::from_secs(34) };
+    for target in found {
+        let mut registration = begin(core, binding, &target);
+        match once(core, binding, &mut registration, &target, patience).await {
+            Ok(granted) => {
+                *current = Some((registration, target.clone()));
+                return Ok((granted, target));
+            }
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
+}
+
+fn begin(core: &Core, binding: &Binding, target: &Target) -> Registration {
+    let credential = wire::credential(binding.secret.clone());
+    let user = binding.contact_user.clone().unwrap_or_else(|| credential.username.clone());
+    let mut registration = Registration::new(core.endpoint.clone(), Some(credential));
+    registration.contact = Some(Contact::from(core.contact(Some(&user), target.transport())));
+    registration.outbound_proxy = target.socket();
+    registration.extra_headers = vec![Header::Other("Allow".into(), wire::ALLOW.into())];
+    registration
+}
+
+async fn once(
+    core: &Core,
+    binding: &mut Binding,
+    registration: &mut Registration,
+    target: &Target,
+    patience: Duration,
+) -> Result<u32, Refusal> {
+    core.targets.connect(target).await.map_err(|error| (0, error))?;
+    let answer = timeout(patience, registration.register(server(binding, target), Some(binding.expires)))
+        .await
+        .map_err(|_| (0, "nobody answered".to_string()))?
+        .map_err(|error| (0, error.to_string()))?;
+    let code = answer.status_code.code();
+    if answer.status_code.kind() == StatusCodeKind::Successful {
+        let granted = registration.granted_expires.filter(|granted| *granted > 0);
+        return Ok(granted.unwrap_or(binding.expires));
+    }
+    if let Some(least) = least(&answer).filter(|least| code == 423 && *least > binding.expires) {
+        binding.expires = least;
+    }
+    Err((code, wire::reason(&answer)))
+}
+
+/// The crate takes the transport to an outbound proxy from the registrar's URI.
+fn server(binding: &Binding, target: &Target) -> Uri {
+    let mut server = binding.registrar.clone();
+    server.params.retain(|param| !matches!(param, Param::Transport(_)));
+    if target.transport() != Transport::Udp {
+        server.params.push(Param::Transport(target.transport()));
+    }
+    server
+}
+
+fn least(answer: &Response) -> Option<u32> {
+    answer.headers.iter().find_map(|header| match header {
+        Header::MinExpires(value) => value.value().trim().parse().ok(),
+        _ => None,
+    })
+}
