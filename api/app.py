@@ -45,6 +45,7 @@ from api.payments import exchange
 from api.payments import routes as payments
 from api.phone_numbers import routes as phone_numbers
 from api.public import routes as public
+from api.schedules import routes as schedules
 from api.settings import Settings
 from api.sip_trunks import routes as sip_trunks
 from api.system import pages
@@ -81,6 +82,7 @@ RESOURCES: tuple[Routes, ...] = (
     contacts.routes,
     contacts.do_not_call,
     calls.of_contacts,
+    schedules.routes,
     phone_numbers.routes,
     phone_numbers.market,
     sip_trunks.routes,

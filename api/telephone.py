@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from typing import Annotated
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import phonenumbers
 from phonenumbers import timezone
@@ -61,12 +61,16 @@ def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _is_zone(name: str) -> str:
-    if name not in _zone_names():
+def is_zone(name: str) -> bool:
+    """Whether this is a name of the IANA time zone database."""
+    return name in _zone_names()
+
+
+def _as_zone(name: str) -> str:
+    if not is_zone(name):
         raise PydanticCustomError("time_zone", "Not a time zone, like Europe/Istanbul")
-    ZoneInfo(name)
     return name
 
 
-TimeZone = Annotated[str, Field(max_length=50), AfterValidator(_is_zone)]
+TimeZone = Annotated[str, Field(max_length=50), AfterValidator(_as_zone)]
 """A name of the IANA time zone database."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from api.calls import costs, workflows
+from api.calls import actions, costs, workflows
 from api.calls import service as calls
 from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
@@ -38,6 +38,8 @@ from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
 from api.outside.stripe import Stripe
 from api.payments import recharge
+from api.schedules import requests as scheduled
+from api.schedules import workflows as schedules
 from api.settings import Payments
 from api.webhooks import workflows as deliveries
 from pipelines.outbound import Guard
@@ -45,7 +47,11 @@ from pipelines.outbound import Guard
 NEEDED_BYTES = 16 * 1024 * 1024
 """Below this the database cannot grow, nor a recording begin."""
 
-QUEUES = {deliveries.QUEUE: deliveries.AT_ONCE, letters.QUEUE: letters.AT_ONCE}
+QUEUES = {
+    deliveries.QUEUE: deliveries.AT_ONCE,
+    letters.QUEUE: letters.AT_ONCE,
+    schedules.QUEUE: schedules.AT_ONCE,
+}
 
 
 async def _forget_answers() -> None:
@@ -57,6 +63,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "letters": letters.sweep,
     "answers kept": _forget_answers,
     "undelivered": deliveries.sweep,
+    "due calls": schedules.sweep,
     "unsettled": workflows.sweep_unsettled,
     "unanalysed": workflows.sweep_unanalysed,
     "orphans": workflows.sweep_orphans,
@@ -82,6 +89,7 @@ def install(app: web.Application) -> None:
     app[PAYMENTS] = _payments(app[SETTINGS].payments)
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
+    actions.ELSEWHERE["schedule_call"] = scheduled.schedule_call
     app.cleanup_ctx.append(_at_work)
     app[TALKS] = Talks(app[DATABASE], app[SETTINGS], costs.load(app[SETTINGS].prices))
     app.on_shutdown.append(_let_workers_go)

@@ -1,6 +1,7 @@
 """What an agent's owner wants done after a call, where a condition holds: each at most once for a call."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +15,12 @@ from api.outside.mail import Letter
 from api.webhooks import service as webhooks
 from pipelines.conditions import BadCondition, read
 from pipelines.extraction import Analysis
+
+Doer = Callable[[AsyncSession, CallRow, PostCallAction, int, Analysis], Awaitable[str]]
+"""Arranges an action in this transaction; returns why not, else nothing. May be asked twice."""
+
+ELSEWHERE: dict[str, Doer] = {}
+"""Actions of resources that stand above calls; `api.work` puts them here."""
 
 _DONE_HERE = frozenset({"tag_contact", "schedule_call"})
 """Actions that are over when their row is committed; of the others their delivery says more."""
@@ -69,6 +76,8 @@ async def _do(
             return await _email(session, call, action, number, analysis)
         case "tag_contact":
             return await _tag(session, call, action, analysis)
+        case kind if kind in ELSEWHERE:
+            return await ELSEWHERE[kind](session, call, action, number, analysis)
         case _:
             return f"{action.type} is not available on this installation"
 

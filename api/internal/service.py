@@ -19,6 +19,7 @@ from api.db.inserts import insert_new
 from api.http.errors import Conflict, NotFound
 from api.http.metrics import Metrics
 from api.knowledge_base import versions
+from api.schedules import requests as scheduled
 from api.settings import Settings
 from api.wallet.charges import InsufficientBalance
 from pipelines.contract import (
@@ -238,6 +239,8 @@ async def _apply(
             has_ended |= lifecycle.end(call, event.status, event.reason, event.at)
             if event.attempt < call.attempt:
                 call.hang_up_reason = event.reason  # the attempt that followed for nothing
+        elif isinstance(event, FunctionCalled):
+            await scheduled.callback(session, call, event)
         elif isinstance(event, CallLost):
             if await attempts.follow(session, call, event.attempt, is_death=not event.is_handed_over):
                 after_commit(session, partial(_tell, on_lost, call.id))

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:07:41.867112
+Created: 2026-11-28 20:10:35.247893
 """
 
 from collections.abc import Sequence
@@ -586,6 +586,38 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_payment_methods_owner_id"), ["owner_id"], unique=False)
 
     op.create_table(
+        "schedules",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("phone_number", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("from_number", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("contact_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("timezone", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("variables", api.db.columns.Json, nullable=False),
+        sa.Column("recurrence", api.db.columns.Json, nullable=True),
+        sa.Column("recurrence_end_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("first_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("next_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("cause", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_schedules_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
+        sa.UniqueConstraint("cause", name=op.f("uq_schedules_cause")),
+    )
+    with op.batch_alter_table("schedules", schema=None) as batch_op:
+        batch_op.create_index("ix_schedules_due", ["status", "next_at"], unique=False)
+        batch_op.create_index("ix_schedules_owner_created", ["owner_id", "created_at"], unique=False)
+
+    op.create_table(
         "sip_trunks",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -827,6 +859,26 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_refresh_tokens_login_id"), ["login_id"], unique=False)
 
     op.create_table(
+        "schedule_executions",
+        sa.Column("schedule_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"],
+            ["schedules.id"],
+            name=op.f("fk_schedule_executions_schedule_id_schedules"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("schedule_id", "number", name=op.f("pk_schedule_executions")),
+    )
+    with op.batch_alter_table("schedule_executions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_schedule_executions_call_id"), ["call_id"], unique=False)
+
+    op.create_table(
         "webhook_deliveries",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -915,6 +967,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_webhook_deliveries_chain")
 
     op.drop_table("webhook_deliveries")
+    with op.batch_alter_table("schedule_executions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schedule_executions_call_id"))
+
+    op.drop_table("schedule_executions")
     with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_login_id"))
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_expires_at"))
@@ -958,6 +1014,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sip_trunks_owner_id"))
 
     op.drop_table("sip_trunks")
+    with op.batch_alter_table("schedules", schema=None) as batch_op:
+        batch_op.drop_index("ix_schedules_owner_created")
+        batch_op.drop_index("ix_schedules_due")
+
+    op.drop_table("schedules")
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_payment_methods_owner_id"))
 

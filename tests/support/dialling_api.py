@@ -1,0 +1,57 @@
+"""The api with a phone line that only writes calls down, killed at one line: `python -m … POINT`.
+
+Without a point it lives. What a real line adds comes after the commit, and is not looked at here.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.calls import service as calls
+from api.calls.schemas import OutboundCall
+from api.calls.table import CallRow
+from api.http.callers import Caller
+from api.schedules import workflows as schedules
+from api.serve import serve
+from api.settings import Settings
+from tests.support.dying_api import Function, after, at_commit_after, before
+
+SCHEDULE_POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
+    "schedule committed, not queued": (schedules, "queue", before),
+    "call about to be placed": (calls, "dial", before),
+    "call placed, not committed": (calls, "dial", after),
+    "call committed, step not noted": (calls, "dial", at_commit_after),
+    "next one not queued": (schedules, "queue", before),
+}
+"""In the order in which one due call comes by them."""
+
+
+async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
+    """Write the call that a line would place."""
+    row = CallRow(
+        owner_id=caller.owner_id,
+        agent_id=wanted.agent_id,
+        direction="outbound",
+        to_number=wanted.to_number,
+        variables=wanted.dynamic_variables or {},
+        extra=wanted.metadata,
+    )
+    session.add(row)
+    await session.flush()
+    return row
+
+
+def main(point: str) -> None:
+    """Serve, until the point is reached."""
+    calls.dial = dial
+    schedules.OVERDUE_SECONDS = 1.0
+    if point:
+        place, name, how = SCHEDULE_POINTS[point]
+        setattr(place, name, how(getattr(place, name)))
+    serve(Settings.load())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "")
