@@ -41,6 +41,7 @@ from api.payments import recharge
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
 from api.settings import Payments
+from api.wallet import chat_charges
 from api.webhooks import workflows as deliveries
 from pipelines.outbound import Guard
 
@@ -58,6 +59,11 @@ async def _forget_answers() -> None:
     await idempotency.sweep(engine.reach().database)
 
 
+async def _forget_holds() -> None:
+    async with engine.reach().database.transaction() as session:
+        await chat_charges.forget_abandoned(session)
+
+
 SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
     "letters": letters.sweep,
@@ -69,6 +75,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "orphans": workflows.sweep_orphans,
     "unused": workflows.sweep_unused,
     "low balances": recharge.sweep,
+    "holds of lost answers": _forget_holds,
     "uploads": workflows.sweep_uploads,
     "unread knowledge": knowledge.sweep_unread,
     "old knowledge": knowledge.sweep_refresh,

@@ -22,6 +22,9 @@ from api.db.columns import new_id, now
 from api.http.callers import Caller
 from api.http.errors import Conflict
 from api.knowledge_base import versions
+from api.settings import Settings
+from api.wallet import chat_charges
+from api.wallet import rates as price_list
 from pipelines.contract import CallBrief, FunctionRun
 from pipelines.costs import Engines, Prices, UsedInCall, split
 from pipelines.text_link import Began, Ended, GoOn, Used
@@ -70,8 +73,13 @@ class Asked:
     """Empty where the brief's transcript ends with the message: it was sent before, and work was done."""
 
 
-async def begin(session: AsyncSession, caller: Caller, chat_id: str, sent: MessageCreate) -> Asked:
-    """Write a message down. One whose answer was lost is not written a second time."""
+async def begin(
+    session: AsyncSession, caller: Caller, chat_id: str, sent: MessageCreate, settings: Settings
+) -> Asked:
+    """Write a message down, and hold back its price. One whose answer was lost is not written a second time.
+
+    Raises `InsufficientBalance` where its owner cannot pay for an answer.
+    """
     chat = await service.get(session, caller, chat_id, locks=True)
     if chat.status != "active":
         raise ChatArchived
@@ -105,6 +113,8 @@ async def begin(session: AsyncSession, caller: Caller, chat_id: str, sent: Messa
     chat.updated_at = now()
     session.add_all([chat, message])
     await session.flush()
+    rates = price_list.load(settings.rates)
+    await chat_charges.hold(session, message.id, chat.owner_id, rates, is_billed=settings.is_billing)
     told = written if has_run else written[:-1]
     brief = await _brief(session, chat, agent, told, ran, sent.model)
     return Asked(chat.attempt, chat.id, message.id, brief, "" if has_run else sent.content)
@@ -243,6 +253,19 @@ async def finish(
     chat.updated_at = now()
     session.add_all([chat, message, answer])
     await session.flush()
+    if ended.error:
+        await chat_charges.let_go(session, message.id)  # an apology costs nothing
+    else:
+        await chat_charges.charge(
+            session,
+            message.id,
+            owner_id=chat.owner_id,
+            chat_id=chat.id,
+            agent_id=chat.agent_id,
+            model=ended.engine,
+            tokens=(ended.input_tokens or 0, ended.output_tokens or 0),
+            provider_usd=cost,
+        )
     ran = [run for run in await service.functions_of(session, chat.id) if run.message_id == message.id]
     return message, answer, ran
 
@@ -260,6 +283,7 @@ async def lose(session: AsyncSession, asked: Asked) -> None:
     message.status = "lost"
     chat.attempt = chat.attempt_until = None
     session.add_all([chat, message])
+    await chat_charges.let_go(session, message.id)
 
 
 async def _own(session: AsyncSession, asked: Asked) -> tuple[ChatRow, ChatMessageRow]:

@@ -24,7 +24,8 @@ from api.chats.talks import AnswerLost, Talk, TooManyChats
 from api.db.engine import after_commit
 from api.http.routes import Routes
 from api.http.transactions import let_go
-from api.keys import CALLER, SESSION, TALKS
+from api.keys import CALLER, SESSION, SETTINGS, TALKS
+from api.wallet.charges import InsufficientBalance
 
 routes = Routes("/v1/chats", tag="Chats")
 _CANNOT = [
@@ -34,6 +35,7 @@ _CANNOT = [
     answering.ChatFull,
     answering.AgentGone,
     TooManyChats,
+    InsufficientBalance,
 ]
 
 
@@ -103,6 +105,6 @@ async def stream_chat_message(
 async def _asked(request: web.Request, session_id: str, body: MessageCreate) -> Talk:
     talks = request.app[TALKS]
     talks.make_room()
-    asked = await answering.begin(request[SESSION], request[CALLER], session_id, body)
+    asked = await answering.begin(request[SESSION], request[CALLER], session_id, body, request.app[SETTINGS])
     await let_go(request)  # from here on the message is kept, whatever happens
     return talks.answer(asked)

@@ -159,7 +159,7 @@ class Talks:
             async with self._database.transaction() as session:
                 await answering.function_ended(session, asked, frame)
             return
-        async with self._database.transaction() as session:
+        async with self._database.transaction(is_durable=True) as session:  # an answer may be charged
             message, answer, ran = await answering.finish(session, asked, frame, self._prices)
         told_answer = ChatMessage.of(answer, ran, is_answering=False)
         if not talk.text:

@@ -21,6 +21,7 @@ from api.http.metrics import Metrics
 from api.knowledge_base import versions
 from api.schedules import requests as scheduled
 from api.settings import Settings
+from api.wallet import corrections
 from api.wallet.charges import InsufficientBalance
 from pipelines.contract import (
     BatchReceipt,
@@ -248,6 +249,7 @@ async def _apply(
                 has_ended |= lifecycle.end(call, "failed", _why_lost(call, event), event.at)
     if call.settled_at is not None:
         await settlement.refresh(session, call)  # its worker was cut off for a while
+        await corrections.shorten(session, call.id, call.duration_ms or 0)
         call.updated_at = now()
         if any(isinstance(event, CallEnded | CallLost) for event in events):
             generation = await analysis.again(session, call)

@@ -206,6 +206,7 @@ def _explain(price: Price, tariff: Tariff, duration_ms: int, *, is_billed: bool)
     return {
         "seconds": duration_ms / 1000,
         "billed_seconds": price.billed_seconds,
+        "rounding_seconds": tariff.rounding_seconds,
         "rounding": f"up to whole steps of {tariff.rounding_seconds} s; each part to a millionth of a dollar",
         "parts": [
             {"name": name, "rate_per_min": str(rate), "usd": text(price.parts[name])}

@@ -220,8 +220,8 @@ async def _recent(session: AsyncSession, owner_id: str) -> list[RecentUsage]:
     return [
         RecentUsage(
             id=row.id or 0,
-            method="CALL",
-            path=f"/v1/calls/{row.call_id}",
+            method="CHAT" if row.chat_id else "CALL",
+            path=f"/v1/chats/{row.chat_id}" if row.chat_id else f"/v1/calls/{row.call_id}",
             type=row.endpoint_type,
             model=row.llm_model,
             tokens_in=row.tokens_in,

@@ -111,6 +111,7 @@ class Transaction(Wire):
     endpoint_type: str | None
     model_used: str | None
     call_id: str | None
+    chat_id: str | None
     agent_id: str | None
     balance_before: float
     balance_after: float
@@ -132,6 +133,7 @@ class Transaction(Wire):
             endpoint_type=row.endpoint_type,
             model_used=row.llm_model,
             call_id=row.call_id,
+            chat_id=row.chat_id,
             agent_id=row.agent_id,
             balance_before=dollars(row.balance_before_micros),
             balance_after=dollars(row.balance_after_micros),

@@ -35,7 +35,7 @@ class TransactionRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=Column(_Serial, primary_key=True, autoincrement=True))
     key: str = Field(unique=True)
-    """`call:<call_id>`, `bonus:<owner_id>`, `manual:<random>`."""
+    """`call:<call_id>`, `chat:<message_id>`, `payment:<id>`, `bonus:<owner_id>`, `manual:<random>` …"""
     owner_id: str
     type: str
     """`topup`, `usage` or `refund`."""
@@ -52,6 +52,7 @@ class TransactionRow(SQLModel, table=True):
     margin_percent: float | None = None
     endpoint_type: str | None = None
     call_id: str | None = Field(default=None, index=True)
+    chat_id: str | None = None
     agent_id: str | None = None
     duration_ms: int = 0
     llm_model: str | None = None
@@ -87,11 +88,12 @@ class EntryRow(SQLModel, table=True):
 
 
 class HoldRow(SQLModel, table=True):
-    """What a running call may still cost: taken with its brief, gone with its charge."""
+    """What a running call, or an answer that is being thought of, may still cost; gone with its charge."""
 
     __tablename__ = "wallet_holds"
 
     call_id: str = Field(primary_key=True)
+    """A call's, or `chat:<message_id>`."""
     owner_id: str = Field(index=True)
     is_billed: bool
     """False where billing was off when the call began: this server pays."""

@@ -165,7 +165,7 @@ async def _asked(
     await billing.require(session, row.owner_id, settings)
     await quotas.take_message(session, row, visitor_id, address(request), settings.secrets.jwt)
     caller, chat_id = await service.chat_of(session, row, visitor_id, body)
-    asked = await answering.begin(session, caller, chat_id, MessageCreate(content=body.message))
+    asked = await answering.begin(session, caller, chat_id, MessageCreate(content=body.message), settings)
     await let_go(request)  # from here on the message is kept, whatever happens
     return talks.answer(asked), chat_id
 

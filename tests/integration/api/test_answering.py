@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from api.db.engine import Database
 from api.db.migrate import upgrade
 from api.db.vault import Vault
 from api.http.callers import Caller
-from api.settings import fresh_encryption_key
+from api.settings import Settings, fresh_encryption_key
 from api.users import service as users
 from pipelines.costs import Prices
 from pipelines.text_link import Began, Ended, GoOn, Used
@@ -28,12 +29,14 @@ PRICES = Prices(as_of="2026-11", models={})
 class Book:
     """One chat, on a database of its own."""
 
-    def __init__(self, database: Database, caller: Caller, chat_id: str) -> None:
-        self.database, self.caller, self.chat_id = database, caller, chat_id
+    def __init__(self, database: Database, caller: Caller, chat_id: str, settings: Settings) -> None:
+        self.database, self.caller, self.chat_id, self.settings = database, caller, chat_id, settings
 
     async def sent(self, content: str) -> Asked:
         async with self.database.transaction() as session:
-            return await answering.begin(session, self.caller, self.chat_id, MessageCreate(content=content))
+            return await answering.begin(
+                session, self.caller, self.chat_id, MessageCreate(content=content), self.settings
+            )
 
     async def began(self, asked: Asked, call_id: str, day: str) -> GoOn:
         frame = Began(
@@ -69,7 +72,7 @@ class Book:
 
 
 @pytest.fixture
-async def book(database_url: str) -> AsyncIterator[Book]:
+async def book(database_url: str, tmp_path: Path) -> AsyncIterator[Book]:
     await upgrade(database_url)
     database = Database(database_url, Vault([fresh_encryption_key()]))
     async with database.transaction() as session:
@@ -79,7 +82,8 @@ async def book(database_url: str) -> AsyncIterator[Book]:
         chat = await service.create(
             session, caller, ChatCreate.model_validate({"agent_id": agent.id, "metadata": {"name": "Ada"}})
         )
-    yield Book(database, caller, chat.id)
+    settings = Settings.load({"CALL2ME_HOME": str(tmp_path)})
+    yield Book(database, caller, chat.id, settings)
     await database.close()
 
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:10:35.247893
+Created: 2026-11-28 20:12:41.636154
 """
 
 from collections.abc import Sequence
@@ -230,6 +230,7 @@ def upgrade() -> None:
         sa.Column("margin_percent", sa.Float(), nullable=True),
         sa.Column("endpoint_type", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.Column("llm_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
