@@ -17,6 +17,8 @@ from api.chats import routes as chats
 from api.contacts import routes as contacts
 from api.db.engine import Database
 from api.db.vault import Vault
+from api.end_users import routes as end_users
+from api.end_users import service as end_users_service
 from api.excluded import routes as excluded
 from api.http import metrics, traces
 from api.http.callers import Authenticators, admit
@@ -67,6 +69,7 @@ RESOURCES: tuple[Routes, ...] = (
     auth.routes,
     users.routes,
     api_keys.routes,
+    end_users.routes,
     agents.routes,
     calls.routes,
     calls.links,
@@ -119,7 +122,9 @@ def create_app(settings: Settings) -> web.Application:
     app[PASSWORDS] = Passwords()
     app[METRICS] = Metrics()
     app[AUTHENTICATORS] = Authenticators(
-        access_token=auth_service.authenticate, api_key=api_keys_service.authenticate
+        access_token=auth_service.authenticate,
+        api_key=api_keys_service.authenticate,
+        end_user=end_users_service.authenticate,
     )
     app[MOUNTED] = RESOURCES
     app.on_response_prepare.append(complete_headers)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from api.agents import service
 from api.agents.reachable import refuse_unreachable
-from api.agents.schemas import Agent, AgentCreate, AgentUpdate
+from api.agents.schemas import Agent, AgentCard, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
 from api.agents.trying import FunctionOutcome, FunctionTry, NobodyTries, outcome
 from api.http import etags
@@ -28,16 +28,20 @@ async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
     return Agent.of(await service.create(request[SESSION], request[CALLER].owner_id, body, known))
 
 
-@routes.get()
-async def list_agents(request: web.Request, query: Page) -> list[Agent]:
-    """List agents, newest first."""
+@routes.get(end_user="agents:read")
+async def list_agents(request: web.Request, query: Page) -> list[Agent] | list[AgentCard]:
+    """List agents, newest first. An end user gets the cards that are not hidden, in their owner's order."""
+    if request[CALLER].end_user is not None:
+        rows = await service.cards(request[SESSION], request[CALLER], query)
+        return [AgentCard.of(row) for row in rows]
     return [Agent.of(row) for row in await service.page(request[SESSION], request[CALLER], query)]
 
 
-@routes.get("/{agent_id}", errors=[AgentNotFound], etag=True)
-async def get_agent(request: web.Request, agent_id: str) -> Agent:
-    """Get an agent."""
-    return Agent.of(await service.get(request[SESSION], request[CALLER], agent_id))
+@routes.get("/{agent_id}", errors=[AgentNotFound], etag=True, end_user="agents:read")
+async def get_agent(request: web.Request, agent_id: str) -> Agent | AgentCard:
+    """Get an agent. An end user gets its card."""
+    row = await service.get(request[SESSION], request[CALLER], agent_id)
+    return AgentCard.of(row) if request[CALLER].end_user is not None else Agent.of(row)
 
 
 @routes.patch("/{agent_id}", errors=[AgentNotFound], etag=True)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from api.agents import fields as f
 from api.agents.extensions import ExtensionSettings, ExtensionUpdate
 from api.agents.table import AgentRow
+from api.http.wire import Wire
 
 
 class AgentSettings(ExtensionSettings):
@@ -126,5 +127,28 @@ class Agent(AgentSettings):
                 "status": row.status,
                 "created_at": row.created_at,
                 "updated_at": row.updated_at,
+            }
+        )
+
+
+class AgentCard(Wire):
+    """What an end user sees of an agent."""
+
+    agent_id: f.AgentId
+    name: str
+    language: str
+    voice_id: str
+    public_metadata: f.PublicCard
+
+    @classmethod
+    def of(cls, row: AgentRow) -> "AgentCard":
+        """The part of a row that its owner shows."""
+        return cls.model_validate(
+            {
+                "agent_id": row.id,
+                "name": row.name,
+                "language": row.config["language"],
+                "voice_id": row.config["voice_id"],
+                "public_metadata": row.config.get("public_metadata") or {},
             }
         )

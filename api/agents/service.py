@@ -19,6 +19,7 @@ from api.http.errors import Invalid, NotFound
 from api.http.pages import Page
 
 COPY_SUFFIX = " (Copy)"
+MAX_CARDS = 1000
 Check = Callable[[Agent], None]
 
 
@@ -54,9 +55,39 @@ async def page(session: AsyncSession, caller: Caller, wanted: Page) -> list[Agen
     return list(found.all())
 
 
+async def cards(session: AsyncSession, caller: Caller, wanted: Page) -> list[AgentRow]:
+    """The agents that an end user may see, in the order that their owner gave them."""
+    found = await session.exec(
+        select(AgentRow)
+        .where(AgentRow.owner_id == caller.owner_id)
+        .order_by(col(AgentRow.created_at).desc(), col(AgentRow.id))
+        .limit(MAX_CARDS)
+    )
+    shown = [row for row in found.all() if is_shown(caller, row)]
+    shown.sort(key=_order)
+    return shown[wanted.offset : wanted.offset + wanted.limit]
+
+
+def is_shown(caller: Caller, row: AgentRow) -> bool:
+    """Whether a caller may see an agent of their owner's: an end user not each of them."""
+    if caller.end_user is None:
+        return True
+    card = row.config.get("public_metadata") or {}
+    named = caller.end_user.agent_ids
+    return card.get("visible") is not False and (named is None or row.id in named)
+
+
+def _order(row: AgentRow) -> tuple[bool, int]:
+    order = (row.config.get("public_metadata") or {}).get("order")
+    return order is None, order or 0
+
+
 async def get(session: AsyncSession, caller: Caller, agent_id: str) -> AgentRow:
-    """One of the owner's agents."""
-    return await of_owner(session, caller.owner_id, agent_id)
+    """One of the owner's agents, as far as this caller may see it."""
+    row = await of_owner(session, caller.owner_id, agent_id)
+    if not is_shown(caller, row):
+        raise AgentNotFound
+    return row
 
 
 async def of_owner(session: AsyncSession, owner_id: str, agent_id: str) -> AgentRow:

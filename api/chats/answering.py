@@ -88,7 +88,7 @@ async def begin(
     if chat.message_count >= MAX_MESSAGES:
         raise ChatFull
     try:
-        agent = await agents.of_owner(session, chat.owner_id, chat.agent_id or "")
+        agent = await agents.get(session, caller, chat.agent_id or "")
     except agents.AgentNotFound:
         raise AgentGone from None
     written = await service.messages_of(session, chat.id, MAX_TOLD + 1)
@@ -116,7 +116,8 @@ async def begin(
     rates = price_list.load(settings.rates)
     await chat_charges.hold(session, message.id, chat.owner_id, rates, is_billed=settings.is_billing)
     told = written if has_run else written[:-1]
-    brief = await _brief(session, chat, agent, told, ran, sent.model)
+    model = sent.model if caller.end_user is None else None  # which one they pay for, owners decide
+    brief = await _brief(session, chat, agent, told, ran, model)
     return Asked(chat.attempt, chat.id, message.id, brief, "" if has_run else sent.content)
 
 

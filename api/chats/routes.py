@@ -39,7 +39,7 @@ _CANNOT = [
 ]
 
 
-@routes.post(errors=[AgentNotFound])
+@routes.post(errors=[AgentNotFound], end_user="chats:write")
 async def create_chat(request: web.Request, body: ChatCreate) -> ChatSession:
     """Begin a chat with an agent."""
     row = await service.create(request[SESSION], request[CALLER], body)
@@ -47,7 +47,7 @@ async def create_chat(request: web.Request, body: ChatCreate) -> ChatSession:
     return ChatSession.of(row)
 
 
-@routes.get()
+@routes.get(end_user="chats:read")
 async def list_chats(request: web.Request, query: ChatQuery) -> ChatList:
     """List your chats, those written in last first."""
     rows, total = await service.page(request[SESSION], request[CALLER], query)
@@ -55,7 +55,7 @@ async def list_chats(request: web.Request, query: ChatQuery) -> ChatList:
     return ChatList(sessions=sessions, total=total, limit=query.limit, offset=query.offset)
 
 
-@routes.get("/{session_id}", errors=[service.ChatNotFound])
+@routes.get("/{session_id}", errors=[service.ChatNotFound], end_user="chats:read")
 async def get_chat(request: web.Request, session_id: SessionId) -> ChatDetail:
     """Get a chat with all that was written in it."""
     session = request[SESSION]
@@ -83,7 +83,13 @@ async def delete_chat(request: web.Request, session_id: SessionId) -> ChatSessio
     return ChatSession.of(await service.change(request[SESSION], request[CALLER], session_id, archived))
 
 
-@routes.post("/{session_id}/messages", errors=[*_CANNOT, AnswerLost], produces=[EVENT_STREAM], resumes=True)
+@routes.post(
+    "/{session_id}/messages",
+    errors=[*_CANNOT, AnswerLost],
+    produces=[EVENT_STREAM],
+    resumes=True,
+    end_user="chats:write",
+)
 async def send_chat_message(
     request: web.Request, session_id: SessionId, body: MessageCreate
 ) -> ChatReply | web.StreamResponse:
@@ -94,7 +100,13 @@ async def send_chat_message(
     return await talk.whole()
 
 
-@routes.post("/{session_id}/messages/stream", errors=_CANNOT, produces=[EVENT_STREAM], resumes=True)
+@routes.post(
+    "/{session_id}/messages/stream",
+    errors=_CANNOT,
+    produces=[EVENT_STREAM],
+    resumes=True,
+    end_user="chats:write",
+)
 async def stream_chat_message(
     request: web.Request, session_id: SessionId, body: MessageCreate
 ) -> web.StreamResponse:

@@ -26,7 +26,7 @@ async def create(session: AsyncSession, caller: Caller, wanted: ChatCreate) -> C
         agent_id=agent.id,
         agent_name=agent.name,
         title=wanted.title,
-        external_user_id=wanted.external_user_id,
+        external_user_id=caller.external_user_id or wanted.external_user_id,
         extra=wanted.metadata,
     )
     session.add(row)
@@ -36,7 +36,7 @@ async def create(session: AsyncSession, caller: Caller, wanted: ChatCreate) -> C
 
 async def page(session: AsyncSession, caller: Caller, wanted: ChatQuery) -> tuple[list[ChatRow], int]:
     """The owner's chats, those written in last first, and how many there are."""
-    conditions: list[Any] = [ChatRow.owner_id == caller.owner_id]
+    conditions = _visible(caller)
     if wanted.status != "all":
         conditions.append(ChatRow.status == wanted.status)
     for name in ("agent_id", "source", "external_user_id"):
@@ -62,11 +62,21 @@ async def page(session: AsyncSession, caller: Caller, wanted: ChatQuery) -> tupl
 
 async def get(session: AsyncSession, caller: Caller, chat_id: str, *, locks: bool = False) -> ChatRow:
     """One of the owner's chats; `locks` lets nobody else change it until the end of the transaction."""
-    wanted = select(ChatRow).where(ChatRow.id == chat_id, ChatRow.owner_id == caller.owner_id)
+    wanted = select(ChatRow).where(ChatRow.id == chat_id, *_visible(caller))
     found = await session.exec(wanted.with_for_update() if locks else wanted)
     if (row := found.one_or_none()) is None:
         raise ChatNotFound
     return row
+
+
+def _visible(caller: Caller) -> list[Any]:
+    """What a chat must be for this caller to see it: an end user sees their own."""
+    conditions: list[Any] = [ChatRow.owner_id == caller.owner_id]
+    if caller.end_user is not None:
+        conditions.append(ChatRow.external_user_id == caller.external_user_id)
+        if caller.end_user.agent_ids is not None:
+            conditions.append(col(ChatRow.agent_id).in_(caller.end_user.agent_ids))
+    return conditions
 
 
 async def messages_of(session: AsyncSession, chat_id: str, newest: int | None = None) -> list[ChatMessageRow]:

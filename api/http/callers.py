@@ -13,9 +13,21 @@ from api.http.routes import Route
 from api.keys import AUTHENTICATORS, CALLER, RATE_LIMITS, SETTINGS
 
 API_KEY_PREFIX = "sk_"
+END_USER_PREFIX = "eut_"
+ANY_SCOPE = "*"
+"""Of a route that every end user may use, whatever the token's scopes."""
 INTERNAL_HEADER = "X-Internal-Key"
 STANDING: web.RequestKey[Standing] = web.RequestKey("standing")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True)
+class EndUserRights:
+    """What an end user's token lets them do, of all that its owner may."""
+
+    scopes: frozenset[str]
+    agent_ids: frozenset[str] | None = None
+    """None: every agent whose card is not hidden."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +37,17 @@ class Caller:
     owner_id: str
     """Stands in every query for a thing that belongs to somebody."""
     user_id: str
-    kind: Literal["user", "api_key", "visitor"]
+    """Somebody apart from everybody else: an end user is another one than their owner."""
+    kind: Literal["user", "api_key", "end_user", "visitor"]
     login_id: str = ""
     """Of a user: the login that this token came from."""
     key_id: str = ""
     is_read_only: bool = False
     rate_limit: int = 0
     """Requests a minute; 0 means the usual."""
+    external_user_id: str = ""
+    """Of an end user: what the owner's own system calls them. They see what carries it, and nothing else."""
+    end_user: EndUserRights | None = None
 
 
 Authenticate = Callable[[web.Request, str], Awaitable[Caller]]
@@ -44,10 +60,15 @@ class Authenticators:
 
     access_token: Authenticate
     api_key: Authenticate
+    end_user: Authenticate
 
 
 class ReadOnlyKey(Forbidden):
     """This API key may only read"""
+
+
+class NotForEndUsers(Forbidden):
+    """An end-user token may not do this"""
 
 
 class NotAWorker(Unauthorized):
@@ -63,7 +84,7 @@ async def admit(request: web.Request, route: Route) -> None:
         _count(request, route.limit, address(request))
         return
     try:
-        caller = await identify(request)
+        caller = await identify(request, route.end_user)
     except Unauthorized:
         _count(request, REFUSED_LIMIT, address(request))
         raise
@@ -73,18 +94,29 @@ async def admit(request: web.Request, route: Route) -> None:
         raise ReadOnlyKey
 
 
-async def identify(request: web.Request) -> Caller:
+async def identify(request: web.Request, end_user: str = "") -> Caller:
     """Who carries this request's credentials; raises `Unauthorized` where nobody we know does.
 
     For public routes with a second way in (a signed URL, else a caller). Sets `request[CALLER]`.
+    `end_user` is the scope that an end user needs here; without one, none is let in (`NotForEndUsers`).
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or not token.isascii() or len(token) > 4096:
         raise Unauthorized
     authenticators = request.app[AUTHENTICATORS]
-    check = authenticators.api_key if token.startswith(API_KEY_PREFIX) else authenticators.access_token
-    caller = request[CALLER] = await check(request, token)
+    if token.startswith(END_USER_PREFIX):
+        check = authenticators.end_user
+    else:
+        check = authenticators.api_key if token.startswith(API_KEY_PREFIX) else authenticators.access_token
+    caller = await check(request, token)
+    if caller.end_user is not None and not (end_user == ANY_SCOPE or end_user in caller.end_user.scopes):
+        raise NotForEndUsers(
+            f"This needs an end-user token with the scope {end_user}."
+            if end_user not in {"", ANY_SCOPE}
+            else ""
+        )
+    request[CALLER] = caller
     return caller
 
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from api.http import etags, idempotency
-from api.http.callers import ReadOnlyKey
+from api.http.callers import NotForEndUsers, ReadOnlyKey
 from api.http.errors import (
     ApiError,
     Invalid,
@@ -70,6 +70,11 @@ _SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "description": "An access token from signing in, or an API key (`sk_call2me_…`).",
+    },
+    "EndUserToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of an end user (`eut_…`), which sees what is theirs.",
     },
     "InternalKey": {
         "type": "apiKey",
@@ -156,7 +161,7 @@ def _operation(route: Route, operation_id: str, schemas: _Schemas, is_alias: boo
         "operationId": operation_id,
         "summary": " ".join(summary.split()).rstrip("."),
         "tags": [route.tag],
-        "security": _SECURITY[route.access],
+        "security": _SECURITY[route.access] + ([{"EndUserToken": []}] if route.end_user else []),
     }
     if is_alias:
         description = f"{description}\n\nAnother spelling of `{route.paths[0]}`."
@@ -231,6 +236,8 @@ def _errors(route: Route) -> dict[int, list[type[ApiError]]]:
     kinds: list[type[ApiError]] = list(route.errors)
     if route.access != "public":
         kinds.append(Unauthorized)
+    if route.access == "caller":
+        kinds.append(NotForEndUsers)
     if route.access == "caller" and route.method != "GET":
         kinds.append(ReadOnlyKey)
     if route.body is not None or route.form is not None or route.reads:

@@ -50,6 +50,8 @@ class Route:
     errors: tuple[type[ApiError], ...]
     access: Access
     limit: Limit
+    end_user: str
+    """The scope with which an end-user token may use it; empty: none may; `*`: every one may."""
     is_cross_origin: bool
     """True where pages of any origin may read the reply, unless the handler says otherwise."""
     is_in_spec: bool
@@ -120,6 +122,7 @@ class Routes:
         public: bool = False,
         access: Access | None = None,
         limit: Limit | None = None,
+        end_user: str = "",
         cross_origin: bool = False,
         spec: bool | None = None,
         produces: Sequence[str] = (),
@@ -136,6 +139,7 @@ class Routes:
         `location` is a template for the Location header, filled from the reply's fields.
         `resumes` says that a second run goes on where an interrupted one stopped. `etag` names the state
         of the reply, which must be a model.
+        `end_user` is the scope with which an end user's token may use it.
         `cross_origin` lets scripts of other pages read the reply; their preflight is a route of its own.
         `spec=False` keeps websockets and raw routes out of the OpenAPI document.
         """
@@ -158,6 +162,7 @@ class Routes:
                     errors=tuple(errors),
                     access=chosen,
                     limit=limit or (CALLER_LIMIT if chosen == "caller" else PUBLIC_LIMIT),
+                    end_user=end_user,
                     is_cross_origin=cross_origin,
                     is_in_spec=self.is_in_spec if spec is None else spec,
                     produces=tuple(produces),

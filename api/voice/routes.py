@@ -46,24 +46,26 @@ async def get_voice_health(request: web.Request) -> VoiceHealth:
     )
 
 
-@sessions.post(errors=CANNOT)
+@sessions.post(errors=CANNOT, end_user="voice:write")
 async def create_voice_session(request: web.Request, body: SessionRequest) -> Token:
     """Open a session with an agent: connect a LiveKit client with the token, and the agent is there."""
     house = await look(request)
     metadata = body.metadata
-    if body.external_user_id is not None:
-        metadata = {**(metadata or {}), "external_user_id": body.external_user_id}
+    external_user_id = request[CALLER].external_user_id or body.external_user_id
+    if external_user_id is not None:
+        metadata = {**(metadata or {}), "external_user_id": external_user_id}
     asked = TokenRequest(
         agent_id=body.agent_id,
         context=body.context,
-        contact_id=body.contact_id,
+        # Whom a number belongs to is the owner's to know.
+        contact_id=body.contact_id if request[CALLER].end_user is None else None,
         metadata=metadata,
         max_duration_sec=body.max_duration_sec,
     )
     return await opened(request, request[CALLER], asked, house)
 
 
-@sessions.get("/{room_name}", errors=[service.RoomNotFound])
+@sessions.get("/{room_name}", errors=[service.RoomNotFound], end_user="voice:read")
 async def get_voice_session(request: web.Request, room_name: str) -> VoiceSession:
     """Get what was said in a session, and what became of it."""
     call, events, cost = await service.session_told(

@@ -113,6 +113,11 @@ async def session_told(
     call = await calls.of_room(session, room_name)
     if call is None or call.owner_id != caller.owner_id:
         raise RoomNotFound
+    if caller.end_user is not None:
+        is_theirs = (call.extra or {}).get("external_user_id") == caller.external_user_id
+        named = caller.end_user.agent_ids
+        if not is_theirs or (named is not None and call.agent_id not in named):
+            raise RoomNotFound
     events = await events_of(session, call.id)
     return call, events, await calls.known(session, call, events, prices)
 

@@ -96,6 +96,15 @@ def _widget(person: Person) -> str:
     return str(person.made("/v1/widgets", {"agent_id": agent["agent_id"]})["widget_id"])
 
 
+def _end_user(_: Person) -> str:
+    """A name of the owner's own; another owner may have the same."""
+    return "customer-1"
+
+
+def _end_user_token(person: Person) -> str:
+    return str(person.ask("POST", "/v1/end-users/customer-1/tokens", {}).json["token_id"])
+
+
 def _visit(person: Person) -> str:
     """A chat through the widget made last: in a path, it stands behind its widget."""
     path = f"/v1/widgets/{person.ask('GET', '/v1/widgets').json[0]['widget_id']}"
@@ -168,8 +177,8 @@ def _method(person: Person) -> str:
     return method_id
 
 
-UNOWNED = {"voice_id"}
-"""Ids of things that belong to nobody."""
+UNOWNED = {"voice_id", "external_id"}
+"""Ids of things that belong to nobody, and names that each owner gives for themselves."""
 
 MAKERS: dict[str, Callable[[Person], str]] = {
     "agent_id": _agent,
@@ -191,6 +200,8 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "method_id": _method,
     "widget_id": _widget,
     "chat_id": _visit,
+    "external_id": _end_user,
+    "token_id": _end_user_token,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:12:41.636154
+Created: 2026-11-28 20:13:12.233132
 """
 
 from collections.abc import Sequence
@@ -815,6 +815,31 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_contact_tags_tag"), ["tag"], unique=False)
 
     op.create_table(
+        "end_user_tokens",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("external_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("key_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("scopes", api.db.columns.Json, nullable=False),
+        sa.Column("agent_ids", api.db.columns.Json, nullable=True),
+        sa.Column("expires_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("revoked_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["key_id"], ["api_keys.id"], name=op.f("fk_end_user_tokens_key_id_api_keys"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_end_user_tokens_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_end_user_tokens")),
+        sa.UniqueConstraint("hash", name=op.f("uq_end_user_tokens_hash")),
+    )
+    with op.batch_alter_table("end_user_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_end_user_tokens_key_id"), ["key_id"], unique=False)
+        batch_op.create_index("ix_end_user_tokens_owner_external", ["owner_id", "external_id"], unique=False)
+
+    op.create_table(
         "phone_numbers",
         sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -983,6 +1008,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_phone_numbers_agent_id"))
 
     op.drop_table("phone_numbers")
+    with op.batch_alter_table("end_user_tokens", schema=None) as batch_op:
+        batch_op.drop_index("ix_end_user_tokens_owner_external")
+        batch_op.drop_index(batch_op.f("ix_end_user_tokens_key_id"))
+
+    op.drop_table("end_user_tokens")
     with op.batch_alter_table("contact_tags", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_contact_tags_tag"))
 
