@@ -12,6 +12,7 @@ from api.http.callers import NotForEndUsers, ReadOnlyKey
 from api.http.errors import (
     ApiError,
     Invalid,
+    NotFound,
     PreconditionFailed,
     TooLarge,
     TooManyRequests,
@@ -250,6 +251,8 @@ def _errors(route: Route) -> dict[int, list[type[ApiError]]]:
         kinds += [PreconditionFailed, etags.UnreadableTag]
     if route.access != "internal" and route.limit.count:
         kinds.append(TooManyRequests)
+    if route.path_parameters and not any(issubclass(kind, NotFound) for kind in kinds):
+        kinds.append(NotFound)  # a name that nothing could have
     by_status: dict[int, list[type[ApiError]]] = defaultdict(list)
     for kind in kinds:
         by_status[status_of(kind)].append(kind)
