@@ -1,5 +1,6 @@
 """Composition root: settings in, application out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -8,9 +9,13 @@ from api import work
 from api.agents import routes as agents
 from api.api_keys import routes as api_keys
 from api.api_keys import service as api_keys_service
+from api.api_keys.usage import KeyUsage
+from api.audit import routes as audit
+from api.audit import service as audit_service
 from api.auth import routes as auth
 from api.auth import service as auth_service
 from api.auth.passwords import Passwords
+from api.branding import routes as branding
 from api.calls import costs, steering
 from api.calls import routes as calls
 from api.chats import routes as chats
@@ -28,12 +33,14 @@ from api.http.metrics import Metrics
 from api.http.rate_limits import RateLimits
 from api.http.readiness import Readiness
 from api.http.routes import Routes, mount
+from api.http.shared_limits import RedisWindows
 from api.http.transactions import one_transaction
 from api.internal import routes as internal
 from api.keys import (
     AUTHENTICATORS,
     CLAIMANT,
     DATABASE,
+    KEY_USAGE,
     METRICS,
     MOUNTED,
     PASSWORDS,
@@ -52,6 +59,7 @@ from api.settings import Settings
 from api.sip_trunks import routes as sip_trunks
 from api.system import pages
 from api.system import routes as system
+from api.tenants import routes as tenants
 from api.usage import routes as usage
 from api.users import routes as users
 from api.voice import chat, voices
@@ -70,6 +78,7 @@ RESOURCES: tuple[Routes, ...] = (
     users.routes,
     api_keys.routes,
     end_users.routes,
+    audit.routes,
     agents.routes,
     calls.routes,
     calls.links,
@@ -98,8 +107,12 @@ RESOURCES: tuple[Routes, ...] = (
     wallet.pricing,
     payments.routes,
     exchange.routes,
+    branding.routes,
+    tenants.routes,
+    tenants.entries,
     usage.users,
     usage.agents,
+    branding.domains,
     public.routes,
     internal.routes,
     system.routes,
@@ -118,8 +131,10 @@ def create_app(settings: Settings) -> web.Application:
     app[DATABASE] = Database(settings.database_url, app[VAULT])
     app[READINESS] = Readiness()
     app[CLAIMANT] = Claimant()
-    app[RATE_LIMITS] = RateLimits(is_on=settings.has_rate_limits)
+    redis = RedisWindows(settings.redis_url) if settings.redis_url else None
+    app[RATE_LIMITS] = RateLimits(redis, is_on=settings.has_rate_limits)
     app[PASSWORDS] = Passwords()
+    app[KEY_USAGE] = KeyUsage()
     app[METRICS] = Metrics()
     app[AUTHENTICATORS] = Authenticators(
         access_token=auth_service.authenticate,
@@ -132,8 +147,10 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(metrics.serving)
     if settings.otlp_endpoint:
         traces.install(app)
+    if redis is not None:
+        app.on_cleanup.append(lambda _: redis.close())
     work.install(app)
-    mount(app, RESOURCES, admit)
+    mount(app, RESOURCES, admit, audit_service)
     excluded.install(app)
     system.install(app)
     pages.install(app)
@@ -141,6 +158,10 @@ def create_app(settings: Settings) -> web.Application:
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
+    writing = asyncio.create_task(app[KEY_USAGE].write_for_ever(app[DATABASE]))
     yield
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await app[KEY_USAGE].write(app[DATABASE])
     await app[DATABASE].close()
     app[PASSWORDS].close()

@@ -173,6 +173,23 @@ def sign_in_link(email: str | None) -> None:
     click.echo(link(Settings.load(), email))
 
 
+@user.command("limit")
+@click.argument("email")
+@click.argument("requests_a_minute", type=click.IntRange(0, 1_000_000))
+def limit_user(email: str, requests_a_minute: int) -> None:
+    """Let EMAIL ask so many times a minute.
+
+    Over all their logins and keys together.
+
+    0 lets them have what everybody has (CALL2ME_USER_RATE_LIMIT).
+    """
+    from api.up.prepare import limit
+
+    limit(Settings.load(), email, requests_a_minute)
+    number = str(requests_a_minute) if requests_a_minute else "as many as everybody"
+    click.echo(f"Requests a minute of {email}: {number}.")
+
+
 @main.group()
 def wallet() -> None:
     """Owners' money: give credit, check the books."""

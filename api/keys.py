@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from api.api_keys.usage import KeyUsage
     from api.auth.passwords import Passwords
     from api.chats.talks import Talks
     from api.db.engine import Database
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from api.http.routes import Routes
     from api.internal.workers import Workers
     from api.knowledge_base.answers import Answers
+    from api.outside.google import GoogleTokens
     from api.outside.payments import Provider
     from api.outside.rooms import Rooms
     from api.outside.speech import Speech
@@ -35,6 +37,7 @@ VAULT: "web.AppKey[Vault]" = web.AppKey("vault")
 READINESS: "web.AppKey[Readiness]" = web.AppKey("readiness")
 AUTHENTICATORS: "web.AppKey[Authenticators]" = web.AppKey("authenticators")
 RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")
+KEY_USAGE: "web.AppKey[KeyUsage]" = web.AppKey("key_usage")
 PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
 CLAIMANT: "web.AppKey[Claimant]" = web.AppKey("claimant")
 MOUNTED: "web.AppKey[tuple[Routes, ...]]" = web.AppKey("mounted")
@@ -45,6 +48,7 @@ STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
 KNOWLEDGE: "web.AppKey[Storage]" = web.AppKey("knowledge")
 ANSWERS: "web.AppKey[Answers]" = web.AppKey("answers")
 SPEECH: "web.AppKey[Speech]" = web.AppKey("speech")
+GOOGLE: "web.AppKey[GoogleTokens]" = web.AppKey("google")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 TALKS: "web.AppKey[Talks]" = web.AppKey("talks")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")

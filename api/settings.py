@@ -69,6 +69,16 @@ NO_LANGUAGE_MODEL = LanguageModel(key="", base_url="", name="")
 
 
 @dataclass(frozen=True)
+class Google:
+    """Signing in with Google. No client id: that is switched off."""
+
+    client_ids: tuple[str, ...]
+    """Ours at Google: a token that was made for another site is refused."""
+    keys_url: str
+    """Where the public keys are that Google signs with."""
+
+
+@dataclass(frozen=True)
 class Log:
     """How log lines look."""
 
@@ -109,6 +119,10 @@ class Settings:
     trusted_proxies: int
     """How many proxies in front of us append to X-Forwarded-For; 0 means that it is not read."""
     has_rate_limits: bool
+    user_rate_limit: int
+    """Requests a minute of one user."""
+    redis_url: str = field(repr=False)
+    """Where processes count requests together; empty means that each counts for itself."""
     functions: Path
     """Developers' Python functions."""
     allowed_hosts: tuple[str, ...]
@@ -120,6 +134,7 @@ class Settings:
     mail_url: str = field(repr=False)
     """The SMTP server; empty means that letters are written into the folder `mail`."""
     mail_from: str
+    google: Google
     metrics_port: int
     """Where Prometheus may read our figures; 0 means nowhere."""
     otlp_endpoint: str
@@ -191,6 +206,8 @@ class Settings:
             ),
             trusted_proxies=read.number("CALL2ME_TRUSTED_PROXIES", 0, 0, 10),
             has_rate_limits=read.choice("CALL2ME_RATE_LIMITS", "on", ("on", "off")) == "on",
+            user_rate_limit=read.number("CALL2ME_USER_RATE_LIMIT", 100, 1, 1_000_000),
+            redis_url=_redis_url(read),
             functions=read.folder("CALL2ME_FUNCTIONS", home / "functions"),
             allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
             log=Log(
@@ -205,6 +222,16 @@ class Settings:
             providers=providers_of(read),
             mail_url=_mail_url(read),
             mail_from=read.text("CALL2ME_MAIL_FROM", "Call2Me <call2me@localhost>"),
+            google=Google(
+                client_ids=tuple(
+                    part.strip()
+                    for part in read.text("CALL2ME_GOOGLE_CLIENT_ID", "").split(",")
+                    if part.strip()
+                ),
+                keys_url=read.url(
+                    "CALL2ME_GOOGLE_KEYS_URL", "https://www.googleapis.com/oauth2/v3/certs", ("https", "http")
+                ),
+            ),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
@@ -252,6 +279,11 @@ def _several(text: str) -> tuple[str, ...]:
 
 def _api_url(read: Environment, name: str, otherwise: str) -> str:
     return read.url(name, read.text(name, otherwise), ("http", "https")).rstrip("/")
+
+
+def _redis_url(read: Environment) -> str:
+    url = read.text("CALL2ME_REDIS_URL", "")
+    return read.url("CALL2ME_REDIS_URL", url, ("redis", "rediss")) if url else ""
 
 
 def _mail_url(read: Environment) -> str:

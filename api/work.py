@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from api.audit import service as audit
 from api.calls import actions, costs, workflows
 from api.calls import service as calls
 from api.chats.talks import Talks
@@ -16,6 +17,7 @@ from api.keys import (
     ANSWERS,
     CLAIMANT,
     DATABASE,
+    GOOGLE,
     GUARD,
     KNOWLEDGE,
     METRICS,
@@ -30,6 +32,7 @@ from api.keys import (
 )
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
+from api.outside.google import GoogleTokens
 from api.outside.mail import FileMail, SmtpMail
 from api.outside.paddle import Paddle
 from api.outside.payments import Provider
@@ -64,6 +67,11 @@ async def _forget_holds() -> None:
         await chat_charges.forget_abandoned(session)
 
 
+async def _forget_old_audit() -> None:
+    async with engine.reach().database.transaction() as session:
+        await audit.forget_old(session)
+
+
 SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
     "letters": letters.sweep,
@@ -80,6 +88,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "unread knowledge": knowledge.sweep_unread,
     "old knowledge": knowledge.sweep_refresh,
     "forgotten knowledge": knowledge.sweep_forgotten,
+    "old audit log": _forget_old_audit,
 }
 
 
@@ -95,6 +104,7 @@ def install(app: web.Application) -> None:
     )
     app[PAYMENTS] = _payments(app[SETTINGS].payments)
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
+    app[GOOGLE] = GoogleTokens(app[SETTINGS].google, app[GUARD])
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
     actions.ELSEWHERE["schedule_call"] = scheduled.schedule_call
     app.cleanup_ctx.append(_at_work)

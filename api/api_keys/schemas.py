@@ -16,11 +16,38 @@ class ApiKeyCreate(Wire):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     permissions: Annotated[list[Permission], Field(max_length=100, default_factory=list)]
+    """What it may do: `agents:read`, `calls:write`, `wallet:*`, or `read`, `write`, `admin` for many at once
+    (`GET /v1/api-keys/scopes` lists them). None at all: everything.
+    """
     rate_limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
-    """Requests a minute."""
+    """Requests a minute, where that is less than its user has over all credentials."""
     read_only: bool = False
     """May only GET."""
     expires_in_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+
+
+class Scope(Wire):
+    """A permission that a key can have, and the operations it opens."""
+
+    scope: str
+    operations: list[str]
+
+
+class UsageQuery(Wire):
+    """How many days back, today included."""
+
+    days: Annotated[int, Field(ge=1, le=365)] = 7
+
+
+class ApiKeyUsage(Wire):
+    """What a key was used for. A request failed that was not answered with 2xx or 3xx."""
+
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    avg_duration_ms: float
+    period_start: datetime
+    period_end: datetime
 
 
 class ApiKey(Wire):

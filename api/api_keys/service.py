@@ -3,6 +3,7 @@
 import hmac
 import logging
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 
 from aiohttp import web
@@ -16,9 +17,11 @@ from api.api_keys.table import ApiKeyRow
 from api.auth.tokens import hashed
 from api.db.columns import now
 from api.db.engine import Database, after_commit
+from api.http import scopes
 from api.http.callers import Caller
-from api.http.errors import Conflict, NotFound, Unauthorized
+from api.http.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from api.keys import DATABASE, SESSION
+from api.users.table import UserRow
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "sk_call2me_"
@@ -36,6 +39,41 @@ class ApiKeyStillActive(Conflict):
 
 class InvalidApiKey(Unauthorized):
     """Invalid, expired or revoked API key"""
+
+
+class MoreThanYours(Forbidden):
+    """An API key makes no key that may do more, or lasts longer, than itself"""
+
+
+def check_permissions(wanted: ApiKeyCreate, known: Collection[str]) -> None:
+    """Raise where a permission means nothing here: a key that silently may nothing helps nobody."""
+    for number, permission in enumerate(wanted.permissions):
+        if not scopes.is_known(permission, known):
+            raise Invalid.at(
+                "body",
+                "permissions",
+                number,
+                msg="There is no such permission; GET /v1/api-keys/scopes lists them",
+                input=permission,
+            )
+
+
+async def create_for(
+    session: AsyncSession, caller: Caller, wanted: ApiKeyCreate, known: Collection[str]
+) -> tuple[ApiKeyRow, str]:
+    """A new key for who asks. One that is asked for with a key may not do more than that one."""
+    check_permissions(wanted, known)
+    if caller.kind != "api_key":
+        return await create(session, caller.owner_id, wanted)
+    if not scopes.is_within(wanted.permissions, caller.permissions, known):
+        raise MoreThanYours
+    mine = await get(session, caller, caller.key_id)
+    row, key = await create(session, caller.owner_id, wanted)
+    row.rate_limit = min(row.rate_limit, mine.rate_limit)
+    if mine.expires_at is not None and (row.expires_at is None or row.expires_at > mine.expires_at):
+        raise MoreThanYours
+    session.add(row)
+    return row, key
 
 
 async def create(session: AsyncSession, owner_id: str, wanted: ApiKeyCreate) -> tuple[ApiKeyRow, str]:
@@ -97,10 +135,10 @@ async def authenticate(request: web.Request, key: str) -> Caller:
     database = request.app[DATABASE]
     # A session of its own for what writes: its lock must not be held while a body arrives.
     if request.method in {"GET", "HEAD"}:
-        row = await _recognised(request[SESSION], key)
+        row, user_rate_limit = await _recognised(request[SESSION], key)
     else:
         async with database.session(writes=False) as session:
-            row = await _recognised(session, key)
+            row, user_rate_limit = await _recognised(session, key)
     if row.last_used_at is None or now() - row.last_used_at > _USE_IS_NOTED_EVERY:
 
         async def note() -> None:
@@ -117,20 +155,26 @@ async def authenticate(request: web.Request, key: str) -> Caller:
         kind="api_key",
         key_id=row.id,
         is_read_only=row.is_read_only,
+        permissions=tuple(row.permissions),
         rate_limit=row.rate_limit,
+        user_rate_limit=user_rate_limit,
     )
 
 
-async def _recognised(session: AsyncSession, key: str) -> ApiKeyRow:
+async def _recognised(session: AsyncSession, key: str) -> tuple[ApiKeyRow, int]:
+    """The key's row, and how often its user may ask."""
     wanted = hashed(key)
     found = await session.exec(
-        select(ApiKeyRow).where(
+        select(ApiKeyRow, UserRow.rate_limit)
+        .join(UserRow, col(UserRow.id) == ApiKeyRow.owner_id)
+        .where(
+            col(UserRow.erased_at).is_(None),
             ApiKeyRow.prefix == key[:_SHOWN],
             col(ApiKeyRow.is_active).is_(True),
             or_(col(ApiKeyRow.expires_at).is_(None), col(ApiKeyRow.expires_at) > now()),
         )
     )
-    matching = [row for row in found.all() if hmac.compare_digest(row.hash, wanted)]
+    matching = [pair for pair in found.all() if hmac.compare_digest(pair[0].hash, wanted)]
     if not matching:
         raise InvalidApiKey
     return matching[0]

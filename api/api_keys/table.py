@@ -25,3 +25,15 @@ class ApiKeyRow(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class ApiKeyUsageRow(SQLModel, table=True):
+    """What one key was used for on one day (UTC)."""
+
+    __tablename__ = "api_key_usage"
+
+    key_id: str = Field(primary_key=True, foreign_key="api_keys.id", ondelete="CASCADE")
+    day: str = Field(primary_key=True)
+    requests: int = 0
+    failed: int = 0
+    duration_ms: float = 0.0

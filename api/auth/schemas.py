@@ -16,7 +16,7 @@ def _short_enough(password: str) -> str:
     return password
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
     """An address as mail programs mean it; one that works only in one's own network (`.local`) is fine."""
     try:
         return validate_email(text, check_deliverability=False, globally_deliverable=False).normalized
@@ -27,14 +27,25 @@ def _address(text: str) -> str:
 def _address_or_text(text: str) -> str:
     """As it was kept at signing up; what is no address is nobody's, and needs no other answer than that."""
     try:
-        return _address(text)
+        return address(text)
     except ValueError:
         return text
 
 
-Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_address)]
+Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(address)]
 NewPassword = Annotated[str, Field(min_length=8, max_length=MAX_BYTES), AfterValidator(_short_enough)]
 Token = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Attribution(Wire):
+    """Where somebody came from. Read, so that a wrong one is named; kept nowhere."""
+
+    referrer: Annotated[str, Field(max_length=500)] | None = None
+    landing: Annotated[str, Field(max_length=500)] | None = None
+    utm_source: Annotated[str, Field(max_length=200)] | None = None
+    utm_medium: Annotated[str, Field(max_length=200)] | None = None
+    utm_campaign: Annotated[str, Field(max_length=200)] | None = None
+    gclid: Annotated[str, Field(max_length=200)] | None = None
 
 
 class SignUp(Wire):
@@ -43,6 +54,34 @@ class SignUp(Wire):
     email: Email
     password: NewPassword
     full_name: Annotated[str, Field(max_length=255)] | None = None
+    attribution: Attribution | None = None
+
+
+class GoogleLogin(Wire):
+    """An ID token from Google."""
+
+    credential: Annotated[str, Field(min_length=1, max_length=8192)]
+    attribution: Attribution | None = None
+
+
+class EmailOnly(Wire):
+    """Whose address it is."""
+
+    email: Annotated[str, Field(max_length=254), AfterValidator(_address_or_text)]
+
+
+class PasswordReset(Wire):
+    """A new password, and the token of the letter."""
+
+    token: Token
+    new_password: NewPassword
+
+
+class PasswordChange(Wire):
+    """A new password, and the one until now."""
+
+    current_password: Annotated[str, Field(max_length=1024)]
+    new_password: NewPassword
 
 
 class LogIn(Wire):
@@ -79,6 +118,20 @@ class Credentials(Wire):
     expires_in: int
     """Seconds that the access token is good for."""
     user: UserProfile
+
+
+class Said(Wire):
+    """What happened, in a sentence."""
+
+    message: str
+
+
+class Verified(Wire):
+    """Whose address is proven."""
+
+    message: str = "Your address is confirmed"
+    email: str
+    email_verified: bool = True
 
 
 class LoggedOut(Wire):

@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.auth import tokens
+from api.auth import links, tokens
 from api.auth.schemas import Credentials
 from api.auth.table import LoginRow, OneTimeLinkRow, RefreshTokenRow
 from api.auth.tokens import ACCESS_SECONDS, REFRESH_DAYS, AccessClaims, InvalidToken, hashed, new_opaque
@@ -78,7 +78,7 @@ async def refresh(session: AsyncSession, refresh_token: str, jwt_secret: str) ->
     found = await session.exec(
         select(UserRow)
         .join(LoginRow, col(LoginRow.user_id) == UserRow.id)
-        .where(LoginRow.id == login_id, col(LoginRow.revoked_at).is_(None))
+        .where(LoginRow.id == login_id, col(LoginRow.revoked_at).is_(None), col(UserRow.erased_at).is_(None))
     )
     if (user := found.one_or_none()) is None:
         raise InvalidToken
@@ -98,44 +98,34 @@ async def log_out(session: AsyncSession, caller: Caller, refresh_token: str | No
     await _revoke(session, ends)
 
 
-async def mint_link(session: AsyncSession, user: UserRow, lifetime: timedelta = timedelta(hours=1)) -> str:
-    """A token that signs this user in once, before it is too old. It is kept only as a hash."""
-    token = new_opaque("once")
-    session.add(OneTimeLinkRow(hash=hashed(token), user_id=user.id, expires_at=now() + lifetime))
-    await session.flush()
-    return token
-
-
 async def use_link(session: AsyncSession, token: str, jwt_secret: str) -> Credentials:
     """Sign in with the token of a one-time link."""
-    moment = now()
-    used = await session.exec(
-        update(OneTimeLinkRow)
-        .where(
-            col(OneTimeLinkRow.hash) == hashed(token),
-            col(OneTimeLinkRow.used_at).is_(None),
-            col(OneTimeLinkRow.expires_at) > moment,
-        )
-        .values(used_at=moment)
-        .returning(col(OneTimeLinkRow.user_id))
-    )
-    user_id = used.scalar_one_or_none()
-    user = await session.get(UserRow, user_id) if user_id else None
+    user = await links.use(session, token, "sign_in")
     if user is None:
         raise LinkUsed
     return await open_login(session, user, jwt_secret)
+
+
+async def end_logins(session: AsyncSession, user_id: str, *, but: str = "") -> None:
+    """Every login of a user ends, with all of its tokens; `but` one that goes on."""
+    await session.exec(
+        update(LoginRow)
+        .where(col(LoginRow.user_id) == user_id, col(LoginRow.id) != but, col(LoginRow.revoked_at).is_(None))
+        .values(revoked_at=now())
+    )
 
 
 async def authenticate(request: web.Request, token: str) -> Caller:
     """Who carries this access token. A login that has ended takes its tokens along at once."""
     claims = tokens.read_access(request.app[SETTINGS].secrets.jwt, token)
     query = (
-        select(LoginRow.user_id)
+        select(LoginRow.user_id, UserRow.rate_limit)
         .join(UserRow, col(UserRow.id) == LoginRow.user_id)
         .where(
             LoginRow.id == claims.login_id,
             LoginRow.user_id == claims.user_id,
             col(LoginRow.revoked_at).is_(None),
+            col(UserRow.erased_at).is_(None),
         )
     )
     # A session of its own for what writes: its lock must not be held while a body arrives.
@@ -146,7 +136,14 @@ async def authenticate(request: web.Request, token: str) -> Caller:
             found = (await session.exec(query)).one_or_none()
     if found is None:
         raise InvalidToken
-    return Caller(owner_id=found, user_id=found, kind="user", login_id=claims.login_id)
+    user_id, rate_limit = found
+    return Caller(
+        owner_id=user_id,
+        user_id=user_id,
+        kind="user",
+        login_id=claims.login_id,
+        user_rate_limit=rate_limit,
+    )
 
 
 async def _credentials(session: AsyncSession, user: UserRow, login_id: str, jwt_secret: str) -> Credentials:

@@ -30,11 +30,13 @@ class RefreshTokenRow(SQLModel, table=True):
 
 
 class OneTimeLinkRow(SQLModel, table=True):
-    """A token that signs somebody in once, by its SHA-256."""
+    """A token that does one thing for somebody once, by its SHA-256."""
 
     __tablename__ = "one_time_links"
 
     hash: str = Field(primary_key=True)
-    user_id: str = Field(foreign_key="users.id", ondelete="CASCADE")
+    user_id: str = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    purpose: str = "sign_in"
+    """`sign_in`, `reset` or `verify`: a token for one of them is none for another."""
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

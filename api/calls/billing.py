@@ -6,6 +6,7 @@ from api.calls.costs import Engines, Prices, split
 from api.calls.settlement import events_of
 from api.calls.table import CallRow, CallUsageRow
 from api.settings import Settings
+from api.users import service as users
 from api.wallet import charges
 from api.wallet import rates as price_list
 from pipelines.agent_config import AgentConfig
@@ -17,17 +18,22 @@ async def reserve(
 ) -> int:
     """Hold back what a call may cost; how many seconds it may last. Raises `InsufficientBalance`."""
     rates = price_list.load(settings.rates)
+    tariff = charges.Tariff.of(
+        rates,
+        is_phone=call.call_type == "phone_call",
+        is_outbound=call.direction == "outbound",
+        is_recorded=agent.enable_recording,
+        is_realtime=agent.engine.kind == "realtime",
+    )
+    # Where this server pays, nobody earns by it.
+    if settings.is_billing and (tenant := await users.tenant_of(session, call.owner_id)) is not None:
+        owner_id, margin = tenant
+        tariff = tariff.model_copy(update={"tenant_owner_id": owner_id, "tenant_margin_percent": margin})
     held = await charges.hold(
         session,
         call_id=call.id,
         owner_id=call.owner_id,
-        tariff=charges.Tariff.of(
-            rates,
-            is_phone=call.call_type == "phone_call",
-            is_outbound=call.direction == "outbound",
-            is_recorded=agent.enable_recording,
-            is_realtime=agent.engine.kind == "realtime",
-        ),
+        tariff=tariff,
         longest_seconds=longest_seconds,
         rates=rates,
         is_billed=settings.is_billing,

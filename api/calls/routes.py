@@ -29,6 +29,7 @@ from api.db.engine import after_commit
 from api.http.errors import RangeNotSatisfiable
 from api.http.negotiation import JSON, preferred
 from api.http.pages import Page
+from api.http.rate_limits import LINK_LIMIT
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
@@ -186,6 +187,7 @@ class Link(Wire):
 
 @links.get(
     "/{call_id}.ogg",
+    limit=LINK_LIMIT,
     errors=[recordings.LinkInvalid, service.NoRecording, RangeNotSatisfiable],
     produces=[recordings.CONTENT_TYPE],
 )

@@ -14,6 +14,7 @@ from api.db.vault import Vault
 Hook = Callable[[], Awaitable[None]]
 
 _HOOKS = "call2me.after_commit"
+_BEFORE = "call2me.before_commit"
 _LEVEL = "call2me.synchronous"
 
 
@@ -46,6 +47,11 @@ class Database:
         engine = self._durable if is_durable else self._writes
         return AsyncSession(engine if writes else self._reads, expire_on_commit=False, autoflush=True)
 
+    def make_durable(self, session: AsyncSession) -> None:
+        """Let what a writing session commits be on the disk. Only before it is first used."""
+        session.bind = self._durable
+        session.sync_session.bind = self._durable.sync_engine
+
     @asynccontextmanager
     async def transaction(
         self, *, writes: bool = True, is_durable: bool = False
@@ -68,8 +74,15 @@ def after_commit(session: AsyncSession, hook: Hook) -> None:
     session.info.setdefault(_HOOKS, []).append(hook)
 
 
+def before_commit(session: AsyncSession, hook: Hook) -> None:
+    """Run `hook` inside the session's transaction, just before it is committed; never in one that fails."""
+    session.info.setdefault(_BEFORE, []).append(hook)
+
+
 async def commit(session: AsyncSession) -> None:
     """Commit, then run what waited for it. Also used to let go before the network is asked."""
+    for hook in session.info.pop(_BEFORE, ()):
+        await hook()
     await session.commit()
     for hook in session.info.pop(_HOOKS, ()):
         await hook()

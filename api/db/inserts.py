@@ -45,3 +45,21 @@ async def insert_many(session: AsyncSession, table: type[SQLModel], rows: Sequen
         await connection.execute(sqlite.insert(target).on_conflict_do_nothing(), values)
     else:
         await connection.execute(postgresql.insert(target).on_conflict_do_nothing(), values)
+
+
+async def add_up(
+    session: AsyncSession, table: type[SQLModel], rows: Sequence[SQLModel], counts: Sequence[str]
+) -> None:
+    """Insert rows, or add their `counts` to those of the rows that have their primary keys already."""
+    if not rows:
+        return
+    target = SQLModel.metadata.tables[str(table.__tablename__)]
+    connection = await session.connection()
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(target).values([fields_of(row) for row in rows])
+    await connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=list(target.primary_key.columns),
+            set_={name: target.c[name] + insert.excluded[name] for name in counts},
+        )
+    )

@@ -8,8 +8,9 @@ from typing import Literal
 from aiohttp import web
 
 from api.http.errors import Forbidden, Unauthorized
-from api.http.rate_limits import REFUSED_LIMIT, Limit, Standing
+from api.http.rate_limits import CALLER_LIMIT, REFUSED_LIMIT, Limit, Standing, network_of
 from api.http.routes import Route
+from api.http.scopes import LOGIN, is_granted, scope_of
 from api.keys import AUTHENTICATORS, CALLER, RATE_LIMITS, SETTINGS
 
 API_KEY_PREFIX = "sk_"
@@ -43,8 +44,12 @@ class Caller:
     """Of a user: the login that this token came from."""
     key_id: str = ""
     is_read_only: bool = False
+    permissions: tuple[str, ...] = ()
+    """Of a key: what it may do (`api.http.scopes`); none: everything."""
     rate_limit: int = 0
-    """Requests a minute; 0 means the usual."""
+    """Of a key: requests a minute, where that is less than its user has; 0: no number of its own."""
+    user_rate_limit: int = 0
+    """Requests a minute that the operator allows this user; 0: the usual."""
     external_user_id: str = ""
     """Of an end user: what the owner's own system calls them. They see what carries it, and nothing else."""
     end_user: EndUserRights | None = None
@@ -71,6 +76,14 @@ class NotForEndUsers(Forbidden):
     """An end-user token may not do this"""
 
 
+class ScopeMissing(Forbidden):
+    """This API key is not allowed to do this"""
+
+
+class LoginNeeded(Forbidden):
+    """Sign in for this; an API key is not enough"""
+
+
 class NotAWorker(Unauthorized):
     """The internal key is missing or wrong"""
 
@@ -81,17 +94,35 @@ async def admit(request: web.Request, route: Route) -> None:
         _require_internal_key(request)
         return
     if route.access == "public":
-        _count(request, route.limit, address(request))
+        await _count(request, route.limit, network_of(address(request)))
         return
     try:
         caller = await identify(request, route.end_user)
     except Unauthorized:
-        _count(request, REFUSED_LIMIT, address(request))
+        await _count(request, REFUSED_LIMIT, network_of(address(request)))
         raise
-    limit = Limit(route.limit.name, caller.rate_limit, 60) if caller.rate_limit else route.limit
-    _count(request, limit, caller.key_id or caller.user_id)
+    await _count_caller(request, route, caller)
     if caller.is_read_only and request.method not in _READING:
         raise ReadOnlyKey
+    if caller.kind == "api_key":
+        _require_scope(caller, scope_of(route))
+
+
+def _require_scope(caller: Caller, scope: str) -> None:
+    if scope == LOGIN:
+        raise LoginNeeded
+    if not is_granted(caller.permissions, scope):
+        raise ScopeMissing(f"This API key is not allowed to do this; it needs the permission {scope}")
+
+
+async def _count_caller(request: web.Request, route: Route, caller: Caller) -> None:
+    """A user has one number over all their credentials; a key and an operation may have one besides."""
+    usual = caller.user_rate_limit or request.app[SETTINGS].user_rate_limit
+    await _count(request, Limit(CALLER_LIMIT.name, usual), caller.user_id)
+    if caller.key_id and 0 < caller.rate_limit < usual:
+        await _count(request, Limit("key", caller.rate_limit), caller.key_id)
+    if route.limit != CALLER_LIMIT:
+        await _count(request, route.limit, caller.user_id)
 
 
 async def identify(request: web.Request, end_user: str = "") -> Caller:
@@ -132,8 +163,12 @@ def address(request: web.Request) -> str:
     return request.remote or ""
 
 
-def _count(request: web.Request, limit: Limit, key: str) -> None:
-    if (standing := request.app[RATE_LIMITS].take(limit, key)) is not None:
+async def _count(request: web.Request, limit: Limit, key: str) -> None:
+    standing = await request.app[RATE_LIMITS].take(limit, key)
+    if standing is None:
+        return
+    tightest = request.get(STANDING)
+    if tightest is None or standing.remaining < tightest.remaining:
         request[STANDING] = standing
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from api.db.columns import new_id
 from api.http.callers import STANDING
 from api.http.errors import ApiError, BadRequest, Internal, Unavailable, reply, translated
-from api.keys import CROSS_ORIGIN, METRICS, REQUEST_ID, SETTINGS
+from api.keys import CALLER, CROSS_ORIGIN, KEY_USAGE, METRICS, REQUEST_ID, SETTINGS
 from api.logs import REQUEST
 from api.version import SERVICE
 
@@ -61,6 +61,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         route, seconds = resource.canonical if resource else "", time.perf_counter() - started
         if (metrics := request.app.get(METRICS)) is not None:  # some tests mount the edge alone
             metrics.answered(request.method, route, status, seconds)
+        if (caller := request.get(CALLER)) is not None and caller.key_id:
+            request.app[KEY_USAGE].note(caller.key_id, status, seconds * 1000)
         _LOG.info(
             "request answered",
             extra={

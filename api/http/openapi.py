@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from api.http import etags, idempotency
-from api.http.callers import NotForEndUsers, ReadOnlyKey
+from api.http.callers import LoginNeeded, NotForEndUsers, ReadOnlyKey, ScopeMissing
 from api.http.errors import (
     ApiError,
     Invalid,
@@ -21,6 +21,7 @@ from api.http.errors import (
     status_of,
 )
 from api.http.routes import PARAMETER, Route, Routes
+from api.http.scopes import LOGIN, scope_of
 from api.http.wire import Wire
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -164,6 +165,8 @@ def _operation(route: Route, operation_id: str, schemas: _Schemas, is_alias: boo
         "tags": [route.tag],
         "security": _SECURITY[route.access] + ([{"EndUserToken": []}] if route.end_user else []),
     }
+    if route.access == "caller":
+        operation["x-scope"] = scope_of(route)
     if is_alias:
         description = f"{description}\n\nAnother spelling of `{route.paths[0]}`."
     if description.strip():
@@ -239,8 +242,9 @@ def _errors(route: Route) -> dict[int, list[type[ApiError]]]:
         kinds.append(Unauthorized)
     if route.access == "caller":
         kinds.append(NotForEndUsers)
-    if route.access == "caller" and route.method != "GET":
-        kinds.append(ReadOnlyKey)
+        kinds.append(LoginNeeded if scope_of(route) == LOGIN else ScopeMissing)
+        if route.method != "GET":
+            kinds.append(ReadOnlyKey)
     if route.body is not None or route.form is not None or route.reads:
         kinds.append(TooLarge)
     if route.body or route.query or route.form or route.path_parameters:

@@ -13,9 +13,9 @@ reply: a model or a list of them as JSON, None for 204, a `web.StreamResponse` f
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
@@ -79,6 +79,11 @@ class Route:
     def is_keyed(self) -> bool:
         """True where an `Idempotency-Key` makes two of the same request one."""
         return self.method == "POST" and self.access == "caller"
+
+    @property
+    def location_names(self) -> list[str]:
+        """The fields of the reply that say where what was made is."""
+        return PARAMETER.findall(self.location)
 
 
 @dataclass
@@ -187,11 +192,23 @@ Admit = Callable[[web.Request, Route], Awaitable[None]]
 """Asked before anything of a request is read: raises where the caller may not, or not now."""
 
 
-def mount(app: web.Application, resources: Sequence[Routes], admit: Admit) -> None:
+class Audit(Protocol):
+    """Is told of every request that may change something (`api.audit`)."""
+
+    def record(self, request: web.Request, route: Route, arguments: Mapping[str, Any]) -> Any:
+        """Before the handler runs; an entry, or None where there is nothing to write down."""
+
+    def complete(self, entry: Any, route: Route, reply: Any) -> None:
+        """After it, before the commit."""
+
+
+def mount(
+    app: web.Application, resources: Sequence[Routes], admit: Admit, audit: Audit | None = None
+) -> None:
     """Put every route on the application."""
     for routes in resources:
         for route in routes.all:
-            handler = _served(route, admit)
+            handler = _served(route, admit, audit)
             for path in route.paths:
                 resource = app.router.add_resource(path)
                 resource.add_route(route.method, handler)
@@ -199,7 +216,9 @@ def mount(app: web.Application, resources: Sequence[Routes], admit: Admit) -> No
                     resource.add_route("HEAD", handler)
 
 
-def _served(route: Route, admit: Admit) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _served(
+    route: Route, admit: Admit, audit: Audit | None
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
         if route.is_cross_origin and (origin := request.headers.get("Origin")):
             request[CROSS_ORIGIN] = origin
@@ -207,7 +226,11 @@ def _served(route: Route, admit: Admit) -> Callable[[web.Request], Awaitable[web
         arguments = await _arguments(request, route)
 
         async def run() -> web.StreamResponse:
-            return _replied(request, route, await route.handler(request, **arguments))
+            entry = audit.record(request, route, arguments) if audit is not None else None
+            result = await route.handler(request, **arguments)
+            if entry is not None and audit is not None:
+                audit.complete(entry, route, result)
+            return _replied(request, route, result)
 
         if route.is_keyed and idempotency.HEADER in request.headers:
             return await idempotency.once(request, run, resumes=route.resumes)

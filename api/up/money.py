@@ -3,6 +3,7 @@
 import getpass
 from decimal import Decimal, InvalidOperation
 
+from api.audit import service as audit
 from api.db.engine import Database
 from api.settings import Settings
 from api.up.errors import CannotStart
@@ -33,6 +34,8 @@ def credit(settings: Settings, email: str, amount: str, note: str) -> str:
             if user is None:
                 raise CannotStart(f"There is no user {email}.")
             row = await credits_.grant(session, user.id, usd, note=note.strip(), granted_by=_who())
+            told = {"transaction_id": row.id, "granted_by": _who()}
+            audit.note_operator(session, user.id, "credit_wallet", told)
             return (
                 f"Credited ${text(row.amount_micros)} to {user.email}, transaction {row.id}. "
                 f"The balance is ${text(row.balance_after_micros)}."

@@ -12,7 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.api_keys import service as api_keys
 from api.api_keys.schemas import ApiKeyCreate
-from api.auth import service as auth
+from api.audit import service as audit
+from api.auth import links
 from api.auth.passwords import Passwords
 from api.auth.schemas import SignUp
 from api.db import migrate as migrations
@@ -58,7 +59,7 @@ def prepare(settings: Settings) -> Prepared:
             )
             await seed(session, user.id, settings.home)
             owner = Owner(email=user.email, password=password, api_key=key)
-        return Prepared(link=await auth.mint_link(session, user), owner=owner)
+        return Prepared(link=await links.mint(session, user), owner=owner)
 
     migrate(settings)
     return _in_transaction(settings, run)
@@ -99,9 +100,23 @@ def link(settings: Settings, email: str | None) -> str:
             raise CannotStart(
                 f"There is no user {email}." if email else "There is no user yet; `call2me up` makes one."
             )
-        return await auth.mint_link(session, user)
+        return await links.mint(session, user)
 
     return sign_in_address(settings, _in_transaction(settings, run))
+
+
+def limit(settings: Settings, email: str, requests_a_minute: int) -> None:
+    """How many requests a minute a user has; 0: as many as everybody."""
+
+    async def run(session: AsyncSession) -> None:
+        user = await users.find(session, email)
+        if user is None:
+            raise CannotStart(f"There is no user {email}.")
+        user.rate_limit = requests_a_minute
+        session.add(user)
+        audit.note_operator(session, user.id, "limit_user", {"requests_a_minute": requests_a_minute})
+
+    _in_transaction(settings, run)
 
 
 def openapi() -> str:

@@ -14,6 +14,7 @@ from api.db.columns import now
 from api.http.callers import Caller
 from api.knowledge_base.table import KnowledgeBaseRow
 from api.usage.schemas import AgentStats, DayOfUse, GlobalStats, UserStats, UserUsage
+from api.users import service as users
 from api.wallet import ledger
 from api.wallet.money import dollars, text
 from api.wallet.reading import first_day, used_since
@@ -56,6 +57,7 @@ async def stats(session: AsyncSession, caller: Caller) -> UserStats:
         total_api_keys=keys.one(),
         first_agent_id=first.one_or_none(),
         has_paid_topup=paid.one_or_none() is not None,
+        onboarding=(await users.get(session, caller)).onboarding,
     )
 
 

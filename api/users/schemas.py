@@ -41,6 +41,7 @@ class UserProfile(Wire):
     tax_id: str | None
     tax_office: str | None
     is_tenant_member: bool = False
+    email_verified: bool = False
     created_at: datetime
     last_login_at: datetime | None
 
@@ -48,7 +49,13 @@ class UserProfile(Wire):
     def of(cls, row: UserRow, balance_micros: int) -> "UserProfile":
         """The profile of a row; its password's hash stays where it is."""
         known = row.model_dump(include=set(cls.model_fields))
-        return cls(user_id=row.id, balance_usd=text(balance_micros), **known)
+        return cls(
+            user_id=row.id,
+            balance_usd=text(balance_micros),
+            is_tenant_member=row.tenant_owner_id is not None,
+            email_verified=row.email_verified_at is not None,
+            **known,
+        )
 
 
 class UserUpdate(Wire):
@@ -65,3 +72,14 @@ class UserUpdate(Wire):
     billing_postal_code: Annotated[str, Field(max_length=20)] | None = None
     tax_id: Annotated[str, Field(max_length=50)] | None = None
     tax_office: Text100 | None = None
+
+
+Steps = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)]
+
+
+class OnboardingUpdate(Wire):
+    """What became of the checklist of one's first days; what is not sent stays."""
+
+    dismissed: Steps | None = None
+    completed: Steps | None = None
+    hidden: bool | None = None

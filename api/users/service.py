@@ -1,12 +1,16 @@
 """Users: who they are, how they come to be."""
 
+from decimal import Decimal
+from typing import Any
+
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.http.callers import Caller
-from api.http.errors import Conflict, NotFound
-from api.users.schemas import UserProfile, UserUpdate
+from api.http.errors import Conflict, Forbidden, NotFound
+from api.users.schemas import OnboardingUpdate, UserProfile, UserUpdate
 from api.users.table import UserRow
 from api.wallet import ledger
 
@@ -19,8 +23,12 @@ class UserNotFound(NotFound):
     """User not found"""
 
 
+class OwnersOnly(Forbidden):
+    """Members of a tenant do not do this; its owner does"""
+
+
 async def create(
-    session: AsyncSession, *, email: str, password_hash: str, full_name: str | None = None
+    session: AsyncSession, *, email: str, password_hash: str | None, full_name: str | None = None
 ) -> UserRow:
     """A new user; raises `EmailTaken` where the address already is somebody's."""
     row = UserRow(email=email.lower(), password_hash=password_hash, full_name=full_name)
@@ -38,6 +46,14 @@ async def get(session: AsyncSession, caller: Caller) -> UserRow:
     if row is None:
         raise UserNotFound
     return row
+
+
+async def require_owner(session: AsyncSession, caller: Caller) -> UserRow:
+    """The caller's user, who is nobody's member."""
+    user = await get(session, caller)
+    if user.tenant_owner_id is not None:
+        raise OwnersOnly
+    return user
 
 
 async def profile(session: AsyncSession, row: UserRow) -> UserProfile:
@@ -65,3 +81,25 @@ async def update(session: AsyncSession, caller: Caller, changes: UserUpdate) -> 
     session.add(row)
     await session.flush()
     return row
+
+
+async def tenant_of(session: AsyncSession, user_id: str) -> tuple[str, Decimal] | None:
+    """Whose member a user is, and what that owner adds to what calls cost; None for who stands alone."""
+    owner = aliased(UserRow)
+    found = await session.exec(
+        select(owner.id, owner.member_margin_percent)
+        .join(UserRow, col(UserRow.tenant_owner_id) == owner.id)
+        .where(UserRow.id == user_id)
+    )
+    if (tenant := found.one_or_none()) is None:
+        return None
+    return tenant[0], Decimal(str(tenant[1]))
+
+
+async def note_onboarding(session: AsyncSession, caller: Caller, changes: OnboardingUpdate) -> dict[str, Any]:
+    """Remember which steps of the checklist are done, or are not to be shown."""
+    row = await get(session, caller)
+    row.onboarding = {**row.onboarding, **changes.sent()}
+    session.add(row)
+    await session.flush()
+    return row.onboarding

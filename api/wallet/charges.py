@@ -22,6 +22,8 @@ class InsufficientBalance(PaymentRequired):
     """Insufficient balance"""
 
 
+EARNINGS = "earnings"
+"""The account over which a tenant's owner is paid."""
 Part = Literal["base", "telephony", "outbound", "recording", "realtime"]
 
 
@@ -33,6 +35,10 @@ class Tariff(BaseModel):
     per_minute: dict[Part, Decimal]
     margin_percent: Decimal
     rounding_seconds: int
+    tenant_owner_id: str = ""
+    """Of a tenant's member: whose member they are."""
+    tenant_margin_percent: Decimal = Decimal(0)
+    """What that owner adds to all of it, and is paid."""
 
     @classmethod
     def of(
@@ -55,14 +61,16 @@ class Tariff(BaseModel):
     @property
     def micros_per_minute(self) -> Decimal:
         """All of it, the margin too."""
-        return sum(self.per_minute.values(), Decimal(0)) * (1 + self.margin_percent / 100) * 1_000_000
+        margins = (1 + self.margin_percent / 100) * (1 + self.tenant_margin_percent / 100)
+        return sum(self.per_minute.values(), Decimal(0)) * margins * 1_000_000
 
     def price(self, seconds: float) -> "Price":
         """The price of so many seconds."""
         billed = math.ceil(seconds / self.rounding_seconds) * self.rounding_seconds
         parts = {name: micros(rate * billed / 60) for name, rate in self.per_minute.items()}
         cost = sum(parts.values())
-        return Price(billed, parts, cost, rounded(cost * self.margin_percent / 100))
+        margin = rounded(cost * self.margin_percent / 100)
+        return Price(billed, parts, cost, margin, rounded((cost + margin) * self.tenant_margin_percent / 100))
 
     def seconds_for(self, amount: int, longest: int) -> int:
         """How many seconds, up to the longest, an amount is enough for."""
@@ -82,11 +90,13 @@ class Price:
     parts: dict[Part, int]
     cost: int
     margin: int
+    tenant_margin: int = 0
+    """What a tenant's owner earns by it."""
 
     @property
     def total(self) -> int:
         """What the owner is charged."""
-        return self.cost + self.margin
+        return self.cost + self.margin + self.tenant_margin
 
 
 async def require(session: AsyncSession, owner_id: str, rates: Rates) -> None:
@@ -159,7 +169,11 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
     if price.billed_seconds == 0:
         return None
     payer = ledger.wallet(held.owner_id) if held.is_billed else "house"
-    entries = {payer: -price.total, "revenue": price.total}
+    entries = {payer: -price.total, "revenue": price.cost + price.margin}
+    if price.tenant_margin:
+        entries[EARNINGS] = price.tenant_margin
+        for owner_id in sorted((held.owner_id, tariff.tenant_owner_id)):  # as transfers do
+            await ledger.lock(session, owner_id)
     providers = used.providers
     llm, stt, tts = (
         (micros(providers.llm_usd or 0), micros(providers.stt_usd or 0), micros(providers.tts_usd or 0))
@@ -178,6 +192,7 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
         cost_micros=price.cost,
         margin_micros=price.margin,
         margin_percent=float(tariff.margin_percent),
+        tenant_micros=price.tenant_margin,
         endpoint_type="voice",
         call_id=call_id,
         agent_id=used.agent_id,
@@ -192,12 +207,30 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
         stt_micros=stt,
         tts_micros=tts,
     )
-    return await ledger.post(session, row, entries)
+    charged = await ledger.post(session, row, entries)
+    if price.tenant_margin:
+        await _pay_tenant(session, call_id, tariff, price.tenant_margin)
+    return charged
+
+
+async def _pay_tenant(session: AsyncSession, call_id: str, tariff: Tariff, amount: int) -> None:
+    """What a tenant's owner earns by a member's call."""
+    owner_id = tariff.tenant_owner_id
+    row = TransactionRow(
+        key=f"earning:{call_id}",
+        owner_id=owner_id,
+        type="earning",
+        amount_micros=amount,
+        description="Margin of a member's call",
+        explanation={"call_id": call_id, "margin_percent": str(tariff.tenant_margin_percent)},
+    )
+    await ledger.post(session, row, {EARNINGS: -amount, ledger.wallet(owner_id): amount})
 
 
 def _describe(price: Price, tariff: Tariff, *, is_billed: bool) -> str:
     rates = " + ".join(f"{name} ${rate}/min" for name, rate in tariff.per_minute.items()) or "free"
     margin = f" + {tariff.margin_percent} %" if price.margin else ""
+    margin += f" + {tariff.tenant_margin_percent} %" if price.tenant_margin else ""
     covered = "" if is_billed else "; paid by this server (billing is off)"
     return f"Call of {price.billed_seconds} s at {rates}{margin}{covered}"
 
@@ -214,6 +247,14 @@ def _explain(price: Price, tariff: Tariff, duration_ms: int, *, is_billed: bool)
         ],
         "margin_percent": str(tariff.margin_percent),
         "margin_usd": text(price.margin),
+        **(
+            {
+                "tenant_margin_percent": str(tariff.tenant_margin_percent),
+                "tenant_margin_usd": text(price.tenant_margin),
+            }
+            if price.tenant_margin
+            else {}
+        ),
         "total_usd": text(price.total),
         "paid_by": "wallet" if is_billed else "this server",
     }

@@ -82,7 +82,7 @@ class ToppedUp(Wire):
     transaction_id: int
 
 
-TransactionType = Literal["topup", "usage", "refund"]
+TransactionType = Literal["topup", "usage", "refund", "transfer", "earning"]
 
 
 class TransactionQuery(Wire):

@@ -38,7 +38,7 @@ class TransactionRow(SQLModel, table=True):
     """`call:<call_id>`, `chat:<message_id>`, `payment:<id>`, `bonus:<owner_id>`, `manual:<random>` …"""
     owner_id: str
     type: str
-    """`topup`, `usage` or `refund`."""
+    """`topup`, `usage`, `refund`, `transfer` (from wallet to wallet) or `earning` (of a tenant's owner)."""
     amount_micros: int = Field(sa_type=BigInteger)
     """What it was worth: below nothing for usage."""
     balance_before_micros: int = Field(default=0, sa_type=BigInteger)
@@ -50,6 +50,8 @@ class TransactionRow(SQLModel, table=True):
     cost_micros: int | None = Field(default=None, sa_type=BigInteger)
     margin_micros: int | None = Field(default=None, sa_type=BigInteger)
     margin_percent: float | None = None
+    tenant_micros: int = Field(default=0, sa_type=BigInteger)
+    """Of a tenant's member: what their owner earned by it."""
     endpoint_type: str | None = None
     call_id: str | None = Field(default=None, index=True)
     chat_id: str | None = None

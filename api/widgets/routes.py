@@ -100,5 +100,5 @@ async def regenerate_greeting_audio(request: web.Request, widget_id: WidgetId) -
     """Have the greeting spoken anew; ten times an hour at most."""
     caller = request[CALLER]
     row = await service.get(request[SESSION], caller, widget_id)
-    request.app[RATE_LIMITS].take(greetings.LIMIT, caller.owner_id)
+    await request.app[RATE_LIMITS].take(greetings.LIMIT, caller.owner_id)
     return await greetings.speak(request, row)

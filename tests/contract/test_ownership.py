@@ -177,6 +177,15 @@ def _method(person: Person) -> str:
     return method_id
 
 
+def _invite(person: Person) -> str:
+    return str(person.made("/v1/users/me/tenant/invites", {"email": "in@example.com"})["invite_id"])
+
+
+def _member(person: Person) -> str:
+    made = person.ask("POST", "/v1/auth/quick-login", {"email": f"m-{new_id('x')}@example.com"})
+    return str(made.json["user_id"])
+
+
 UNOWNED = {"voice_id", "external_id"}
 """Ids of things that belong to nobody, and names that each owner gives for themselves."""
 
@@ -202,6 +211,8 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "chat_id": _visit,
     "external_id": _end_user,
     "token_id": _end_user_token,
+    "invite_id": _invite,
+    "member_id": _member,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""
 

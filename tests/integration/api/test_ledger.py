@@ -11,7 +11,7 @@ from sqlmodel import func, select
 
 from api.db import migrate
 from api.db.engine import Database
-from api.wallet import charges, credit, ledger, rates
+from api.wallet import charges, credit, ledger, rates, transfers
 from api.wallet.table import EntryRow, HoldRow, TransactionRow, WalletRow
 
 RATES = rates.load()
@@ -172,3 +172,63 @@ async def test_whoever_writes_at_once_the_book_is_right(database: Database, seed
                 at = row.balance_after_micros
                 assert at == row.balance_before_micros + row.amount_micros
             assert at == wallet.balance_micros
+
+
+async def test_a_members_call_pays_the_tenants_owner_what_they_added(database: Database) -> None:
+    await grant(database, "member", "1")
+    tariff = TARIFF.model_copy(update={"tenant_owner_id": "reseller", "tenant_margin_percent": Decimal(50)})
+    async with database.transaction() as session:
+        held = await charges.hold(
+            session,
+            call_id="call_1",
+            owner_id="member",
+            tariff=tariff,
+            longest_seconds=60,
+            rates=RATES,
+            is_billed=True,
+        )
+    assert held.amount_micros == 150_000
+    for _ in range(2):  # again, it changes nothing
+        await end(database, "call_1", 60)
+    assert await balance(database, "member") == 850_000
+    assert await balance(database, "reseller") == 50_000
+    async with database.transaction(writes=False) as session:
+        rows = {row.type: row for row in (await session.exec(select(TransactionRow))).all()}
+    assert (rows["usage"].tenant_micros, rows["usage"].amount_micros) == (50_000, -150_000)
+    assert rows["earning"].explanation == {"call_id": "call_1", "margin_percent": "50"}
+
+
+async def test_many_transfers_both_ways_at_once_lose_and_make_nothing(database: Database) -> None:
+    for owner_id in ("one", "two"):
+        await grant(database, owner_id, "1")
+
+    async def move(number: int) -> None:
+        away, to = ("one", "two") if number % 2 else ("two", "one")
+        try:
+            async with database.transaction(is_durable=True) as session:
+                await transfers.transfer(
+                    session, from_owner=away, to_owner=to, amount=300_000 + number, note=""
+                )
+        except charges.InsufficientBalance:
+            pass
+
+    await asyncio.gather(*(move(number) for number in range(24)))
+    left = [await balance(database, owner_id) for owner_id in ("one", "two")]
+    assert sum(left) == 2_000_000
+    assert min(left) >= 0
+
+
+async def test_nobody_gives_what_a_running_call_holds(database: Database) -> None:
+    await grant(database, "one", "1")
+    held = await begin(database, "one", "call_1")
+    async with database.transaction() as session:
+        with pytest.raises(charges.InsufficientBalance):
+            await transfers.transfer(
+                session,
+                from_owner="one",
+                to_owner="two",
+                amount=1_000_000 - held.amount_micros + 1,
+                note="",
+            )
+    assert await balance(database, "one") == 1_000_000
+    assert await balance(database, "two") == 0

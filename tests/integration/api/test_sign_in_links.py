@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from api.auth import service as auth
+from api.auth import links
 from api.db.engine import Database
 from api.settings import Settings
 from api.users import service as users
@@ -16,7 +16,7 @@ def _mint(api: Api, person: Person, lifetime: timedelta = timedelta(hours=1)) ->
         async with database.transaction() as session:
             user = await users.find(session, person.email)
             assert user is not None
-            token = await auth.mint_link(session, user, lifetime)
+            token = await links.mint(session, user, lifetime)
         await database.close()
         return token
 

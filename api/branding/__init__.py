@@ -1,0 +1,1 @@
+"""An owner's own name, colours and domain on what people see."""

@@ -1,0 +1,1 @@
+"""Resellers: an owner, their members, invites, credit and margins."""
