@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from api.api_keys.usage import KeyUsage
     from api.auth.passwords import Passwords
+    from api.calls.live import Watchers
     from api.chats.talks import Talks
     from api.db.engine import Database
     from api.db.vault import Vault
@@ -51,6 +52,7 @@ SPEECH: "web.AppKey[Speech]" = web.AppKey("speech")
 GOOGLE: "web.AppKey[GoogleTokens]" = web.AppKey("google")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 TALKS: "web.AppKey[Talks]" = web.AppKey("talks")
+WATCHERS: "web.AppKey[Watchers]" = web.AppKey("watchers")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 
 # ── of a request ─────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from aiohttp import web
 from api.audit import service as audit
 from api.calls import actions, costs, workflows
 from api.calls import service as calls
+from api.calls.live import Watchers
 from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
 from api.http import idempotency
@@ -28,6 +29,7 @@ from api.keys import (
     SPEECH,
     STORAGE,
     TALKS,
+    WATCHERS,
     WORKERS,
 )
 from api.knowledge_base import workflows as knowledge
@@ -44,6 +46,7 @@ from api.payments import recharge
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
 from api.settings import Payments
+from api.voice import events as livekit_events
 from api.wallet import chat_charges
 from api.webhooks import workflows as deliveries
 from pipelines.outbound import Guard
@@ -62,6 +65,10 @@ async def _forget_answers() -> None:
     await idempotency.sweep(engine.reach().database)
 
 
+async def _forget_livekit() -> None:
+    await livekit_events.sweep(engine.reach().database)
+
+
 async def _forget_holds() -> None:
     async with engine.reach().database.transaction() as session:
         await chat_charges.forget_abandoned(session)
@@ -76,6 +83,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "adopt": engine.adopt,
     "letters": letters.sweep,
     "answers kept": _forget_answers,
+    "livekit events": _forget_livekit,
     "undelivered": deliveries.sweep,
     "due calls": schedules.sweep,
     "unsettled": workflows.sweep_unsettled,
@@ -103,6 +111,7 @@ def install(app: web.Application) -> None:
         app[SETTINGS].providers.embeddings,
     )
     app[PAYMENTS] = _payments(app[SETTINGS].payments)
+    app[WATCHERS] = Watchers()
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[GOOGLE] = GoogleTokens(app[SETTINGS].google, app[GUARD])
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
@@ -147,6 +156,7 @@ def _payments(settings: Payments) -> dict[str, Provider]:
 
 async def _let_workers_go(app: web.Application) -> None:
     """Before the server waits for its handlers: a worker's WebSocket would never end by itself."""
+    app[WATCHERS].is_closing = True
     await app[WORKERS].close()
     await app[TALKS].close()
 

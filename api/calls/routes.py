@@ -1,12 +1,13 @@
 """/v1/calls: what was talked."""
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
+from pydantic import Field
 
 from api.agents import service as agents
-from api.calls import costs, formats, quality, recordings, service, workflows
+from api.calls import costs, formats, live, mp3, quality, recordings, service, workflows
 from api.calls.schemas import (
     Call,
     CallAction,
@@ -33,7 +34,7 @@ from api.http.rate_limits import LINK_LIMIT
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
-from api.keys import CALLER, SESSION, SETTINGS, STORAGE, WORKERS
+from api.keys import CALLER, DATABASE, SESSION, SETTINGS, STORAGE, WATCHERS, WORKERS
 from api.webhooks import log
 from api.webhooks.schemas import Delivery, DeliveryQuery
 
@@ -147,6 +148,48 @@ async def get_recording(request: web.Request, call_id: CallId) -> SignedRecordin
         )
     await let_go(request)
     return await recordings.reply(request, call, size)
+
+
+@routes.get(
+    "/{call_id}/recording.mp3",
+    errors=[service.CallNotFound, service.NoRecording, mp3.TooManyConversions, RangeNotSatisfiable],
+    produces=[mp3.CONTENT_TYPE],
+)
+async def get_recording_as_mp3(request: web.Request, call_id: CallId) -> web.StreamResponse:
+    """Get the recording as an MP3, which is made now: some seconds for a long call."""
+    call = await service.get(request[SESSION], request[CALLER], call_id)
+    size = await _stored(request, call)
+    await let_go(request)
+    return await mp3.reply(request, call, size)
+
+
+class LiveQuery(Wire):
+    """From where on."""
+
+    after: Annotated[int, Field(ge=-1, le=2**53)] = -1
+    """The number of the last event that is known; the header `Last-Event-ID` says the same."""
+    follow: bool = True
+    """False: what happened so far, and no more."""
+
+
+@routes.get(
+    "/{call_id}/events", errors=[service.CallNotFound, live.TooManyStreams], produces=[live.EVENT_STREAM]
+)
+async def watch_call(request: web.Request, call_id: CallId, query: LiveQuery) -> web.StreamResponse:
+    """Watch a call as server-sent events: all that happened so far, then each thing anew, to its end."""
+    caller = request[CALLER]
+    call = await service.get(request[SESSION], caller, call_id)
+    known = request.headers.get("Last-Event-ID", "")
+    after = int(known) if known.isascii() and known.isdigit() and len(known) < 16 else query.after
+    await let_go(request)
+    watchers = request.app[WATCHERS]
+    watchers.take(caller.owner_id)
+    try:
+        return await live.stream(
+            request, request.app[DATABASE], watchers, call.id, after, follows=query.follow
+        )
+    finally:
+        watchers.give(caller.owner_id)
 
 
 @routes.post("/{call_id}/end", errors=[service.CallNotFound, service.CallNotOngoing])

@@ -1,12 +1,14 @@
 """Sound from one form into another: files of any format into PCM, PCM into MP3."""
 
 import io
+from pathlib import Path
 
 import av
 import numpy as np
 
 HEARING_RATE = 16_000
 MAX_HEARD_SECONDS = 120
+MP3_RATE = 24_000
 _MP3_BITS = 64_000
 
 
@@ -45,3 +47,25 @@ def pcm_of(sound: bytes) -> bytes:
     if not pcm:
         raise NotAudio
     return bytes(pcm[: MAX_HEARD_SECONDS * HEARING_RATE * 2])
+
+
+def mp3_file(source: Path, target: Path) -> None:
+    """A file of any format as an MP3, a piece at a time; raises `NotAudio`. Blocks: for a thread."""
+    try:
+        with av.open(str(source), "r") as read, av.open(str(target), "w", format="mp3") as written:
+            rate = read.streams.audio[0].rate or MP3_RATE
+            layout = "stereo" if read.streams.audio[0].channels > 1 else "mono"
+            rate = rate if rate in {16_000, 24_000, 32_000, 44_100, 48_000} else MP3_RATE
+            stream = written.add_stream("libmp3lame", rate=rate, layout=layout)
+            stream.bit_rate = _MP3_BITS
+            resampler = av.AudioResampler(format="s16p", layout=layout, rate=rate)
+            for frame in read.decode(audio=0):
+                for resampled in resampler.resample(frame):
+                    resampled.pts = None
+                    written.mux(stream.encode(resampled))
+            for resampled in resampler.resample(None):
+                resampled.pts = None
+                written.mux(stream.encode(resampled))
+            written.mux(stream.encode(None))
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise NotAudio from error

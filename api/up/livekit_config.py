@@ -11,14 +11,16 @@ _LOOPBACK_ONLY = "# loopback only"
 
 
 def render(settings: Settings) -> str:
-    """The configuration; holds no secret, keys go through the environment (`keys`)."""
+    """The configuration; holds no secret but the name of a key, keys go through the environment (`keys`)."""
     path = next(place for place in _PLACES if place.exists())
     lines = path.read_text("utf-8").splitlines()
     if not settings.is_loopback:
         lines = [line for line in lines if _LOOPBACK_ONLY not in line]
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#")) + "\n"
     text = _with(text, "port", settings.livekit.port)
-    return _with(text, "udp_port", settings.livekit.udp_port)
+    text = _with(text, "udp_port", settings.livekit.udp_port)
+    url = f"{settings.own_url}/v1/livekit/webhook"
+    return f"{text}webhook: {{ api_key: {settings.secrets.livekit_api_key}, urls: [{url}] }}\n"
 
 
 def write(settings: Settings) -> Path:

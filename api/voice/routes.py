@@ -1,16 +1,20 @@
 """/v1/livekit: tokens for a room with an agent in it."""
 
+from typing import Any
+
 from aiohttp import web
 
 from api.calls import costs
 from api.calls.schemas import Call
 from api.db.columns import now
-from api.http.routes import Routes
+from api.http.errors import Invalid
+from api.http.rate_limits import Limit
+from api.http.routes import Routes, body_of
 from api.internal.workers import why_none
 from api.keys import CALLER, ROOMS, SESSION, SETTINGS, WORKERS
-from api.voice import service
+from api.voice import events, service
 from api.voice.opening import CANNOT, look, opened, token_of
-from api.voice.schemas import SessionRequest, Token, TokenRequest, VoiceHealth, VoiceSession
+from api.voice.schemas import EventTaken, SessionRequest, Token, TokenRequest, VoiceHealth, VoiceSession
 
 routes = Routes("/v1/livekit", tag="Voice")
 sessions = Routes("/v1/voice/sessions", tag="Voice")
@@ -44,6 +48,22 @@ async def get_voice_health(request: web.Request) -> VoiceHealth:
         workers=sum(worker.is_ready for worker in workers),
         detail=why,
     )
+
+
+@routes.post(
+    "/webhook",
+    public=True,
+    limit=Limit("livekit events", 6000),
+    errors=[events.NotFromLiveKit, Invalid],
+    reads=dict[str, Any],
+)
+async def receive_livekit_event(request: web.Request) -> EventTaken:
+    """Take an event of livekit-server, signed with the key that we share. A finished room ends its call."""
+    raw = await body_of(request)
+    token = request.headers.get("Authorization", "")
+    event = events.verify(raw, token, request.app[SETTINGS].secrets)
+    await events.apply(request[SESSION], event)
+    return EventTaken()
 
 
 @sessions.post(errors=CANNOT, end_user="voice:write")

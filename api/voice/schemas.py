@@ -81,3 +81,9 @@ class VoiceHealth(Wire):
     livekit: Literal["up", "down"]
     workers: int
     detail: str
+
+
+class EventTaken(Wire):
+    """The event is known."""
+
+    received: Literal[True] = True

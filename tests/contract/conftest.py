@@ -55,7 +55,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         server: Postgres = request.getfixturevalue("postgres_server")
         url = server.database()
     home = tmp_path_factory.mktemp(f"house-{request.param}")
-    ports = {"CALL2ME_LIVEKIT_PORT": str(free_port()), "CALL2ME_LIVEKIT_UDP_PORT": str(free_port())}
+    names = ("CALL2ME_PORT", "CALL2ME_LIVEKIT_PORT", "CALL2ME_LIVEKIT_UDP_PORT")
+    ports = {name: str(free_port()) for name in names}
     settings = Settings.load({"CALL2ME_HOME": str(home), **ports})
     with (
         running_livekit(settings) as livekit,

@@ -137,7 +137,7 @@ def _lowered(headers: Any) -> dict[str, str]:
 @contextmanager
 def running_api(home: Path, database_url: str = "", **settings: str) -> Iterator[Api]:
     """Migrate and serve until the block ends. Settings are environment variables."""
-    port = free_port()
+    port = int(settings.get("CALL2ME_PORT") or free_port())
     environment = {
         **{
             name: value

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:14:38.752078
+Created: 2026-11-28 20:18:06.973984
 """
 
 from collections.abc import Sequence
@@ -149,6 +149,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.create_index("ix_letters_due", ["ended_at", "due_at"], unique=False)
+
+    op.create_table(
+        "livekit_events",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_livekit_events")),
+    )
+    with op.batch_alter_table("livekit_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_livekit_events_created_at"), ["created_at"], unique=False)
 
     op.create_table(
         "payment_events",
@@ -1235,6 +1245,10 @@ def downgrade() -> None:
 
     op.drop_table("payment_reversals")
     op.drop_table("payment_events")
+    with op.batch_alter_table("livekit_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_livekit_events_created_at"))
+
+    op.drop_table("livekit_events")
     with op.batch_alter_table("letters", schema=None) as batch_op:
         batch_op.drop_index("ix_letters_due")
 
