@@ -10,14 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from bench.parts.caller import Caller
 from pipelines.contract import SEQUENCES_PER_ATTEMPT
 from tests.support.recordings import RATE, decoded
 from tests.support.speech import spoken
-from tests.support.stack import Stack, running
+from tests.support.stack import Stack, process_of, running
 from tests.support.talk import HOURS
 
 pytestmark = [
@@ -54,7 +53,7 @@ async def _one_killed_call(stack: Stack, seconds: float, number: int) -> None:
     async with Caller.joined(ticket["url"], ticket["token"]) as caller:
         joined = time.perf_counter()
         saying = asyncio.ensure_future(_ask(caller))
-        process = await _process_of(stack, call_id)
+        process = await process_of(call_id)
         await asyncio.sleep(max(0.0, seconds - (time.perf_counter() - joined)))
         process.send_signal(signal.SIGSTOP)  # so that what the spool holds now is all it ever holds
         ghosts = set(caller.room.remote_participants)
@@ -95,11 +94,11 @@ async def test_a_call_outlives_its_agent_server_the_supervisor_and_the_api_on_th
             await caller.hear(after=0)
             await caller.quiet(seconds=1)
             await _asked_and_answered(caller)
-            agents = (await _process_of(stack, ticket["call_id"])).parent().parent()  # type: ignore[union-attr]
+            agents = (await process_of(ticket["call_id"])).parent().parent()  # type: ignore[union-attr]
             os.kill(agents.pid, signal.SIGKILL)  # type: ignore[union-attr]
             await _heard_again(caller, "agent server")
             await _asked_and_answered(caller)
-            process = await _process_of(stack, ticket["call_id"])
+            process = await process_of(ticket["call_id"])
             os.kill((await stack.status())["processes"]["worker"]["pid"], signal.SIGKILL)
             killed = time.perf_counter()
             ended = await caller.say(spoken(HOURS))  # while nobody supervises
@@ -128,7 +127,7 @@ async def test_an_api_that_is_killed_while_a_call_is_resumed_resumes_it_when_it_
             await caller.hear(after=0)
             await caller.quiet(seconds=1)
             api = (await stack.status())["processes"]["api"]["pid"]
-            (await _process_of(stack, ticket["call_id"])).kill()
+            (await process_of(ticket["call_id"])).kill()
             os.kill(api, signal.SIGKILL)
             await _heard_again(caller, "process and api")
             await _asked_and_answered(caller)
@@ -165,20 +164,6 @@ async def _ask(caller: Caller) -> None:
     while True:
         await caller.say(spoken(HOURS))
         await asyncio.sleep(1)
-
-
-async def _process_of(stack: Stack, call_id: str) -> psutil.Process:
-    """The process that holds this call: it has the call's spool open."""
-    async with asyncio.timeout(15):
-        while True:
-            # Not only among those below `up`: they outlive their supervisor.
-            for process in psutil.process_iter():
-                with contextlib.suppress(psutil.Error):
-                    if process.name().startswith("python") and any(
-                        call_id in file.path for file in process.open_files()
-                    ):
-                        return process
-            await asyncio.sleep(0.02)
 
 
 def _spooled(home: Path, call_id: str) -> list[int]:

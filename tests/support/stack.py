@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
 from tests.support.ports import free_port
 
@@ -67,6 +68,25 @@ class Stack:
                 if call["call_status"] not in {"pending", "ringing", "in_progress"}:
                     return call
                 await asyncio.sleep(0.1)
+
+
+async def process_of(call_id: str) -> psutil.Process:
+    """The process that holds this call: it has the call's spool open."""
+    async with asyncio.timeout(15):
+        while (found := _process_of(call_id)) is None:
+            await asyncio.sleep(0.02)
+    return found
+
+
+def _process_of(call_id: str) -> psutil.Process | None:
+    # Not only among those below `up`: they outlive their supervisor.
+    for process in psutil.process_iter():
+        # Read by hand: the name under which a spool was opened is gone, and psutil passes such over.
+        with contextlib.suppress(OSError):
+            for file in Path(f"/proc/{process.pid}/fd").iterdir():
+                if call_id in os.fspath(file.readlink()):
+                    return process
+    return None
 
 
 COMMAND = (sys.executable, "-m", "api.cli")
@@ -153,7 +173,7 @@ async def _api_key(home: Path, printed: list[str]) -> str:
     """Printed once, on the first start; kept beside the home for the next start of the same home."""
     kept = home / "test-api-key"
     if not kept.exists():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(75):  # the demo agent reads what it should know first
             while not (found := re.search(r"sk_call2me_\w+", "\n".join(printed))):
                 await asyncio.sleep(0.05)
         kept.write_text(found.group())
