@@ -114,6 +114,7 @@ RESOURCES: tuple[Routes, ...] = (
     usage.agents,
     branding.domains,
     public.routes,
+    public.public,
     internal.routes,
     system.routes,
     pages.routes,

@@ -135,6 +135,8 @@ class Settings:
     """The SMTP server; empty means that letters are written into the folder `mail`."""
     mail_from: str
     google: Google
+    contact_email: str
+    """Who gets what strangers write; empty means the first account."""
     metrics_port: int
     """Where Prometheus may read our figures; 0 means nowhere."""
     otlp_endpoint: str
@@ -232,6 +234,7 @@ class Settings:
                     "CALL2ME_GOOGLE_KEYS_URL", "https://www.googleapis.com/oauth2/v3/certs", ("https", "http")
                 ),
             ),
+            contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,

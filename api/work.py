@@ -43,6 +43,8 @@ from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
 from api.outside.stripe import Stripe
 from api.payments import recharge
+from api.public import events
+from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
 from api.settings import Payments
@@ -97,6 +99,8 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "old knowledge": knowledge.sweep_refresh,
     "forgotten knowledge": knowledge.sweep_forgotten,
     "old audit log": _forget_old_audit,
+    "old events": events.sweep,
+    "old messages": public_letters.sweep,
 }
 
 

@@ -1,9 +1,14 @@
-"""Rules of the demo call: who may be called, once there is a line to call from."""
+"""Rules of the demo call: who may be called, once there is a line to call from; and figures for everybody."""
 
 import phonenumbers
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.calls.table import CallRow, CallUsageRow
 from api.http.errors import Invalid, Unavailable
-from api.public.schemas import DemoCall, DemoCallRequest
+from api.public.schemas import DemoCall, DemoCallRequest, Stats
+from api.users.table import UserRow
 
 HOME_REGION = "US"
 """How a number without a country code is read."""
@@ -37,3 +42,13 @@ def require_callable(phone_number: str) -> str:
             "body", "phone_number", msg="Not a telephone number that can be called", type="phone_number"
         )
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+async def stats(session: AsyncSession) -> Stats:
+    """How much this installation was used."""
+    calls = await session.exec(
+        select(func.count()).select_from(CallRow).where(col(CallRow.started_at).is_not(None))
+    )
+    milliseconds = await session.exec(select(func.sum(CallUsageRow.duration_ms)))
+    accounts = await session.exec(select(func.count()).select_from(UserRow))
+    return Stats(calls=calls.one(), minutes=int(milliseconds.one() or 0) // 60_000, accounts=accounts.one())

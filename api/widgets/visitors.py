@@ -13,7 +13,7 @@ from api.chats.talks import AnswerLost, Talk, TooManyChats
 from api.http.callers import address, identify
 from api.http.errors import Forbidden, Unauthorized
 from api.http.links import base_url
-from api.http.rate_limits import Limit
+from api.http.rate_limits import Limit, network_of
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CROSS_ORIGIN, SESSION, SETTINGS, TALKS
@@ -121,7 +121,7 @@ async def create_widget_voice_token(
     if row.voice_mode == "chat":
         raise service.OnlyText
     key = request.app[SETTINGS].secrets.jwt
-    await quotas.take_voice_session(session, row, address(request), key)
+    await quotas.take_voice_session(session, row, network_of(address(request)), key)
     wanted = TokenRequest(
         agent_id=row.agent_id,
         participant_name=asked.visitor_name or None,
@@ -163,7 +163,7 @@ async def _asked(
         raise service.OnlyVoice
     settings = request.app[SETTINGS]
     await billing.require(session, row.owner_id, settings)
-    await quotas.take_message(session, row, visitor_id, address(request), settings.secrets.jwt)
+    await quotas.take_message(session, row, visitor_id, network_of(address(request)), settings.secrets.jwt)
     caller, chat_id = await service.chat_of(session, row, visitor_id, body)
     asked = await answering.begin(session, caller, chat_id, MessageCreate(content=body.message), settings)
     await let_go(request)  # from here on the message is kept, whatever happens

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:18:06.973984
+Created: 2026-11-28 20:21:04.580716
 """
 
 from collections.abc import Sequence
@@ -107,6 +107,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_calls_worker_id"), ["worker_id"], unique=False)
 
     op.create_table(
+        "contact_messages",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("email", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("company", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_contact_messages")),
+    )
+    with op.batch_alter_table("contact_messages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_contact_messages_created_at"), ["created_at"], unique=False)
+
+    op.create_table(
         "knowledge_bases",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -160,6 +174,15 @@ def upgrade() -> None:
     with op.batch_alter_table("livekit_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_livekit_events_created_at"), ["created_at"], unique=False)
 
+    op.create_table(
+        "newsletter_subscribers",
+        sa.Column("email", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("confirmed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("unsubscribed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("email", name=op.f("pk_newsletter_subscribers")),
+    )
     op.create_table(
         "payment_events",
         sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -654,6 +677,28 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_payment_methods_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
+        "reported_events",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("severity", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("tenant", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("session_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("fingerprint", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("meta", api.db.columns.Json, nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_reported_events_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reported_events")),
+    )
+    with op.batch_alter_table("reported_events", schema=None) as batch_op:
+        batch_op.create_index("ix_reported_events_created", ["created_at", "severity"], unique=False)
+        batch_op.create_index(batch_op.f("ix_reported_events_owner_id"), ["owner_id"], unique=False)
 
     op.create_table(
         "schedules",
@@ -1157,6 +1202,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_schedules_due")
 
     op.drop_table("schedules")
+    with op.batch_alter_table("reported_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_reported_events_owner_id"))
+        batch_op.drop_index("ix_reported_events_created")
+
+    op.drop_table("reported_events")
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_payment_methods_owner_id"))
 
@@ -1245,6 +1295,7 @@ def downgrade() -> None:
 
     op.drop_table("payment_reversals")
     op.drop_table("payment_events")
+    op.drop_table("newsletter_subscribers")
     with op.batch_alter_table("livekit_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_livekit_events_created_at"))
 
@@ -1259,6 +1310,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_knowledge_bases_deleted_at"))
 
     op.drop_table("knowledge_bases")
+    with op.batch_alter_table("contact_messages", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_contact_messages_created_at"))
+
+    op.drop_table("contact_messages")
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_calls_worker_id"))
         batch_op.drop_index("ix_calls_unsettled")
