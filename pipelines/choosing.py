@@ -72,7 +72,7 @@ class Chooser:
         return FailoverSTT(Chain("stt", links), self.patience, lambda: vad.build(self.settings.vad, 0.25))
 
     def _local_ears(self) -> stt.STT[Any]:
-        return self.local.stt(self.agent.language, detects=bool(self.agent.hearing.languages))
+        return self.local.stt(self.agent.language, others=self.agent.hearing.languages)
 
     def _recogniser(self, choice: ProviderChoice) -> Link[stt.STT[Any]]:
         if choice.provider == "whisper":
@@ -217,7 +217,7 @@ class Chooser:
             other = replace(self, agent=self.agent.model_copy(update={"language": tag}))
             try:
                 if not self.settings.deepgram_api_key:
-                    self.local.stt(tag, detects=True)
+                    self.local.stt(tag)
                 mind = self.local.llm(tag)[0] if is_scripted else None
                 found[language_code(tag)] = Tongue(tag, other.voice(), mind)
             except CannotServe as error:

@@ -4,6 +4,7 @@
 "I would like to book"                      open: it announces what comes
 "my number is five five five"               open: seven digits are missing
 "Tuesday"                                   unclear: a whole answer, or the beginning of one
+"I need an appointment"                     unclear: for whom, and when, may be about to come
 """
 
 import re
@@ -57,7 +58,7 @@ def ending(text: str, language: str, asked: str = "") -> Ending:
     if " ".join(sentence) in words.short or said.endswith("?"):
         return "complete"
     # "Ten" may be "ten thirty", and a telephone number may have an extension.
-    if _digits_of(tokens[-1], words) or len(sentence) < _SENTENCE_WORDS:
+    if _digits_of(tokens[-1], words) or len(sentence) < _SENTENCE_WORDS or _is_bare_wish(sentence, words):
         return "unclear"
     return "complete" if not words.finishes or tokens[-1].endswith(words.finishes) else "unclear"
 
@@ -85,6 +86,15 @@ def _trails_off(said: str, tokens: list[str], words: TurnWords) -> bool:
     return not _is_short(tokens, words) and (
         tokens[-1] in words.wants_more or _ends_with(tokens, words.starts)
     )
+
+
+def _is_bare_wish(sentence: list[str], words: TurnWords) -> bool:
+    """True for "I need an appointment": all of it, or "on Monday" or "for my daughter" is about to come."""
+    for start in range(len(sentence) - 1, -1, -1):
+        for length in (1, 2, 3):
+            if " ".join(sentence[start : start + length]) in words.wishes:
+                return not words.settles.intersection(sentence[start + length :])
+    return False
 
 
 def _is_short(tokens: list[str], words: TurnWords) -> bool:

@@ -31,6 +31,10 @@ class TurnWords:
     spelling: frozenset[str]
     phone_digits: int
     """A telephone number is not complete with fewer."""
+    wishes: frozenset[str] = frozenset()
+    """Phrases with which somebody begins to say what they want."""
+    settles: frozenset[str] = frozenset()
+    """Words after which a wish is whole: when, for whom, where. Without one of them it may well go on."""
     finishes: tuple[str, ...] = ()
     """Where the verb stands last: how the last word of a finished sentence ends. Empty: says nothing."""
 
@@ -82,6 +86,12 @@ _ENGLISH = TurnWords(
     address=_phrases("my address, your address, home address, street address, i live at, i live on"),
     spelling=_phrases("spell, spelled, spelt, letter by letter"),
     phone_digits=10,
+    wishes=_phrases("i need, i want, i'd like, i would like, we need, we'd like, we would like"),
+    settles=_words(
+        "please for on at in with from by about because when know ask talk speak hear see help cancel change "
+        "today tomorrow tonight now soon monday tuesday wednesday thursday friday saturday sunday morning "
+        "afternoon evening week weekend month"
+    ),
 )
 
 _TURKISH = TurnWords(
@@ -175,6 +185,11 @@ _SPANISH = TurnWords(
     address=_phrases("mi direccion, su direccion, vivo en"),
     spelling=_phrases("deletreo, deletrear, se escribe, letra por letra"),
     phone_digits=9,
+    wishes=_phrases("necesito, quiero, quisiera, me gustaria, necesitamos, queremos"),
+    settles=_words(
+        "favor para por con en el a las porque cuando saber preguntar hablar ayuda cancelar cambiar hoy "
+        "manana ahora pronto lunes martes miercoles jueves viernes sabado domingo tarde noche semana mes"
+    ),
 )
 
 _GERMAN = TurnWords(
@@ -211,6 +226,13 @@ _GERMAN = TurnWords(
     address=_phrases("meine adresse, ihre adresse, anschrift, ich wohne"),
     spelling=_phrases("buchstabiere, buchstabieren, geschrieben"),
     phone_digits=10,
+    # What "ich möchte" begins, a verb ends.
+    wishes=_phrases("ich brauche, ich hatte gern, ich hatte gerne, wir brauchen, wir hatten gern"),
+    settles=_words(
+        "bitte fur am um im in mit bei von ab zum zur wegen weil wenn hilfe heute morgen ubermorgen jetzt "
+        "bald montag dienstag mittwoch donnerstag freitag samstag sonntag vormittag nachmittag abend woche "
+        "monat"
+    ),
 )
 
 _FRENCH = TurnWords(
@@ -247,6 +269,12 @@ _FRENCH = TurnWords(
     address=_phrases("mon adresse, votre adresse, j'habite"),
     spelling=_phrases("epelle, epeler, s'ecrit, lettre par lettre"),
     phone_digits=10,
+    wishes=_phrases("je voudrais, j'aimerais, je veux, j'ai besoin, il me faut, nous voudrions"),
+    settles=_words(
+        "plait pour a avec dans en au le parce quand savoir demander parler aide annuler changer aujourd'hui "
+        "demain maintenant bientot lundi mardi mercredi jeudi vendredi samedi dimanche matin soir "
+        "semaine mois"
+    ),
 )
 
 TURN_WORDS: dict[str, TurnWords] = {

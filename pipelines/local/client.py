@@ -99,7 +99,10 @@ class ModelsClient:
         urgency: Urgency = "now",
         timeout: float = 8.0,
     ) -> Heard:
-        """The words in int16 mono PCM, at most two minutes of it. Without `language` it is detected."""
+        """The words in int16 mono PCM, at most two minutes of it.
+
+        Without `language` it is detected; of several (`en,de`), it is one of them.
+        """
         header = {"op": "transcribe", "sample_rate": sample_rate, "language": language, "urgency": urgency}
         payload = pcm if isinstance(pcm, bytes) else np.ascontiguousarray(pcm, np.int16).tobytes()
         reply = await self._ask(header, payload, timeout)

@@ -118,6 +118,7 @@ class WhisperEngine:
     ) -> Transcription:
         """The words in float32 mono sound at 16 kHz; blocking. Safe from several threads.
 
+        Without `language` it is detected; of several (`en,de`), it is one of them.
         A draft is never looked at twice. Raises `AudioTooLong`, and `Stopped` soon after
         `is_cancelled` turns true.
         """
@@ -156,7 +157,7 @@ class WhisperEngine:
         if is_cancelled():
             raise Stopped
         if self._model.is_multilingual and language not in self._languages:
-            language = self._model.detect_language(encoded)[0][0][0].strip("<|>")
+            language = self._detected(encoded, language)
         most = min(_MAX_TOKENS, round(seconds * _TOKENS_PER_SECOND) + _SPARE_TOKENS)
         prompt = self._prompt(language)
         (result,) = self._model.generate(
@@ -187,6 +188,11 @@ class WhisperEngine:
         return Transcription(
             text, language or "en", math.exp(min(0.0, logprob)), result.no_speech_prob, tuple(reasons)
         )
+
+    def _detected(self, encoded: Any, among: str | None) -> str:
+        ranked: list[str] = [token.strip("<|>") for token, _ in self._model.detect_language(encoded)[0]]
+        asked = set((among or "").split(","))
+        return next((code for code in ranked if code in asked), ranked[0])
 
     def _prompt(self, language: str | None) -> list[int]:
         if not self._model.is_multilingual:

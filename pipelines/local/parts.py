@@ -1,5 +1,6 @@
 """How the parts that live on this machine are made: each only where it can work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -24,8 +25,8 @@ class Local:
     embedder: ModelsEmbedder | None = None
     """Lets the scripted engine compare meanings; without it words decide."""
 
-    def stt(self, language: str, *, detects: bool = False) -> stt.STT[Any]:
-        """Whisper in the models process; `detects`: it says itself which language it hears."""
+    def stt(self, language: str, *, others: Sequence[str] = ()) -> stt.STT[Any]:
+        """Whisper in the models process; with `others` it says itself which of the languages it hears."""
         from pipelines.local.whisper import WhisperSTT  # noqa: PLC0415 - only where it is used
 
         if self.settings.models_socket is None or find_spec("ctranslate2") is None:
@@ -35,7 +36,7 @@ class Local:
             )
         if whisper_language(language) is None:
             raise CannotServe(f"The speech recogniser here does not know {language}: set DEEPGRAM_API_KEY.")
-        return WhisperSTT(self.settings.models_socket, language="" if detects else language)
+        return WhisperSTT(self.settings.models_socket, language=language, others=others)
 
     def tts(self, language: str, speed: float) -> tts.TTS[Any]:
         """hibari for English, espeak-ng for every other language it knows."""

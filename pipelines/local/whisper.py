@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -45,7 +45,8 @@ class WhisperSTT(stt.STT[Literal["metrics_collected"]]):
     Decoding begins when speech pauses and is thrown away when it resumes. It follows its own windows of
     LiveKit's native VAD (1.2 ms of CPU for each second), so that a final transcript does not wait for
     another detector; LiveKit's StreamAdapter would run a second VAD as well and decode only after it.
-    `language` is a BCP-47 tag; without one it is detected for each stretch.
+    `language` is a BCP-47 tag; without one it is detected for each stretch, and so it is with `others`: it
+    is one of them all, since whoever has a hundred to choose from takes German for Welsh.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class WhisperSTT(stt.STT[Literal["metrics_collected"]]):
         models_socket: Path,
         *,
         language: str | None = None,
+        others: Sequence[str] = (),
         captions: bool = True,
         detector: Callable[[], SpeechProbability] = lambda: local_inference.VAD().predict,
     ) -> None:
@@ -67,7 +69,8 @@ class WhisperSTT(stt.STT[Literal["metrics_collected"]]):
         self.client = ModelsClient(models_socket)
         self.captions = captions
         self.detector = detector
-        self._language = whisper_language(language) if language else None
+        tags = [language, *others] if language else []
+        self._language = ",".join(dict.fromkeys(filter(None, map(whisper_language, tags)))) or None
 
     @property
     def model(self) -> str:
@@ -200,7 +203,7 @@ class _WhisperStream(stt.RecognizeStream):
         if step is not None:
             await self._take(step)
         if not self._unsaid:
-            nothing = Heard("", self._language or "", 0.0)
+            nothing = Heard("", "", 0.0)
             self._event_ch.send_nowait(_event(stt.SpeechEventType.FINAL_TRANSCRIPT, nothing, 0.0, 0.0))
 
     # ── decoding ──
@@ -265,7 +268,7 @@ class _WhisperStream(stt.RecognizeStream):
     # ── saying ──
     async def _say_finals(self) -> None:
         while (decoding := await self._ended.get()) is not None:
-            heard = await decoding.task or Heard("", self._language or "", 0.0)
+            heard = await decoding.task or Heard("", "", 0.0)
             self._unsaid -= 1
             times = self._times(decoding.stretch)
             self._event_ch.send_nowait(stt.SpeechEvent(stt.SpeechEventType.END_OF_SPEECH))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -75,6 +76,8 @@ class DeskOutput(io.AudioOutput):
         self._going.set()
         self.heard_seconds = 0.0
         self.loudest = 0
+        self.recorded: deque[np.ndarray] = deque(maxlen=10_000)
+        """What was played, int16 mono."""
         self.playing = asyncio.create_task(self._play())
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
@@ -126,6 +129,7 @@ class DeskOutput(io.AudioOutput):
             await asyncio.sleep(frame.duration)
             self._played += frame.duration
             self.heard_seconds += frame.duration
+            self.recorded.append(np.frombuffer(frame.data, np.int16).copy())
             self.loudest = max(self.loudest, int(np.abs(np.frombuffer(frame.data, np.int16)).max()))
 
 

@@ -169,7 +169,7 @@ class FakeParts:
     mind: Callable[[], llm.LLM[Any]] = TableLLM
     voice: Callable[[], tts.TTS[Any]] = ToneTTS
 
-    def stt(self, language: str, *, detects: bool = False) -> stt.STT[Any]:
+    def stt(self, language: str, *, others: Sequence[str] = ()) -> stt.STT[Any]:
         """Ears."""
         return self.ears()
 
