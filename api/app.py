@@ -50,6 +50,7 @@ from api.keys import (
     VAULT,
 )
 from api.knowledge_base import routes as knowledge_base
+from api.notifications import routes as notifications
 from api.payments import exchange
 from api.payments import routes as payments
 from api.phone_numbers import routes as phone_numbers
@@ -80,6 +81,8 @@ RESOURCES: tuple[Routes, ...] = (
     end_users.routes,
     audit.routes,
     agents.routes,
+    notifications.of_agents,
+    notifications.routes,
     calls.routes,
     calls.links,
     steering.routes,

@@ -13,6 +13,7 @@ from api.calls.settlement import events_of
 from api.calls.table import CallAnalysisRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
+from api.notifications import service as notifications
 from api.settings import LanguageModel
 from pipelines.contract import FunctionCalled, UtteranceHeard
 from pipelines.extraction import Analysis, Model, NotAnalysed, Spent, Talk, Wanted, by_model, by_rules
@@ -149,6 +150,14 @@ async def _keep(database: Database, call_id: str, analysis: Analysis, spent: Spe
         row.updated_at = now()
         session.add(row)
         await outbox.concluded(session, call, analysis)
+        await notifications.notify(
+            session,
+            owner_id=call.owner_id,
+            agent_id=call.agent_id,
+            trigger="call_ended",
+            cause=call.id,
+            facts={"call_id": call.id, **actions.facts_of(call, analysis)},
+        )
         try:
             agent = await agents.of_owner(session, call.owner_id, call.agent_id or "")
         except agents.AgentNotFound:

@@ -12,6 +12,7 @@ from api.calls.costs import CostSplit
 from api.calls.table import CallRow
 from api.http.pages import Page
 from api.http.wire import Wire
+from api.notifications.schemas import Notification
 from api.webhooks.schemas import Delivery
 from pipelines.contract import (
     CallEvent,
@@ -292,6 +293,7 @@ class CallDeliveries(Wire):
 
     deliveries: list[Delivery]
     actions: list[CallAction]
+    notifications: list[Notification]
 
 
 class Transcript(Wire):

@@ -12,6 +12,7 @@ from api.chats.table import ChatFunctionRow, ChatMessageRow, ChatRow
 from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import NotFound
+from api.notifications import service as notifications
 
 
 class ChatNotFound(NotFound):
@@ -106,8 +107,29 @@ async def functions_of(
 async def change(session: AsyncSession, caller: Caller, chat_id: str, wanted: ChatChange) -> ChatRow:
     """Name a chat, archive it, or bring it back."""
     row = await get(session, caller, chat_id, locks=True)
+    if wanted.status == "archived" and row.status != "archived":
+        await _tell_of_end(session, row)
     row.title = wanted.title or row.title
     row.status = wanted.status or row.status
     row.updated_at = now()
     session.add(row)
     return row
+
+
+async def _tell_of_end(session: AsyncSession, row: ChatRow) -> None:
+    await notifications.notify(
+        session,
+        owner_id=row.owner_id,
+        agent_id=row.agent_id,
+        trigger="chat_ended",
+        cause=row.id,
+        facts={
+            "chat_id": row.id,
+            "agent_name": row.agent_name,
+            "title": row.title,
+            "message_count": row.message_count,
+            "source": row.source,
+            "external_user_id": row.external_user_id,
+            **(row.extra or {}),
+        },
+    )

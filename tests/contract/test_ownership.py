@@ -17,6 +17,7 @@ from tests.support.api import AGENT, Api, Person
 from tests.support.knowledge import uploaded
 
 BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
+    "create_notification_target": {"channel": "email", "recipient_kind": "owner"},
     "query_knowledge_base": {"query": "When?"},
     "say": {"text": "Hello."},
     "add_context": {"text": "The shop closes early today."},
@@ -156,6 +157,11 @@ def _write(person: Person, row: SQLModel) -> None:
     asyncio.run(write())
 
 
+def _target(person: Person) -> str:
+    wanted = {"channel": "email", "recipient_kind": "owner"}
+    return str(person.made(f"/v1/agents/{_agent(person)}/notifications", wanted)["target_id"])
+
+
 def _payment(person: Person) -> str:
     """One that was paid."""
     owner_id = person.credentials["user"]["user_id"]
@@ -209,6 +215,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "contact_id": _contact,
     "barred_number": _barred,
     "payment_id": _payment,
+    "target_id": _target,
     "method_id": _method,
     "widget_id": _widget,
     "chat_id": _visit,

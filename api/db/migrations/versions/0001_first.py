@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:21:04.580716
+Created: 2026-11-28 20:27:23.568236
 """
 
 from collections.abc import Sequence
@@ -632,6 +632,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_logins_user_id"), ["user_id"], unique=False)
 
     op.create_table(
+        "notifications",
+        sa.Column("target_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("cause", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("letters", sa.Integer(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_notifications_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("target_id", "cause", name=op.f("pk_notifications")),
+    )
+    with op.batch_alter_table("notifications", schema=None) as batch_op:
+        batch_op.create_index("ix_notifications_cause", ["cause"], unique=False)
+        batch_op.create_index(batch_op.f("ix_notifications_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "one_time_links",
         sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("user_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -987,6 +1006,39 @@ def upgrade() -> None:
         batch_op.create_index("ix_end_user_tokens_owner_external", ["owner_id", "external_id"], unique=False)
 
     op.create_table(
+        "notification_targets",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("destination", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("recipient_kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("trigger_event", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("condition", api.db.columns.Json, nullable=False),
+        sa.Column("template", sa.Text(), nullable=True),
+        sa.Column("template_vars", api.db.columns.Json, nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"],
+            ["agents.id"],
+            name=op.f("fk_notification_targets_agent_id_agents"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"],
+            ["users.id"],
+            name=op.f("fk_notification_targets_owner_id_users"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notification_targets")),
+    )
+    with op.batch_alter_table("notification_targets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_notification_targets_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_notification_targets_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "phone_numbers",
         sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1155,6 +1207,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_phone_numbers_agent_id"))
 
     op.drop_table("phone_numbers")
+    with op.batch_alter_table("notification_targets", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_notification_targets_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_notification_targets_agent_id"))
+
+    op.drop_table("notification_targets")
     with op.batch_alter_table("end_user_tokens", schema=None) as batch_op:
         batch_op.drop_index("ix_end_user_tokens_owner_external")
         batch_op.drop_index(batch_op.f("ix_end_user_tokens_key_id"))
@@ -1220,6 +1277,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_one_time_links_expires_at"))
 
     op.drop_table("one_time_links")
+    with op.batch_alter_table("notifications", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_notifications_owner_id"))
+        batch_op.drop_index("ix_notifications_cause")
+
+    op.drop_table("notifications")
     with op.batch_alter_table("logins", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_logins_user_id"))
 

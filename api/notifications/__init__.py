@@ -1,0 +1,1 @@
+"""Who is told when an agent's call or chat is over: by a webhook or a letter."""
