@@ -2,12 +2,11 @@
 
 import json
 import re
-from typing import NamedTuple
 
 import pytest
 
+from tests.support.judging import OFFER, OFFER_MORE, REFUSAL, SETS, Judged, ask_all, talk_with
 from tests.support.remembered import RememberingEmbedder
-from tests.support.scripted_talk import Talk
 from tests.support.strangers import BIKES, HOTEL, LATER_STRANGERS, LIBRARY, STRANGERS, Stranger
 from tests.support.strangers_at_last import AT_LAST
 from tests.support.strangers_at_the_counter import AT_THE_COUNTER
@@ -16,14 +15,13 @@ from tests.support.strangers_by_phone import BY_PHONE
 from tests.support.strangers_on_the_line import ON_THE_LINE
 from tests.support.strangers_unheard import UNHEARD
 
-REFUSAL = "I'm sorry, I don't have that information."
 JUDGED = (*STRANGERS, *AT_THE_COUNTER)
 """Agents that it was mended for since: no measure of one that it has not seen, see docs/offline.md."""
 UNSEEN = (*AT_THE_END, *AT_LAST)
 """Asked first when the engine was done; their floors are about what it came to by itself."""
 HARD = (*BY_PHONE, *ON_THE_LINE, *UNHEARD)
-"""Callers who hardly use a word that is written, never tuned for; hardly more than half is answered."""
-Questions = tuple[tuple[str, tuple[str, ...]], ...]
+"""Callers who hardly use a word that is written."""
+EVERY = tuple(stranger for strangers in SETS.values() for stranger in strangers)
 
 
 @pytest.fixture(scope="module")
@@ -31,43 +29,17 @@ def embedder() -> RememberingEmbedder:
     return RememberingEmbedder()
 
 
-def _talk(stranger: Stranger, embedder: RememberingEmbedder) -> Talk:
-    tools = [stranger.tool] if stranger.tool else []
-    return Talk(stranger.instructions, stranger.knowledge, tools, embedder=embedder)
-
-
 def _written(stranger: Stranger) -> str:
     text = " ".join((stranger.instructions, *(text for _, text in stranger.knowledge)))
     return " ".join(text.split())
 
 
-class Judgement(NamedTuple):
-    """Questions with their replies: all that got no right answer, and those of them that got a wrong fact."""
-
-    missed: list[str]
-    wrong_facts: list[str]
+def _missed(judged: list[Judged]) -> list[str]:
+    return [str(each) for each in judged if not each.is_right]
 
 
-async def _judge(
-    stranger: Stranger, questions: Questions, embedder: RememberingEmbedder, *, one_call: bool = False
-) -> Judgement:
-    judged = Judgement([], [])
-    talk = _talk(stranger, embedder)
-    for asked, expected in questions:
-        reply = await talk.say(asked)
-        if not one_call:
-            talk = _talk(stranger, embedder)
-        refused = reply.startswith(REFUSAL)
-        if not expected and refused:
-            continue
-        said = [any(option in reply for option in part.split("|")) for part in expected]
-        if expected and all(said):
-            continue
-        judged.missed.append(f"{asked} -> {reply}")
-        # A function's question is no fact, and half of an answer is no wrong one.
-        if not refused and not reply.endswith("?") and not any(said):
-            judged.wrong_facts.append(f"{asked} -> {reply}")
-    return judged
+def _wrong(judged: list[Judged]) -> list[str]:
+    return [str(each) for each in judged if each.outcome == "wrong"]
 
 
 @pytest.mark.parametrize("one_call", [False, True], ids=["each in a call of its own", "all in one call"])
@@ -75,56 +47,59 @@ async def _judge(
 async def test_eight_of_ten_get_the_right_fact_and_none_a_wrong_one(
     stranger: Stranger, one_call: bool, embedder: RememberingEmbedder
 ) -> None:
-    judged = await _judge(stranger, stranger.judged, embedder, one_call=one_call)
-    assert judged.wrong_facts == []
-    assert len(judged.missed) <= 2, judged.missed
+    judged = await ask_all(stranger, stranger.judged, embedder, one_call=one_call)
+    assert _wrong(judged) == []
+    assert len(_missed(judged)) <= 2, _missed(judged)
 
 
 @pytest.mark.parametrize("stranger", UNSEEN, ids=lambda stranger: stranger.name)
 async def test_agents_that_were_not_known_get_no_worse(
     stranger: Stranger, embedder: RememberingEmbedder
 ) -> None:
-    judged = await _judge(stranger, stranger.judged, embedder)
-    assert len(judged.missed) <= 4, judged.missed
-    assert len(judged.wrong_facts) <= 1, judged.wrong_facts
+    judged = await ask_all(stranger, stranger.judged, embedder)
+    assert _wrong(judged) == []
+    assert len(_missed(judged)) <= 2, _missed(judged)
 
 
 @pytest.mark.parametrize("stranger", HARD, ids=lambda stranger: stranger.name)
-async def test_callers_in_other_words_are_refused_rather_than_misled(
+async def test_callers_in_other_words_are_offered_the_nearest_rather_than_misled(
     stranger: Stranger, embedder: RememberingEmbedder
 ) -> None:
-    judged = await _judge(stranger, stranger.judged, embedder)
-    assert len(judged.missed) <= 6, judged.missed
-    assert len(judged.wrong_facts) <= 1, judged.wrong_facts
+    judged = await ask_all(stranger, stranger.judged, embedder)
+    assert _wrong(judged) == []
+    assert len(_missed(judged)) <= 4, _missed(judged)
 
 
 @pytest.mark.parametrize("stranger", [*STRANGERS, *LATER_STRANGERS], ids=lambda stranger: stranger.name)
 async def test_questions_held_out_get_no_worse(stranger: Stranger, embedder: RememberingEmbedder) -> None:
-    judged = await _judge(stranger, stranger.held_out, embedder)
-    assert len(judged.missed) <= 3, judged.missed
-    assert len(judged.wrong_facts) <= 1, judged.wrong_facts
+    judged = await ask_all(stranger, stranger.held_out, embedder)
+    assert _wrong(judged) == []
+    assert len(_missed(judged)) <= 2, _missed(judged)
 
 
-async def test_of_all_questions_hardly_any_gets_a_wrong_fact(embedder: RememberingEmbedder) -> None:
-    wrong_facts: list[str] = []
-    for stranger in (*JUDGED, *LATER_STRANGERS, *UNSEEN):
-        judged = await _judge(stranger, (*stranger.judged, *stranger.held_out), embedder)
-        wrong_facts += judged.wrong_facts
-    assert len(wrong_facts) <= 2, wrong_facts
+async def test_of_all_questions_eight_of_ten_are_answered_and_none_wrongly(
+    embedder: RememberingEmbedder,
+) -> None:
+    judged = [
+        each
+        for stranger in EVERY
+        for each in await ask_all(stranger, (*stranger.judged, *stranger.held_out), embedder)
+    ]
+    assert _wrong(judged) == []
+    assert len(_missed(judged)) <= 0.2 * len(judged), _missed(judged)
 
 
-@pytest.mark.parametrize(
-    "stranger", [*JUDGED, *LATER_STRANGERS, *UNSEEN, *HARD], ids=lambda stranger: stranger.name
-)
+@pytest.mark.parametrize("stranger", EVERY, ids=lambda stranger: stranger.name)
 async def test_every_word_of_an_answer_was_written_by_the_owner(
     stranger: Stranger, embedder: RememberingEmbedder
 ) -> None:
     written = _written(stranger)
-    for asked, expected in (*stranger.judged, *stranger.held_out):
-        reply = await _talk(stranger, embedder).say(asked)
-        if expected and REFUSAL not in reply and "nothing about" not in reply and not reply.endswith("?"):
+    for asked, _ in (*stranger.judged, *stranger.held_out):
+        reply = await talk_with(stranger, embedder).say(asked)
+        told = reply.removeprefix(OFFER).replace(OFFER_MORE, " ")
+        if REFUSAL not in reply and "nothing about" not in reply and not reply.endswith("?"):
             # Several facts may be said in a row, one that ends in "5 PM." before the next.
-            for part in re.split(r"(?<=[.!?])\s+(?=[A-Z])", reply):
+            for part in re.split(r"(?<=[.!?])\s+(?=[A-Z])", told):
                 if part == "The other thing I don't have." or "|" in written:
                     continue
                 # A fact out of "tell them that ..." begins with a capital letter of ours.
@@ -133,7 +108,7 @@ async def test_every_word_of_an_answer_was_written_by_the_owner(
 
 
 async def test_a_bike_is_reserved_and_read_back_first(embedder: RememberingEmbedder) -> None:
-    talk = _talk(BIKES, embedder)
+    talk = talk_with(BIKES, embedder)
     reply = await talk.say("Hi, I'd like to rent a cargo bike from Friday for three days")
     assert reply == "What is your name?"
     reply = await talk.say("Tom Becker")
@@ -148,7 +123,7 @@ async def test_a_bike_is_reserved_and_read_back_first(embedder: RememberingEmbed
 
 
 async def test_a_book_is_put_on_hold(embedder: RememberingEmbedder) -> None:
-    talk = _talk(LIBRARY, embedder)
+    talk = talk_with(LIBRARY, embedder)
     assert await talk.say("I want to put a book on hold") == "What is the title of the book?"
     assert await talk.say("The Old Man and the Sea") == "What is your library card number?"
     assert (await talk.say("four four seven one two nine")).startswith(
@@ -161,7 +136,7 @@ async def test_a_book_is_put_on_hold(embedder: RememberingEmbedder) -> None:
 
 
 async def test_a_room_is_looked_up_without_a_read_back(embedder: RememberingEmbedder) -> None:
-    talk = _talk(HOTEL, embedder)
+    talk = talk_with(HOTEL, embedder)
     assert await talk.say("Do you have a room free from Friday for two nights?") == "How many guests?"
     assert await talk.say("we are two") == (
         "A double room is free from Friday, November 27th for 2 nights, 2 guests."

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kb.words import stem
+from pipelines.local.scripted.certainty import is_sure
 from pipelines.local.scripted.facts import Fact
 from pipelines.local.scripted.meaning import Meanings
 from pipelines.local.scripted.questions import Question
@@ -33,7 +34,7 @@ names nothing to compare, the price of something else is the worst of answers, a
 words of the question is not only near in meaning, and what there is of a thing is a list."""
 BIAS = -4.7
 ACCEPT = -0.5
-"""A fact less sure than this is not spoken."""
+"""A fact less sure than this is no answer. One that is an answer may still only be offered: `certainty`."""
 ACCEPT_BY_WORDS = 0.62
 """The same where meanings are not known: a share of the words."""
 
@@ -47,7 +48,6 @@ _CANDIDATES = 8
 _STRICT = frozenset({"price", "phone", "email", "duration", "count"})
 # Asked without naming anything, these are about the house itself: its hours, its address, its number.
 _OF_THE_HOUSE = frozenset({"time", "clock", "place", "phone", "email"})
-_OF_THE_HOUSE_ITSELF = 0.3
 _KIND_WORDS = {
     "price": "price cost fee free charge rate discount ucret ucretsiz fiyat",
     "time": "open opening close closed hours always season acik kapali",
@@ -59,11 +59,15 @@ _KIND_TERMS = {kind: frozenset(stem(word) for word in listed.split()) for kind, 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A fact and how sure it is. `misses_day` means that it fits, but says nothing of the day asked."""
+    """A fact and how sure it is. `misses_day` means that it fits, but says nothing of the day asked.
+
+    One that is not `is_sure` may be offered, and must not be told as the answer.
+    """
 
     fact: Fact
     score: float
     misses_day: bool = False
+    is_sure: bool = True
 
 
 async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) -> Answer | None:
@@ -74,11 +78,10 @@ async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) ->
     # The question by itself: one text goes before whatever else is being embedded.
     await meanings.learn([question.text])
     await meanings.learn([fact.text for fact in facts])
-    if meanings.are_known:
+    if meanings.know([question.text, *(fact.text for fact in facts)]):
         found = await _weighed(question, facts, meanings)
     else:
-        found = [Answer(fact, _by_words(question, fact, meanings)) for fact in facts]
-        found = [each for each in found if each.score >= ACCEPT_BY_WORDS]
+        found = by_words(question, facts, meanings, ACCEPT_BY_WORDS)
     accepted = sorted(found, key=lambda each: -each.score)
     if not accepted:
         return None
@@ -89,18 +92,23 @@ async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) ->
         return of_day[0]
     timed = [each for each in accepted if each.fact.days]
     if timed and (question.kind in ("time", "clock") or timed[0] is accepted[0]):
-        return Answer(timed[0].fact, timed[0].score, misses_day=True)
+        return replace(timed[0], misses_day=True)
     return accepted[0]
 
 
 async def _weighed(question: Question, facts: Sequence[Fact], meanings: Meanings) -> list[Answer]:
-    considered = await candidates(question, facts, meanings)
     found: list[Answer] = []
-    for fact, reasons in considered:
-        sure = BIAS + sum(WEIGHTS[name] * value for name, value in reasons.items())
+    for fact, reasons in await candidates(question, facts, meanings):
+        sure = sureness(reasons)
         if sure >= ACCEPT:
-            found.append(Answer(fact, min(1.1, 0.5 + 0.08 * sure)))
+            score = min(1.1, 0.5 + 0.08 * sure)
+            found.append(Answer(fact, score, is_sure=is_sure(question, fact, reasons, sure)))
     return found
+
+
+def sureness(reasons: dict[str, float]) -> float:
+    """What the reasons come to: 0 is as likely the answer as not."""
+    return BIAS + sum(WEIGHTS[name] * value for name, value in reasons.items())
 
 
 async def candidates(
@@ -228,6 +236,12 @@ def _closeness(question: Question, fact: Fact, held: dict[str, float], meanings:
     return near / total if total else 0.5
 
 
+def by_words(question: Question, facts: Sequence[Fact], meanings: Meanings, floor: float) -> list[Answer]:
+    """The answers where meanings are not known, those that words speak for as much as `floor`, best first."""
+    found = [Answer(fact, _by_words(question, fact, meanings)) for fact in facts]
+    return sorted((each for each in found if each.score >= floor), key=lambda each: -each.score)
+
+
 def _by_words(question: Question, fact: Fact, meanings: Meanings) -> float:
     """How well a fact answers where meanings are not known, roughly 0 to 1."""
     if _is_ruled_out(question, fact):
@@ -238,8 +252,9 @@ def _by_words(question: Question, fact: Fact, meanings: Meanings) -> float:
     if question.kind in _STRICT and missing > 0.6 * sum(weight for weight, _ in strong):
         return 0.0
     of_kind, of_day = _is_of_kind(question, fact), bool(question.days & fact.days)
-    if not question.terms and of_kind and question.kind in ("time", "clock"):
-        return 0.7 + _OF_DAY * of_day
+    if not question.terms and of_kind and question.kind in _OF_THE_HOUSE:
+        # Of several places, the one with a number is the address.
+        return 0.7 + _OF_DAY * of_day + 0.05 * ("number" in fact.kinds)
     coverage = _coverage(question, {}, held)
     return 0.9 * coverage + 0.15 * of_kind + _OF_DAY * of_day
 

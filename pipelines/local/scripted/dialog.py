@@ -14,6 +14,7 @@ from pipelines.local.scripted.facts import Fact, passages_as_facts
 from pipelines.local.scripted.functions import Function
 from pipelines.local.scripted.history import Event, Heard, History, Ran, Said
 from pipelines.local.scripted.meaning import Meanings
+from pipelines.local.scripted.nearest import offer
 from pipelines.local.scripted.prompts import Prompt, read_prompt
 from pipelines.local.scripted.questions import Question
 from pipelines.local.scripted.speech import speakable
@@ -23,6 +24,7 @@ from pipelines.local.scripted.wording import Wording
 from pipelines.phrases import GOODBYE_ASKED
 
 _REMEMBERED_TURNS = 512
+_PREPARED_AGENTS = 8
 _PREPARED_FACTS = 400
 _PREPARED_TEXTS = 1200
 _PREPARED_AT_ONCE = 32
@@ -46,6 +48,7 @@ class Dialog:
         self._wording = wording
         self._turns: OrderedDict[bytes, State] = OrderedDict()
         self._forgotten = 0
+        self._prepared: OrderedDict[str, tuple[Fact, ...]] = OrderedDict()
 
     async def prepare(
         self,
@@ -57,11 +60,15 @@ class Dialog:
 
         `knowledge` is titles with their texts, of which the first few hundred sentences are learned.
         """
-        facts = [*read_prompt(instructions).facts]
+        told: list[Fact] = []
         for title, text in knowledge:
             pieces = [{"title": piece.title, "text": piece.text} for piece in passages("", title, text)]
-            facts += passages_as_facts(pieces)
-        facts = facts[:_PREPARED_FACTS]
+            told += passages_as_facts(pieces)
+        facts = [*read_prompt(instructions).facts, *told][:_PREPARED_FACTS]
+        if told:
+            self._prepared[instructions] = tuple(told[:_PREPARED_FACTS])
+            while len(self._prepared) > _PREPARED_AGENTS:
+                self._prepared.popitem(last=False)
         await self._meanings.learn([fact.text for fact in facts])
         await intents.wanted("hello", list(functions), {}, self._meanings)
         later = answers.compared_later(facts)[:_PREPARED_TEXTS]
@@ -72,6 +79,7 @@ class Dialog:
     def forget(self) -> None:
         """Hold on to nothing that passages said before: it may be gone, or be otherwise by now."""
         self._forgotten += 1
+        self._prepared.clear()
         for key, state in self._turns.items():
             self._turns[key] = replace(state, seen=())
 
@@ -80,7 +88,8 @@ class Dialog:
         if GOODBYE_ASKED in history.instructions:
             return Reply(self._wording.say("goodbye"))
         prompt = read_prompt(history.instructions)
-        known = passages_as_facts(history.passages)
+        # On a busy machine a search may come too late; what was read beforehand is still known.
+        known = passages_as_facts(history.passages) or self._prepared_for(history.instructions)
         heard_last = max(
             (n for n, event in enumerate(history.events) if isinstance(event, Heard)), default=-1
         )
@@ -104,6 +113,11 @@ class Dialog:
                 state, _ = await self._turn(state, event, prompt, (), functions)
                 self._remember(key, state)
         return reply if reply.text or reply.call else self._unasked(history.events, prompt)
+
+    def _prepared_for(self, instructions: str) -> tuple[Fact, ...]:
+        # A context may hold more of the system than an agent's own instructions, after them.
+        each = self._prepared.items()
+        return next((facts for own, facts in each if f"{instructions}\n".startswith(f"{own}\n")), ())
 
     def _remember(self, key: bytes, state: State) -> None:
         self._turns[key] = state
@@ -209,7 +223,7 @@ class Dialog:
         told = await tell(asked, facts, self._meanings, self._wording)
         if told is None:
             state = replace(state, misses=state.misses + 1)
-            told = self._nothing(heard.text, asked, prompt, functions, facts)
+            told = await self._nothing(heard.text, asked, prompt, functions, facts, state.last_reply)
         return replace(state, last_reply=told), Reply(told)
 
     def _runs(self, wanted: intents.Wanted, sure: float) -> bool:
@@ -218,23 +232,23 @@ class Dialog:
             return sure == 0.0 or wanted.score >= sure - 0.05
         return not wanted.is_asking or (sure == 0.0 and wanted.score >= 0.85)
 
-    def _nothing(
+    async def _nothing(
         self,
         text: str,
         asked: list[Question],
         prompt: Prompt,
         functions: list[Function],
         facts: Sequence[Fact],
+        said_last: str,
     ) -> str:
-        if any(question.is_asking for question in asked):
-            return self._wording.say("dont_have")
-        if len(fold(text).split()) <= 2 and not any(question.strong for question in asked):
-            return self._wording.say("didnt_hear")
-        return (
-            self._help(prompt, functions, facts)
-            if not any(q.strong for q in asked)
-            else self._wording.say("dont_have")
-        )
+        if not any(question.is_asking for question in asked):
+            is_about = any(question.strong for question in asked)
+            if len(fold(text).split()) <= 2 and not is_about:
+                return self._wording.say("didnt_hear")
+            if not is_about:
+                return self._help(prompt, functions, facts)
+        offered = await offer(asked, facts, said_last, self._meanings, self._wording)
+        return offered or self._wording.say("dont_have")
 
     def _talk_in_form(
         self, state: State, talk: str, prompt: Prompt, functions: list[Function], facts: Sequence[Fact]

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -50,6 +50,10 @@ class Meanings:
             self._known[text] = row
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
+
+    def know(self, texts: Iterable[str]) -> bool:
+        """Whether all of these were learned: under load a request may have failed."""
+        return all(text in self._known for text in texts)
 
     def likeness(self, one: str, other: str) -> float:
         """Cosine of two learned texts; 0 when one of them is not known."""

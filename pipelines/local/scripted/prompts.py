@@ -77,6 +77,15 @@ _TURKISH_ORDER = re.compile(
     r"yardim et|"
     r"arayan\w*)[.!]?$"
 )
+# "Friendly, brief." says how to speak, although nothing in it is an order.
+_MANNER = re.compile(
+    r"\b(?:friendly|brief|warm|unhurried|cheerful|happy|helpful|chatty|polite|calm|honest|laid[ -]back|"
+    r"relaxed|easygoing|upbeat|loving|professional|concise|matter-of-fact|patient|small talk|slang|jargon|"
+    r"plain words|"
+    r"(?:short|brief|clear|plain|simple|calm)(?:,? (?:and )?(?:calm|clear|short|plain|simple))? "
+    r"(?:answers|sentences|words|replies)|nazik|samimi|sicak)\b"
+)
+_STATING = re.compile(r"\d|\b(?:we|our|us|is|are|costs?|has|have|can|biz|bizim)\b")
 _ORDERS_HEADING = re.compile(
     r"\b(?:rules?|style|tone|personality|instructions?|guidelines?|behaviou?r|tasks?|goals?|role|identity|"
     r"guardrails?|objective|persona|conversation|dos?|don'ts?|steps?|script|kurallar|uslup|gorev\w*|"
@@ -136,7 +145,7 @@ def read_prompt(instructions: str) -> Prompt:
             continue
         if _ORDERS_HEADING.search(fold(statement.about)) and not _states(statement.text):
             continue
-        if statement.text.endswith("?") or len(statement.text.split()) < 2:
+        if statement.text.endswith("?") or len(statement.text.split()) < 2 or _is_manner(statement.text):
             continue
         facts.append(fact(statement.text, statement.about))
     name = _NAME.search(instructions)
@@ -159,6 +168,11 @@ def _is_forbidden(statement: Statement) -> bool:
             re.IGNORECASE,
         )
     )
+
+
+def _is_manner(sentence: str) -> bool:
+    folded = fold(sentence)
+    return len(folded.split()) <= 8 and bool(_MANNER.search(folded)) and not _STATING.search(folded)
 
 
 def _states(sentence: str) -> bool:

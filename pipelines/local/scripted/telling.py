@@ -17,13 +17,13 @@ _NEAR = 0.2
 async def tell(
     asked: Sequence[Question], facts: Sequence[Fact], meanings: Meanings, wording: Wording
 ) -> str | None:
-    """The facts that answer, spoken; None when nothing does."""
+    """The facts that are sure to answer, spoken; None when nothing is."""
     said: list[str] = []
     used: set[Fact] = set()
     missing = 0
     for question in asked[: _MOST_FACTS + 1]:
         found = await answers.best(question, facts, meanings)
-        if found is None:
+        if found is None or not found.is_sure:
             missing += bool(question.strong or question.kind)
             continue
         if found.fact in used:

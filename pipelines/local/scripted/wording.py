@@ -211,6 +211,8 @@ _ENGLISH = Wording(
         "hello_again": "Hello! What can I do for you?",
         "dont_have": "I'm sorry, I don't have that information. It is best to ask the team directly. Can "
                      "I help with something else?",
+        "offer": "I'm sorry, I don't have an exact answer to that. What I do know is this: {fact}",
+        "offer_more": "And this: {fact}",
         "dont_have_short": "The other thing I don't have.",
         "not_for_day": "I have nothing about {day}. What I have is this: {fact}",
         "which_day": "that day",
@@ -280,6 +282,8 @@ _TURKISH = Wording(
         "hello_again": "Merhaba! Nasıl yardımcı olabilirim?",
         "dont_have": "Üzgünüm, bu bilgi bende yok. En iyisi doğrudan ekibe sormanız. Başka bir konuda "
                      "yardımcı olabilir miyim?",
+        "offer": "Üzgünüm, buna tam bir yanıtım yok. Bildiğim en yakın şey şu: {fact}",
+        "offer_more": "Bir de şu: {fact}",
         "dont_have_short": "Diğer konuda bilgim yok.",
         "not_for_day": "{day} için bilgim yok. Bildiğim şu: {fact}",
         "which_day": "O gün",
