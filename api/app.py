@@ -58,6 +58,7 @@ from api.public import routes as public
 from api.schedules import routes as schedules
 from api.settings import Settings
 from api.sip_trunks import routes as sip_trunks
+from api.status import routes as status
 from api.system import pages
 from api.system import routes as system
 from api.tenants import routes as tenants
@@ -118,6 +119,7 @@ RESOURCES: tuple[Routes, ...] = (
     branding.domains,
     public.routes,
     public.public,
+    status.routes,
     internal.routes,
     system.routes,
     pages.routes,

@@ -48,6 +48,7 @@ from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
 from api.settings import Payments
+from api.status import service as availability
 from api.voice import events as livekit_events
 from api.wallet import chat_charges
 from api.webhooks import workflows as deliveries
@@ -199,6 +200,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(workers.watch()),
         asyncio.create_task(workers.carry_orders()),
         asyncio.create_task(sweeper.sweep_for_ever(SWEEPS)),
+        asyncio.create_task(availability.watch(app[DATABASE], app[READINESS])),
     ]
     try:
         yield

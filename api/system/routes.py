@@ -1,21 +1,27 @@
 """/health, /ready, /openapi.json."""
 
 import json
+import time
+from typing import Literal
 
 from aiohttp import web
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from api.db import revision
 from api.db.columns import now
 from api.db.engine import Database
 from api.http.errors import Unavailable
 from api.http.openapi import document
-from api.http.rate_limits import UNLIMITED
+from api.http.rate_limits import UNLIMITED, Limit
 from api.http.routes import Routes
 from api.keys import DATABASE, MOUNTED, READINESS
-from api.system.schemas import Alive, Health, HealthChecks, Ready
+from api.system.schemas import Alive, DatabaseHealth, Health, HealthChecks, HealthDetails, Ready
 from api.version import SERVICE, TITLE, version
 
 routes = Routes("", tag="Health", access="public")
+DETAILS_LIMIT = Limit("health", 30)
+_STARTED_AT = time.monotonic()
 _SPEC: web.AppKey[bytes] = web.AppKey("spec")
 
 
@@ -33,6 +39,40 @@ async def get_health(request: web.Request) -> Health:
         version=version(),
         timestamp=now(),
         checks=HealthChecks(database="up" if is_up else "down"),
+    )
+
+
+@routes.get("/health/detailed", limit=DETAILS_LIMIT)
+async def get_detailed_health(request: web.Request) -> HealthDetails:
+    """How this process is, part by part."""
+    parts = await request.app[READINESS].ask()
+    database = request.app[DATABASE]
+    is_up = not parts.get("database")
+    try:
+        at = await revision.found(database) if is_up else ""
+    except (SQLAlchemyError, OSError):
+        is_up, at = False, ""
+    expected = revision.newest()
+    pool = database.engine.pool
+    is_valid = at == expected
+    status: Literal["healthy", "degraded", "unhealthy"] = "degraded" if any(parts.values()) else "healthy"
+    return HealthDetails(
+        status=status if is_up and is_valid else "unhealthy",
+        service=SERVICE,
+        version=version(),
+        timestamp=now(),
+        checks=HealthChecks(database="up" if is_up else "down"),
+        uptime_seconds=round(time.monotonic() - _STARTED_AT, 1),
+        database=DatabaseHealth(
+            kind=database.engine.dialect.name,
+            status="up" if is_up else "down",
+            pool_size=pool.size() if isinstance(pool, QueuePool) else 0,
+            pool_in_use=pool.checkedout() if isinstance(pool, QueuePool) else 0,
+            revision=at,
+            expected_revision=expected,
+        ),
+        parts={name: why or "up" for name, why in parts.items()},
+        schema_valid=is_valid,
     )
 
 

@@ -26,6 +26,28 @@ class Health(Wire):
     checks: HealthChecks
 
 
+class DatabaseHealth(Wire):
+    """The database, as far as strangers may know it."""
+
+    kind: str
+    status: Part
+    pool_size: int
+    pool_in_use: int
+    revision: str
+    expected_revision: str
+    """The database must be at this one: `call2me migrate` brings it there."""
+
+
+class HealthDetails(Health):
+    """How this process is, part by part."""
+
+    uptime_seconds: float
+    database: DatabaseHealth
+    parts: dict[str, str]
+    """What a call needs: `up`, or why not."""
+    schema_valid: bool
+
+
 class Ready(Wire):
     """Whether a call could be answered now, part by part."""
 

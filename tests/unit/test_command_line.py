@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 
-from api.db import migrate
-from api.up import revision
+from api.db import migrate, revision
 from tests.support.stack import COMMAND, ROOT, environment
 
 

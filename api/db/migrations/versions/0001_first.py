@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:27:23.568236
+Created: 2026-11-28 20:32:01.320090
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_log_at"), ["at"], unique=False)
         batch_op.create_index("ix_audit_log_owner", ["owner_id", "at"], unique=False)
 
+    op.create_table(
+        "availability",
+        sa.Column("hour", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("api", sa.BigInteger(), nullable=False),
+        sa.Column("voice", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hour", name=op.f("pk_availability")),
+    )
     op.create_table(
         "call_usage",
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1389,6 +1396,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_call_usage_owner_id"))
 
     op.drop_table("call_usage")
+    op.drop_table("availability")
     with op.batch_alter_table("audit_log", schema=None) as batch_op:
         batch_op.drop_index("ix_audit_log_owner")
         batch_op.drop_index(batch_op.f("ix_audit_log_at"))

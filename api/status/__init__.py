@@ -1,0 +1,1 @@
+"""How available this installation was, from its own figures."""
