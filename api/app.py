@@ -18,6 +18,7 @@ from api.auth.passwords import Passwords
 from api.branding import routes as branding
 from api.calls import costs, steering
 from api.calls import routes as calls
+from api.campaigns import routes as campaigns
 from api.chats import routes as chats
 from api.contacts import routes as contacts
 from api.db.engine import Database
@@ -99,6 +100,7 @@ RESOURCES: tuple[Routes, ...] = (
     contacts.do_not_call,
     calls.of_contacts,
     schedules.routes,
+    campaigns.routes,
     phone_numbers.routes,
     phone_numbers.market,
     sip_trunks.routes,

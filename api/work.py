@@ -10,6 +10,7 @@ from api.audit import service as audit
 from api.calls import actions, costs, workflows
 from api.calls import service as calls
 from api.calls.live import Watchers
+from api.campaigns import workflows as campaigns
 from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
 from api.http import idempotency
@@ -61,6 +62,7 @@ QUEUES = {
     deliveries.QUEUE: deliveries.AT_ONCE,
     letters.QUEUE: letters.AT_ONCE,
     schedules.QUEUE: schedules.AT_ONCE,
+    campaigns.QUEUE: campaigns.AT_ONCE,
 }
 
 
@@ -89,6 +91,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "livekit events": _forget_livekit,
     "undelivered": deliveries.sweep,
     "due calls": schedules.sweep,
+    "campaigns": campaigns.sweep,
     "unsettled": workflows.sweep_unsettled,
     "unanalysed": workflows.sweep_unanalysed,
     "orphans": workflows.sweep_orphans,

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.contacts.schemas import ContactsUploaded, UploadQuery, UploadWarning
 from api.contacts.table import ContactRow, ContactTagRow
-from api.db.columns import now
+from api.db.columns import fields_of, new_id, now
 from api.db.engine import Database
 from api.db.inserts import insert_many
 from api.http import sheets
@@ -61,28 +61,33 @@ async def _keep(session: AsyncSession, owner_id: str, people: dict[str, Person],
         _agree(row, common)
         row.updated_at = now()
         session.add(row)
-    new = [
-        ContactRow(
-            owner_id=owner_id,
-            phone_number=person.number,
-            name=person.name,
-            variables=person.variables,
-            source="csv",
-        )
-        for number, person in people.items()
-        if number not in known
-    ]
-    for row in new:
-        _agree(row, common)
+    at = now()
+    empty = ContactRow(owner_id=owner_id, phone_number="", source="csv", created_at=at, updated_at=at)
+    _agree(empty, common)
+    shared = fields_of(empty)
     await session.flush()
-    await insert_many(session, ContactRow, new)
+    await insert_many(
+        session,
+        ContactRow,
+        [
+            {
+                **shared,
+                "id": new_id("contact"),
+                "phone_number": person.number,
+                "name": person.name,
+                "variables": person.variables,
+            }
+            for number, person in people.items()
+            if number not in known
+        ],
+    )
     if common.tag:
         ids = await session.exec(
             select(ContactRow.id).where(
                 ContactRow.owner_id == owner_id, col(ContactRow.phone_number).in_(people)
             )
         )
-        tagged = [ContactTagRow(contact_id=contact_id, tag=common.tag) for contact_id in ids.all()]
+        tagged = [{"contact_id": id_, "tag": common.tag, "created_at": at} for id_ in ids.all()]
         await insert_many(session, ContactTagRow, tagged)
     return len(known)
 

@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from dateutil import rrule, tz
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from api.http.wire import Wire
 
 Frequency = Literal["daily", "weekly", "monthly"]
-Weekday = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
+Day = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
 _RULES = {"daily": rrule.DAILY, "weekly": rrule.WEEKLY, "monthly": rrule.MONTHLY}
-_DAYS = {
+DAYS = {
     "mo": rrule.MO,
     "tu": rrule.TU,
     "we": rrule.WE,
@@ -29,6 +29,16 @@ _DAYS = {
     "sa": rrule.SA,
     "su": rrule.SU,
 }
+
+
+def _short(day: Any) -> Any:
+    """`Monday`, `MON` and `mo` are one day; numbers count from Monday, which is 0."""
+    if isinstance(day, int) and not isinstance(day, bool):
+        return list(DAYS)[day % 7]
+    return day[:2].lower() if isinstance(day, str) else day
+
+
+Weekday = Annotated[Day, BeforeValidator(_short)]
 _LONGEST_SEARCH = 20_000
 """Occurrences looked at: fifty years of every day."""
 
@@ -45,22 +55,6 @@ class Recurrence(Wire):
     end_at: datetime | None = Field(
         default=None, validation_alias=AliasChoices("end_at", "until", "end_date")
     )
-
-    @field_validator("weekdays", mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        """`Monday`, `MON` and `mo` are one day; numbers count from Monday, which is 0."""
-        if not isinstance(value, list):
-            return value
-        names = list(_DAYS)
-        return [
-            names[day % 7]
-            if isinstance(day, int) and not isinstance(day, bool)
-            else day[:2].lower()
-            if isinstance(day, str)
-            else day
-            for day in value
-        ]
 
 
 def moment(local: datetime, zone: str) -> datetime:
@@ -79,7 +73,7 @@ def following(first_at: datetime, zone: str, how: Recurrence, after: datetime) -
         _RULES[how.frequency],
         dtstart=begins,
         interval=how.interval,
-        byweekday=[_DAYS[name] for name in how.weekdays if how.frequency != "monthly"] or None,
+        byweekday=[DAYS[name] for name in how.weekdays if how.frequency != "monthly"] or None,
         # The 31st of a month that has none is its last day.
         **(
             {"bymonthday": range(28, day + 1), "bysetpos": -1}

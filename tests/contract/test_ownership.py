@@ -24,6 +24,8 @@ BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
     "transfer": {"target": "Desk"},
     "send_chat_message": {"content": "Hello."},
     "stream_chat_message": {"content": "Hello."},
+    "act_on_campaign": {"action": "start"},
+    "add_campaign_contacts": {"contacts": [{"phone_number": "+905321234568"}]},
     "bind_phone_number": lambda owner: {"agent_id": _agent(owner)},
 }
 """A valid body for each operation that needs one, by operation id; `{}` where nothing is required."""
@@ -143,6 +145,13 @@ def _schedule(person: Person) -> str:
     return str(person.made("/v1/schedules", wanted)["schedule_id"])
 
 
+def _campaign(person: Person) -> str:
+    made = person.made("/v1/campaigns", {"agent_id": _agent(person), "name": "Fair"})
+    people = {"contacts": [{"phone_number": "+905321234567"}]}
+    person.made(f"/v1/campaigns/{made['campaign_id']}/contacts", people)
+    return str(made["campaign_id"])
+
+
 def _trunk(person: Person) -> str:
     return str(person.made("/v1/sip-trunks", {"name": "Carrier", "sip_server": "9.9.9.1"})["trunk_id"])
 
@@ -211,6 +220,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "number": _number,
     "phone_number": _number,
     "trunk_id": _trunk,
+    "campaign_id": _campaign,
     "schedule_id": _schedule,
     "contact_id": _contact,
     "barred_number": _barred,
@@ -268,6 +278,7 @@ def test_lists_hold_only_what_is_ones_own(api: Api) -> None:
     assert stranger.ask("GET", "/v1/do-not-call").json["total"] == 0
     assert stranger.ask("GET", "/v1/widgets").json == []
     assert stranger.ask("GET", "/v1/schedules").json["total"] == 0
+    assert stranger.ask("GET", "/v1/campaigns").json["total"] == 0
     assert len(owner.ask("GET", "/v1/agents").json) >= 7  # some makers make one of their own
     assert owner.ask("GET", "/v1/calls").json["total"] == 2  # one by its id, one by its room
 

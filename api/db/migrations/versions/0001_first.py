@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:32:01.320090
+Created: 2026-11-28 20:34:38.824538
 """
 
 from collections.abc import Sequence
@@ -486,6 +486,42 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("call_id", "sequence", name=op.f("pk_call_events")),
     )
     op.create_table(
+        "campaigns",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("from_number", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("problem", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=True),
+        sa.Column("max_concurrent", sa.Integer(), nullable=False),
+        sa.Column("calls_per_minute", sa.Integer(), nullable=False),
+        sa.Column("retry_count", sa.Integer(), nullable=False),
+        sa.Column("retry_delay_minutes", sa.Integer(), nullable=False),
+        sa.Column("retry_on", api.db.columns.Json, nullable=False),
+        sa.Column("variable_mapping", api.db.columns.Json, nullable=False),
+        sa.Column("calling_hours", api.db.columns.Json, nullable=True),
+        sa.Column("timezone", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("consent_required", sa.Boolean(), nullable=False),
+        sa.Column("columns", api.db.columns.Json, nullable=False),
+        sa.Column("beat", sa.Integer(), nullable=False),
+        sa.Column("beat_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("started_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("completed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_campaigns_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_campaigns")),
+    )
+    with op.batch_alter_table("campaigns", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_campaigns_beat_at"), ["beat_at"], unique=False)
+        batch_op.create_index("ix_campaigns_owner_created", ["owner_id", "created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_campaigns_status"), ["status"], unique=False)
+
+    op.create_table(
         "chats",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -929,6 +965,37 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_id", "day", name=op.f("pk_api_key_usage")),
     )
     op.create_table(
+        "campaign_contacts",
+        sa.Column("campaign_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("phone_number", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("variables", api.db.columns.Json, nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("dialled_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("ended_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["campaign_id"],
+            ["campaigns.id"],
+            name=op.f("fk_campaign_contacts_campaign_id_campaigns"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("campaign_id", "phone_number", name=op.f("pk_campaign_contacts")),
+    )
+    with op.batch_alter_table("campaign_contacts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_campaign_contacts_call_id"), ["call_id"], unique=False)
+        batch_op.create_index("ix_campaign_contacts_dialled", ["campaign_id", "dialled_at"], unique=False)
+        batch_op.create_index(
+            "ix_campaign_contacts_due", ["campaign_id", "status", "due_at", "position"], unique=False
+        )
+        batch_op.create_index("ix_campaign_contacts_position", ["campaign_id", "position"], unique=False)
+
+    op.create_table(
         "chat_functions",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1233,6 +1300,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_chat_functions_chat_id"))
 
     op.drop_table("chat_functions")
+    with op.batch_alter_table("campaign_contacts", schema=None) as batch_op:
+        batch_op.drop_index("ix_campaign_contacts_position")
+        batch_op.drop_index("ix_campaign_contacts_due")
+        batch_op.drop_index("ix_campaign_contacts_dialled")
+        batch_op.drop_index(batch_op.f("ix_campaign_contacts_call_id"))
+
+    op.drop_table("campaign_contacts")
     op.drop_table("api_key_usage")
     with op.batch_alter_table("widgets", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_widgets_owner_id"))
@@ -1315,6 +1389,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_chats_agent_id"))
 
     op.drop_table("chats")
+    with op.batch_alter_table("campaigns", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_campaigns_status"))
+        batch_op.drop_index("ix_campaigns_owner_created")
+        batch_op.drop_index(batch_op.f("ix_campaigns_beat_at"))
+
+    op.drop_table("campaigns")
     op.drop_table("call_events")
     op.drop_table("call_attempts")
     with op.batch_alter_table("call_analyses", schema=None) as batch_op:

@@ -1,0 +1,1 @@
+"""Many people called by one agent, at a pace, at hours that suit them."""
