@@ -223,6 +223,34 @@ def check_wallets() -> None:
     sys.exit(1 if wrong else 0)
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write everything into FILE, while it runs.
+
+    The database as it is at one moment, recordings, knowledge, functions and
+    secrets, as one tar with the sum of each file in it.
+    """
+    from api.up.backup import take
+
+    click.echo(take(Settings.load(), file))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--replace", is_flag=True, help="Where there is data already: move it aside.")
+def restore(file: Path, replace: bool) -> None:
+    """Put FILE, a backup, back in place.
+
+    Nothing may run. The whole backup is read and proved before anything is
+    touched; afterwards the database is brought to this version and its book
+    is checked.
+    """
+    from api.up.restore import put_back
+
+    click.echo(put_back(Settings.load(), file, replaces=replace))
+
+
 @main.group("secrets")
 def secrets_() -> None:
     """The keys that seal secrets in the database."""

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:34:38.824538
+Created: 2026-11-28 20:37:15.150163
 """
 
 from collections.abc import Sequence
