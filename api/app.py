@@ -55,6 +55,7 @@ from api.notifications import routes as notifications
 from api.payments import exchange
 from api.payments import routes as payments
 from api.phone_numbers import routes as phone_numbers
+from api.privacy import routes as privacy
 from api.public import routes as public
 from api.schedules import routes as schedules
 from api.settings import Settings
@@ -114,6 +115,7 @@ RESOURCES: tuple[Routes, ...] = (
     payments.routes,
     exchange.routes,
     branding.routes,
+    privacy.routes,
     tenants.routes,
     tenants.entries,
     usage.users,

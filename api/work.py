@@ -44,6 +44,7 @@ from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
 from api.outside.stripe import Stripe
 from api.payments import recharge
+from api.privacy import erasure, exporting, retention
 from api.public import events
 from api.public import letters as public_letters
 from api.schedules import requests as scheduled
@@ -61,6 +62,7 @@ NEEDED_BYTES = 16 * 1024 * 1024
 QUEUES = {
     deliveries.QUEUE: deliveries.AT_ONCE,
     letters.QUEUE: letters.AT_ONCE,
+    erasure.QUEUE: erasure.QUEUED_AT_ONCE,
     schedules.QUEUE: schedules.AT_ONCE,
     campaigns.QUEUE: campaigns.AT_ONCE,
 }
@@ -105,6 +107,9 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "old audit log": _forget_old_audit,
     "old events": events.sweep,
     "old messages": public_letters.sweep,
+    "what agents keep no longer": retention.sweep,
+    "erasures": erasure.sweep,
+    "exports": exporting.sweep,
 }
 
 

@@ -79,6 +79,9 @@ class Limits(Wire):
     warn_before_end_seconds: Annotated[int, Field(ge=0, le=300)] = 30
 
 
+RetentionDays = Annotated[int, Field(ge=1, le=3650)]
+
+
 class ExtensionSettings(Wire):
     """Part of an agent's settings that the contract does not have."""
 
@@ -106,6 +109,8 @@ class ExtensionSettings(Wire):
     failover: Failover | None = None
     fallback: Fallback | None = None
     limits: Limits | None = None
+    retention_days: RetentionDays | None = None
+    """Recordings and transcripts older than this are deleted; nothing: kept until somebody deletes them."""
 
 
 class ExtensionUpdate(Wire):
@@ -130,3 +135,4 @@ class ExtensionUpdate(Wire):
     failover: Failover | None = None
     fallback: Fallback | None = None
     limits: Limits | None = None
+    retention_days: RetentionDays | None = None

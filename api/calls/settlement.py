@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.agents.table import AgentRow
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.db.inserts import insert_new
@@ -91,4 +92,7 @@ async def mark_settled(session: AsyncSession, call_id: str) -> None:
     if call is None or call.settled_at is not None:
         return
     await refresh(session, call)
+    days = col(AgentRow.config)["retention_days"].as_integer()
+    found = await session.exec(select(days).where(AgentRow.id == call.agent_id))
+    call.retention_days = found.one_or_none()
     call.settled_at = call.updated_at = now()

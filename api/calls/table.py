@@ -59,6 +59,10 @@ class CallRow(SQLModel, table=True):
     recording_ms: int | None = None
     token_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retention_days: int | None = None
+    """How long its agent kept what was said, when it was settled; for when the agent is gone."""
+    forgotten_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When recording and words were removed because they were older than that."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

@@ -39,6 +39,9 @@ class Mail(Protocol):
     async def send(self, letter: Letter) -> None:
         """Hand one over. Raises `MailFailed`; a letter may arrive twice when a process dies here."""
 
+    async def forget(self, address: str) -> None:
+        """Keep nothing that was sent to this address."""
+
 
 class SmtpMail:
     """`smtp://user:password@host:587` (STARTTLS where offered) or `smtps://…:465`."""
@@ -67,6 +70,9 @@ class SmtpMail:
             _LOG.warning("a letter was not sent", extra={"error": type(error).__name__})
             raise MailFailed(f"the mail server did not take it: {type(error).__name__}") from error
 
+    async def forget(self, address: str) -> None:
+        """Nothing is kept."""
+
 
 class FileMail:
     """Writes each letter into a folder, `<time>-<to>.eml`, and keeps the newest of them."""
@@ -81,14 +87,27 @@ class FileMail:
         except OSError as error:
             raise MailFailed(f"the letter could not be written: {error.strerror}") from error
 
+    async def forget(self, address: str) -> None:
+        """Remove the files of letters to it."""
+
+        def remove() -> None:
+            for path in self._folder.glob(f"*-{_in_a_name(address)}.eml"):
+                if path.name.partition("-")[2] == f"{_in_a_name(address)}.eml":
+                    path.unlink(missing_ok=True)
+
+        await asyncio.to_thread(remove)
+
     def _write(self, letter: Letter) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        to = re.sub(r"[^A-Za-z0-9@.-]", "_", letter.to)[:80]
-        path = self._folder / f"{time.time_ns()}-{to}.eml"
+        path = self._folder / f"{time.time_ns()}-{_in_a_name(letter.to)}.eml"
         path.write_bytes(message_of(letter, self._sender).as_bytes())
         path.chmod(0o600)
         for old in sorted(self._folder.glob("*.eml"))[:-MAX_FILES]:
             old.unlink(missing_ok=True)
+
+
+def _in_a_name(address: str) -> str:
+    return re.sub(r"[^A-Za-z0-9@.-]", "_", address)[:80]
 
 
 def message_of(letter: Letter, sender: str) -> EmailMessage:

@@ -156,6 +156,7 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "start_campaign",
         "duplicate_agent",
         "end_call",
+        "export_account",
         "hold",
         "refresh_knowledge_base",
         "regenerate_greeting_audio",

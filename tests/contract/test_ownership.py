@@ -1,6 +1,7 @@
 """Another owner's thing is a 404, on every route that names one: generated from the OpenAPI document."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -192,6 +193,16 @@ def _method(person: Person) -> str:
     return method_id
 
 
+def _export(person: Person) -> str:
+    """A file that is there: it is made within a second."""
+    export_id = str(person.ask("POST", "/v1/users/me/exports").json["export_id"])
+    deadline = time.monotonic() + 20
+    while person.ask("GET", f"/v1/users/me/exports/{export_id}").json["status"] != "complete":
+        assert time.monotonic() < deadline, "the export was not made"
+        time.sleep(0.05)
+    return export_id
+
+
 def _invite(person: Person) -> str:
     return str(person.made("/v1/users/me/tenant/invites", {"email": "in@example.com"})["invite_id"])
 
@@ -232,6 +243,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "external_id": _end_user,
     "token_id": _end_user_token,
     "invite_id": _invite,
+    "export_id": _export,
     "member_id": _member,
 }
 """How to make a thing, by the name of its id. A new kind of thing needs a line here."""

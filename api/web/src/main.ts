@@ -10,6 +10,7 @@ import type { Ending } from "./conversation-events";
 import { el, fill } from "./dom";
 import { requestFailure, words } from "./failures";
 import { expose } from "./hook";
+import { choosePasswordView, confirmAddress, type Letter, letterIn } from "./letter-view";
 import { PastCalls } from "./past-calls";
 import { RequestFailed } from "./requests";
 import { Session } from "./session";
@@ -154,7 +155,27 @@ function takeToken(): string | null {
   return token;
 }
 
+/** A letter's link was followed: its token leaves the address, so that it stays in no history. */
+async function openLetter(letter: Letter): Promise<void> {
+  history.replaceState(null, "", location.pathname + location.search);
+  if (letter.purpose === "verify") {
+    const notice = await confirmAddress(letter.token);
+    if (session.isSignedIn) showPage();
+    else showSignIn(notice);
+    return;
+  }
+  session.logOut();
+  const view = choosePasswordView(session, letter, (notice) => {
+    if (session.isSignedIn) showPage();
+    else showSignIn(notice);
+  });
+  fill(root, el("header", { class: "bar" }, brand()), view);
+  view.querySelector<HTMLElement>("input")?.focus();
+}
+
 async function begin(): Promise<void> {
+  const letter = letterIn(location.hash);
+  if (letter) return openLetter(letter);
   const token = takeToken();
   let notice = "";
   if (token !== null) {
@@ -172,6 +193,6 @@ async function begin(): Promise<void> {
 
 // A link that is pasted into this very tab changes only what stands after the #.
 window.addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#link=")) location.reload();
+  if (location.hash.startsWith("#link=") || letterIn(location.hash)) location.reload();
 });
 void begin();

@@ -32,6 +32,11 @@ export class Session {
     await this.#sign("/v1/auth/quick-login/verify", { token });
   }
 
+  async acceptInvite(token: string, password: string, name: string): Promise<void> {
+    const body = { token, password, full_name: name === "" ? null : name };
+    await this.#sign("/v1/auth/invite/accept", body);
+  }
+
   async logIn(email: string, password: string): Promise<void> {
     await this.#sign("/v1/auth/login", { email, password });
   }

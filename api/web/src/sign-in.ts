@@ -2,7 +2,7 @@
 
 import { el } from "./dom";
 import { requestFailure, words } from "./failures";
-import { RequestFailed } from "./requests";
+import { RequestFailed, send } from "./requests";
 import type { Session } from "./session";
 import { strings } from "./strings";
 
@@ -41,6 +41,24 @@ export function signInView(session: Session, notice: string, onSignedIn: () => v
     }
   };
 
+  const forgot = el("button", { class: "button quiet small", type: "button" }, strings.letters.forgot);
+  forgot.addEventListener("click", async () => {
+    if (!email.checkValidity()) {
+      message.textContent = strings.letters.addressFirst;
+      email.focus();
+      return;
+    }
+    forgot.disabled = true;
+    try {
+      await send("/v1/auth/forgot-password", { method: "POST", body: { email: email.value.trim() } });
+      message.textContent = strings.letters.sent;
+    } catch (error) {
+      message.textContent = explained(error);
+    } finally {
+      forgot.disabled = false;
+    }
+  });
+
   return el(
     "main",
     { class: "sign-in" },
@@ -54,6 +72,7 @@ export function signInView(session: Session, notice: string, onSignedIn: () => v
       el("label", { for: "password" }, strings.sign.password),
       password,
       submit,
+      forgot,
     ),
     el("p", { class: "muted small" }, strings.sign.hint),
   );

@@ -16,6 +16,18 @@ export const strings = {
       "This sign-in link was used before or has expired. Sign in below, or run “.venv/bin/call2me user link” for a new one.",
     expired: "Your session has expired. Please sign in again.",
   },
+  letters: {
+    resetTitle: "Choose a new password",
+    inviteTitle: "You are invited",
+    password: "New password",
+    name: "Your name",
+    submit: "Save",
+    changed: "Your password is changed. Sign in with it.",
+    confirmed: "Your address is confirmed. You can sign in.",
+    forgot: "Forgot your password?",
+    sent: "If this address is registered here, a letter is on its way to it.",
+    addressFirst: "Type your email above, then press this again.",
+  },
   agent: {
     label: "Agent",
     none: "There is no agent yet. Create one through the API, then reload this page.",

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:37:15.150163
+Created: 2026-11-28 20:37:37.292825
 """
 
 from collections.abc import Sequence
@@ -100,6 +100,8 @@ def upgrade() -> None:
         sa.Column("recording_ms", sa.Integer(), nullable=True),
         sa.Column("token_expires_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("settled_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("retention_days", sa.Integer(), nullable=True),
+        sa.Column("forgotten_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
@@ -366,6 +368,24 @@ def upgrade() -> None:
         sa.Column("seen_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
     )
+    op.create_table(
+        "account_exports",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("left_out", sa.Integer(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("completed_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_account_exports_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account_exports")),
+    )
+    with op.batch_alter_table("account_exports", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_account_exports_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_account_exports_owner_id"), ["owner_id"], unique=False)
+
     op.create_table(
         "agents",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1412,6 +1432,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_agents_owner_created")
 
     op.drop_table("agents")
+    with op.batch_alter_table("account_exports", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_account_exports_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_account_exports_created_at"))
+
+    op.drop_table("account_exports")
     op.drop_table("workers")
     with op.batch_alter_table("worker_orders", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_worker_orders_worker_id"))

@@ -1,0 +1,112 @@
+"""Recordings and transcripts that are older than their agent keeps them (`retention_days`)."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import delete, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.agents.table import AgentRow
+from api.calls import recordings
+from api.calls.table import CallActionRow, CallAnalysisRow, CallEventRow, CallRow
+from api.chats.table import ChatRow
+from api.db.columns import now
+from api.durable import engine
+from api.webhooks.table import WebhookEventRow
+
+_LOG = logging.getLogger(__name__)
+
+AT_ONCE = 200
+WORDLESS = ("call_started", "call_ended", "call_lost", "media")
+"""Events that hold nothing of what was said."""
+
+
+async def sweep() -> None:
+    """Forget what is due, a piece at a time; what is left waits for the next minute."""
+    reach = engine.reach()
+    async with reach.database.transaction(writes=False) as session:
+        days = col(AgentRow.config)["retention_days"].as_integer()
+        agents = (await session.exec(select(AgentRow.id, days).where(days.is_not(None)))).all()
+        orphaned = await session.exec(
+            select(CallRow.retention_days)
+            .where(col(CallRow.retention_days).is_not(None), col(CallRow.forgotten_at).is_(None))
+            .where(col(CallRow.agent_id).not_in(select(AgentRow.id)))
+            .distinct()
+        )
+        due: list[str] = []
+        for agent_id, kept in agents:
+            due += await _due(session, kept, agent_id)
+        for kept in orphaned.all():
+            due += await _due(session, kept or 0, None)
+    for start in range(0, len(due), AT_ONCE):
+        await forget(due[start : start + AT_ONCE])
+    for agent_id, kept in agents:
+        async with reach.database.transaction() as session:
+            await session.exec(
+                delete(ChatRow).where(
+                    col(ChatRow.agent_id) == agent_id,
+                    col(ChatRow.updated_at) < now() - timedelta(days=kept),
+                    col(ChatRow.attempt).is_(None),
+                )
+            )
+    if due:
+        _LOG.info("calls forgotten", extra={"count": len(due)})
+
+
+async def _due(session: AsyncSession, kept: int, agent_id: str | None) -> list[str]:
+    """Calls of one agent, or of those that are gone and kept them for so many days."""
+    whose = (
+        [CallRow.agent_id == agent_id]
+        if agent_id is not None
+        else [CallRow.retention_days == kept, col(CallRow.agent_id).not_in(select(AgentRow.id))]
+    )
+    found = await session.exec(
+        select(CallRow.id)
+        .where(
+            *whose,
+            col(CallRow.ended_at) < now() - timedelta(days=kept),
+            col(CallRow.settled_at).is_not(None),
+            col(CallRow.forgotten_at).is_(None),
+        )
+        .limit(AT_ONCE)
+    )
+    return list(found.all())
+
+
+async def forget(call_ids: list[str]) -> None:
+    """What was said in some calls, in every place it is kept. The calls and what they cost stay.
+
+    Files first: a process that dies in between does all of it again.
+    """
+    reach = engine.reach()
+    async with reach.database.transaction(writes=False) as session:
+        found = await session.exec(select(CallRow.id, CallRow.attempt).where(col(CallRow.id).in_(call_ids)))
+        files = [name for call_id, attempts in found.all() for name in recordings_of(call_id, attempts)]
+    for name in files:
+        await reach.storage.delete(name)
+    async with reach.database.transaction() as session:
+        await session.exec(
+            delete(CallEventRow).where(
+                col(CallEventRow.call_id).in_(call_ids), col(CallEventRow.kind).not_in(WORDLESS)
+            )
+        )
+        await session.exec(delete(CallAnalysisRow).where(col(CallAnalysisRow.call_id).in_(call_ids)))
+        await session.exec(
+            update(CallActionRow).where(col(CallActionRow.call_id).in_(call_ids)).values(detail="")
+        )
+        await session.exec(delete(WebhookEventRow).where(col(WebhookEventRow.call_id).in_(call_ids)))
+        await session.exec(
+            update(CallRow)
+            .where(col(CallRow.id).in_(call_ids))
+            .values(transcript=None, recording_bytes=None, recording_ms=None, forgotten_at=now())
+        )
+
+
+def recordings_of(call_id: str, attempts: int) -> Iterable[str]:
+    """The names of all files that a call can have."""
+    return [
+        recordings.blob_name(call_id),
+        *(f"{call_id}-{attempt}.ogg" for attempt in range(1, attempts + 1)),
+    ]
