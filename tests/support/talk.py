@@ -42,6 +42,7 @@ class Talk:
 
 async def talk(stack: Stack) -> Talk:
     """Greeting, two questions, a booking with its confirmation, an interruption, a goodbye."""
+    await _knowing(stack)
     ticket = await stack.post("/v1/livekit/token", {})
     heard: dict[str, str] = {}
     waits: dict[str, float] = {}
@@ -78,6 +79,15 @@ async def _turn_over(caller: Caller, first_frame: int) -> str:
 
 def _between(caller: Caller, first: int, last: int) -> str:
     return understood(np.concatenate([pcm for _, pcm in caller.heard.frames[first:last]]), RATE)
+
+
+async def _knowing(stack: Stack) -> None:
+    """Wait until the demo agent has read its knowledge: on a busy machine the first call may come sooner."""
+    async with asyncio.timeout(60):
+        while not (bases := await stack.get("/v1/knowledge-base")) or any(
+            base["status"] != "complete" for base in bases
+        ):
+            await asyncio.sleep(0.2)
 
 
 async def _settled(stack: Stack, call_id: str) -> dict[str, Any]:
