@@ -18,7 +18,7 @@ PACKAGES := $(WEB)/node_modules/.locked-$(call sum,$(WEB)/package-lock.json)
 PAGE := $(WEB)/dist/.built-$(shell find $(WEB) \( -name node_modules -o -name dist \) -prune -o -type f -print \
 	2>/dev/null | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cat 2>/dev/null | cksum | tr -s ' ' '-')
 
-.PHONY: help run install page livekit test test-parts unit contract integration e2e check format bench lock clean
+.PHONY: help run install page livekit test test-parts unit contract integration e2e fuzz check format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -43,6 +43,9 @@ test-parts: $(INSTALLED) $(PAGE) ## Get all that tests need
 
 unit contract integration e2e: $(INSTALLED) $(PAGE) ## Run one kind of tests; ARGS="-k name" chooses among them
 	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit install)" $(PY) -m pytest tests/$@ $(ARGS)
+
+fuzz: $(INSTALLED) $(PAGE) ## Ask the whole api for a long time what nobody would; ARGS go to schemathesis
+	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit install)" $(PY) -m tests.support.fuzz $(ARGS)
 
 check: $(INSTALLED) $(PACKAGES) ## Format, lint, types and floors of the Python; format, lint and types of the page
 	$(PY) -m ruff format --check

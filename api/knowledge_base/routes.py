@@ -4,7 +4,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from api.agents.service import AgentNotFound
-from api.http.errors import Invalid, NotFound, UnsupportedMedia
+from api.http.errors import BadRequest, Invalid, NotFound, UnsupportedMedia
 from api.http.links import base_url
 from api.http.routes import Routes
 from api.http.transactions import let_go
@@ -28,7 +28,7 @@ from pipelines.outbound import Refused
 routes = Routes("/v1/knowledge-base", tag="Knowledge base")
 _LOCATION = "/v1/knowledge-base/{knowledge_base_id}"
 _MULTIPART = "multipart/form-data"
-_REFUSED = [uploads.FileTooLarge, uploads.TooManyFiles, UnsupportedMedia]
+_REFUSED = [BadRequest, uploads.FileTooLarge, uploads.TooManyFiles, UnsupportedMedia]
 
 
 class FileGone(NotFound):

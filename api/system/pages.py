@@ -17,7 +17,7 @@ _POLICIES: web.AppKey[dict[str, str]] = web.AppKey("policies")
 
 
 class PageNotBuilt(Unavailable):
-    """The pages are not built; run `make web` in the checkout, or install a released wheel"""
+    """The pages are not built; run `make page` in the checkout, or install a released wheel"""
 
 
 @routes.get("/", limit=UNLIMITED)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import Field
 
 from api.http.errors import BadGateway, Invalid, NotFound, TooLarge, Unavailable
@@ -252,6 +253,10 @@ async def _spoken(
     return web.Response(body=mp3, content_type=MP3)
 
 
+_NO_FORM = (ValueError, TimeoutError, AssertionError, RuntimeError, HttpProcessingError)
+"""What aiohttp says of a form that is none."""
+
+
 async def _uploaded(request: web.Request) -> tuple[bytes, dict[str, str]]:
     """The file and the other fields of a form, all of them bounded."""
     if not request.content_type.startswith("multipart/"):
@@ -266,7 +271,7 @@ async def _uploaded(request: web.Request) -> tuple[bytes, dict[str, str]]:
                     sound = await _bounded(part, MAX_AUDIO_BYTES)
                 elif part.name in ("language", "provider"):
                     fields[part.name] = (await _bounded(part, 100)).decode("utf-8", "replace").strip()
-    except (ValueError, TimeoutError) as error:
+    except _NO_FORM as error:
         raise Invalid.at("body", "audio", msg="The form is not whole") from error
     if not sound:
         raise Invalid.at("body", "audio", msg="Field required", type="missing")

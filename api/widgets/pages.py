@@ -31,7 +31,12 @@ class GreetingNotFound(NotFound):
     """This widget has no spoken greeting; its owner can have one made with regenerate-greeting-audio"""
 
 
-@routes.get("/{widget_id}/embed.js", limit=PAGE_LIMIT, errors=[service.WidgetNotFound], produces=[JAVASCRIPT])
+@routes.get(
+    "/{widget_id}/embed.js",
+    limit=PAGE_LIMIT,
+    errors=[service.WidgetNotFound, PageNotBuilt],
+    produces=[JAVASCRIPT],
+)
 async def get_widget_script(request: web.Request, widget_id: WidgetId) -> web.StreamResponse:
     """The script that shows a widget on any page: `<script src="…/embed.js" async></script>`."""
     await service.shown(request[SESSION], widget_id)

@@ -146,6 +146,13 @@ def test_what_is_no_sound_is_refused_by_name(studio: Studio) -> None:
         reply = upload(person, body, {})
         assert (reply.status, reply.detail[0]["loc"]) == (422, ["body", "audio"])
     assert person.ask("POST", "/v1/audio/stt", {"audio": "x"}).status == 422
+    for junk in (
+        b"",
+        b"--b\r\n\r\n",
+        b'--b\r\nContent-Disposition: form-data; name="\xf1\x81"\r\nX\r\n\r\n{}\r\n--b',
+    ):
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert person.ask("POST", "/v1/audio/stt", raw=junk, headers=kind).status == 422, junk
 
 
 def test_providers_say_what_is_here_what_to_do_and_what_may_be_set(studio: Studio) -> None:
