@@ -145,6 +145,7 @@ async def clear_campaign_contacts(request: web.Request, campaign_id: str) -> Peo
     ],
     aliases=["/{campaign_id}/upload"],
     reads="multipart/form-data",
+    resumes=True,
 )
 async def upload_campaign_contacts(request: web.Request, campaign_id: str) -> PeopleKept:
     """Add everybody in a CSV file, of 5 MB at most, to a draft.
@@ -190,7 +191,7 @@ async def get_campaign_results(
 
 
 async def _row(request: web.Request, campaign_id: str) -> CampaignRow:
-    return await service.get(request[SESSION], request[CALLER].owner_id, campaign_id)
+    return await service.seen(request[SESSION], request[CALLER].owner_id, campaign_id)
 
 
 async def _told(request: web.Request, row: CampaignRow) -> Campaign:

@@ -12,6 +12,7 @@ from functools import partial
 from sqlalchemy import ColumnElement
 from sqlmodel import col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.agents import service as agents
 from api.campaigns import workflows
@@ -93,13 +94,21 @@ async def page(
 
 
 async def get(session: AsyncSession, owner_id: str, campaign_id: str) -> CampaignRow:
-    """One of an owner's campaigns."""
-    found = await session.exec(
-        select(CampaignRow)
-        .where(CampaignRow.id == campaign_id, CampaignRow.owner_id == owner_id)
-        .with_for_update()
-    )
-    if (row := found.one_or_none()) is None:
+    """One of an owner's campaigns, to be changed: nobody dials for it meanwhile."""
+    return await _found(session, _one(owner_id, campaign_id).with_for_update())
+
+
+async def seen(session: AsyncSession, owner_id: str, campaign_id: str) -> CampaignRow:
+    """The same, only to be looked at."""
+    return await _found(session, _one(owner_id, campaign_id))
+
+
+def _one(owner_id: str, campaign_id: str) -> SelectOfScalar[CampaignRow]:
+    return select(CampaignRow).where(CampaignRow.id == campaign_id, CampaignRow.owner_id == owner_id)
+
+
+async def _found(session: AsyncSession, asked: SelectOfScalar[CampaignRow]) -> CampaignRow:
+    if (row := (await session.exec(asked)).one_or_none()) is None:
         raise CampaignNotFound
     return row
 

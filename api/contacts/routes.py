@@ -53,6 +53,7 @@ async def create_contact(request: web.Request, body: ContactCreate) -> Contact:
     errors=[BadSheet, TooLarge, UnsupportedMedia, RequestTimeout, NoFile],
     aliases=["/upload-csv"],
     reads="multipart/form-data",
+    resumes=True,
 )
 async def upload_contacts(request: web.Request, query: UploadQuery) -> ContactsUploaded:
     """Keep everybody in a CSV file, of 5 MB at most.

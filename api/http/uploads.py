@@ -35,6 +35,8 @@ async def read_file(request: web.Request, max_bytes: int, field: str = "file") -
     if length is not None and length > max_bytes + _AROUND_BYTES:
         raise TooLarge
     raw = bytearray()
+    if request.content.at_eof():  # somebody before us read it, to know the request again by its key
+        raw += await request.read()
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
             async for chunk in request.content.iter_chunked(_CHUNK_BYTES):

@@ -13,6 +13,7 @@ from api.calls.table import CallRow, CallUsageRow
 from api.db.columns import now
 from api.http.callers import Caller
 from api.knowledge_base.table import KnowledgeBaseRow
+from api.phone_numbers.table import PhoneNumberRow
 from api.usage.schemas import AgentStats, DayOfUse, GlobalStats, UserStats, UserUsage
 from api.users import service as users
 from api.wallet import ledger
@@ -55,6 +56,7 @@ async def stats(session: AsyncSession, caller: Caller) -> UserStats:
         total_calls=calls.one(),
         total_knowledge_bases=await _count(session, KnowledgeBaseRow, owner_id),
         total_api_keys=keys.one(),
+        total_phone_numbers=await _count(session, PhoneNumberRow, owner_id),
         first_agent_id=first.one_or_none(),
         has_paid_topup=paid.one_or_none() is not None,
         onboarding=(await users.get(session, caller)).onboarding,

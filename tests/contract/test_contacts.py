@@ -254,6 +254,15 @@ def test_a_file_that_is_no_list_changes_nothing(person: Person, sheet: str, stat
     assert person.ask("GET", "/v1/contacts").json["total"] == 0
 
 
+def test_a_file_that_is_sent_twice_under_one_key_is_read_once(person: Person) -> None:
+    sheet = _sheet(f"phone,name\n{_new()},Ada\n", kind="application/json")
+    sheet["headers"]["Idempotency-Key"] = "people-1"
+    first = person.ask("POST", "/v1/contacts/upload", **sheet)
+    assert (first.status, first.json["inserted"]) == (201, 1)
+    second = person.ask("POST", "/v1/contacts/upload", **sheet)
+    assert (second.json, second.headers["idempotency-replayed"]) == (first.json, "true")
+
+
 def test_a_form_without_a_file_says_what_is_missing(person: Person) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     for raw in (

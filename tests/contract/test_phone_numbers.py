@@ -48,6 +48,7 @@ def test_a_number_is_answered_by_the_agent_it_is_bound_to(api: Api, person: Pers
         "sip",
     )
     assert person.ask("GET", f"/v1/phone-numbers/{number}/agent").status == 404
+    assert person.ask("GET", "/v1/users/me/stats").json["total_phone_numbers"] == 1
     bound = person.ask("POST", f"/v1/phone-numbers/{number}/assign", {"agent_id": agent_id})
     assert (bound.status, bound.json["agent_name"]) == (200, "Reception")
     answering = person.ask("GET", f"/v1/phone-numbers/{number}/agent").json
