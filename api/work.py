@@ -199,6 +199,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.prices,
         settings.providers.embeddings,
         app[PAYMENTS],
+        workers.phones,
     )
     engine.launch(settings, reach)
     app[CLAIMANT].holder, app[CLAIMANT].is_gone = engine.holder(), engine.is_gone

@@ -5,6 +5,8 @@
         api ◄─WebSocket: Hello, Status────────────  the worker's supervisor
         api ──WebSocket: HangUp, Order, TryFunction─►
         api ◄─WebSocket: Obeyed, FunctionTried──────
+        api ──WebSocket: Dial, TakeUp─────────────►  its exchange, where it has one
+        api ◄─POST PhoneRang, PhoneTold─────────────  what the exchange is called for, and how dialling goes
 
 The field `version` of `CallBrief` is raised when an older worker could misread a newer api. Both
 sides ignore fields they do not know.
@@ -159,6 +161,79 @@ class JobMetadata(_Wire):
     call_id: str
     attempt: Annotated[int, Field(ge=0)] = 0
     """Which attempt this is for; 0 in a token, whose room may be made a second time."""
+
+
+# ── phones: what api and exchange tell each other ───────────────────────────────────────────────────
+class SipTrunk(_Wire):
+    """One carrier or PBX, as the exchange needs it."""
+
+    trunk_id: str
+    server: str
+    """`host` or `host:port`."""
+    proxies: tuple[str, ...] = ()
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    username: str = ""
+    password: Annotated[str, Field(repr=False)] = ""
+    registers: bool = False
+    allowed_addresses: tuple[str, ...] = ()
+    """Addresses and networks that its calls come from; empty: where `server` and `proxies` are."""
+    caller_id: str = ""
+
+
+class SipTrunks(_Wire):
+    """Every trunk that is in use, whoever it belongs to."""
+
+    trunks: tuple[SipTrunk, ...]
+
+
+class PhoneRang(_Wire):
+    """Somebody calls a number. The same `sip_call_id` again gets the same call."""
+
+    worker_id: str
+    sip_call_id: Annotated[str, Field(min_length=1, max_length=300)]
+    trunk_id: str
+    to_number: Annotated[str, Field(max_length=100)]
+    from_number: Annotated[str, Field(max_length=100)] = ""
+    from_name: Annotated[str, Field(max_length=200)] = ""
+    headers: Annotated[dict[str, Annotated[str, Field(max_length=500)]], Field(max_length=32)] = {}
+    """Those whose names begin with X-."""
+
+
+class PhoneRoute(_Wire):
+    """Whom it is for: the call's row is there, and a brief can be asked for."""
+
+    call_id: str
+
+
+class PhoneTold(_Wire):
+    """How a call goes at the carrier. `ended` is told once more after the agent's own end: for the code."""
+
+    worker_id: str
+    state: Literal["ringing", "answered", "ended"]
+    sip_code: Annotated[int, Field(ge=0, le=699)] = 0
+    """0 where SIP never got an answer: `sip_reason` says why."""
+    sip_reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class Dial(_Wire):
+    """The api orders a call to be made. Sent once, and answered with `Obeyed` once it is on its way."""
+
+    kind: Literal["dial"] = "dial"
+    order_id: str
+    call_id: str
+    trunk_id: str
+    to_number: str
+    from_number: str
+    ring_seconds: Annotated[int, Field(ge=5, le=180)] = 60
+
+
+class TakeUp(_Wire):
+    """A phone call's process died: another is to go on with it, as this attempt."""
+
+    kind: Literal["take_up"] = "take_up"
+    order_id: str
+    call_id: str
+    attempt: Annotated[int, Field(ge=1)]
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────
@@ -370,6 +445,8 @@ class Status(_Wire):
     call_ids: tuple[str, ...] = ()
     processes: dict[str, int] = {}
     """Name of a part to its process id."""
+    phones_why_not: str | None = None
+    """Why this worker could take or place no phone call now, empty when it could; None: it has no phones."""
 
 
 class Goodbye(_Wire):
@@ -431,5 +508,5 @@ class HangUp(_Wire):
 FromWorker = Annotated[Hello | Status | FunctionTried | Obeyed | Goodbye, Field(discriminator="kind")]
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(FromWorker)
 
-ToWorker = Annotated[HangUp | TryFunction | Order, Field(discriminator="kind")]
+ToWorker = Annotated[HangUp | TryFunction | Order | Dial | TakeUp, Field(discriminator="kind")]
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(ToWorker)

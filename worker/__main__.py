@@ -18,6 +18,8 @@ PARTS = {
     "supervisor": "worker.supervisor",
     "agents": "worker.image",
     "models": "worker.models",
+    "exchange": "worker.exchange.exchange",
+    "shard": "worker.exchange.shard",
     "text": "worker.text",
 }
 """Each part's module has `serve(settings)`, which returns when the part was asked to stop (SIGTERM)."""
@@ -40,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     logs.configure(settings.log_format, settings.log_level)
     if asked.part in places.WITH_A_PLACE:
+        number = getattr(asked, "number", 0)
         try:
-            places.take(settings, asked.part)
+            places.take(settings, f"{asked.part}-{number}" if number else asked.part)
         except SettingsError as error:
             logger.critical("cannot start", extra={"why": str(error)})
             return 2
@@ -71,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the default: starts agents and models, delivers what calls wrote down, speaks to the api",
     )
     parts.add_parser("agents", help="registers with livekit-server and gives each call a process")
+    parts.add_parser("exchange", help="SIP: takes and places calls, and hands each to a shard")
+    shard = parts.add_parser("shard", help="holds phone calls; the exchange hands them to it")
+    shard.add_argument("--number", type=int, default=1, help="which of several (default: 1)")
     parts.add_parser("models", help="speech models of this machine, asked over $CALL2ME_HOME/run/models.sock")
     parts.add_parser(
         "text", help="answers chats; started by the api, which speaks to it over its standard input"

@@ -1,7 +1,7 @@
 """The worker's WebSocket to the api: says who and how this worker is, and takes orders.
 
         Hello ─► Status, each second and on change ─► (Hello, when it changed) ─► … ─► Goodbye
-        ◄─ HangUp, TryFunction, Order
+        ◄─ HangUp, TryFunction, Order, Dial, TakeUp
 
 A link that breaks is made again, for ever; the api calls a worker gone after three seconds of silence.
 """
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.contract import (
     TO_WORKER,
+    Dial,
     FunctionTried,
     Goodbye,
     HangUp,
@@ -25,6 +26,7 @@ from pipelines.contract import (
     Obeyed,
     Order,
     Status,
+    TakeUp,
     TryFunction,
 )
 
@@ -53,6 +55,7 @@ class ApiLink:
         on_hang_up: Callable[[HangUp], None],
         on_try: Callable[[TryFunction], None] = lambda order: None,
         on_order: Callable[[Order], None] = lambda order: None,
+        on_phone: Callable[[Dial | TakeUp], None] = lambda order: None,
     ) -> None:
         """`http` carries the internal key; `hello` and `status` are asked whenever they are sent."""
         self._url = f"{api_url}/internal/worker"
@@ -62,6 +65,7 @@ class ApiLink:
         self._on_hang_up = on_hang_up
         self._on_try = on_try
         self._on_order = on_order
+        self._on_phone = on_phone
         self._changed = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._is_leaving = False
@@ -181,5 +185,7 @@ class ApiLink:
                 self._on_hang_up(order)
             elif isinstance(order, Order):
                 self._on_order(order)
+            elif isinstance(order, Dial | TakeUp):
+                self._on_phone(order)
             else:
                 self._on_try(order)

@@ -40,10 +40,20 @@ OpenLine = Callable[[str], Line]
 """A line to the participant of that identity; an empty one means whoever is there."""
 
 
-async def hold(host: Host, call_id: str, job_id: str, open_line: OpenLine, *, attempt: int = 0) -> None:
+async def hold(
+    host: Host,
+    call_id: str,
+    job_id: str,
+    open_line: OpenLine,
+    *,
+    attempt: int = 0,
+    is_on_phone: bool = False,
+) -> None:
     """Hold one call. Returns when it is over, spooled and sealed, or another process has it."""
     settings = host.settings
-    async with CallPresence(settings.calls_socket, call_id, job_id, asked=attempt) as presence:
+    async with CallPresence(
+        settings.calls_socket, call_id, job_id, asked=attempt, is_on_phone=is_on_phone
+    ) as presence:
         request = BriefRequest(worker_id=settings.worker_id, job_id=job_id, attempt=attempt)
         try:
             brief = await briefs.ask(settings.api_url, settings.internal_key, call_id, request)

@@ -9,6 +9,7 @@ from pipelines.contract import FunctionSignature, Hello, Status
 from pipelines.processes import Group
 from pipelines.providers import available
 from worker import functions, places, readiness
+from worker.exchange import phones
 from worker.liveness import Liveness
 from worker.reporter import Reporter
 from worker.settings import WorkerSettings
@@ -32,6 +33,9 @@ class Introduction:
         self._liveness = liveness
         self._reporter = reporter
         self._models = models
+        self._phones_problem = phones.why_not(settings)
+        if self._phones_problem:
+            logger.error("there are no phones", extra={"why": self._phones_problem})
         self._available = available(settings.providers)
         self._functions: tuple[FunctionSignature, ...] | None = None
         self._is_warm = asyncio.Event()
@@ -67,12 +71,23 @@ class Introduction:
             why_not=why_not,
             # Also calls that ended, until the api has all of it: it would call them lost.
             call_ids=tuple(sorted(self._liveness.calls.keys() | self._reporter.call_ids)),
+            phones_why_not=self.phones_why_not,
             processes={
                 "supervisor": os.getpid(),
                 **{child.name: child.pid for child in children if child.pid is not None},
                 **{f"main-{number}": one.pid for number, one in enumerate(self._liveness.agents, 1)},
             },
         )
+
+    @property
+    def phones_why_not(self) -> str | None:
+        """Why no phone call could be taken or placed now; None where there are no phones at all."""
+        if not self._settings.has_phones:
+            return None
+        here = self._liveness.exchange
+        if self._phones_problem or here is None:
+            return self._phones_problem or "the exchange is starting"
+        return "the worker is stopping" if self.is_draining else here.why_not or self._models_problem
 
     @property
     def _models_problem(self) -> str:

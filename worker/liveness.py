@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.contract import HangUp, Obeyed, Order
-from worker.presence import LINE, MAX_LINE_BYTES, AgentsHere, CallHere, CallOver
+from pipelines.contract import Dial, HangUp, Obeyed, Order, TakeUp
+from worker.presence import LINE, MAX_LINE_BYTES, AgentsHere, CallHere, CallOver, ExchangeHere
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,13 @@ class _Connection:
     writer: asyncio.StreamWriter
     here: CallHere | None = None
     agents: AgentsHere | None = None
-    agents_heard_at: float = 0.0
+    exchange: ExchangeHere | None = None
+    heard_at: float = 0.0
+    """When its part last said how it is."""
     ordered: set[str] = field(default_factory=set)
 
-    def pass_on(self, order: Order) -> bool:
-        """Hand an order to the call, once."""
+    def pass_on(self, order: Order | Dial | TakeUp | HangUp) -> bool:
+        """Hand an order on, once."""
         if self.writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
         self.writer.write(order.model_dump_json().encode() + b"\n")
@@ -81,8 +83,25 @@ class Liveness:
         return [
             connection.agents
             for connection in self._connections.values()
-            if connection.agents is not None and moment - connection.agents_heard_at < STALE_SECONDS
+            if connection.agents is not None and moment - connection.heard_at < STALE_SECONDS
         ]
+
+    @property
+    def exchange(self) -> ExchangeHere | None:
+        """What the exchange last said, if it answers."""
+        here = self._exchange()
+        return here.exchange if here is not None else None
+
+    def _exchange(self) -> _Connection | None:
+        moment = time.monotonic()
+        here = [one for one in self._connections.values() if one.exchange is not None]
+        newest = max(here, key=lambda one: one.heard_at, default=None)
+        return newest if newest is not None and moment - newest.heard_at < STALE_SECONDS else None
+
+    def phone_order(self, order: Dial | TakeUp | HangUp) -> bool:
+        """Pass an order on to the exchange; False when there is none."""
+        here = self._exchange()
+        return here is not None and here.pass_on(order)
 
     def is_here(self, call_id: str, attempt: int) -> bool:
         """Whether this attempt at the call holds its socket; one that has no brief yet may be it."""
@@ -167,7 +186,12 @@ class Liveness:
                     self._on_change()
             case AgentsHere() as agents:
                 is_news = connection.agents != agents
-                connection.agents, connection.agents_heard_at = agents, time.monotonic()
+                connection.agents, connection.heard_at = agents, time.monotonic()
+                if is_news:
+                    self._on_change()
+            case ExchangeHere() as exchange:
+                is_news = connection.exchange != exchange
+                connection.exchange, connection.heard_at = exchange, time.monotonic()
                 if is_news:
                     self._on_change()
             case Obeyed() as answer:
@@ -183,7 +207,7 @@ class Liveness:
                 extra={"call_id": connection.here.call_id, "child_pid": connection.here.pid},
             )
             self._on_lost(connection.here)
-        if connection.here is not None or connection.agents is not None:
+        if connection.here or connection.agents or connection.exchange:
             self._on_change()
 
 

@@ -19,7 +19,7 @@ from pipelines.environment import SettingsError
 from pipelines.processes import place
 from worker.settings import WorkerSettings
 
-WITH_A_PLACE = ("agents", "models")
+WITH_A_PLACE = ("agents", "models", "exchange", "shard")
 TAKE_SECONDS = 2.0
 """For one that is just being killed to be gone."""
 

@@ -7,6 +7,8 @@ End of file without a goodbye is a lost call (`worker.liveness` holds the other 
         call   ◄─{"kind": "order", "order_id", "call_id", "action", …}─────
         call   ──{"kind": "obeyed", "order_id", "outcome", "message"}─────►
         call   ──{"kind": "goodbye"}──────────────────────────────────────►
+        exchange ─{"kind": "exchange", "pid", "why_not"}──────────────────►  on change and each second
+        exchange ◄{"kind": "dial" | "take_up" | "hang_up", …}──────────────
         agents ──{"kind": "agents", "pid", "is_registered", "idle"}───────►  on change and each second
 
 One JSON object a line. `attempt` is 0 until the brief has come; the line is then sent again with it.
@@ -20,11 +22,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pipelines.contract import HangUp, Obeyed, Order
+from pipelines.contract import Dial, HangUp, Obeyed, Order, TakeUp
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class CallHere(PresenceLine):
     asked: Annotated[int, Field(ge=0)] = 0
     """The attempt that the job was dispatched for, 0 where that is not known."""
     pid: int
+    is_on_phone: bool = False
+    """On a telephone: only this machine's exchange can hand it to another process."""
 
 
 class CallOver(PresenceLine):
@@ -70,8 +74,21 @@ class AgentsHere(PresenceLine):
     """Processes that are warm and wait for a call."""
 
 
-LINE: TypeAdapter[CallHere | CallOver | AgentsHere | Obeyed] = TypeAdapter(
-    Annotated[CallHere | CallOver | AgentsHere | Obeyed, Field(discriminator="kind")]
+class ExchangeHere(PresenceLine):
+    """How the exchange is."""
+
+    kind: Literal["exchange"] = "exchange"
+    pid: int
+    why_not: str
+    """Why it could take or place no call now; empty when it could."""
+    call_ids: tuple[str, ...] = ()
+    """Calls that it holds, those that ring too."""
+
+
+_Line = CallHere | CallOver | AgentsHere | ExchangeHere | Obeyed
+LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
+PHONE_ORDER: TypeAdapter[Dial | TakeUp | HangUp] = TypeAdapter(
+    Annotated[Dial | TakeUp | HangUp, Field(discriminator="kind")]
 )
 ORDER: TypeAdapter[HangUp | Order] = TypeAdapter(Annotated[HangUp | Order, Field(discriminator="kind")])
 
@@ -92,7 +109,7 @@ class _Held:
     def _received(self, line: bytes) -> None:
         """A line came from the supervisor."""
 
-    async def __aenter__(self) -> "_Held":
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._hold(), name="liveness")
         # A supervisor that is not there must not keep a call waiting.
         with contextlib.suppress(TimeoutError):
@@ -149,15 +166,15 @@ class CallPresence(_Held):
     A supervisor that is gone is looked for again in the background; nothing here fails the call.
     """
 
-    def __init__(self, path: Path, call_id: str, job_id: str = "", *, asked: int = 0) -> None:
+    def __init__(
+        self, path: Path, call_id: str, job_id: str = "", *, asked: int = 0, is_on_phone: bool = False
+    ) -> None:
         super().__init__(path)
-        self._here = CallHere(call_id=call_id, job_id=job_id, asked=asked, pid=os.getpid())
+        self._here = CallHere(
+            call_id=call_id, job_id=job_id, asked=asked, pid=os.getpid(), is_on_phone=is_on_phone
+        )
         self.orders: asyncio.Queue[HangUp | Order] = asyncio.Queue(maxsize=8)
         """What the api orders; one that does not fit any more is dropped."""
-
-    async def __aenter__(self) -> "CallPresence":
-        await super().__aenter__()
-        return self
 
     def has_attempt(self, attempt: int) -> None:
         """The brief has come; which attempt at the call this is."""
@@ -190,24 +207,16 @@ class CallPresence(_Held):
             logger.warning("an order was dropped", extra={"call_id": self._here.call_id})
 
 
-class AgentsPresence(_Held):
-    """Says in the agent server's process how it is, each second and when `changed()` is called.
+class _Reports(_Held):
+    """Says how a part is, each second and when it changed."""
 
-        async with AgentsPresence(settings.calls_socket, lambda: (is_registered(), idle_processes())):
-            await server.run()
-
-    GET / of LiveKit's own health server does not do: it says 200 before the first registration and
-    while the connection is being made again.
-    """
-
-    def __init__(self, path: Path, look: Callable[[], tuple[bool, int]]) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._look = look
         self._reporting: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "AgentsPresence":
+    async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self._reporting = asyncio.create_task(self._report(), name="agents presence")
+        self._reporting = asyncio.create_task(self._report(), name="presence")
         return self
 
     async def __aexit__(
@@ -222,10 +231,6 @@ class AgentsPresence(_Held):
         """Say it now."""
         self._send(self._first())
 
-    def _first(self) -> PresenceLine:
-        is_registered, idle = self._look()
-        return AgentsHere(pid=os.getpid(), is_registered=is_registered, idle=idle)
-
     async def _report(self) -> None:
         said: PresenceLine | None = None
         said_at = 0.0
@@ -235,3 +240,45 @@ class AgentsPresence(_Held):
                 said, said_at = line, now
                 self._send(line)
             await asyncio.sleep(LOOK_SECONDS)
+
+
+class ExchangePresence(_Reports):
+    """Says in the exchange how it is, and receives orders: whom to dial, whose process to replace."""
+
+    def __init__(self, path: Path, look: Callable[[], tuple[str, tuple[str, ...]]]) -> None:
+        super().__init__(path)
+        self._look = look
+        self.orders: asyncio.Queue[Dial | TakeUp | HangUp] = asyncio.Queue(maxsize=256)
+
+    def obeyed(self, answer: Obeyed) -> None:
+        """Tell what came of an order."""
+        self._send(answer)
+
+    def _first(self) -> PresenceLine:
+        why_not, call_ids = self._look()
+        return ExchangeHere(pid=os.getpid(), why_not=why_not, call_ids=call_ids)
+
+    def _received(self, line: bytes) -> None:
+        try:
+            self.orders.put_nowait(PHONE_ORDER.validate_json(line))
+        except (ValidationError, asyncio.QueueFull):
+            logger.warning("an order to the exchange was dropped")
+
+
+class AgentsPresence(_Reports):
+    """Says in the agent server's process how it is, each second and when `changed()` is called.
+
+        async with AgentsPresence(settings.calls_socket, lambda: (is_registered(), idle_processes())):
+            await server.run()
+
+    GET / of LiveKit's own health server does not do: it says 200 before the first registration and
+    while the connection is being made again.
+    """
+
+    def __init__(self, path: Path, look: Callable[[], tuple[bool, int]]) -> None:
+        super().__init__(path)
+        self._look = look
+
+    def _first(self) -> PresenceLine:
+        is_registered, idle = self._look()
+        return AgentsHere(pid=os.getpid(), is_registered=is_registered, idle=idle)

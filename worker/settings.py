@@ -22,7 +22,20 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 MAX_SOCKET_PATH_BYTES = 100
 """Unix sockets have addresses of at most 108 bytes on Linux and 104 on macOS."""
 
+_SIP_ADDRESS = re.compile(
+    r"(?P<transport>udp|tcp|tls):(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+)
+_PORTS = re.compile(r"([0-9]{4,5})-([0-9]{4,5})")
 _WORKER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class SipAddress:
+    """One address that SIP listens on."""
+
+    transport: Literal["udp", "tcp", "tls"]
+    host: str
+    port: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,16 @@ class WorkerSettings:
     """A folder with Whisper's weights, or a name on the hub; empty means the packaged ones."""
     allowed_hosts: tuple[str, ...]
     """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
+    sip_listen: tuple[SipAddress, ...]
+    """Where telephones reach us; empty: there are no phones here."""
+    sip_public_host: str
+    """What carriers are told that we are called, behind NAT with a fixed mapping; empty: as we listen."""
+    sip_certificate: Path | None
+    sip_private_key: Path | None
+    rtp_ports: tuple[int, int]
+    phone_shards: int
+    """Processes that hold phone calls, beside the spare one."""
+    max_phone_calls: int
     idle_processes: int
     max_calls: int
     drain_seconds: float
@@ -81,6 +104,21 @@ class WorkerSettings:
     def calls_socket(self) -> Path:
         """Where each call says that it is alive."""
         return self.run / "calls.sock"
+
+    @property
+    def exchange_socket(self) -> Path:
+        """Where shards meet the exchange."""
+        return self.run / "exchange.sock"
+
+    @property
+    def dialogs(self) -> Path:
+        """What the exchange knows of each call."""
+        return self.run / "dialogs"
+
+    @property
+    def has_phones(self) -> bool:
+        """True where SIP is to be spoken."""
+        return bool(self.sip_listen)
 
     @property
     def models_socket(self) -> Path:
@@ -123,6 +161,13 @@ class WorkerSettings:
             providers=_providers(read, run, functions),
             whisper_model=read.text("CALL2ME_WHISPER_MODEL", ""),
             allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
+            sip_listen=_sip_listen(read),
+            sip_public_host=read.text("CALL2ME_SIP_PUBLIC_HOST", ""),
+            sip_certificate=_file(read, "CALL2ME_SIP_CERTIFICATE"),
+            sip_private_key=_file(read, "CALL2ME_SIP_PRIVATE_KEY"),
+            rtp_ports=_ports(read),
+            phone_shards=read.number("CALL2ME_PHONE_SHARDS", 1, 1, 64),
+            max_phone_calls=read.number("CALL2ME_MAX_PHONE_CALLS", 24, 1, 2000),
             idle_processes=read.number("CALL2ME_IDLE_PROCESSES", 2, 1, 64),
             max_calls=read.number("CALL2ME_MAX_CALLS", 4 * (os.cpu_count() or 1), 1, 10_000),
             drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400)),
@@ -141,6 +186,36 @@ def _secret(read: Environment, name: str, kept: Mapping[str, object], key: str) 
             f"or set {name} to what the api uses."
         )
     return value
+
+
+def _sip_listen(read: Environment) -> tuple[SipAddress, ...]:
+    wanted = read.text("CALL2ME_SIP_LISTEN", "")
+    found = []
+    for one in filter(None, (part.strip() for part in wanted.split(","))):
+        match = _SIP_ADDRESS.fullmatch(one)
+        if match is None or int(match["port"] or 5060) > 65_535:
+            raise SettingsError(
+                "CALL2ME_SIP_LISTEN must be addresses like udp:0.0.0.0:5060, with commas between them; "
+                "udp, tcp or tls."
+            )
+        port = int(match["port"]) if match["port"] else 5061 if match["transport"] == "tls" else 5060
+        found.append(SipAddress(match["transport"], match["host"], port))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _ports(read: Environment) -> tuple[int, int]:
+    wanted = read.text("CALL2ME_RTP_PORTS", "20000-21999")
+    match = _PORTS.fullmatch(wanted)
+    if match is None or not 1024 <= int(match[1]) < int(match[2]) <= 65_535:
+        raise SettingsError("CALL2ME_RTP_PORTS must be two ports like 20000-21999, of 1024 to 65535.")
+    return int(match[1]), int(match[2])
+
+
+def _file(read: Environment, name: str) -> Path | None:
+    given = read.text(name, "")
+    if given and not Path(given).is_file():
+        raise SettingsError(f"{name}: there is no file {given}.")
+    return Path(given).absolute() if given else None
 
 
 def _worker_id(read: Environment, home: Path) -> str:

@@ -2,7 +2,8 @@
 
         supervisor ─┬─ models   speech models, once for the machine
                     ├─ agents   registers with livekit-server, a process for each call
-                    ├─ liveness socket ◄── every call, and agents
+                    ├─ exchange SIP, where there are phones; shards hold its calls, a spare one waits
+                    ├─ liveness socket ◄── every call, agents and exchange
                     ├─ reporter ── spools, recordings ──► api
                     └─ api link ── status ──► api ── hang up ──► liveness ──► call
 
@@ -19,10 +20,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from pipelines.contract import HangUp, Obeyed, Order
+from pipelines.contract import Dial, HangUp, Obeyed, Order, TakeUp
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from worker import parcels, places, readiness
 from worker.api_link import ApiLink
+from worker.exchange import phones
 from worker.introduction import Introduction
 from worker.knowledge_cache import KnowledgeKeeper, cache_of
 from worker.liveness import Liveness
@@ -40,6 +42,8 @@ HANG_UP_SECONDS = 3.0
 """What a call has for its last words once it was told that the worker stops, or to be handed over."""
 OTHERS_SECONDS = 1.0
 STOP_SECONDS = 1.0
+EXCHANGE_STOP_SECONDS = 5.0
+"""To hang up what is left, and to tell carriers that it is gone."""
 DELIVER_SECONDS = 1.5
 RESTARTS = Backoff(first_seconds=0.3, longest_seconds=10.0, healthy_seconds=20.0)
 
@@ -84,6 +88,7 @@ class Supervisor:
             on_hang_up=self._hang_up,
             on_try=self._tries.ask,
             on_order=self._order,
+            on_phone=self._phone,
         )
         self._knowledge = KnowledgeKeeper(cache_of(settings), settings.api_url, http)
         self._group: Group | None = None
@@ -142,15 +147,22 @@ class Supervisor:
             # The last started is stopped first: a call that ends may still want to hear itself out.
             drain = self._settings.drain_seconds + HANG_UP_SECONDS + STOP_SECONDS
             group.start(self._spec("agents", stop_seconds=drain))
+            if phones.is_on(self._settings):
+                # Stopped after the shards: whose calls end still have somebody to say so to the carrier.
+                group.start(self._spec("exchange", stop_seconds=EXCHANGE_STOP_SECONDS))
+                for number in range(1, self._settings.phone_shards + 2):
+                    group.start(self._spec("shard", stop_seconds=drain, number=number))
             yield group
 
-    def _spec(self, part: str, *, stop_seconds: float) -> ProcessSpec:
+    def _spec(self, part: str, *, stop_seconds: float, number: int = 0) -> ProcessSpec:
+        name = f"{part}-{number}" if number else part
+        which = ("--number", str(number)) if number else ()
         return ProcessSpec(
-            name=part,
-            command=(sys.executable, "-m", "worker", part),
-            log_path=self._settings.logs / f"{part}.log",
+            name=name,
+            command=(sys.executable, "-m", "worker", part, *which),
+            log_path=self._settings.logs / f"{name}.log",
             stop_seconds=stop_seconds,
-            place=places.of(self._settings, part),
+            place=places.of(self._settings, name),
             identity=places.identity(self._settings),
         )
 
@@ -180,8 +192,10 @@ class Supervisor:
         logger.info(
             "calls go on elsewhere" if hands_over else "calls end", extra={"calls": len(self._liveness.calls)}
         )
-        for call_id in self._liveness.calls:
-            order = HangUp(call_id=call_id, reason="error: the worker is stopping", hands_over=hands_over)
+        for call_id, here in self._liveness.calls.items():
+            # A telephone is connected to this machine: nobody elsewhere could go on with it.
+            may_go_on = hands_over and not here.is_on_phone
+            order = HangUp(call_id=call_id, reason="error: the worker is stopping", hands_over=may_go_on)
             self._liveness.hang_up(order)
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────
@@ -217,12 +231,19 @@ class Supervisor:
             self._reporter.look_now()
 
     def _hang_up(self, order: HangUp) -> None:
-        if not self._liveness.hang_up(order) and order.call_id not in self._reporter.call_ids:
+        is_known = self._liveness.hang_up(order) or order.call_id in self._reporter.call_ids
+        # One that only rings has no process; the exchange has it.
+        if not is_known and not self._liveness.phone_order(order):
             logger.warning("an order for a call that is not here", extra={"call_id": order.call_id})
 
     def _order(self, order: Order) -> None:
         if not self._liveness.order(order):
             self._answer(Obeyed(order_id=order.order_id, outcome="not_here"))
+
+    def _phone(self, order: Dial | TakeUp) -> None:
+        if not self._liveness.phone_order(order):
+            message = self._introduction.phones_why_not or "there are no phones here"
+            self._answer(Obeyed(order_id=order.order_id, outcome="refused", message=message))
 
     def _answer(self, answer: Obeyed) -> None:
         with contextlib.suppress(asyncio.QueueFull):  # whoever asked hears that there was no answer

@@ -64,7 +64,8 @@ async def follow(session: AsyncSession, call: CallRow, lost_attempt: int, *, is_
         return True
     call.deaths += is_death
     session.add(call)
-    may_go_on = call.room_name and call.hang_up_reason is None and call.deaths < MOST_DEATHS
+    has_line = call.room_name or call.is_phone
+    may_go_on = has_line and call.hang_up_reason is None and call.deaths < MOST_DEATHS
     if call.is_over or not may_go_on:
         return False
     _next(session, call, await session.get(CallAttemptRow, (call.id, call.attempt)))

@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import Field
 
 from api.agents import service as agents
-from api.calls import costs, formats, live, mp3, quality, recordings, service, workflows
+from api.calls import costs, formats, live, mp3, phoning, quality, recordings, service, workflows
 from api.calls.schemas import (
     Call,
     CallAction,
@@ -36,6 +36,7 @@ from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, DATABASE, SESSION, SETTINGS, STORAGE, WATCHERS, WORKERS
 from api.notifications import service as notifications
+from api.phone_numbers import service as numbers
 from api.webhooks import log
 from api.webhooks.schemas import Delivery, DeliveryQuery
 
@@ -54,13 +55,26 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
 
 @routes.post(
     status=201,
-    errors=[agents.AgentNotFound, contacts.MustNotCall, service.NoPhoneLine],
+    errors=[
+        agents.AgentNotFound,
+        contacts.MustNotCall,
+        numbers.NoNumber,
+        numbers.NotYourNumber,
+        phoning.NoTrunk,
+        phoning.NoPhoneLine,
+    ],
     aliases=["/outbound"],
     location="/v1/calls/{call_id}",
 )
 async def create_call(request: web.Request, body: OutboundCall) -> Call:
-    """Have an agent call somebody. Until this server has a phone line it answers 503 `no phone line`."""
+    """Have an agent call somebody. Without a phone line this is 503 `no phone line`.
+
+    The call is `pending`, then `ringing`; `busy`, `no_answer` and `failed` tell SIP's code and reason.
+    """
+    phones = request.app[WORKERS].phones
     call = await service.dial(request[SESSION], request[CALLER], body)
+    place = partial(phoning.place, request.app[DATABASE], phones, call.id)
+    after_commit(request[SESSION], place)
     return await _told(request, call.id)
 
 

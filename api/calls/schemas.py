@@ -20,6 +20,8 @@ from pipelines.contract import (
     FunctionCalled,
     FunctionStarted,
     KnowledgeUsed,
+    MediaMeasured,
+    MediaQuality,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
@@ -229,6 +231,11 @@ class Call(CallSummary):
     """What really listened, thought and spoke: `stt`, `llm`, `tts`."""
     recording_duration_ms: int | None = None
     attempt: int = 0
+    sip_code: int | None = None
+    """What the carrier said at last of a phone call: 486 for busy, 200 for one that was answered."""
+    sip_reason: str | None = None
+    media_quality: MediaQuality | None = None
+    """How well the two sides of a phone call could hear each other, once it is over."""
 
     @classmethod
     def told(
@@ -275,6 +282,9 @@ class Call(CallSummary):
             else None,
             recording_duration_ms=row.recording_ms,
             attempt=row.attempt,
+            sip_code=row.sip_code,
+            sip_reason=row.sip_reason,
+            media_quality=_quality(events),
         )
 
 
@@ -336,6 +346,11 @@ def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+def _quality(events: Sequence[CallEvent]) -> MediaQuality | None:
+    measured = [event.quality for event in events if isinstance(event, MediaMeasured)]
+    return measured[-1] if measured else None
 
 
 def _at_rank(ordered: Sequence[float], share: float) -> float:

@@ -8,14 +8,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.schemas import AgentSettings
-from api.calls import analysis, attempts, costs, lifecycle
+from api.calls import analysis, attempts, costs, lifecycle, phoning
 from api.calls.costs import Prices
-from api.calls.schemas import CallQuery, Known, OutboundCall
+from api.calls.schemas import CallQuery, Known
 from api.calls.settlement import events_of
 from api.calls.table import RUNNING, CallActionRow, CallRow, CallUsageRow
 from api.contacts import service as contacts
 from api.http.callers import Caller
-from api.http.errors import BadRequest, Conflict, NotFound, Unavailable
+from api.http.errors import BadRequest, Conflict, NotFound
 from pipelines.contract import CallEvent, CallStarted
 
 _SPELLINGS = {
@@ -40,10 +40,6 @@ class CallNotOngoing(BadRequest):
 
 class CallOngoing(Conflict):
     """This call is still going on; end it first"""
-
-
-class NoPhoneLine(Unavailable):
-    """no phone line"""
 
 
 class NoVcon(NotFound):
@@ -176,11 +172,8 @@ async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple
     return waiting, over
 
 
-async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
-    """Have an agent call somebody. Until there is a phone line this reserves and writes nothing."""
-    await agents.get(session, caller, wanted.agent_id)
-    await contacts.refuse_barred(session, caller.owner_id, wanted.to_number)
-    raise NoPhoneLine
+dial = phoning.dial
+NoPhoneLine = phoning.NoPhoneLine
 
 
 async def delete(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:

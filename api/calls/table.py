@@ -32,6 +32,14 @@ class CallRow(SQLModel, table=True):
     direction: str = "web"
     from_number: str | None = None
     to_number: str | None = None
+    sip_call_id: str | None = Field(default=None, unique=True)
+    """Of a call that came in over SIP: the same INVITE told twice is one call."""
+    sip_trunk_id: str | None = None
+    dialled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When somebody set out to have it dialled: only one does, and only once."""
+    sip_code: int | None = None
+    """The last word of the carrier: why a call was not answered, or 200."""
+    sip_reason: str | None = None
     room_name: str | None = Field(default=None, unique=True)
     participant_identity: str = ""
     participant_name: str = ""
@@ -65,6 +73,11 @@ class CallRow(SQLModel, table=True):
     """When recording and words were removed because they were older than that."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+    @property
+    def is_phone(self) -> bool:
+        """On a telephone, by our own exchange: it has no room."""
+        return self.call_type == "phone_call" and self.room_name is None
 
     @property
     def is_over(self) -> bool:

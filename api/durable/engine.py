@@ -22,6 +22,7 @@ from api.db.engine import Database
 from api.durable import slots
 from api.outside.mail import Mail
 from api.outside.payments import Provider
+from api.outside.phones import NoPhones, Phones
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
 from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
@@ -57,6 +58,7 @@ class Reach:
     """Of providers, as the settings have it."""
     embeddings: EmbeddingServer | None = None
     payments: Mapping[str, Provider] = field(default_factory=dict)
+    phones: Phones = field(default_factory=NoPhones)
 
 
 @dataclass

@@ -21,7 +21,7 @@ from sqlmodel import col, delete, func, select, update
 from api.db.columns import now
 from api.db.engine import Database
 from api.internal.table import WorkerOrderRow
-from pipelines.contract import FunctionTried, Obeyed, Order, TryFunction
+from pipelines.contract import Dial, FunctionTried, Obeyed, Order, TakeUp, TryFunction
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ _SEND_SECONDS = 2.0
 _MOST_AT_ONCE = 32
 _UNSENT = "unsent"
 
+AnsweredOrder = Order | TryFunction | Dial | TakeUp
 Answer = Obeyed | FunctionTried
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
@@ -61,7 +62,7 @@ class Mailbox:
         """Orders of other processes that left from here, and when."""
         self._tidied_at = 0.0
 
-    async def ask(self, worker_id: str, order: Order | TryFunction, seconds: float) -> Answer:
+    async def ask(self, worker_id: str, order: AnsweredOrder, seconds: float) -> Answer:
         """Have a worker do this. Raises `NotSent`, `Unanswered`."""
         if len(self._waiting) >= MOST_WAITING:
             raise NotSent
@@ -86,7 +87,7 @@ class Mailbox:
             waiting.set_result(answer)
 
     # ── whoever asks ─────────────────────────────────────────────────────────────────────────────
-    async def _ask_elsewhere(self, worker_id: str, order: Order | TryFunction) -> Answer:
+    async def _ask_elsewhere(self, worker_id: str, order: AnsweredOrder) -> Answer:
         await self._put(worker_id, order)
         try:
             return await self._answer_to(order.order_id)
@@ -94,7 +95,7 @@ class Mailbox:
             async with self._database.transaction() as session:
                 await session.exec(delete(WorkerOrderRow).where(col(WorkerOrderRow.id) == order.order_id))
 
-    async def _put(self, worker_id: str, order: Order | TryFunction) -> None:
+    async def _put(self, worker_id: str, order: AnsweredOrder) -> None:
         async with self._database.transaction() as session:
             waiting = await session.exec(
                 select(func.count()).select_from(WorkerOrderRow).where(WorkerOrderRow.worker_id == worker_id)

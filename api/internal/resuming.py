@@ -1,5 +1,7 @@
 """Calls whose process died: the ghost is put out of the room, and an agent is asked into it again.
 
+A phone call has no room: its exchange holds the line, and hands it to another process when it is told to.
+
 Whoever is first with a call dispatches for it (`attempts.claim_dispatch`); the watch over workers asks
 again for those that nobody took up, also after this process was killed half-way.
 """
@@ -14,6 +16,7 @@ from api.calls import attempts, lifecycle, workflows
 from api.calls.table import CallRow
 from api.db.columns import now
 from api.db.engine import Database
+from api.outside.phones import Phones, PhonesUnavailable
 from api.outside.rooms import RoomGone, Rooms, RoomsUnavailable
 from pipelines.contract import AGENT_NAME, JobMetadata
 
@@ -26,9 +29,10 @@ NOBODY_SECONDS = 15.0
 class Resuming:
     """Finds a process for every call that waits for one."""
 
-    def __init__(self, database: Database, rooms: Rooms) -> None:
+    def __init__(self, database: Database, rooms: Rooms, phones: Phones) -> None:
         self._database = database
         self._rooms = rooms
+        self._phones = phones
         self._tasks: set[asyncio.Task[None]] = set()
 
     def soon(self, call_id: str) -> None:
@@ -60,6 +64,9 @@ class Resuming:
             if claimed is None:
                 return
             call, ghost_job, asked_at = claimed
+            if call.is_phone:
+                await self._phones.take_up(call.worker_id, call_id, call.attempt)
+                return
             room = call.room_name or ""
             try:
                 if ghost_job:
@@ -71,7 +78,7 @@ class Resuming:
             except RoomGone:
                 if now() - asked_at > timedelta(seconds=NOBODY_SECONDS):
                     await self._give_up(call_id, "completed", "user_hangup")
-        except RoomsUnavailable:
+        except (RoomsUnavailable, PhonesUnavailable):
             _LOG.warning("a call could not be resumed, trying again", extra={"call_id": call_id})
         except Exception:  # noqa: BLE001 - the next look tries again
             _LOG.exception("resuming failed", extra={"call_id": call_id})

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from api.agents.fields import AgentId
-from api.calls import attempts, costs, joining, recordings
+from api.calls import attempts, billing, costs, joining, phoning, recordings
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
 from api.http.errors import Invalid, NotFound, TooLarge
@@ -17,6 +17,9 @@ from api.keys import KNOWLEDGE, METRICS, SESSION, SETTINGS, STORAGE, WORKERS
 from api.knowledge_base import blobs as knowledge_files
 from api.knowledge_base import versions
 from api.outside import storage
+from api.phone_numbers import service as numbers
+from api.sip_trunks import service as trunks
+from api.wallet.charges import InsufficientBalance
 from pipelines.contract import (
     BatchReceipt,
     BriefRequest,
@@ -24,6 +27,11 @@ from pipelines.contract import (
     EventBatch,
     KnowledgeVersion,
     KnowledgeWanted,
+    PhoneRang,
+    PhoneRoute,
+    PhoneTold,
+    SipTrunk,
+    SipTrunks,
 )
 
 
@@ -119,6 +127,42 @@ async def get_knowledge(request: web.Request, base_id: str, version: int) -> web
             await response.write(chunk)
     await response.write_eof()
     return response
+
+
+@routes.get("/phones/trunks")
+async def list_trunks(request: web.Request) -> SipTrunks:
+    """Tell an exchange the trunks that are in use, whoever they belong to."""
+    rows = await trunks.active(request[SESSION])
+    return SipTrunks(
+        trunks=tuple(
+            SipTrunk(
+                trunk_id=row.id,
+                server=row.sip_server,
+                proxies=tuple(row.sip_proxies),
+                transport=row.sip_transport,
+                username=row.sip_username or "",
+                password=row.sip_password.get_secret_value() if row.sip_password else "",
+                registers=row.registers,
+                allowed_addresses=tuple(row.allowed_addresses),
+                caller_id=row.outbound_caller_id or "",
+            )
+            for row in rows
+        )
+    )
+
+
+@routes.post("/phones/calls", errors=[numbers.NobodyAnswers, InsufficientBalance])
+async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
+    """Tell an exchange whom a call is for that comes in. The same INVITE again is the same call."""
+    call = await phoning.rang(request[SESSION], body)
+    await billing.require(request[SESSION], call.owner_id, request.app[SETTINGS])
+    return PhoneRoute(call_id=call.id)
+
+
+@routes.post("/phones/calls/{call_id}", status=204, errors=[phoning.PhoneCallGone])
+async def note_phone_call(request: web.Request, call_id: CallId, body: PhoneTold) -> None:
+    """Take an exchange's word of how a call goes."""
+    await phoning.told(request[SESSION], call_id, body)
 
 
 @routes.get("/worker", spec=False)

@@ -21,6 +21,8 @@ class WorkerRow(SQLModel, table=True):
     said_goodbye: bool = False
     call_ids: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
     processes: dict[str, int] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    phones_why_not: str | None = None
+    """Why it could place no phone call, empty when it could; None: it has no phones."""
     available: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
     functions: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(Json, nullable=True))
     """None until it has told."""

@@ -14,13 +14,14 @@ from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 from sqlmodel import col, select, update
 
-from api.calls import orders
+from api.calls import orders, phoning
 from api.calls.table import CallRow
 from api.db.columns import new_id, now
 from api.db.engine import Database
 from api.internal import tries
 from api.internal.lost import GONE_SECONDS, SETTLING_IN_SECONDS, LostCalls
 from api.internal.mailbox import Mailbox, NotSent, Unanswered
+from api.internal.phones import WorkerPhones
 from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.outside.rooms import Rooms
@@ -51,7 +52,8 @@ class Workers:
         self._rooms = rooms
         self._connected: dict[str, web.WebSocketResponse] = {}
         self._mailbox = Mailbox(database, self._connected)
-        self._resuming = Resuming(database, rooms)
+        self.phones = WorkerPhones(self.present, self._mailbox)
+        self._resuming = Resuming(database, rooms, self.phones)
         self._lost = LostCalls(database, rooms)
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────
@@ -185,6 +187,7 @@ class Workers:
             why_not=status.why_not,
             call_ids=list(status.call_ids),
             processes=status.processes,
+            phones_why_not=status.phones_why_not,
             seen_at=now(),
         )
 
@@ -231,6 +234,9 @@ class Workers:
                 except Exception:  # noqa: BLE001 - the next second tries again
                     _LOG.exception("watching workers failed")
             try:
+                await phoning.place_waiting(self._database, self.phones)
+                async with self._database.transaction() as session:
+                    await phoning.lose_untold(session)
                 await self._resuming.look(can_dispatch=not await self.why_not())
             except Exception:  # noqa: BLE001 - the next second tries again
                 _LOG.exception("resuming calls failed")

@@ -136,6 +136,10 @@ class PhoneLine:
         self._media = media
         self._stream.change(media)
 
+    def pressed(self, key: str) -> None:
+        """The other side pressed a key, and said so by SIP."""
+        self._keys.pressed(key)
+
     def measured(self) -> MediaQuality | None:
         """How well the two sides could hear each other."""
         return self._stream.measured()
@@ -166,7 +170,8 @@ class PhoneLine:
         try:
             for _ in range(min(behind, _KEPT_FRAMES) + 1):
                 for pcm in self._stream.hears():
-                    self._input.feed(pcm)
+                    # Music on hold is nobody's words.
+                    self._input.feed(bytes(len(pcm)) if self._media.is_on_hold else pcm)
             if behind > MOST_BEHIND:
                 self._stream.skip(behind)
                 behind = 0
@@ -181,6 +186,9 @@ class PhoneLine:
             logger.exception("a tick of a phone line failed")
 
     def _say(self) -> None:
+        if not self._media.they_listen:
+            self._stream.skip(1)  # the agent waits, in the middle of a word if need be
+            return
         if self._stream.is_pressing:
             self._stream.say(None)
             return

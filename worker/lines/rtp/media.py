@@ -25,5 +25,11 @@ class Media:
     noise_payload_type: int | None = None
     """Comfort noise, RFC 3389."""
     remote_rtcp: Address | None = None
-    is_on_hold: bool = False
-    """The other side sends nothing, and that is in order."""
+    they_send: bool = True
+    they_listen: bool = True
+    """Either is false while the other side holds the call."""
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Nobody talks now, and that is in order."""
+        return not (self.they_send and self.they_listen)

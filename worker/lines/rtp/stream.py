@@ -20,6 +20,8 @@ from worker.lines.rtp.reports import Reports
 Send = Callable[[bytes, Address], None]
 
 MOST_BYTES = 1500
+MOST_UNANSWERED = 500
+"""Packets to an address that has not spoken: ten seconds. We are nobody's means to flood a third party."""
 _NOISE_RMS = 8.0
 """Of a line on which nobody speaks: 72 dB below full scale, so that it does not sound dead."""
 _NOISE_FRAMES = 64
@@ -56,6 +58,7 @@ class RtpStream:
         self._reports = Reports(self._ssrc, send_report)
         self._began_at = clock()
         self._packet_at: float | None = None
+        self._unanswered = 0
         self.packets_sent = 0
 
     @property
@@ -172,6 +175,12 @@ class RtpStream:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self.packets_sent += 1
         self._reports.sent(timestamp, len(payload))
+        if self._latch.is_locked:
+            self._unanswered = 0
+        elif (unanswered := self._unanswered) >= MOST_UNANSWERED:
+            return
+        else:
+            self._unanswered = unanswered + 1
         self._send(packet, self._latch.remote)
 
     def report(self) -> None:

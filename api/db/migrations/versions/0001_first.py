@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:37:37.292825
+Created: 2026-11-28 20:38:56.666453
 """
 
 from collections.abc import Sequence
@@ -80,6 +80,11 @@ def upgrade() -> None:
         sa.Column("direction", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("from_number", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("to_number", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("sip_call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("sip_trunk_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("dialled_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("sip_code", sa.Integer(), nullable=True),
+        sa.Column("sip_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("room_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("participant_identity", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("participant_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -106,6 +111,7 @@ def upgrade() -> None:
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
         sa.UniqueConstraint("room_name", name=op.f("uq_calls_room_name")),
+        sa.UniqueConstraint("sip_call_id", name=op.f("uq_calls_sip_call_id")),
     )
     with op.batch_alter_table("calls", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_calls_agent_id"), ["agent_id"], unique=False)
@@ -362,6 +368,7 @@ def upgrade() -> None:
         sa.Column("said_goodbye", sa.Boolean(), nullable=False),
         sa.Column("call_ids", api.db.columns.Json, nullable=False),
         sa.Column("processes", api.db.columns.Json, nullable=False),
+        sa.Column("phones_why_not", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("available", api.db.columns.Json, nullable=False),
         sa.Column("functions", api.db.columns.Json, nullable=True),
         sa.Column("connected_at", api.db.columns.UtcDateTime(), nullable=False),

@@ -1,0 +1,230 @@
+"""Calls on telephones: placed and taken by an exchange, which tells how they go.
+
+outbound   row (pending) ──Dial──► exchange ──ringing──► answered: a brief is asked for, as in any call
+                └─ cannot be sent: failed  └─ ended: busy · no_answer · failed, with SIP's code and reason
+inbound    exchange ──PhoneRang──► row ──► brief …
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.agents import service as agents
+from api.calls import lifecycle, outbox, workflows
+from api.calls.schemas import OutboundCall
+from api.calls.table import RUNNING, CallRow
+from api.contacts import service as contacts
+from api.db.columns import new_id, now
+from api.db.engine import Database, after_commit
+from api.durable import engine
+from api.http.callers import Caller
+from api.http.errors import BadRequest, NotFound, Unavailable
+from api.outside.phones import Phones, PhonesUnavailable
+from api.phone_numbers import service as numbers
+from pipelines.contract import Dial, PhoneRang, PhoneTold
+
+_LOG = logging.getLogger(__name__)
+
+RING_SECONDS = 60
+UNTOLD_SECONDS = 30.0
+"""Longer than a call may ring, nothing was told of it: whoever placed it is gone."""
+SOON_SECONDS = 0.5
+"""Whoever wrote the row has it dialled itself, after its commit."""
+MOST_AT_ONCE = 16
+_BUSY = (486, 600)
+_NOBODY = (408, 480, 487)
+
+
+class NoPhoneLine(Unavailable):
+    """no phone line"""
+
+
+class NoTrunk(BadRequest):
+    """The number to call from is bound to no active SIP trunk"""
+
+
+class PhoneCallGone(NotFound):
+    """This phone call is gone"""
+
+
+async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
+    """Write the row of a call that an agent shall make.
+
+    It is dialled once that is committed, by `place` at once or by whoever watches within a second.
+    Without a phone line nothing is written.
+    """
+    await agents.get(session, caller, wanted.agent_id)
+    await contacts.refuse_barred(session, caller.owner_id, wanted.to_number)
+    if why_not := await engine.reach().phones.phones_why_not():
+        raise NoPhoneLine(why_not)
+    route = await numbers.outbound(session, caller.owner_id, wanted.agent_id, wanted.from_number)
+    if route.trunk is None or not route.trunk.active:
+        raise NoTrunk
+    variables = dict(wanted.dynamic_variables or {})
+    if wanted.topic:
+        variables["call_purpose"] = wanted.topic
+    call = CallRow(
+        owner_id=caller.owner_id,
+        agent_id=wanted.agent_id,
+        call_type="phone_call",
+        direction="outbound",
+        from_number=route.trunk.outbound_caller_id or route.number,
+        to_number=wanted.to_number,
+        sip_trunk_id=route.trunk.id,
+        variables=variables,
+        extra=wanted.metadata,
+        # It is a call from now on, whether or not somebody answers.
+        briefed_at=now(),
+    )
+    session.add(call)
+    await session.flush()
+    return call
+
+
+async def rang(session: AsyncSession, told: PhoneRang) -> CallRow:
+    """Write the row of a call that comes in. Raises `NobodyAnswers` where no agent has the number."""
+    found = await session.exec(select(CallRow).where(CallRow.sip_call_id == told.sip_call_id))
+    if (known := found.one_or_none()) is not None:
+        return known
+    route = await numbers.inbound(session, told.to_number, told.trunk_id)
+    if route is None or route.agent_id is None:
+        raise numbers.NobodyAnswers
+    call = CallRow(
+        owner_id=route.owner_id,
+        agent_id=route.agent_id,
+        call_type="phone_call",
+        direction="inbound",
+        from_number=told.from_number or None,
+        to_number=route.number,
+        sip_call_id=told.sip_call_id,
+        sip_trunk_id=told.trunk_id,
+        worker_id=told.worker_id,
+        participant_name=told.from_name,
+        variables=_as_variables(told.headers),
+        briefed_at=now(),
+    )
+    session.add(call)
+    await session.flush()
+    return call
+
+
+def _as_variables(headers: Mapping[str, str]) -> dict[str, str]:
+    """`X-Order-Number: 7` is `{{x_order_number}}` to the agent."""
+    return {name.lower().replace("-", "_"): value for name, value in headers.items()}
+
+
+async def place(database: Database, phones: Phones, call_id: str) -> None:
+    """Have a call dialled whose row is committed. One that cannot be is over; it is never tried twice."""
+    async with database.transaction(is_durable=True) as session:
+        call = await session.get(CallRow, call_id, with_for_update=True)
+        if call is None or call.is_over or call.dialled_at is not None:
+            return
+        call.dialled_at = now()
+        session.add(call)
+        order = _order_for(call)
+    try:
+        worker_id = await phones.dial(order)
+    except PhonesUnavailable as error:
+        async with database.transaction() as session:
+            await _over(session, call_id, "failed", f"error: {error}")
+        return
+    async with database.transaction() as session:
+        call = await session.get(CallRow, call_id, with_for_update=True)
+        if call is not None and call.worker_id is None:
+            call.worker_id = worker_id
+            session.add(call)
+
+
+async def place_waiting(database: Database, phones: Phones) -> None:
+    """Have those dialled that nobody has set out to dial: of schedules, and of a process that died."""
+    async with database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(CallRow.id)
+            .where(
+                CallRow.call_type == "phone_call",
+                CallRow.direction == "outbound",
+                CallRow.status == "pending",
+                col(CallRow.dialled_at).is_(None),
+                col(CallRow.created_at) < now() - timedelta(seconds=SOON_SECONDS),
+            )
+            .order_by(col(CallRow.created_at))
+            .limit(MOST_AT_ONCE)
+        )
+        waiting = list(found.all())
+    await asyncio.gather(*(place(database, phones, call_id) for call_id in waiting))
+
+
+def _order_for(call: CallRow) -> Dial:
+    """What an exchange is told of a call that it shall make."""
+    return Dial(
+        order_id=new_id("dial"),
+        call_id=call.id,
+        trunk_id=call.sip_trunk_id or "",
+        to_number=call.to_number or "",
+        from_number=call.from_number or "",
+        ring_seconds=RING_SECONDS,
+    )
+
+
+async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
+    """Take an exchange's word of how a call goes. The same word again changes nothing."""
+    found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
+    call = found.one_or_none()
+    if call is None or call.call_type != "phone_call":
+        raise PhoneCallGone
+    call.worker_id = call.worker_id or news.worker_id
+    call.updated_at = now()
+    if news.state == "ringing" and call.status == "pending":
+        call.status = "ringing"
+    elif news.state == "ended":
+        call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None
+        if not call.attempt:
+            # Nobody answered, so no agent will ever tell of an end.
+            await _over(session, call_id, _status(call, news), _reason(news))
+    session.add(call)
+
+
+async def lose_untold(session: AsyncSession) -> None:
+    """Conclude calls that should have rung long ago: whoever placed them is gone."""
+    patience = timedelta(seconds=RING_SECONDS + UNTOLD_SECONDS)
+    found = await session.exec(
+        select(CallRow.id).where(
+            CallRow.call_type == "phone_call",
+            col(CallRow.status).in_(RUNNING),
+            CallRow.attempt == 0,
+            col(CallRow.created_at) < now() - patience,
+        )
+    )
+    for call_id in found.all():
+        await _over(session, call_id, "failed", "error: nothing was heard of the call any more")
+
+
+async def _over(session: AsyncSession, call_id: str, status: str, reason: str) -> None:
+    found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
+    call = found.one_or_none()
+    if call is None or not lifecycle.end(call, status, reason, now()):
+        return
+    session.add(call)
+    await outbox.happened(session, call, (), has_ended=True)
+
+    async def settle() -> None:
+        await workflows.start_settlement(call_id)
+
+    after_commit(session, settle)
+
+
+def _status(call: CallRow, news: PhoneTold) -> str:
+    if call.direction == "inbound":
+        return "ended" if news.sip_code in _NOBODY else "failed"  # whoever called gave up
+    if news.sip_code in _BUSY:
+        return "busy"
+    return "no_answer" if news.sip_code in _NOBODY else "failed"
+
+
+def _reason(news: PhoneTold) -> str:
+    code = f"sip_{news.sip_code}" if news.sip_code else "error"
+    return f"{code}: {news.sip_reason}" if news.sip_reason else code

@@ -1,0 +1,64 @@
+"""The exchanges of our own workers, as the phones of this installation (`api.outside.phones.Phones`)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from api.calls import orders
+from api.db.columns import new_id
+from api.internal.mailbox import Mailbox, NotSent, Unanswered
+from api.internal.table import WorkerRow
+from api.outside.phones import PhonesUnavailable
+from pipelines.contract import Dial, Obeyed, TakeUp
+
+DIAL_SECONDS = 8.0
+TAKE_UP_SECONDS = 3.0
+
+NO_LINE = "no phone line"
+
+
+class WorkerPhones:
+    """Orders to exchanges. `present` are the workers that speak now, the one seen last first."""
+
+    def __init__(self, present: Callable[[], Awaitable[Sequence[WorkerRow]]], mailbox: Mailbox) -> None:
+        self._present, self._mailbox = present, mailbox
+
+    async def phones_why_not(self) -> str:
+        """Why no worker could place a phone call now; empty when one could."""
+        having = [row for row in await self._present() if row.phones_why_not is not None]
+        if not having:
+            return NO_LINE
+        if any(not row.phones_why_not for row in having):
+            return ""
+        return f"{NO_LINE}: {having[0].phones_why_not}"
+
+    async def dial(self, order: Dial) -> str:
+        """Have a worker place a call."""
+        for row in await self._present():
+            if row.phones_why_not != "":
+                continue
+            try:
+                told = await self._mailbox.ask(row.id, order, DIAL_SECONDS)
+            except NotSent:
+                continue  # and never will be: the next may
+            except Unanswered:
+                raise PhonesUnavailable(
+                    "the worker did not answer: the call may or may not have been dialled"
+                ) from None
+            if isinstance(told, Obeyed) and told.outcome != "done":
+                raise PhonesUnavailable(told.message or "the exchange refused")
+            return row.id
+        raise PhonesUnavailable(NO_LINE)
+
+    async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
+        """Have another process of this worker go on with a phone call."""
+        if worker_id is None:
+            raise PhonesUnavailable("nobody has the call")
+        order = TakeUp(order_id=new_id("take"), call_id=call_id, attempt=attempt)
+        try:
+            told = await self._mailbox.ask(worker_id, order, TAKE_UP_SECONDS)
+        except (NotSent, Unanswered):
+            raise PhonesUnavailable("the worker of this call did not answer") from None
+        if isinstance(told, Obeyed):
+            try:
+                orders.check(told)
+            except orders.OrderRefused as error:
+                raise PhonesUnavailable(str(error)) from None

@@ -1,0 +1,41 @@
+"""Phones: who places calls at carriers, and goes on with them when a process died."""
+
+from typing import Protocol
+
+from pipelines.contract import Dial
+
+
+class PhonesUnavailable(Exception):
+    """No exchange could place a call now"""
+
+
+class Phones(Protocol):
+    """Exchanges that could place a call: our own in each worker, or another daemon behind the same words."""
+
+    async def phones_why_not(self) -> str:
+        """Why no call could be placed now; empty when one could."""
+
+    async def dial(self, order: Dial) -> str:
+        """Have a call placed; the worker that does. Sent once, for nobody knows what came of a lost order.
+
+        Raises `PhonesUnavailable` with a sentence.
+        """
+
+    async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
+        """Have another process go on with a call of this worker. Raises `PhonesUnavailable`."""
+
+
+class NoPhones:
+    """Where nobody can place a call."""
+
+    async def phones_why_not(self) -> str:
+        """There never is one."""
+        return "no phone line"
+
+    async def dial(self, order: Dial) -> str:
+        """Nobody does."""
+        raise PhonesUnavailable("no phone line")
+
+    async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
+        """Nobody does."""
+        raise PhonesUnavailable("no phone line")

@@ -1,0 +1,238 @@
+"""Calls on telephones as an exchange and the api tell each other of them; the exchange is the test's."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import House
+from tests.support.api import AGENT, Person
+from tests.support.rehearsed_worker import Script
+
+_numbers = count(7_000_000)
+QUALITY = {
+    "codec": "PCMU",
+    "packets_received": 1000,
+    "packets_lost": 10,
+    "packets_late": 1,
+    "packets_dropped": 0,
+    "packets_sent": 1000,
+    "jitter_ms": 4.2,
+    "mos": 4.1,
+}
+
+
+def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def owner(house: House) -> Person:
+    return house.person()
+
+
+@pytest.fixture
+def line(house: House) -> Iterator[None]:
+    """The worker has phones, and does as it is told."""
+    house.worker.status["phones_why_not"] = ""
+    house.worker.obeys = lambda order: {"outcome": "done"}
+    time.sleep(0.5)
+    yield
+    house.worker.status.pop("phones_why_not")
+    house.worker.obeys = lambda order: None
+    time.sleep(0.5)
+
+
+def bound(owner: Person) -> tuple[str, str, str]:
+    """An agent, its number, and the trunk of that."""
+    agent_id = owner.made("/v1/agents", AGENT)["agent_id"]
+    trunk = {
+        "name": "Carrier",
+        "sip_server": "1.2.3.4:5099",
+        "sip_username": "me",
+        "sip_password": "secret",
+    }
+    trunk_id = owner.made("/v1/sip-trunks", trunk)["trunk_id"]
+    number = f"+90533{next(_numbers)}"
+    owner.made("/v1/phone-numbers", {"number": number, "agent_id": agent_id, "trunk_id": trunk_id})
+    return agent_id, number, trunk_id
+
+
+def rings(house: House, trunk_id: str, number: str, sip_call_id: str, **more: Any) -> Any:
+    """A call comes in."""
+    told = {
+        "worker_id": house.worker.worker_id,
+        "sip_call_id": sip_call_id,
+        "trunk_id": trunk_id,
+        "to_number": number,
+        "from_number": "+14155550100",
+        **more,
+    }
+    return house.worker._internal("POST", "/internal/phones/calls", told)
+
+
+def goes(house: House, call_id: str, state: str, code: int = 0, reason: str = "") -> int:
+    told = {"worker_id": house.worker.worker_id, "state": state, "sip_code": code, "sip_reason": reason}
+    return int(house.worker._internal("POST", f"/internal/phones/calls/{call_id}", told).status)
+
+
+def dialled(house: House, call_id: str) -> dict[str, Any]:
+    """The order to dial."""
+    return until(
+        lambda: next(
+            (o for o in list(house.worker.orders) if o.get("kind") == "dial" and o["call_id"] == call_id),
+            None,
+        )
+    )
+
+
+def test_an_exchange_is_told_the_trunks_with_what_signs_us_in(house: House, owner: Person) -> None:
+    _, _, trunk_id = bound(owner)
+    trunks = house.worker._internal("GET", "/internal/phones/trunks").json["trunks"]
+    mine = next(one for one in trunks if one["trunk_id"] == trunk_id)
+    assert (mine["server"], mine["username"], mine["password"], mine["registers"]) == (
+        "1.2.3.4:5099",
+        "me",
+        "secret",
+        True,
+    )
+    assert owner.ask("GET", "/internal/phones/trunks").status in {401, 403}
+
+
+def test_a_call_that_comes_in_is_for_the_agent_of_its_number(house: House, owner: Person) -> None:
+    agent_id, number, trunk_id = bound(owner)
+    reply = rings(house, trunk_id, number, "abc@carrier", headers={"X-Order-Number": "7"})
+    call_id = reply.json["call_id"]
+    assert rings(house, trunk_id, number, "abc@carrier").json["call_id"] == call_id, "told twice is once"
+    brief = house.worker.brief(call_id).json
+    assert (brief["agent"]["agent_id"], brief["caller_number"]) == (agent_id, "+14155550100")
+    assert brief["variables"]["x_order_number"] == "7"
+    script = Script(call_id)
+    house.worker.tell(script.started(), script._event("media", 5, quality=QUALITY), script.ended(5))
+    assert goes(house, call_id, "ended", 200, "OK") == 204
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert (call["call_type"], call["direction"], call["call_status"]) == (
+        "phone_call",
+        "inbound",
+        "completed",
+    )
+    assert (call["from_number"], call["to_number"], call["sip_code"]) == ("+14155550100", number, 200)
+    assert call["media_quality"]["mos"] == 4.1
+    assert call["disconnection_reason"] == "user_hangup", "the agent's word stands"
+
+
+@pytest.mark.parametrize("number", ["+905339999999", "", "0", "sip:x@y", "+1" * 40])
+def test_a_number_that_nobody_answers_is_a_404_and_no_call(house: House, owner: Person, number: str) -> None:
+    _, _, trunk_id = bound(owner)
+    assert rings(house, trunk_id, number, f"x{number}").status == 404
+    assert owner.ask("GET", "/v1/calls").json["total"] == 0
+
+
+def test_a_number_takes_calls_of_its_own_trunk_only(house: House, owner: Person) -> None:
+    _, number, _ = bound(owner)
+    _, _, another = bound(owner)
+    assert rings(house, another, number, "other@carrier").status == 404
+
+
+@pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(
+    ("code", "reason", "status"),
+    [
+        (486, "Busy Here", "busy"),
+        (600, "Busy Everywhere", "busy"),
+        (480, "Temporarily Unavailable", "no_answer"),
+        (408, "Request Timeout", "no_answer"),
+        (404, "Not Found", "failed"),
+        (603, "Decline", "failed"),
+        (0, "connection refused", "failed"),
+    ],
+)
+def test_a_call_that_is_not_answered_says_why(
+    house: House, owner: Person, code: int, reason: str, status: str
+) -> None:
+    agent_id, number, trunk_id = bound(owner)
+    body = {"agent_id": agent_id, "to_number": "+14155550123", "topic": "the bill"}
+    reply = owner.ask("POST", "/v1/calls/outbound", body)
+    assert (reply.status, reply.json["call_status"]) == (201, "pending")
+    call_id = reply.json["call_id"]
+    order = dialled(house, call_id)
+    assert (order["trunk_id"], order["to_number"], order["from_number"]) == (trunk_id, "+14155550123", number)
+    goes(house, call_id, "ringing", 180, "Ringing")
+    assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "ringing"
+    goes(house, call_id, "ended", code, reason)
+    goes(house, call_id, "ended", code, reason)
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert (call["call_status"], call["sip_code"], call["sip_reason"]) == (status, code or None, reason)
+    assert reason in call["disconnection_reason"]
+    assert house.worker.brief(call_id).status == 409
+
+
+@pytest.mark.usefixtures("line")
+def test_an_answered_call_is_a_call_like_any_other(house: House, owner: Person) -> None:
+    agent_id, number, _ = bound(owner)
+    body = {"agent_id": agent_id, "to_number": "+14155550123", "topic": "the bill"}
+    call_id = owner.made("/v1/calls", body)["call_id"]
+    dialled(house, call_id)
+    goes(house, call_id, "answered", 200, "OK")
+    brief = house.worker.brief(call_id).json
+    assert brief["variables"]["call_purpose"] == "the bill"
+    assert brief["caller_number"] == "+14155550123"
+    script = Script(call_id)
+    house.worker.tell(script.started(), script.ended(9))
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert (call["call_status"], call["direction"], call["from_number"]) == ("completed", "outbound", number)
+
+
+@pytest.mark.usefixtures("line")
+def test_what_the_exchange_refuses_is_over_and_never_dialled_again(house: House, owner: Person) -> None:
+    agent_id, _, _ = bound(owner)
+    house.worker.obeys = lambda order: {"outcome": "refused", "message": "the trunk is not registered"}
+    call_id = owner.made("/v1/calls", {"agent_id": agent_id, "to_number": "+14155550123"})["call_id"]
+    call = until(
+        lambda: (found := owner.ask("GET", f"/v1/calls/{call_id}").json)["call_status"] == "failed" and found
+    )
+    assert call["disconnection_reason"] == "error: the trunk is not registered"
+
+
+@pytest.mark.usefixtures("line")
+def test_what_cannot_be_dialled_is_refused_before_anything_is_written(house: House, owner: Person) -> None:
+    agent_id = owner.made("/v1/agents", AGENT)["agent_id"]
+    assert owner.ask("POST", "/v1/calls", {"agent_id": agent_id, "to_number": "+14155550123"}).status == 400
+    number = f"+90533{next(_numbers)}"
+    owner.made("/v1/phone-numbers", {"number": number, "agent_id": agent_id})
+    reply = owner.ask("POST", "/v1/calls", {"agent_id": agent_id, "to_number": "+14155550123"})
+    assert (reply.status, "SIP trunk" in reply.detail) == (400, True)
+    stranger = house.person()
+    _, theirs, _ = bound(stranger)
+    body = {"agent_id": agent_id, "to_number": "+14155550123", "from_number": theirs}
+    assert owner.ask("POST", "/v1/calls", body).status == 400
+    assert owner.ask("GET", "/v1/calls").json["total"] == 0
+
+
+@pytest.mark.usefixtures("line")
+def test_a_call_whose_process_died_is_taken_up_by_the_exchange(house: House, owner: Person) -> None:
+    _, number, trunk_id = bound(owner)
+    call_id = rings(house, trunk_id, number, "lost@carrier").json["call_id"]
+    house.worker.status["call_ids"] = [call_id]
+    house.worker.brief(call_id)
+    script = Script(call_id)
+    house.worker.tell(script.started(), script.said("user", "I need a room.", 1, 2), script.lost(3))
+    order = until(
+        lambda: next(
+            (o for o in list(house.worker.orders) if o.get("kind") == "take_up" and o["call_id"] == call_id),
+            None,
+        )
+    )
+    assert order["attempt"] == 2
+    assert house.worker.brief(call_id, "job-3", attempt=1).status == 410
+    brief = house.worker.brief(call_id, "job-2", attempt=2).json
+    assert brief["transcript"][0]["text"] == "I need a room."
+    assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress"
+    house.worker.status["call_ids"] = []

@@ -1,0 +1,308 @@
+"""An exchange with its shards, as processes; around them an api and a supervisor that the test plays."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from aiohttp import web
+
+from pipelines.contract import (
+    EVENT,
+    BriefRequest,
+    CallBrief,
+    CallEvent,
+    Dial,
+    Obeyed,
+    PhoneRang,
+    PhoneTold,
+    SipTrunk,
+    SipTrunks,
+    TakeUp,
+    UtteranceHeard,
+)
+from tests.support.stack import ROOT, free_port
+from tests.support.telephone import Telephone, bound, telephone
+from worker.exchange import sdp, sip
+from worker.liveness import Liveness
+from worker.presence import CallHere
+
+NUMBER = "+905331112233"
+_SHARD = "from tests.support.instant_shard import main; main()"
+
+
+@dataclass
+class Stage:
+    """What the test sees and does. Calls are `c1`, `c2`, … in the order in which they came."""
+
+    home: Path
+    sip_port: int
+    agent: dict[str, Any]
+    trunk: SipTrunk
+    told: list[tuple[str, PhoneTold]] = field(default_factory=list)
+    rang: list[PhoneRang] = field(default_factory=list)
+    briefs: dict[str, list[BriefRequest]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What a brief of a later attempt has."""
+    lost: list[CallHere] = field(default_factory=list)
+    obeyed: list[Obeyed] = field(default_factory=list)
+    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    liveness: Liveness = field(init=False)
+    known: set[str] = field(default_factory=lambda: {NUMBER})
+    start: Callable[[str], Any] = field(init=False)
+
+    def events(self, call_id: str, attempt: int = 1) -> list[CallEvent]:
+        """What an attempt has spooled."""
+        path = self.home / "spool" / f"{call_id}.{attempt}.jsonl"
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [EVENT.validate_json(line) for line in lines if line.endswith(b"}")]
+
+    def said(self, call_id: str, attempt: int = 1) -> list[tuple[str, str]]:
+        return [
+            (event.utterance.role, event.utterance.text)
+            for event in self.events(call_id, attempt)
+            if isinstance(event, UtteranceHeard)
+        ]
+
+    def end_of(self, call_id: str) -> PhoneTold | None:
+        """What the api was told of its end."""
+        return next((told for id_, told in self.told if id_ == call_id and told.state == "ended"), None)
+
+    def states(self, call_id: str) -> list[str]:
+        return [told.state for id_, told in self.told if id_ == call_id]
+
+    async def until(self, true: Callable[[], Any], seconds: float = 15.0) -> Any:
+        async with asyncio.timeout(seconds):
+            while not (found := true()):
+                await asyncio.sleep(0.01)
+        return found
+
+    def dial(self, number: str = "+14155550123", ring_seconds: int = 30, call_id: str = "o1") -> None:
+        """The api orders a call."""
+        order = Dial(
+            order_id=f"order-{call_id}",
+            call_id=call_id,
+            trunk_id=self.trunk.trunk_id,
+            to_number=number,
+            from_number=NUMBER,
+            ring_seconds=ring_seconds,
+        )
+        assert self.liveness.phone_order(order)
+
+    def take_up(self, call_id: str, attempt: int, **brief: Any) -> None:
+        """The api names another attempt."""
+        self.attempts[call_id], self.before[call_id] = attempt, brief
+        order = TakeUp(order_id=f"take-{call_id}-{attempt}", call_id=call_id, attempt=attempt)
+        assert self.liveness.phone_order(order)
+
+    def shard_of(self, call_id: str) -> int:
+        """The process that holds a call."""
+        return self.liveness.calls[call_id].pid
+
+    def descriptors(self, pid: int) -> int:
+        """UDP sockets of a process."""
+        return len(psutil.Process(pid).net_connections("udp"))
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    *, heard: tuple[str, ...] = (), answers: dict[str, Any] | None = None, shards: int = 2, **agent: Any
+) -> AsyncIterator[tuple[Stage, sip.Engine]]:
+    """The stage, and the carrier's own SIP."""
+    home = Path(tempfile.mkdtemp(prefix="c2m-"))
+    for name in ("spool", "run", "logs"):
+        (home / name).mkdir()
+    async with contextlib.AsyncExitStack() as stack:
+        if not os.environ.get("KEEP_REHEARSAL"):
+            stack.callback(shutil.rmtree, home, ignore_errors=True)
+        everybody = sip.Admission(sources=None, per_second=1000, burst=1000)
+        carrier = await stack.enter_async_context(
+            sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=everybody, user_agent="Carrier")
+        )
+        port = carrier.addresses[0][2]
+        trunk = SipTrunk(trunk_id="trunk_1", server=f"127.0.0.1:{port}", caller_id=NUMBER)
+        config = {"agent_id": "a", "name": "A", "begin_message": "Hello, how may I help?"}
+        config |= {"begin_message_mode": "static", "enable_recording": True}
+        stage = Stage(home, free_port(), config | agent, trunk)
+        api_port = free_port()
+        runner = web.AppRunner(_api(stage), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", api_port).start()
+        stage.liveness = Liveness(
+            home / "run" / "calls.sock",
+            on_change=lambda: None,
+            on_lost=stage.lost.append,
+            on_obeyed=stage.obeyed.append,
+        )
+        await stack.enter_async_context(stage.liveness.listening())
+        first = free_port() // 2 * 2
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "CALL2ME_HOME": str(home),
+            "CALL2ME_API_URL": f"http://127.0.0.1:{api_port}",
+            "CALL2ME_INTERNAL_KEY": "internal",
+            "LIVEKIT_API_KEY": "key",
+            "LIVEKIT_API_SECRET": "secret",
+            "CALL2ME_LOCAL_MODELS": "off",
+            "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{stage.sip_port}",
+            "CALL2ME_RTP_PORTS": f"{first}-{min(first + 200, 65_535)}",
+            "REHEARSAL": json.dumps({"heard": heard, "answers": answers or {}}),
+        }
+
+        async def start(name: str) -> None:
+            command = ["-m", "worker", "exchange"] if name == "exchange" else ["-c", _SHARD]
+            log = stack.enter_context((home / "logs" / f"{name}.log").open("ab"))
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+            stage.processes[name] = process
+
+        stage.start = start
+        stack.push_async_callback(_stop, stage)
+        await start("exchange")
+        for number in range(1, shards + 1):
+            await start(f"shard-{number}")
+        try:
+            await stage.until(lambda: (e := stage.liveness.exchange) is not None and not e.why_not, 60)
+        except TimeoutError:
+            logs = [path.read_text()[-2000:] for path in sorted((home / "logs").iterdir())]
+            raise AssertionError("\n".join(logs)) from None
+        yield stage, carrier
+
+
+async def _stop(stage: Stage) -> None:
+    for process in stage.processes.values():
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+    for process in stage.processes.values():
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _api(stage: Stage) -> web.Application:
+    async def trunks(request: web.Request) -> web.Response:
+        assert request.headers["X-Internal-Key"] == "internal"
+        return web.json_response(text=SipTrunks(trunks=(stage.trunk,)).model_dump_json())
+
+    async def rang(request: web.Request) -> web.Response:
+        asked = PhoneRang.model_validate_json(await request.read())
+        known = [one.sip_call_id for one in stage.rang]
+        if asked.to_number not in stage.known:
+            return web.json_response({"detail": "No agent answers this number"}, status=404)
+        if asked.sip_call_id not in known:
+            stage.rang.append(asked)
+            known.append(asked.sip_call_id)
+        return web.json_response({"call_id": f"c{known.index(asked.sip_call_id) + 1}"})
+
+    async def told(request: web.Request) -> web.Response:
+        call_id = request.match_info["call_id"]
+        stage.told.append((call_id, PhoneTold.model_validate_json(await request.read())))
+        return web.Response(status=204)
+
+    async def brief(request: web.Request) -> web.Response:
+        call_id = request.match_info["call_id"]
+        asked = BriefRequest.model_validate_json(await request.read())
+        stage.briefs.setdefault(call_id, []).append(asked)
+        attempt = stage.attempts.get(call_id, 1)
+        if asked.attempt and asked.attempt != attempt:
+            return web.json_response({"detail": "taken"}, status=410)
+        made = {"call_id": call_id, "attempt": attempt, "agent": stage.agent, **stage.before.get(call_id, {})}
+        return web.json_response(text=CallBrief.model_validate(made).model_dump_json())
+
+    app = web.Application()
+    app.router.add_get("/internal/phones/trunks", trunks)
+    app.router.add_post("/internal/phones/calls", rang)
+    app.router.add_post("/internal/phones/calls/{call_id}", told)
+    app.router.add_post("/internal/calls/{call_id}/brief", brief)
+    return app
+
+
+@dataclass
+class Caller:
+    """Somebody at a telephone in a call."""
+
+    dialog: sip.Dialog
+    phone: Telephone
+    seen: list[sip.Event]
+    answered_in: float
+    """Seconds from the INVITE to the 200."""
+
+    @property
+    def end(self) -> sip.Ended | None:
+        return next((event for event in self.seen if isinstance(event, sip.Ended)), None)
+
+
+async def _follow(dialog: sip.Dialog, seen: list[sip.Event]) -> None:
+    async for event in dialog.events():
+        if isinstance(event, sip.Offer):
+            event.refuse(488)
+        seen.append(event)
+
+
+@contextlib.asynccontextmanager
+async def calling(
+    stage: Stage, carrier: sip.Engine, number: str = NUMBER, **headers: str
+) -> AsyncIterator[Caller]:
+    """Call the exchange, and be answered."""
+    mine = bound()
+    ours = sdp.Ours(mine.getsockname(), 7)
+    began = time.perf_counter()
+    more = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    dialog = carrier.invite(
+        f"sip:{number}@127.0.0.1:{stage.sip_port}",
+        ours.offer(),
+        caller="sip:+14155550100@carrier",
+        headers=more,
+    )
+    seen: list[sip.Event] = []
+    following = asyncio.create_task(_follow(dialog, seen))
+    try:
+        async with asyncio.timeout(10):
+            while not (found := [one for one in seen if isinstance(one, sip.Answered | sip.Ended)]):
+                await asyncio.sleep(0.001)
+        took = time.perf_counter() - began
+        assert isinstance(found[0], sip.Answered), found[0]
+        media = ours.agreed(sdp.read(found[0].body))
+        async with telephone(mine, media.remote) as phone:
+            yield Caller(dialog, phone, seen, took)
+            await dialog.hang_up()
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        mine.close()
+
+
+async def refused(stage: Stage, carrier: sip.Engine, body: bytes, number: str = NUMBER) -> sip.Ended:
+    """Call the exchange with this offer; how it refuses."""
+    dialog = carrier.invite(f"sip:{number}@127.0.0.1:{stage.sip_port}", body, caller="sip:+1415@carrier")
+    async with asyncio.timeout(10):
+        async for event in dialog.events():
+            if isinstance(event, sip.Answered):
+                await dialog.hang_up()
+                raise AssertionError("it was answered")
+            if isinstance(event, sip.Ended):
+                return event
+    raise AssertionError("nothing came")
+
+
+def sockets() -> tuple[socket.socket, tuple[str, int]]:
+    """A UDP socket and where it is."""
+    made = bound()
+    return made, made.getsockname()

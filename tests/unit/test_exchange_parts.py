@@ -1,0 +1,145 @@
+"""The exchange's parts: sockets passed to another process, ports, who takes a call, what is kept."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.rtp import media
+from worker.exchange.calls import name_in, number_in
+from worker.exchange.dialogs import Dialogs, Kept
+from worker.exchange.link import FROM_EXCHANGE, HangUpLine, Here, Link, Over, Take, taken
+from worker.exchange.ports import Ports, Unavailable
+from worker.exchange.shards import CALLS_PER_SHARD, ConnectedShard, Shards
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for one in made:
+        one.bind(("127.0.0.1", 0))
+    return made[0], made[1]
+
+
+async def test_sockets_come_with_the_frames_that_they_were_sent_with() -> None:
+    here, there = socket.socketpair(socket.AF_UNIX)
+    got: list[tuple[str, int | None]] = []
+
+    def received(line: bytes, came: list[socket.socket]) -> None:
+        frame = FROM_EXCHANGE.validate_json(line)
+        port = None
+        if isinstance(frame, Take):
+            rtp, rtcp = taken(came)
+            port = rtp.getsockname()[1]
+            rtp.close()
+            rtcp.close()
+        got.append((frame.call_id, port))
+
+    closed = asyncio.Event()
+    sender = Link(here, lambda line, came: None, lambda: None)
+    receiver = Link(there, received, closed.set)
+    expected: list[tuple[str, int | None]] = []
+    for number in range(200):
+        if number % 3:
+            rtp, rtcp = pair()
+            take = Take(call_id=f"c{number}", job_id="j", media=media())
+            sender.send(take, (rtp, rtcp))
+            expected.append((f"c{number}", rtp.getsockname()[1]))
+            rtp.close()
+            rtcp.close()
+        else:
+            sender.send(Over(call_id=f"c{number}", cause="user_hangup", detail="x" * (number * 10)))
+            expected.append((f"c{number}", None))
+    async with asyncio.timeout(5):
+        while len(got) < 200:
+            await asyncio.sleep(0.01)
+    assert got == expected
+    sender.close()
+    await asyncio.wait_for(closed.wait(), 2)
+    assert not receiver.is_open
+
+
+async def test_a_link_that_is_gone_takes_nothing_and_says_so_once() -> None:
+    here, there = socket.socketpair(socket.AF_UNIX)
+    told: list[str] = []
+    link = Link(here, lambda line, came: None, lambda: told.append("gone"))
+    there.close()
+    async with asyncio.timeout(2):
+        while not told:
+            await asyncio.sleep(0.01)
+    link.send(HangUpLine(call_id="c"))
+    link.close()
+    assert told == ["gone"]
+
+
+async def test_the_fullest_shard_with_room_takes_a_call_and_one_stays_empty(tmp_path: Path) -> None:
+    shards = Shards(tmp_path / "x.sock", lambda shard, frame, came: None, lambda shard: None)
+    assert shards.choose() is None
+    one, two, three = ConnectedShard(), ConnectedShard(), ConnectedShard()
+    for shard in (one, two, three):
+        shard.takes_calls = True
+    shards._shards = [one]
+    assert shards.choose() is one, "a single one does all"
+    shards._shards = [one, two, three]
+    one.call_ids = {"a"}
+    assert shards.choose() is one
+    assert shards.spare() in (two, three)
+    one.call_ids = {str(number) for number in range(CALLS_PER_SHARD)}
+    assert shards.choose() is two, "and the third stays empty"
+    two.takes_calls = False
+    assert shards.choose() is one
+
+
+def test_ports_are_even_go_round_and_come_back() -> None:
+    ports = Ports("127.0.0.1", 41_001, 41_009)
+    held = [ports.open() for _ in range(4)]
+    assert sorted(rtp.getsockname()[1] for rtp, _ in held) == [41_002, 41_004, 41_006, 41_008]
+    assert all(rtcp.getsockname()[1] == rtp.getsockname()[1] + 1 for rtp, rtcp in held)
+    with pytest.raises(Unavailable):
+        ports.open()
+    for one in held[2]:
+        one.close()
+    again = ports.open()
+    for one in (*held[0], *held[1], *held[3], *again):
+        one.close()
+
+
+def test_a_journal_that_was_torn_costs_one_call_and_no_more(tmp_path: Path) -> None:
+    dialogs = Dialogs(tmp_path / "dialogs")
+    kept = Kept(
+        call_id="c1",
+        trunk_id="t",
+        is_outbound=False,
+        snapshot="{}",
+        media=media(),
+        address=("127.0.0.1", 4000),
+        session_id=1,
+        version=2,
+        codec="PCMU",
+    )
+    dialogs.keep(kept)
+    (tmp_path / "dialogs" / "c2.json").write_text('{"call_id": "c2", "trunk')
+    assert Dialogs(tmp_path / "dialogs").kept() == [kept]
+    dialogs.forget("c1")
+    assert Dialogs(tmp_path / "dialogs").kept() == []
+
+
+@pytest.mark.parametrize(
+    ("header", "number", "name"),
+    [
+        ('"Ann B" <sip:+14155550100@carrier;user=phone>;tag=1', "+14155550100", "Ann B"),
+        ("sip:1000@10.0.0.1", "1000", ""),
+        ("<sip:anonymous@anonymous.invalid>", "anonymous", ""),
+        ("tel:+14155550100", "", ""),
+        ("", "", ""),
+        ("<sip:" + "9" * 1000 + "@x>", "", ""),
+    ],
+)
+def test_who_calls_is_read_from_a_header(header: str, number: str, name: str) -> None:
+    assert number_in(header) == number
+    assert name_in(header) == name
+
+
+def test_a_frame_of_a_newer_process_is_read() -> None:
+    assert FROM_EXCHANGE.validate_json('{"kind": "over", "call_id": "c", "cause": "line_lost", "new": 1}')
+    assert Here(pid=1).call_ids == ()

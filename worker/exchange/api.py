@@ -1,0 +1,96 @@
+"""What the exchange asks the api and tells it. What is told is kept until the api has it, in order."""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Literal
+
+import aiohttp
+from pydantic import ValidationError
+
+from pipelines.contract import PhoneRang, PhoneRoute, PhoneTold
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+ROUTE_SECONDS = 4.0
+TELL_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
+MOST_UNTOLD = 10_000
+
+State = Literal["ringing", "answered", "ended"]
+
+
+class NotRouted(Exception):
+    """The api has nobody for this call. `code` is what SIP says for it"""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"{code}")
+        self.code = code
+
+
+class Api:
+    """`run` until cancelled, for what is told."""
+
+    def __init__(self, settings: WorkerSettings, http: aiohttp.ClientSession) -> None:
+        self._url, self._http = settings.api_url, http
+        self.worker_id = settings.worker_id
+        self._untold: deque[tuple[str, PhoneTold]] = deque()
+        self._news, self._all_told = asyncio.Event(), asyncio.Event()
+        self._all_told.set()
+
+    async def route(self, rang: PhoneRang) -> str:
+        """The call that this INVITE is. Raises `NotRouted`."""
+        timeout = aiohttp.ClientTimeout(total=ROUTE_SECONDS)
+        url = f"{self._url}/internal/phones/calls"
+        try:
+            async with self._http.post(url, json=rang.model_dump(), timeout=timeout) as reply:
+                if reply.status == 200:
+                    return PhoneRoute.model_validate_json(await reply.read()).call_id
+                # 402: whoever owns the number cannot pay; whoever calls need not know.
+                raise NotRouted({404: 404, 402: 480, 422: 400}.get(reply.status, 503))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
+            raise NotRouted(503) from None
+
+    async def tell(self, call_id: str, state: State, code: int, reason: str) -> None:
+        """Say how a call goes."""
+        self.tell_soon(call_id, state, code, reason)
+
+    def tell_soon(self, call_id: str, state: State, code: int, reason: str) -> None:
+        """Say how a call goes, as soon as the api listens."""
+        if len(self._untold) >= MOST_UNTOLD:
+            logger.error("the api was not told of a call", extra={"call_id": call_id})
+            return
+        told = PhoneTold(
+            worker_id=self.worker_id,
+            state=state,
+            sip_code=code if 0 <= code <= 699 else 0,
+            sip_reason=reason[:200],
+        )
+        self._untold.append((call_id, told))
+        self._all_told.clear()
+        self._news.set()
+
+    async def until_told(self) -> None:
+        """Return when the api knows all."""
+        await self._all_told.wait()
+
+    async def run(self) -> None:
+        """Tell, for ever."""
+        timeout = aiohttp.ClientTimeout(total=TELL_SECONDS)
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._untold:
+                call_id, told = self._untold[0]
+                url = f"{self._url}/internal/phones/calls/{call_id}"
+                try:
+                    async with self._http.post(url, json=told.model_dump(), timeout=timeout) as reply:
+                        is_known = reply.status < 500
+                except (aiohttp.ClientError, OSError, TimeoutError):
+                    is_known = False
+                if not is_known:
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
+                self._untold.popleft()
+            self._all_told.set()

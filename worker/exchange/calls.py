@@ -1,0 +1,200 @@
+"""One telephone call as the exchange knows it: its dialog, its sockets, and the shard that talks.
+
+inbound   INVITE ─► admitted ─► offer read ─► api: whose? ─► 180 ─► 200 ─► a shard takes it ─┐
+outbound  Dial ─► INVITE ─► 180 … ─► 200 ─► answer read ────────────► a shard takes it ─┤
+                              └─ refused: the api is told why                              │
+                      over ◄── BYE, or the agent's end ◄── hold, new address, keys ◄──┘
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import re
+import socket
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipelines.contract import SipTrunk
+from worker.exchange import sdp, sip
+from worker.exchange.dialogs import Dialogs, Kept
+from worker.exchange.link import Changed, FromExchange, Key, Over, Take, Transferred
+from worker.exchange.ports import Ports
+from worker.lines.rtp.media import Media
+
+logger = logging.getLogger(__name__)
+
+TRANSFER_SECONDS = 35.0
+_SIGNAL = re.compile(rb"Signal\s*=\s*([0-9*#A-D])")
+_PLAIN = re.compile(r"\+?[0-9]{3,15}")
+
+
+class Talker(Protocol):
+    """A shard, as a call knows it."""
+
+    def tell(self, frame: FromExchange, sockets: tuple[socket.socket, ...] = ()) -> None:
+        """Tell it something of one of its calls."""
+
+
+@dataclass
+class PhoneCall:
+    """One call. Whoever makes it runs `talk` until it is over."""
+
+    call_id: str
+    dialog: sip.Dialog
+    trunk: SipTrunk
+    sockets: tuple[socket.socket, socket.socket]
+    ours: sdp.Ours
+    media: Media
+    dialogs: Dialogs
+    is_outbound: bool = False
+    talker: Talker | None = None
+    taken: int = 0
+    """How many shards have had it."""
+    ended: sip.Ended | None = None
+    _notified: "asyncio.Queue[sip.Notified]" = field(default_factory=lambda: asyncio.Queue(16))
+
+    # ── who talks ────────────────────────────────────────────────────────────────────────────────
+    def hand_to(self, talker: Talker, attempt: int = 0) -> None:
+        """Let a shard talk; the sockets go along, what came meanwhile waits in them."""
+        self.taken += 1
+        self.talker = talker
+        talker.tell(
+            Take(
+                call_id=self.call_id,
+                job_id=f"phone-{self.call_id}-{attempt or self.taken}",
+                media=self.media,
+                attempt=attempt,
+            ),
+            self.sockets,
+        )
+        self.keep()
+
+    def keep(self) -> None:
+        """Write down what another exchange needs to go on with it."""
+        try:
+            snapshot = self.dialog.snapshot()
+        except sip.SipError:
+            return  # not answered, or not acknowledged yet
+        self.dialogs.keep(
+            Kept(
+                call_id=self.call_id,
+                trunk_id=self.trunk.trunk_id,
+                is_outbound=self.is_outbound,
+                snapshot=snapshot,
+                media=self.media,
+                address=self.ours.address,
+                session_id=self.ours.session_id,
+                version=self.ours.version,
+                codec=self.media.codec,
+                taken=self.taken,
+            )
+        )
+
+    # ── what happens once it is answered ─────────────────────────────────────────────────────────
+    async def talk(self) -> sip.Ended | None:
+        """Follow the dialog until it is over."""
+        async for event in self.dialog.events():
+            await self.happened(event)
+        return self.ended
+
+    async def happened(self, event: sip.Event) -> None:
+        """Something happened in the dialog."""
+        match event:
+            case sip.Confirmed():
+                self.keep()
+            case sip.Offer():
+                self._offered(event)
+            case sip.Info():
+                event.accept(content_type="")
+                if (found := _SIGNAL.search(event.body[:200])) is not None:
+                    self._tell(Key(call_id=self.call_id, key=found[1].decode()))
+            case sip.Referred():
+                event.refuse(603)  # we are not told by the other side whom to talk to
+            case sip.Notified():
+                with contextlib.suppress(asyncio.QueueFull):
+                    self._notified.put_nowait(event)
+            case sip.Ended():
+                self.ended = event
+                cause = "user_hangup" if event.by in ("far", "us") else "line_lost"
+                detail = "" if event.by in ("far", "us") else f"sip_{event.code}: {event.reason}"[:200]
+                self._tell(Over(call_id=self.call_id, cause=cause, detail=detail))
+                self.close()
+
+    def _offered(self, request: sip.Offer) -> None:
+        self.ours = self.ours.next()
+        if not request.body:
+            request.accept(body=self.ours.offer())
+            return
+        try:
+            offer = sdp.read(request.body)
+            sdp.check_address(offer.remote, self.media.remote[0])
+            answer, media = self.ours.answer(offer, keep=self.media.codec)
+        except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress):
+            request.refuse(488)
+            return
+        request.accept(body=answer)
+        self.media = media
+        self._tell(Changed(call_id=self.call_id, media=media))
+        self.keep()
+
+    async def transfer(self, kind: str, value: str) -> None:
+        """Hand the other side on by REFER, and hang up when somebody else has them."""
+        if kind == "phone" and not _PLAIN.fullmatch(value):
+            self._tell(
+                Transferred(call_id=self.call_id, is_done=False, why_not="That is no telephone number")
+            )
+            return
+        target = f"sip:{value}@{self.trunk.server}" if kind == "phone" else value
+        why_not = await self._refer(target if target.startswith("sip") else f"sip:{target}")
+        self._tell(Transferred(call_id=self.call_id, is_done=not why_not, why_not=why_not))
+
+    async def _refer(self, target: str) -> str:
+        try:
+            reply = await self.dialog.refer(target)
+            if not reply.is_success:
+                return f"The carrier refused the transfer: {reply.code} {reply.reason}"[:200]
+            async with asyncio.timeout(TRANSFER_SECONDS):
+                while (told := await self._notified.get()).code is None or told.code < 200:
+                    pass
+        except TimeoutError:
+            return "Nobody answered there"
+        except sip.SipError as error:
+            return str(error)
+        return "" if told.code < 300 else f"Nobody could be reached there: {told.code}"
+
+    def _tell(self, frame: FromExchange) -> None:
+        if self.talker is not None:
+            self.talker.tell(frame)
+
+    def close(self) -> None:
+        """The call is over: give its sockets back, and forget it."""
+        for one in self.sockets:
+            one.close()
+        self.dialogs.forget(self.call_id)
+
+
+def opened(ports: Ports, host: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]:
+    """Sockets for a call and our side of its description. Raises `Unavailable`."""
+    sockets = ports.open()
+    address = (host, sockets[0].getsockname()[1])
+    return sockets, sdp.Ours(address, random.getrandbits(31))
+
+
+def local_host(towards: str, fallback: str) -> str:
+    """The address of this machine that another one sees, by what the routes say; nothing is sent."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((towards, 9))
+        return str(probe.getsockname()[0])
+    return fallback
+
+
+def number_in(uri: str) -> str:
+    """Whom a URI means: the user, without parameters. Bounded; whatever is in it, nothing is raised."""
+    found = re.search(r"sips?:([^@;>\s]{1,100})@", uri[:500])
+    return found[1] if found is not None else ""
+
+
+def name_in(header: str) -> str:
+    """The display name of a From header."""
+    return header[:300].partition("<")[0].strip().strip('"')[:200] if "<" in header else ""

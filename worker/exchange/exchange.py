@@ -1,0 +1,318 @@
+"""The SIP process: takes and places calls at carriers, keeps their dialogs, hands each to a shard.
+
+carriers ◄──SIP──► exchange ──sockets──► shard, shard, … and a spare one
+                      │  ▲ └─ journal: a restarted exchange goes on with what was answered
+                      ▼  └─ orders (dial, take up, hang up) through the supervisor
+                     api: trunks, whose call it is, how dialling goes
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from pipelines.contract import Dial, HangUp, Obeyed, SipTrunk, TakeUp
+from worker.exchange import sdp, sip
+from worker.exchange.api import Api
+from worker.exchange.calls import PhoneCall, local_host, opened
+from worker.exchange.dialogs import Dialogs, Kept
+from worker.exchange.inbound import Inbound
+from worker.exchange.link import FromShard, HangUpLine, Here, Holding, Leave, TransferLine
+from worker.exchange.outbound import Outbound
+from worker.exchange.ports import Ports
+from worker.exchange.shards import ConnectedShard, Shards
+from worker.exchange.trunks import Trunks
+from worker.presence import ExchangePresence
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+CLAIM_SECONDS = 10.0
+"""For shards to say which calls they hold, after the exchange was restarted."""
+ORPHAN_SECONDS = 35.0
+"""For another shard to be named for a call whose shard died; the api gives up after thirty."""
+GOODBYE_SECONDS = 3.0
+
+
+class Exchange:
+    """`run` until SIGTERM."""
+
+    def __init__(self, settings: WorkerSettings, engine: sip.Engine, http: aiohttp.ClientSession) -> None:
+        self._settings, self._engine = settings, engine
+        self._api = Api(settings, http)
+        self._trunks = Trunks(engine, settings.api_url, http)
+        self._shards = Shards(settings.exchange_socket, self._told, self._gone)
+        self._dialogs = Dialogs(settings.dialogs)
+        self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
+        self._ports = Ports(self._bind_host, *settings.rtp_ports)
+        self._calls: dict[str, PhoneCall] = {}
+        """Calls that are answered."""
+        self._unclaimed: dict[str, tuple[Kept, sip.Dialog]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._presence = ExchangePresence(settings.calls_socket, self._look)
+        self._is_stopping = asyncio.Event()
+
+    # ── for whoever takes calls ──────────────────────────────────────────────────────────────────
+    @property
+    def is_full(self) -> bool:
+        """As many calls as allowed."""
+        return len(self._calls) + len(self._outbound.ringing) >= self._settings.max_phone_calls
+
+    def why_not(self) -> str:
+        """Why no call could be taken or placed now; empty when one could."""
+        if self._is_stopping.is_set():
+            return "the worker is stopping"
+        if not self._trunks.is_known:
+            return "the exchange does not know its trunks yet"
+        if not self._shards.count:
+            return "the shards are starting"
+        return "as many phone calls as allowed are running" if self.is_full else ""
+
+    def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]:
+        """Sockets for a call with somebody there. Raises `Unavailable`."""
+        return opened(self._ports, self._host(towards))
+
+    def begin(self, call: PhoneCall) -> bool:
+        """A call is answered: a shard talks. False when there is none."""
+        if (shard := self._shards.choose()) is None:
+            return False
+        self._calls[call.call_id] = call
+        shard.call_ids.add(call.call_id)
+        call.hand_to(shard)
+        self._presence.changed()
+        return True
+
+    def over(self, call: PhoneCall) -> None:
+        """Its dialog has ended."""
+        self._calls.pop(call.call_id, None)
+        if isinstance(call.talker, ConnectedShard):
+            call.talker.call_ids.discard(call.call_id)
+        call.close()
+        self._presence.changed()
+
+    async def follow(self, call: PhoneCall) -> None:
+        """Until it is over, and the api knows."""
+        try:
+            ended = await call.talk()
+        finally:
+            self.over(call)
+        code, reason = (200, "") if ended is None else (ended.code, ended.reason)
+        self._api.tell_soon(call.call_id, "ended", code, reason)
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────
+    async def run(self) -> None:
+        """Take and place calls until asked to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._is_stopping.set)
+        inbound = Inbound(self, self._api, self._trunks, self._dialogs, self._settings.max_phone_calls)
+        async with self._shards.listening(), self._presence:
+            work = [
+                self.spawn(self._trunks.run()),
+                self.spawn(self._invited(inbound)),
+                self.spawn(self._obey()),
+                self.spawn(self._restore()),
+                self.spawn(self._api.run()),
+            ]
+            stopping = self.spawn(self._is_stopping.wait())
+            done, _ = await asyncio.wait([*work[:3], stopping], return_when=asyncio.FIRST_COMPLETED)
+            await self._part()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for task in done - {stopping}:
+                task.result()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Do something beside; it is held here and what it raises is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work of the exchange failed", exc_info=error)
+
+    async def _invited(self, inbound: Inbound) -> None:
+        async for dialog in self._engine.invitations():
+            self.spawn(inbound.take(dialog, self.spawn))
+
+    async def _part(self) -> None:
+        """Whoever is left is told; carriers know that we are gone."""
+        self._engine.answer_options(503)
+        self._presence.changed()
+        dialogs = [*(call.dialog for call in self._calls.values()), *self._outbound.ringing.values()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await asyncio.gather(*(one.hang_up() for one in dialogs), return_exceptions=True)
+                await self._api.until_told()
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────
+    async def _obey(self) -> None:
+        while True:
+            order = await self._presence.orders.get()
+            match order:
+                case Dial():
+                    self._answer(order.order_id, self._outbound.dial(order))
+                case TakeUp():
+                    self._answer(order.order_id, self._take_up(order))
+                case HangUp():
+                    if (dialog := self._outbound.ringing.get(order.call_id)) is not None:
+                        self.spawn(dialog.hang_up())
+                    elif (call := self._calls.get(order.call_id)) is not None:
+                        self.spawn(call.dialog.hang_up())
+
+    def _answer(self, order_id: str, why_not: str) -> None:
+        outcome: Any = "refused" if why_not else "done"
+        self._presence.obeyed(Obeyed(order_id=order_id, outcome=outcome, message=why_not))
+
+    def _take_up(self, order: TakeUp) -> str:
+        call = self._calls.get(order.call_id)
+        if call is None:
+            return "the call is over"
+        if (shard := self._shards.spare()) is None:
+            return "no shard is there"
+        if isinstance(call.talker, ConnectedShard):
+            call.talker.call_ids.discard(call.call_id)
+        shard.call_ids.add(call.call_id)
+        call.hand_to(shard, order.attempt)
+        return ""
+
+    # ── shards ───────────────────────────────────────────────────────────────────────────────────
+    def _told(
+        self, shard: ConnectedShard, frame: FromShard, sockets: tuple[socket.socket, socket.socket] | None
+    ) -> None:
+        if isinstance(frame, Here):
+            self._presence.changed()
+            return
+        if isinstance(frame, Holding) and sockets is not None:
+            self._claimed(shard, frame.call_id, sockets)
+            return
+        call = self._calls.get(frame.call_id)
+        if call is None or call.talker is not shard:
+            return  # another shard has it by now
+        match frame:
+            case HangUpLine():
+                shard.call_ids.discard(call.call_id)
+                self.spawn(call.dialog.hang_up())
+            case Leave():
+                shard.call_ids.discard(call.call_id)
+                self.spawn(self._orphaned(call))
+            case TransferLine():
+                self.spawn(call.transfer(frame.target, frame.value))
+            case _:
+                pass
+
+    def _gone(self, shard: ConnectedShard) -> None:
+        """A shard's process ended. Its calls wait for the api to name another attempt."""
+        for call in self._calls.values():
+            if call.talker is shard:
+                logger.warning("a shard is gone, its call waits", extra={"call_id": call.call_id})
+                self.spawn(self._orphaned(call))
+        self._presence.changed()
+
+    async def _orphaned(self, call: PhoneCall) -> None:
+        """Nobody talks: hang up unless another shard has the call by then."""
+        taken = call.taken
+        await asyncio.sleep(ORPHAN_SECONDS)
+        if self._calls.get(call.call_id) is call and call.taken == taken:
+            await call.dialog.hang_up()
+
+    # ── after a restart ──────────────────────────────────────────────────────────────────────────
+    async def _restore(self) -> None:
+        """Go on with the dialogs of an exchange before us; shards say which calls they still hold."""
+        for kept in self._dialogs.kept():
+            try:
+                dialog = self._engine.restore(kept.snapshot)
+            except sip.SipError:
+                logger.warning("a dialog could not be restored", extra={"call_id": kept.call_id})
+                self._dialogs.forget(kept.call_id)
+                self._api.tell_soon(kept.call_id, "ended", 0, "the exchange was restarted")
+                continue
+            self._unclaimed[kept.call_id] = kept, dialog
+        await asyncio.sleep(CLAIM_SECONDS)
+        for call_id, (_, dialog) in list(self._unclaimed.items()):
+            del self._unclaimed[call_id]
+            self._dialogs.forget(call_id)
+            self.spawn(dialog.hang_up())
+            self._api.tell_soon(call_id, "ended", 0, "its process was gone when the exchange came back")
+
+    def _claimed(
+        self, shard: ConnectedShard, call_id: str, sockets: tuple[socket.socket, socket.socket]
+    ) -> None:
+        found = self._unclaimed.pop(call_id, None)
+        trunk = self._trunks.get(found[0].trunk_id) if found is not None else None
+        if found is None or call_id in self._calls:
+            _close(sockets)
+            return
+        kept, dialog = found
+        call = PhoneCall(
+            call_id,
+            dialog,
+            trunk or SipTrunk(trunk_id=kept.trunk_id, server="invalid"),
+            sockets,
+            sdp.Ours(kept.address, kept.session_id, kept.version),
+            kept.media,
+            self._dialogs,
+            is_outbound=kept.is_outbound,
+            talker=shard,
+            taken=kept.taken,
+        )
+        self._calls[call_id] = call
+        shard.call_ids.add(call_id)
+        self.spawn(self.follow(call))
+
+    # ── what we are called ───────────────────────────────────────────────────────────────────────
+    @property
+    def _bind_host(self) -> str:
+        return self._settings.sip_listen[0].host.strip("[]")
+
+    def _host(self, towards: str) -> str:
+        if self._settings.sip_public_host:
+            return self._settings.sip_public_host
+        bound = self._bind_host
+        return local_host(towards, "127.0.0.1") if bound in ("0.0.0.0", "::") else bound  # noqa: S104 - compared
+
+    def _look(self) -> tuple[str, tuple[str, ...]]:
+        return self.why_not(), tuple(sorted({*self._calls, *self._outbound.ringing}))
+
+
+def _close(sockets: tuple[socket.socket, ...]) -> None:
+    for one in sockets:
+        one.close()
+
+
+async def exchange(settings: WorkerSettings) -> None:
+    """Run the exchange on its own engine and HTTP session."""
+    listeners = [
+        sip.Listener(
+            one.transport,
+            one.host.strip("[]"),
+            one.port,
+            settings.sip_public_host or None,
+            settings.sip_certificate,
+            settings.sip_private_key,
+        )
+        for one in settings.sip_listen
+    ]
+    headers = {"X-Internal-Key": settings.internal_key}
+    connector = aiohttp.TCPConnector(limit=64)
+    async with (
+        aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as http,
+        sip.Engine(listeners) as engine,
+    ):
+        await Exchange(settings, engine, http).run()
+
+
+def serve(settings: WorkerSettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(exchange(settings))

@@ -1,0 +1,134 @@
+"""A call that comes in, from its INVITE to the moment a shard talks."""
+
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from pipelines.contract import PhoneRang, SipTrunk
+from worker.exchange import sdp, sip
+from worker.exchange.api import Api, NotRouted
+from worker.exchange.calls import PhoneCall, name_in, number_in
+from worker.exchange.dialogs import Dialogs
+from worker.exchange.ports import Unavailable
+from worker.exchange.trunks import Trunks, credential_of
+
+logger = logging.getLogger(__name__)
+
+RETRY = (("Retry-After", "5"),)
+MOST_HEADERS = 32
+Spawn = Callable[[Coroutine[Any, Any, Any]], object]
+
+
+class _Exchange(Protocol):
+    @property
+    def is_full(self) -> bool: ...
+    def why_not(self) -> str: ...
+    def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]: ...
+    def begin(self, call: PhoneCall) -> bool: ...
+    async def follow(self, call: PhoneCall) -> None: ...
+
+
+class Inbound:
+    """Takes calls. Each step that fails is a final answer to the carrier."""
+
+    def __init__(
+        self, exchange: _Exchange, api: Api, trunks: Trunks, dialogs: Dialogs, most_at_once: int
+    ) -> None:
+        self._exchange, self._api, self._trunks, self._dialogs = exchange, api, trunks, dialogs
+        self._most = most_at_once
+        self._under_way = 0
+
+    async def take(self, dialog: sip.Dialog, spawn: Spawn) -> None:
+        """One INVITE."""
+        if self._exchange.is_full or self._under_way >= self._most:
+            dialog.reject(486, headers=RETRY)
+            return
+        if self._exchange.why_not():
+            dialog.reject(503, headers=RETRY)
+            return
+        self._under_way += 1
+        try:
+            code = await self._taken(dialog, spawn)
+        except sip.SipError as error:
+            logger.info("a call was gone before it was answered", extra={"error": type(error).__name__})
+            code = 0
+        finally:
+            self._under_way -= 1
+        if code and not dialog.is_over:
+            try:
+                dialog.reject(code, headers=RETRY if code == 503 else ())
+            except sip.SipError:
+                logger.debug("a refusal came too late")
+
+    async def _taken(self, dialog: sip.Dialog, spawn: Spawn) -> int:
+        """0, or the code to refuse with."""
+        invitation = dialog.invitation
+        if invitation is None or not (trunks := self._trunks.calling_from(invitation.source[0])):
+            return 403
+        try:
+            # One without an offer wants ours in the 200; no carrier of telephones does that.
+            offer = sdp.read(invitation.body)
+            sdp.check_address(offer.remote, invitation.source[0])
+        except sdp.BadSdp:
+            return 400 if invitation.body else 488
+        except (sdp.NoCodec, sdp.ForbiddenAddress):
+            return 488
+        found = await self._route(dialog, invitation, trunks)
+        return found if isinstance(found, int) else self._answer(dialog, *found, offer, spawn)
+
+    async def _route(
+        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk]
+    ) -> tuple[str, SipTrunk] | int:
+        headers = invitation.headers
+        told_by = headers.first("P-Asserted-Identity") or headers.first("From") or ""
+        asked, to = number_in(invitation.uri), number_in(headers.first("To") or "")
+        more = {name[:100]: value[:500] for name, value in headers if name.lower().startswith("x-")}
+        code = 404
+        for trunk in trunks[:4]:
+            rang = PhoneRang(
+                worker_id=self._api.worker_id,
+                sip_call_id=dialog.call_id[:300],
+                trunk_id=trunk.trunk_id,
+                # Where we registered, the request is for the user that we registered as.
+                to_number=_international(to if asked in ("", trunk.username) else asked),
+                from_number=_international(number_in(told_by)),
+                from_name=name_in(headers.first("From") or ""),
+                headers=dict(list(more.items())[:MOST_HEADERS]),
+            )
+            try:
+                return await self._api.route(rang), trunk
+            except NotRouted as error:
+                code = error.code
+        return code
+
+    def _answer(
+        self, dialog: sip.Dialog, call_id: str, trunk: SipTrunk, offer: sdp.Described, spawn: Spawn
+    ) -> int:
+        """Answer, and let a shard talk; 0, or the code to refuse with, which the api is told, too."""
+        if dialog.is_over:
+            self._api.tell_soon(call_id, "ended", 487, "Request Terminated")
+            return 487
+        try:
+            sockets, ours = self._exchange.open(offer.remote[0])
+        except Unavailable:
+            self._api.tell_soon(call_id, "ended", 503, "every port for sound is taken")
+            return 503
+        try:
+            answer, media = ours.answer(offer)
+            dialog.answer(answer, credential=credential_of(trunk))
+        except (sdp.NoCodec, sip.SipError) as error:
+            for one in sockets:
+                one.close()
+            self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
+            return 488
+        call = PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs)
+        if not self._exchange.begin(call):
+            spawn(dialog.hang_up())
+        spawn(self._exchange.follow(call))
+        return 0
+
+
+def _international(number: str) -> str:
+    """As it was dialled; one that is all digits and has a country code may come without its plus."""
+    return f"+{number}" if number.isdigit() and len(number) > 10 else number

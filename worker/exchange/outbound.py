@@ -1,0 +1,126 @@
+"""A call that we place: ordered, dialled, and answered or not."""
+
+import socket
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from pipelines.contract import Dial, SipTrunk
+from worker.exchange import sdp, sip
+from worker.exchange.api import Api
+from worker.exchange.calls import PhoneCall
+from worker.exchange.dialogs import Dialogs
+from worker.exchange.ports import Unavailable
+from worker.exchange.trunks import Trunks, credential_of, proxies_of
+
+_RINGS = (180, 183)
+
+
+class _Exchange(Protocol):
+    def why_not(self) -> str: ...
+    def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]: ...
+    def begin(self, call: PhoneCall) -> bool: ...
+    def over(self, call: PhoneCall) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> object: ...
+
+
+class Outbound:
+    """Places calls. `ringing` are those that nobody has answered yet."""
+
+    def __init__(
+        self, exchange: _Exchange, engine: sip.Engine, api: Api, trunks: Trunks, dialogs: Dialogs
+    ) -> None:
+        self._exchange, self._engine, self._api = exchange, engine, api
+        self._trunks, self._dialogs = trunks, dialogs
+        self.ringing: dict[str, sip.Dialog] = {}
+
+    def dial(self, order: Dial) -> str:
+        """Set out to place a call; why not, if it cannot be."""
+        trunk = self._trunks.get(order.trunk_id)
+        if why_not := self._exchange.why_not() or self._trunks.why_not(order.trunk_id):
+            return why_not
+        if trunk is None or order.call_id in self.ringing:
+            return "the call is placed already"
+        try:
+            sockets, ours = self._exchange.open(host_of(trunk.server))
+        except Unavailable:
+            return "every port for sound is taken"
+        try:
+            dialog = self._engine.invite(
+                f"sip:{order.to_number}@{trunk.server};transport={trunk.transport}",
+                ours.offer(),
+                caller=f"sip:{order.from_number or trunk.caller_id or trunk.username}@{trunk.server}",
+                proxies=proxies_of(trunk),
+                credential=credential_of(trunk),
+                ring_seconds=float(order.ring_seconds),
+            )
+        except sip.SipError as error:
+            _close(sockets)
+            return str(error)
+        self.ringing[order.call_id] = dialog
+        self._exchange.spawn(self._follow(order.call_id, dialog, trunk, sockets, ours))
+        return ""
+
+    async def _follow(
+        self,
+        call_id: str,
+        dialog: sip.Dialog,
+        trunk: SipTrunk,
+        sockets: tuple[socket.socket, socket.socket],
+        ours: sdp.Ours,
+    ) -> None:
+        call: PhoneCall | None = None
+        refusal: tuple[int, str] | None = None
+        ended = (0, "")
+        try:
+            async for event in dialog.events():
+                if isinstance(event, sip.Ended):
+                    ended = refusal or (event.code, event.reason)
+                if call is not None:
+                    await call.happened(event)
+                elif isinstance(event, sip.Progress) and event.code in _RINGS:
+                    self._api.tell_soon(call_id, "ringing", event.code, event.reason)
+                elif isinstance(event, sip.Answered):
+                    self.ringing.pop(call_id, None)
+                    answered = self._answered(call_id, dialog, trunk, sockets, ours, event)
+                    if isinstance(answered, PhoneCall):
+                        call = answered
+                    else:
+                        refusal = answered
+                        self._exchange.spawn(dialog.hang_up())
+        finally:
+            self.ringing.pop(call_id, None)
+            if call is not None:
+                self._exchange.over(call)
+            _close(sockets)
+        self._api.tell_soon(call_id, "ended", *ended)
+
+    def _answered(
+        self,
+        call_id: str,
+        dialog: sip.Dialog,
+        trunk: SipTrunk,
+        sockets: tuple[socket.socket, socket.socket],
+        ours: sdp.Ours,
+        event: sip.Answered,
+    ) -> PhoneCall | tuple[int, str]:
+        """The call, or why it cannot be held."""
+        try:
+            answer = sdp.read(event.body)
+            media = ours.agreed(answer)
+            host = host_of(trunk.server)
+            sdp.check_address(media.remote, host if host.replace(".", "").isdigit() else media.remote[0])
+        except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
+            return 488, str(error) or type(error).__doc__ or ""
+        call = PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs, is_outbound=True)
+        self._api.tell_soon(call_id, "answered", 200, "OK")
+        return call if self._exchange.begin(call) else (503, "no shard is there")
+
+
+def host_of(server: str) -> str:
+    """`host` of `host:port`."""
+    return server.rsplit(":", 1)[0] if server.count(":") == 1 else server
+
+
+def _close(sockets: tuple[socket.socket, ...]) -> None:
+    for one in sockets:
+        one.close()

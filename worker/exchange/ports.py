@@ -1,0 +1,47 @@
+"""Sockets for calls' sound: an even port for RTP, the next one for RTCP, out of a range."""
+
+import contextlib
+import random
+import socket
+
+
+class Unavailable(Exception):
+    """Every port of the range is taken"""
+
+
+class Ports:
+    """Whose ports are free is the system's to say; they are given back by closing the sockets."""
+
+    def __init__(self, host: str, first: int, last: int) -> None:
+        self._host = host
+        self._even = list(range(first + first % 2, last, 2))
+        random.shuffle(self._even)
+        self._at = 0
+
+    def open(self) -> tuple[socket.socket, socket.socket]:
+        """Two bound sockets. Raises `Unavailable`."""
+        for _ in range(len(self._even)):
+            port = self._even[self._at]
+            # Round and round: what still comes for a call that is over must not reach the next.
+            self._at = (self._at + 1) % len(self._even)
+            with contextlib.ExitStack() as undo:
+                try:
+                    pair = tuple(
+                        undo.enter_context(_bound(self._host, number)) for number in (port, port + 1)
+                    )
+                except OSError:
+                    continue
+                undo.pop_all()
+                return pair[0], pair[1]
+        raise Unavailable
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made

@@ -1,0 +1,160 @@
+"""Carriers: what the api knows of them, kept registered, and known by the addresses they call from."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterable
+
+import aiohttp
+from pydantic import ValidationError
+
+from pipelines.contract import SipTrunk, SipTrunks
+from worker.exchange import sip
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 3.0
+RESOLVE_SECONDS = 3.0
+RESOLVE_AGAIN_SECONDS = 60.0
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Trunks:
+    """Every trunk in use. `run` until cancelled."""
+
+    def __init__(self, engine: sip.Engine, api_url: str, http: aiohttp.ClientSession) -> None:
+        self._engine, self._api_url, self._http = engine, api_url, http
+        self._trunks: dict[str, SipTrunk] = {}
+        self._networks: dict[str, tuple[Network, ...]] = {}
+        self._resolved_at = float("-inf")
+        self._registrations: dict[str, tuple[SipTrunk, sip.Registration, asyncio.Task[None]]] = {}
+        self._problems: dict[str, str] = {}
+        self.is_known = False
+        """Whether the api has told of them at all."""
+
+    def get(self, trunk_id: str) -> SipTrunk | None:
+        """One by its id."""
+        return self._trunks.get(trunk_id)
+
+    def calling_from(self, host: str) -> list[SipTrunk]:
+        """Those whose calls come from this address."""
+        address = ipaddress.ip_address(host)
+        return [
+            trunk
+            for trunk_id, trunk in self._trunks.items()
+            if any(address in network for network in self._networks.get(trunk_id, ()))
+        ]
+
+    def why_not(self, trunk_id: str) -> str:
+        """Why nothing can be dialled over it now; empty when it can."""
+        if trunk_id not in self._trunks:
+            return "the trunk is not in use"
+        return self._problems.get(trunk_id, "")
+
+    async def run(self) -> None:
+        """Ask the api for them, for ever."""
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for _, registration, task in self._registrations.values():
+                task.cancel()
+                with contextlib.suppress(sip.SipError):
+                    await registration.unregister()
+
+    async def _look(self) -> None:
+        try:
+            async with self._http.get(f"{self._api_url}/internal/phones/trunks", timeout=_TIMEOUT) as reply:
+                reply.raise_for_status()
+                told = SipTrunks.model_validate_json(await reply.read())
+        except (aiohttp.ClientError, OSError, TimeoutError, ValidationError) as error:
+            # Those that are known go on; a carrier need not know that the api is restarted.
+            logger.debug("the api did not tell of its trunks", extra={"error": type(error).__name__})
+            return
+        fresh = {trunk.trunk_id: trunk for trunk in told.trunks}
+        now = asyncio.get_running_loop().time()
+        if fresh != self._trunks or now - self._resolved_at > RESOLVE_AGAIN_SECONDS:
+            self._trunks, self._resolved_at = fresh, now
+            self._networks = {trunk_id: await _networks(trunk) for trunk_id, trunk in fresh.items()}
+            sources = {str(network) for networks in self._networks.values() for network in networks}
+            self._engine.admit(sip.Admission(sources=tuple(sorted(sources))))
+        self.is_known = True
+        await self._register()
+
+    async def _register(self) -> None:
+        wanted = {trunk_id: trunk for trunk_id, trunk in self._trunks.items() if trunk.registers}
+        for trunk_id, (trunk, registration, task) in list(self._registrations.items()):
+            if wanted.get(trunk_id) != trunk:
+                task.cancel()
+                del self._registrations[trunk_id]
+                self._problems.pop(trunk_id, None)
+                with contextlib.suppress(sip.SipError):
+                    await registration.unregister()
+        for trunk_id in wanted.keys() - self._registrations.keys():
+            trunk = wanted[trunk_id]
+            account = sip.Account(
+                registrar=f"sip:{trunk.server};transport={trunk.transport}",
+                credential=sip.Credential(trunk.username, trunk.password),
+                proxies=proxies_of(trunk),
+                contact_user=trunk.username,
+            )
+            try:
+                registration = self._engine.register(account)
+            except sip.SipError as error:
+                self._problems[trunk_id] = f"it cannot be registered: {error}"
+                continue
+            self._problems[trunk_id] = "it is not registered yet"
+            following = asyncio.create_task(self._follow(trunk_id, registration), name="registration")
+            self._registrations[trunk_id] = trunk, registration, following
+
+    async def _follow(self, trunk_id: str, registration: sip.Registration) -> None:
+        async for change in registration.changes():
+            if isinstance(change, sip.RegistrationFailed):
+                # The reason is the carrier's; nothing in it is of a person.
+                self._problems[trunk_id] = (
+                    f"it is not registered: {change.code or ''} {change.reason}".strip()
+                )
+                logger.warning(
+                    "a trunk is not registered", extra={"trunk_id": trunk_id, "sip_code": change.code}
+                )
+            elif self._problems.pop(trunk_id, None):
+                logger.info("a trunk is registered", extra={"trunk_id": trunk_id})
+
+
+def credential_of(trunk: SipTrunk) -> sip.Credential | None:
+    """What answers its challenges."""
+    return sip.Credential(trunk.username, trunk.password) if trunk.username else None
+
+
+def proxies_of(trunk: SipTrunk) -> tuple[str, ...]:
+    """Where to send its requests, instead of what its name says."""
+    return tuple(f"sip:{proxy};transport={trunk.transport}" for proxy in trunk.proxies)
+
+
+async def _networks(trunk: SipTrunk) -> tuple[Network, ...]:
+    """Where its calls come from: as it says, else where it is."""
+    found: list[Network] = []
+    for one in trunk.allowed_addresses or (trunk.server, *trunk.proxies):
+        try:
+            found.append(ipaddress.ip_network(one, strict=False))
+        except ValueError:
+            found += await _resolved(one)
+    return tuple(dict.fromkeys(found))
+
+
+async def _resolved(server: str) -> Iterable[Network]:
+    host = server.rsplit(":", 1)[0] if server.count(":") == 1 else server
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            told = await asyncio.get_running_loop().getaddrinfo(
+                host.strip("[]"), None, type=socket.SOCK_DGRAM
+            )
+    except (OSError, TimeoutError, UnicodeError):
+        logger.warning("the address of a trunk is not known")
+        return []
+    return [ipaddress.ip_network(address[4][0]) for address in told]
