@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,23 +72,39 @@ async def session(server: ProviderServer) -> AsyncIterator[tuple[DeskLine, Pipel
             await line.hang_up()
 
 
-async def wait(server: ProviderServer, where: str, fault: Fault) -> float:
-    """Seconds from the caller's last word to the first sound of the answer; for a stall, the longest gap."""
+async def wait(server: ProviderServer, where: str, fault: Fault) -> tuple[float, float]:
+    """Seconds from the caller's last word to the first sound of the answer; for a stall, the longest gap.
+
+    And those from the moment at which the vendor was asked, which is when a silent one began to stall.
+    """
     async with session(server) as (line, _):
         await sound(line, after=0.0)
         await asyncio.sleep(1.5)
         if fault:
             server.faults[where] = fault
-        before = line.output.heard_seconds
+        before, asked = line.output.heard_seconds, len(requests(server, where))
         line.input.say(spoken(QUESTION)[::3])
         await line.input.silent.wait()
         ended = time.perf_counter()
+        asking = asyncio.ensure_future(asked_at(server, where, asked))
         first = await sound(line, after=before)
+        asking.cancel()
+        stalled = asking.result() if asking.done() and not asking.cancelled() else ended
         longest = first - ended
         if fault == "stall":
             longest = max(longest, await gap(line))
         server.faults.clear()
-        return longest
+        return longest, first - max(stalled, ended)
+
+
+def requests(server: ProviderServer, where: str) -> list[dict[str, Any]]:
+    return {"chat": server.chats, "speech": server.speeches, "listen": server.listens}[where]
+
+
+async def asked_at(server: ProviderServer, where: str, before: int) -> float:
+    while len(requests(server, where)) <= before:  # noqa: ASYNC110 - looked at from outside
+        await asyncio.sleep(0.005)
+    return time.perf_counter()
 
 
 async def sound(line: DeskLine, after: float) -> float:
@@ -109,16 +125,23 @@ async def gap(line: DeskLine) -> float:
     return longest
 
 
-async def measure() -> dict[str, Any]:
+async def measure(
+    kinds: Mapping[str, str] = KINDS, faults: Sequence[Fault] = ("", *FAULTS)
+) -> dict[str, Any]:
     """For each kind of provider and each way to fail, the median and the longest wait of some rounds."""
     found: dict[str, Any] = {}
     async with provider_server(free_port()) as server:
         server.answer = "We are open from nine to five, Monday to Friday, and we would love to see you there."
-        for where, kind in KINDS.items():
-            for fault in ("", *FAULTS):
+        for where, kind in kinds.items():
+            for fault in faults:
                 waits = [await wait(server, where, fault) for _ in range(ROUNDS)]
                 name = f"{kind} {fault or 'well'}"
-                found[name] = {"median": round(float(np.median(waits)), 2), "longest": round(max(waits), 2)}
+                heard, stalled = zip(*waits, strict=True)
+                found[name] = {
+                    "median": round(float(np.median(heard)), 2),
+                    "longest": round(max(heard), 2),
+                    "after the vendor was asked": round(float(np.median(stalled)), 2),
+                }
     return found
 
 

@@ -210,7 +210,7 @@ async def assemble(
         stt=hears,
         llm=thinks,
         tts=speaks,
-        vad=vad.build(settings.vad, turns.vad_silence_seconds),
+        vad=vad.build(settings.vad, turns.vad_silence_seconds, vad.LISTENING_SECONDS),
         turns=turns,
         agent=SpokenAgent(
             instructions=script.instructions,

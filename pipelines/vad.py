@@ -1,6 +1,7 @@
 """Hear that somebody speaks: LiveKit's native detector, or the silero plugin."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar, cast
@@ -32,6 +33,14 @@ class Inline(Executor):
 _INLINE = Inline()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    # Said of each longer stretch of speech, of a buffer that is short on purpose.
+    return not str(record.msg).startswith("max_buffered_speech reached")
+
+
+logging.getLogger("livekit.agents").addFilter(_is_news)
+
+
 class SpeakingNow:
     """A detector's stream whose windows count speech only while there is some.
 
@@ -55,15 +64,23 @@ class SpeakingNow:
         return event
 
 
-def build(kind: Vad, min_silence_seconds: float) -> vad.VAD:
+KEPT_SECONDS = 60.0
+"""Of one stretch of speech, for a recogniser that hears it whole."""
+LISTENING_SECONDS = 10.0
+"""The same for who only wants to know when somebody speaks: nobody uses the sound, of 32 kB a second."""
+
+
+def build(kind: Vad, min_silence_seconds: float, kept_seconds: float = KEPT_SECONDS) -> vad.VAD:
     """The detector this machine was told to use."""
     detector: vad.VAD
     if kind == "silero":
         from livekit.plugins import silero  # noqa: PLC0415 - onnxruntime only where it was asked for
 
-        detector = silero.VAD.load(min_silence_duration=min_silence_seconds)
+        detector = silero.VAD.load(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
     else:
-        detector = inference.VAD(min_silence_duration=min_silence_seconds, executor=_INLINE)
+        detector = inference.VAD(
+            min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds, executor=_INLINE
+        )
     stream = detector.stream
     # On the object, not by a class around it: LiveKit asks a detector for more than its base class has.
     detector.stream = lambda: cast("vad.VADStream", SpeakingNow(stream()))  # type: ignore[method-assign]
