@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.agents.table import AgentRow
 from api.audit.table import AuditRow
 from api.calls import lifecycle
 from api.calls.table import RUNNING, CallRow, CallUsageRow
@@ -23,6 +24,7 @@ from api.outside.mail import Letter, MailFailed
 from api.privacy.owned import ERASED_BY_ITSELF, KEPT, owned, owner_column
 from api.privacy.retention import recordings_of
 from api.privacy.table import AccountExportRow
+from api.public.table import ContactMessageRow, SubscriberRow
 from api.tenants.table import TenantInviteRow
 from api.users.table import UserRow
 from api.wallet.table import HoldRow, TransactionRow
@@ -80,6 +82,8 @@ async def sweep() -> None:
 async def end_calls(user_id: str) -> int:
     """End what still runs; returns how many calls are not settled yet."""
     async with engine.reach().database.transaction() as session:
+        # Without an agent nothing begins any more: no schedule, no widget, no number.
+        await session.exec(delete(AgentRow).where(col(AgentRow.owner_id) == user_id))
         await session.exec(
             delete(CallRow).where(
                 col(CallRow.owner_id) == user_id,
@@ -179,6 +183,8 @@ async def _forget_rows(session: AsyncSession, user_id: str, addresses: set[str])
     await session.exec(update(AuditRow).where(col(AuditRow.user_id) == user_id).values(address=""))
     await session.exec(delete(LetterRow).where(col(LetterRow.to).in_(addresses)))
     await session.exec(delete(TenantInviteRow).where(func.lower(col(TenantInviteRow.email)).in_(addresses)))
+    await session.exec(delete(SubscriberRow).where(col(SubscriberRow.email).in_(addresses)))
+    await session.exec(delete(ContactMessageRow).where(col(ContactMessageRow.email).in_(addresses)))
     await session.exec(delete(UserRow).where(col(UserRow.id) == user_id))
 
 
