@@ -74,6 +74,7 @@ from api.webhooks import routes as webhooks
 from api.widgets import pages as widget_pages
 from api.widgets import routes as widgets
 from api.widgets import visitors
+from api.wizard import routes as wizard
 
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -83,6 +84,7 @@ RESOURCES: tuple[Routes, ...] = (
     api_keys.routes,
     end_users.routes,
     audit.routes,
+    wizard.routes,
     agents.routes,
     notifications.of_agents,
     notifications.routes,

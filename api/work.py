@@ -54,6 +54,7 @@ from api.status import service as availability
 from api.voice import events as livekit_events
 from api.wallet import chat_charges
 from api.webhooks import workflows as deliveries
+from api.wizard import service as wizard
 from pipelines.outbound import Guard
 
 NEEDED_BYTES = 16 * 1024 * 1024
@@ -76,6 +77,10 @@ async def _forget_livekit() -> None:
     await livekit_events.sweep(engine.reach().database)
 
 
+async def _forget_wizards() -> None:
+    await wizard.sweep(engine.reach().database)
+
+
 async def _forget_holds() -> None:
     async with engine.reach().database.transaction() as session:
         await chat_charges.forget_abandoned(session)
@@ -91,6 +96,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "letters": letters.sweep,
     "answers kept": _forget_answers,
     "livekit events": _forget_livekit,
+    "old wizards": _forget_wizards,
     "undelivered": deliveries.sweep,
     "due calls": schedules.sweep,
     "campaigns": campaigns.sweep,

@@ -149,6 +149,7 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
     assert without == {
         "analyse_call",
         "cancel_payment",
+        "compose_wizard",
         "cancel_campaign",
         "cancel_schedule",
         "pause_campaign",

@@ -18,6 +18,8 @@ from tests.support.api import AGENT, Api, Person
 from tests.support.knowledge import uploaded
 
 BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
+    "answer_wizard": {"content": "A shop."},
+    "apply_wizard": {"prompt": "You sell bikes."},
     "create_notification_target": {"channel": "email", "recipient_kind": "owner"},
     "query_knowledge_base": {"query": "When?"},
     "say": {"text": "Hello."},
@@ -172,6 +174,10 @@ def _target(person: Person) -> str:
     return str(person.made(f"/v1/agents/{_agent(person)}/notifications", wanted)["target_id"])
 
 
+def _wizard(person: Person) -> str:
+    return str(person.ask("POST", "/v1/agents/wizard/start", {}).json["session_id"])
+
+
 def _payment(person: Person) -> str:
     """One that was paid."""
     owner_id = person.credentials["user"]["user_id"]
@@ -236,6 +242,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "contact_id": _contact,
     "barred_number": _barred,
     "payment_id": _payment,
+    "wizard_id": _wizard,
     "target_id": _target,
     "method_id": _method,
     "widget_id": _widget,

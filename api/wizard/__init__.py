@@ -1,0 +1,1 @@
+"""A prompt written by talking about it: questions, sections, an agent."""
