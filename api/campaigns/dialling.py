@@ -42,6 +42,8 @@ EXAMINED = 200
 WATCH_SECONDS = 2.0
 """Between looks while calls are going on."""
 NO_LINE_SECONDS = 30.0
+COLLAPSE_AFTER = 20
+"""So many calls in a row that reach nobody pause a campaign."""
 _LONGEST_SECONDS = 60.0
 _REACHED = frozenset({"completed", "transferred", "ended"})
 
@@ -65,12 +67,31 @@ async def look(session: AsyncSession, campaign_id: str, beat: int) -> Next | Non
     at = now()
     calling = await _note_ended(session, row, at)
     delay: float | None = WATCH_SECONDS if calling else None
-    if row.status == RUNNING:
+    if row.status == RUNNING and await _has_collapsed(session, row):
+        row.status, row.problem = PAUSED, f"Nobody was reached by the last {COLLAPSE_AFTER} calls"
+        _LOG.warning("a campaign reaches nobody and was paused", extra={"campaign_id": row.id})
+    elif row.status == RUNNING:
         delay = await _call(session, row, calling, at)
     row.beat += 1
     row.beat_at = None if delay is None else at + timedelta(seconds=delay)
     session.add(row)
     return None if delay is None else Next(row.beat, delay)
+
+
+async def _has_collapsed(session: AsyncSession, row: CampaignRow) -> bool:
+    """Whether the newest calls that ended reached nobody: something is wrong with the line or the list."""
+    found = await session.exec(
+        select(CampaignContactRow.outcome)
+        .where(
+            CampaignContactRow.campaign_id == row.id,
+            col(CampaignContactRow.dialled_at) >= (row.running_since or row.created_at),
+            col(CampaignContactRow.outcome).is_not(None),
+        )
+        .order_by(col(CampaignContactRow.dialled_at).desc())
+        .limit(COLLAPSE_AFTER)
+    )
+    newest = found.all()
+    return len(newest) == COLLAPSE_AFTER and not _REACHED.intersection(newest)
 
 
 async def _note_ended(session: AsyncSession, row: CampaignRow, at: datetime) -> int:

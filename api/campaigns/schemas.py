@@ -125,7 +125,9 @@ class Campaign(Wire):
     def of(cls, row: CampaignRow, counted: Mapping[str, int]) -> "Campaign":
         """A row, and how many of its people are how far."""
         totals = Totals.of(counted)
-        values: dict[str, Any] = row.model_dump(exclude={"id", "owner_id", "columns", "beat", "beat_at"})
+        values: dict[str, Any] = row.model_dump(
+            exclude={"id", "owner_id", "columns", "beat", "beat_at", "running_since"}
+        )
         told = {"campaign_id": row.id, "total_contacts": totals.contacts, "stats": totals}
         return cls.model_validate({**values, **told})
 

@@ -178,7 +178,8 @@ async def _begin(session: AsyncSession, caller: Caller, row: CampaignRow) -> Non
     if row.status == DRAFT and not (await counted(session, [row.id])).get(row.id):
         raise NobodyToCall
     row.status, row.problem = RUNNING, None
-    row.started_at = row.started_at or now()
+    row.running_since = now()
+    row.started_at = row.started_at or row.running_since
     row.beat += 1
     row.beat_at = now()
     after_commit(session, partial(workflows.queue, row.id, row.beat))

@@ -43,6 +43,8 @@ class CampaignRow(SQLModel, table=True):
     """How often it was looked at since it began: a look is made for one number, and so only once."""
     beat_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     """When the next look is due; None when there is nothing to look at."""
+    running_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it was last started or resumed: calls from before that are not held against its line."""
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     completed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

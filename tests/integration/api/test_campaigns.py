@@ -284,6 +284,27 @@ async def test_a_paused_campaign_calls_nobody_and_hears_how_its_calls_end(
     assert len(line.dialled) == 1
 
 
+async def test_a_campaign_that_reaches_nobody_pauses_itself(database: Database, line: Line) -> None:
+    numbers = [f"+905320000{n:02}3" for n in range(40)]
+    row = await campaign(database, numbers, running_since=now() - timedelta(hours=1))
+    for _ in range(30):
+        await look(database, row)
+        await pass_time(database, row, seconds=1)
+    held = await kept(database, row)
+    assert (held.status, held.problem) == ("paused", "Nobody was reached by the last 20 calls")
+    assert len(line.dialled) == dialling.COLLAPSE_AFTER
+    async with database.transaction() as session:
+        again = await session.get_one(CampaignRow, row.id)
+        again.status, again.beat_at, again.running_since = "running", now(), now()
+        for person in await people(session, row):
+            if person.dialled_at is not None:
+                person.dialled_at -= timedelta(hours=1)
+    await look(database, row)
+    await pass_time(database, row, seconds=1)
+    await look(database, row)
+    assert len(line.dialled) == dialling.COLLAPSE_AFTER + 2, "what was before is not held against it"
+
+
 async def test_an_end_is_told_once(database: Database, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     async def start(*_: Any) -> None:
         """Nobody delivers here."""

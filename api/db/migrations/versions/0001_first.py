@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:43:53.071409
+Created: 2026-11-28 20:45:14.264784
 """
 
 from collections.abc import Sequence
@@ -534,6 +534,7 @@ def upgrade() -> None:
         sa.Column("columns", api.db.columns.Json, nullable=False),
         sa.Column("beat", sa.Integer(), nullable=False),
         sa.Column("beat_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("running_since", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("started_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("completed_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
