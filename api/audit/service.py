@@ -5,7 +5,8 @@ request ─ admitted ─ arguments ─► record ┄┄┄ handler changes rows 
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.audit.schemas import AuditQuery
 from api.audit.table import AuditRow
-from api.db.columns import fields_of, now
+from api.db.columns import new_id, now
 from api.db.engine import before_commit
 from api.http.callers import Caller, address
 from api.http.routes import Route
@@ -46,7 +47,27 @@ OWN_WORDS = frozenset({"credit_tenant_member", "credit_tenant_members"})
 """Operations that say themselves what they did, once for each transaction (`note_in`)."""
 
 
-def record(request: web.Request, route: Route, arguments: Mapping[str, Any]) -> AuditRow | None:
+_INSERT = insert(SQLModel.metadata.tables["audit_log"])
+
+
+@dataclass
+class Entry:
+    """A row of the log before it is written, as `AuditRow` has it."""
+
+    owner_id: str
+    actor: str
+    action: str
+    user_id: str = ""
+    key_id: str = ""
+    target: dict[str, Any] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+    address: str = ""
+    request_id: str = ""
+    id: str = field(default_factory=lambda: new_id("audit", 24))
+    at: datetime = field(default_factory=now)
+
+
+def record(request: web.Request, route: Route, arguments: Mapping[str, Any]) -> Entry | None:
     """Have a change written down with its transaction; nothing where it fails, or changes nothing.
 
     The entry may be completed (`target`) until the commit.
@@ -67,7 +88,7 @@ def record(request: web.Request, route: Route, arguments: Mapping[str, Any]) -> 
     return row
 
 
-def complete(row: AuditRow, route: Route, reply: Any) -> None:
+def complete(row: Entry, route: Route, reply: Any) -> None:
     """Add the ids of what was made, as the route's Location names them."""
     for name in route.location_names:
         if isinstance(made := getattr(reply, name, None), str):
@@ -97,7 +118,7 @@ def note_in(session: AsyncSession, request: web.Request, action: str, target: Ma
 
 def note_operator(session: AsyncSession, owner_id: str, action: str, target: Mapping[str, Any]) -> None:
     """Who runs this server changed something of an owner's at its command line."""
-    _write_with(session, AuditRow(owner_id=owner_id, actor="operator", action=action, target=dict(target)))
+    _write_with(session, Entry(owner_id, "operator", action, target=dict(target)))
 
 
 async def page(session: AsyncSession, caller: Caller, query: AuditQuery) -> tuple[list[AuditRow], int]:
@@ -125,8 +146,8 @@ async def forget_old(session: AsyncSession) -> None:
     await session.exec(delete(AuditRow).where(col(AuditRow.at) < now() - timedelta(days=KEPT_DAYS)))
 
 
-def _entry(request: web.Request, caller: Caller, action: str) -> AuditRow:
-    return AuditRow(
+def _entry(request: web.Request, caller: Caller, action: str) -> Entry:
+    return Entry(
         owner_id=caller.owner_id,
         actor=caller.kind,
         user_id=caller.user_id,
@@ -137,10 +158,9 @@ def _entry(request: web.Request, caller: Caller, action: str) -> AuditRow:
     )
 
 
-def _write_with(session: AsyncSession, row: AuditRow) -> None:
+def _write_with(session: AsyncSession, entry: Entry) -> None:
     async def write() -> None:
-        # Below the ORM: this stands in every change there is.
-        table = SQLModel.metadata.tables[AuditRow.__tablename__]
-        await (await session.connection()).execute(insert(table), fields_of(row))
+        # Below the ORM, with a statement that is made once: this stands in every change there is.
+        await (await session.connection()).execute(_INSERT, asdict(entry))
 
     before_commit(session, write)
