@@ -15,7 +15,7 @@ from call2me import Call2Me
 from api.settings import Settings
 from api.up import money
 from tests.contract.conftest import ENGLISH_AGENT, House
-from tests.support.api import ROOT, Api, Person, running_api
+from tests.support.api import PASSWORD, ROOT, Api, Person, running_api
 from tests.support.livekit_server import LiveKitServer
 from tests.support.postgres import Postgres
 from tests.support.rehearsed_worker import RehearsedWorker, Script
@@ -161,6 +161,38 @@ def test_who_has_too_little_begins_no_call(billing: House) -> None:
     assert person.ask("POST", "/v1/livekit/token", {}).status == 402
     credit(person, "1")
     assert person.ask("POST", "/v1/livekit/token", {}).status == 200
+
+
+def test_a_members_call_pays_its_owners_margin_and_both_see_it(billing: House) -> None:
+    owner = billing.api.person()
+    tenant = "/v1/users/me/tenant"
+    assert owner.ask("PUT", f"{tenant}/pricing", {"margin_percent": 50}).status == 200
+    credit(owner, "10")  # and 0.20 as a welcome
+    invite = {"email": f"m{time.time_ns()}@example.com", "initial_credit_usd": 1}
+    token = owner.made(f"{tenant}/invites", invite)["invite_url"].split("#invite=")[1]
+    joined = billing.api.ask("POST", "/v1/auth/invite/accept", {"token": token, "password": PASSWORD})
+    member = Person(billing.api, invite["email"], joined.json)
+    assert joined.json["user"]["balance_usd"] == "1.000000"  # no welcome on top
+    member.made("/v1/agents", ENGLISH_AGENT)
+    call_id = billing.call(member)
+    talk(billing, member, call_id, 120)
+    used = member.ask("GET", "/v1/wallet/transactions?type=usage").json["transactions"][0]
+    assert (used["amount_usd"], used["cost_usd"]) == (-0.3, 0.2)
+    assert used["explanation"]["tenant_margin_usd"] == "0.100000"
+    (earned,) = owner.ask("GET", "/v1/wallet/transactions?type=earning").json["transactions"]
+    assert (earned["amount_usd"], earned["balance_after"]) == (0.1, 9.3)
+    stats = owner.ask("GET", f"{tenant}/members").json
+    assert (stats["total_calls"], stats["total_cost_usd"], stats["total_earnings_usd"]) == (
+        1,
+        "0.300000",
+        "0.100000",
+    )
+    today = owner.ask("GET", f"{tenant}/trend?days=7").json[-1]
+    assert (today["calls"], today["spend_usd"], today["earnings_usd"]) == (1, "0.300000", "0.100000")
+    detail = owner.ask("GET", f"{tenant}/members/{stats['members'][0]['user_id']}").json
+    assert [(call["call_id"], call["cost_usd"]) for call in detail["recent_calls"]] == [(call_id, "0.300000")]
+    assert (detail["calls_this_month"], detail["spend_this_month"]) == (1, "0.300000")
+    assert command(billing.api, "wallet", "check").stdout == "The book is right.\n"
 
 
 def _session(person: Person) -> dict[str, Any]:
