@@ -18,7 +18,11 @@ PACKAGES := $(WEB)/node_modules/.locked-$(call sum,$(WEB)/package-lock.json)
 PAGE := $(WEB)/dist/.built-$(shell find $(WEB) \( -name node_modules -o -name dist \) -prune -o -type f -print \
 	2>/dev/null | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cat 2>/dev/null | cksum | tr -s ' ' '-')
 
-.PHONY: help run install page livekit test test-parts unit contract integration e2e fuzz check format bench lock clean
+# The crates' checksum, not a Cargo.lock's: there is none.
+SIP := worker/exchange/sip
+ENGINE := $(VENV)/.phones-$(call sum,$(SIP)/Cargo.toml $(SIP)/pyproject.toml $(SIP)/src/*.rs)
+
+.PHONY: help run install page phones livekit test test-parts unit contract integration e2e fuzz check format bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -34,12 +38,16 @@ livekit: $(INSTALLED) ## Get livekit-server
 
 page: $(PAGE) ## Build what a browser loads
 
-test: test-parts ## Get all that tests need, then run every test
+phones: $(ENGINE) ## Build the SIP engine, for phone calls; needs a Rust toolchain
+
+# Without a Rust toolchain the tests of phones are left out, which is a failure unless PHONES=off (tests/conftest.py).
+test: test-parts ## Get all that tests need, then run every test; PHONES=off does without those of phones
 	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit path)" $(PY) -m pytest $(ARGS)
 
 test-parts: $(INSTALLED) $(PAGE) ## Get all that tests need
 	@.ci/packages
 	@$(PY) -m api.cli livekit install >/dev/null
+	@if [ "$(PHONES)" != off ] && command -v cargo >/dev/null; then $(MAKE) --no-print-directory phones; fi
 
 unit contract integration e2e: $(INSTALLED) $(PAGE) ## Run one kind of tests; ARGS="-k name" chooses among them
 	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit install)" $(PY) -m pytest tests/$@ $(ARGS)
@@ -90,6 +98,10 @@ $(LOCKED):
 $(INSTALLED): $(LOCKED)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-* && touch $@
+
+$(ENGINE): $(INSTALLED)
+	@.ci/phones $(VENV)
+	@rm -f $(VENV)/.phones-* && touch $@
 
 $(PACKAGES):
 	@.ci/node

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,33 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
     return report
+
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the SIP engine (`make phones`, which needs Rust) its tests are left out, and said so."""
+    if find_spec("call2me_sip") is not None:
+        return
+    left_out = [item for item in items if item.get_closest_marker("phones")]
+    if left_out:
+        config.stash[LEFT_OUT] = len(left_out)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tests that were left out are a failure, unless that was wanted."""
+    if session.config.stash.get(LEFT_OUT, 0) and os.environ.get("PHONES") != "off":
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """How to have them run."""
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.section("phones")
+        terminalreporter.line(f"{left_out} tests of phones were left out: there is no SIP engine.")
+        terminalreporter.line("Install Rust 1.88 or newer (https://rustup.rs), then: make phones")
+        if os.environ.get("PHONES") != "off":
+            terminalreporter.line("This counts as a failure; PHONES=off says that it is wanted.")

@@ -137,6 +137,16 @@ def offline_models(settings: Settings) -> Iterator[Finding]:
         yield Finding("espeak-ng", "ok", "speaks languages other than English")
 
 
+def phones(_settings: Settings) -> Iterator[Finding]:
+    """The SIP engine, a wheel of its own that is built where a Rust toolchain is."""
+    if find_spec("call2me_sip") is not None:
+        yield Finding("phones", "ok", "the SIP engine is installed")
+        return
+    has_rust = shutil.which("cargo") is not None
+    mend = "make phones" if has_rust else "install Rust 1.88 or newer (https://rustup.rs), then: make phones"
+    yield Finding("phones", "note", "no SIP engine: browsers can call, phones cannot", mend)
+
+
 def providers(_settings: Settings) -> Iterator[Finding]:
     """Keys of speech and language providers, tried."""
     # The worker reads these settings, in a process of its own: the floors hold for the doctor too.
@@ -223,6 +233,7 @@ ALL: tuple[Examination, ...] = (
     database,
     livekit,
     offline_models,
+    phones,
     providers,
     network,
     page,

@@ -239,6 +239,29 @@ def test_the_doctor_says_how_to_mend_what_is_broken(settings: Settings) -> None:
     assert "Mend what is BROKEN" in text
 
 
+@pytest.mark.parametrize(
+    ("installed", "rust", "verdict", "mend"),
+    [
+        (True, None, "ok", ""),
+        (False, "/usr/bin/cargo", "note", "make phones"),
+        (False, None, "note", "install Rust"),
+    ],
+)
+def test_the_doctor_says_how_to_get_phones(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: bool,
+    rust: str | None,
+    verdict: str,
+    mend: str,
+) -> None:
+    monkeypatch.setattr(examinations, "find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(shutil, "which", lambda program: rust)
+    (finding,) = examinations.phones(settings)
+    assert finding.verdict == verdict
+    assert finding.mend.startswith(mend)
+
+
 def test_the_doctor_survives_an_examination_that_breaks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,7 @@ class Dialog:
             self._port.native.answer(self._key, said, body, native.secret(credential))
         self.is_answered = True
         self._body = body
+        self._learn(asked)
         self._start(timer)
 
     def reject(self, code: int = 603, *, headers: Iterable[Header] = ()) -> None:

@@ -119,7 +119,7 @@ class Engine:
             self.native.answer_options(code)
 
     async def invitations(self) -> AsyncIterator[Dialog]:
-        """Each INVITE that was admitted, already answered with 100. One reader.
+        """Each INVITE that was admitted; 100 is sent by the engine. One reader.
 
         A retransmission is not told twice; an INVITE that is neither rung, answered nor rejected within 60 s
         is rejected with 480 by the engine. One that was cancelled while it waited here is handed out as well:

@@ -2,6 +2,7 @@
 
 use crate::admission::{Doorkeeper, Gate};
 use crate::calls::{Calls, Core, Local};
+use crate::challenges;
 use crate::events::Outbox;
 use crate::inbound;
 use crate::targets::{Locator, Resolver, Targets};
@@ -44,13 +45,14 @@ pub struct Started {
     pub addresses: Vec<(Transport, SocketAddr)>,
 }
 
-/// Puts our own address of the right transport into each request's Via: the crate takes that of its first listener
-/// wherever a locator decides.
-struct ViaOfOurs(Vec<(Transport, HostWithPort)>);
+/// Looks at each message on its way. Requests of ours get our own address of the right transport into their Via: the
+/// crate takes that of its first listener wherever a locator decides.
+struct Clerk(Vec<(Transport, HostWithPort)>);
 
-impl MessageInspector for ViaOfOurs {
+impl MessageInspector for Clerk {
     fn before_send(&self, mut message: SipMessage, destination: Option<&SipAddr>) -> SipMessage {
         let SipMessage::Request(request) = &mut message else { return message };
+        challenges::spelled(request);
         let Some(transport) = destination.and_then(|destination| destination.r#type) else { return message };
         let ours = self.0.iter().find(|(of, _)| *of == transport).map(|(_, address)| address.clone());
         if let Ok(via) = request.via_header_mut() {
@@ -70,7 +72,10 @@ impl MessageInspector for ViaOfOurs {
         message
     }
 
-    fn after_received(&self, message: SipMessage, _from: Option<&SipAddr>) -> SipMessage {
+    fn after_received(&self, mut message: SipMessage, _from: Option<&SipAddr>) -> SipMessage {
+        if let SipMessage::Response(response) = &mut message {
+            challenges::readable(response);
+        }
         message
     }
 }
@@ -119,7 +124,7 @@ pub async fn start(
         .with_transport_layer(layer)
         .with_user_agent(&settings.user_agent)
         .with_option(option)
-        .with_inspector(Box::new(ViaOfOurs(vias)))
+        .with_inspector(Box::new(Clerk(vias)))
         .with_target_locator(Box::new(Locator(targets.clone())))
         .with_transport_inspector(Box::new(doorkeeper))
         .build();

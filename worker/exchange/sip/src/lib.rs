@@ -2,6 +2,7 @@
 
 mod admission;
 mod calls;
+mod challenges;
 mod engine;
 mod events;
 mod inbound;

@@ -6,7 +6,7 @@ use crate::inbound;
 use crate::outbound::{PATIENCE, targets};
 use crate::wire::{self, Pairs};
 use rsipstack::sip::typed::{From, To};
-use rsipstack::sip::{Header, Method, Response, SipMessage, StatusCodeKind, Uri};
+use rsipstack::sip::{Header, HeadersExt, Method, Response, SipMessage, StatusCodeKind, Uri};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::make_tag;
 use rsipstack::transaction::transaction::Transaction;
@@ -23,10 +23,7 @@ const GLARES: usize = 2;
 pub fn tell_reply(core: &Core, order: u64, answer: Result<Option<Response>, String>) {
     let event = match answer {
         Ok(Some(response)) => {
-            // The crate makes the 408 of its own timers, with our own name in it.
-            let is_ours = response.headers.iter().any(|header| {
-                matches!(header, Header::UserAgent(name) if name.value() == core.endpoint.user_agent)
-            });
+            let is_ours = is_local(core, &response);
             Event {
                 code: response.status_code.code(),
                 text: wire::reason(&response),
@@ -44,6 +41,17 @@ pub fn tell_reply(core: &Core, order: u64, answer: Result<Option<Response>, Stri
         Err(text) => Event { code: 503, text, method: "local".into(), ..Event::default() },
     };
     core.outbox.tell(Event { kind: "reply", token: order, ..event });
+}
+
+/// The crate makes the 408 and 503 of its own timers and sockets out of the request: with our own name in it, and with
+/// what nobody has written into our Via.
+fn is_local(core: &Core, response: &Response) -> bool {
+    let is_named = response
+        .headers
+        .iter()
+        .any(|header| matches!(header, Header::UserAgent(name) if name.value() == core.endpoint.user_agent));
+    let is_seen = response.via_header().is_ok_and(|via| via.value().contains("rport="));
+    is_named && !is_seen
 }
 
 pub async fn request(

@@ -55,9 +55,9 @@ pub fn transport_name(transport: Transport) -> String {
 
 /// The status line's reason: as sent, else the usual one.
 pub fn reason(response: &Response) -> String {
-    match response.reason_phrase() {
-        Some(sent) if !sent.is_empty() => sent.to_string(),
-        _ => response.status_code.text().to_string(),
+    match &response.wire_reason {
+        Some(sent) => sent.clone(),
+        None => response.status_code.text().to_string(),
     }
 }
 

@@ -1,0 +1,222 @@
+"""Where calls go, and how soon it is known that they cannot."""
+
+import asyncio
+import datetime
+import socket
+import time
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from tests.integration.sip.conftest import OFFER, MakeEngine, next_invitation
+from tests.support.ear import Ear
+from tests.support.far_end import FarEnd, response
+from tests.support.name_server import Record, name_server
+from worker.exchange.sip import AddressInUse, Answered, BadUri, Ended, Engine, Listener, Timing
+
+CALLER = "sip:us@127.0.0.1"
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """One that signs itself, for 127.0.0.1 and carrier.test, and its key."""
+    key = rsa.generate_private_key(65537, 2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("carrier.test")]
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
+    certificate_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return certificate_file, key_file
+
+
+async def test_the_next_srv_record_is_tried_when_the_first_is_silent(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    records: dict[str, list[Record]] = {
+        "_sip._udp.carrier.test": [
+            (20, 0, far.port, "b.carrier.test"),
+            (10, 0, silent.getsockname()[1], "a.carrier.test"),
+        ],
+        "a.carrier.test": [IPv4Address("127.0.0.1")],
+        "b.carrier.test": [IPv4Address("127.0.0.1")],
+    }
+    async with name_server(records) as server:
+        engine = await make_engine(nameservers=(server,), timing=Timing(try_next_seconds=1))
+        ear = Ear(engine.invite("sip:bob@carrier.test", OFFER, caller=CALLER))
+        began = time.monotonic()
+        await ear.hear(Answered)
+        assert 0.9 < time.monotonic() - began < 3
+        assert silent.recv(65535).startswith(b"INVITE sip:bob@carrier.test")
+        await ear.dialog.hang_up()
+        assert far.calls[0].of("BYE")
+        lost = Ear(engine.invite("sip:bob@nowhere.test", OFFER, caller=CALLER))
+        ended = await lost.hear(Ended)
+        assert (ended.by, ended.code) == ("transport", 503)
+        assert "nowhere.test" in ended.reason
+    silent.close()
+
+
+async def test_the_next_proxy_is_tried_after_a_503(make_engine: MakeEngine, far: FarEnd) -> None:
+    engine = await make_engine()
+    full = FarEnd()
+    await full.start()
+
+    async def refuses(call: object) -> None:
+        full.calls[-1].reply(503, "Overloaded", headers=["Retry-After: 9"])
+
+    full.on("bob", refuses)
+    proxies = [f"sip:127.0.0.1:{full.port}", f"sip:127.0.0.1:{far.port}"]
+    ear = Ear(engine.invite("sip:bob@carrier.invalid", OFFER, caller=CALLER, proxies=proxies))
+    await ear.hear(Answered)
+    await ear.dialog.hang_up()
+    ear = Ear(engine.invite("sip:bob@carrier.invalid", OFFER, caller=CALLER, proxies=proxies[:1]))
+    ended = await ear.hear(Ended)
+    full.close()
+    assert (ended.by, ended.code, ended.reason) == ("far", 503, "Overloaded")
+    assert ended.headers.first("Retry-After") == "9"
+
+
+async def test_a_cancel_goes_where_the_invite_went(make_engine: MakeEngine, far: FarEnd) -> None:
+    engine = await make_engine()
+
+    async def rings(call: object) -> None:
+        far.calls[-1].reply(180, "Ringing")
+
+    far.on("bob", rings)
+    # The URI names a place where nobody is.
+    proxies = [f"sip:127.0.0.1:{far.port}"]
+    ear = Ear(engine.invite("sip:bob@127.0.0.1:9", OFFER, caller=CALLER, proxies=proxies))
+    await asyncio.sleep(0.3)
+    await ear.dialog.hang_up()
+    assert await far.calls[0].until(lambda: bool(far.calls[0].of("CANCEL")))
+    far.calls[0].reply(487, "Request Terminated")
+
+
+async def test_a_connection_that_cannot_be_made_is_known_soon(make_engine: MakeEngine) -> None:
+    engine = await make_engine(timing=Timing(connect_seconds=1))
+    began = time.monotonic()
+    refused = Ear(engine.invite("sip:bob@127.0.0.1:9;transport=tcp", OFFER, caller=CALLER))
+    ended = await refused.hear(Ended)
+    assert (ended.by, ended.code) == ("transport", 503)
+    assert "refused" in ended.reason
+    assert time.monotonic() - began < 1
+    # Somebody who takes connections but never answers: a TLS handshake that does not come.
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        uri = f"sip:bob@127.0.0.1:{deaf.getsockname()[1]};transport=tls"
+        ended = await Ear(engine.invite(uri, OFFER, caller=CALLER)).hear(Ended)
+    assert (ended.by, ended.code) == ("transport", 503)
+    assert time.monotonic() - began < 5
+
+
+async def test_a_call_over_tls_and_a_certificate_that_is_not_trusted(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    good, key = certificate(tmp_path, "good")
+    listener = Listener("tls", "127.0.0.1", certificate=good, private_key=key)
+    server = await make_engine(listener)
+    client = await make_engine(Listener("udp", "127.0.0.1"), Listener("tcp", "127.0.0.1"), ca_file=good)
+    port = server.addresses[0][2]
+    ear = Ear(client.invite(f"sip:bob@127.0.0.1:{port};transport=tls", OFFER, caller=CALLER))
+    dialog = await next_invitation(server)
+    assert dialog.invitation is not None
+    assert dialog.invitation.transport == "tls"
+    dialog.answer(b"v=0")
+    answered = await ear.hear(Answered)
+    assert answered.headers.first("Contact") == f"<sip:bob@127.0.0.1:{port};transport=TLS>"
+    theirs = Ear(dialog)
+    await dialog.hang_up()
+    assert (await ear.hear(Ended)).by == "far"
+    assert (await theirs.hear(Ended)).by == "us"
+    other, _ = certificate(tmp_path, "other")
+    stranger = await make_engine(ca_file=other)
+    began = time.monotonic()
+    uri = f"sip:bob@127.0.0.1:{port};transport=tls"
+    ended = await Ear(stranger.invite(uri, OFFER, caller=CALLER)).hear(Ended)
+    assert (ended.by, ended.code) == ("transport", 503)
+    assert "certificate" in ended.reason
+    assert time.monotonic() - began < 5
+
+
+async def test_a_certificate_must_be_for_the_name_that_was_called(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    good, key = certificate(tmp_path, "good")
+    server = await make_engine(Listener("tls", "127.0.0.1", certificate=good, private_key=key))
+    srv: list[Record] = [(1, 1, server.addresses[0][2], "a.carrier.test")]
+    records: dict[str, list[Record]] = {
+        "_sips._tcp.carrier.test": srv,
+        "_sips._tcp.impostor.test": srv,
+        "a.carrier.test": [IPv4Address("127.0.0.1")],
+    }
+    async with name_server(records) as names:
+        client = await make_engine(ca_file=good, nameservers=(names,))
+        reply = await client.options("sip:impostor.test;transport=tls")
+        assert (reply.code, reply.is_from_wire) == (503, False)
+        reply = await client.options("sip:carrier.test;transport=tls")
+        assert reply.code == 200
+
+
+async def test_a_listener_that_cannot_be_opened(make_engine: MakeEngine, tmp_path: Path) -> None:
+    engine = await make_engine()
+    for transport, _, port in engine.addresses:
+        with pytest.raises(AddressInUse):
+            await make_engine(Listener(transport, "127.0.0.1", port))
+    good, _ = certificate(tmp_path, "good")
+    _, key = certificate(tmp_path, "other")
+    with pytest.raises(AddressInUse):
+        await make_engine(Listener("tls", "127.0.0.1", certificate=good, private_key=key))
+    with pytest.raises(AddressInUse):
+        await make_engine(Listener("tls", "127.0.0.1"))
+    with pytest.raises(BadUri):
+        await make_engine(Listener("udp", "phones.example"))
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "bob", "tel:+1555", "sip:", "sip:a b@c", "sip:bob@127.0.0.1:99999", "sip:x@y\r\nX: 1"]
+)
+async def test_what_is_no_uri_is_not_called(engine: Engine, uri: str) -> None:
+    with pytest.raises(BadUri):
+        engine.invite(uri, OFFER, caller=CALLER)
+    assert engine.stats().dialogs == 0
+
+
+async def test_what_is_advertised_is_said(make_engine: MakeEngine, far: FarEnd) -> None:
+    engine = await make_engine(Listener("udp", "127.0.0.1", advertised="198.51.100.7"))
+    ear = Ear(engine.invite(f"sip:bob@127.0.0.1:{far.port}", OFFER, caller="sip:+1555@carrier.test"))
+    await ear.hear(Answered)
+    invite = far.calls[0].invite
+    port = engine.addresses[0][2]
+    assert invite.get("contact") == f"<sip:+1555@198.51.100.7:{port}>"
+    assert f"198.51.100.7:{port}" in invite.get("via")
+    far.calls[0].answers["BYE"] = lambda asked: response(asked, 200, "OK")
+    await ear.dialog.hang_up()
+    contact = "sip:+1555@203.0.113.5:1234"
+    uri = f"sip:bob@127.0.0.1:{far.port}"
+    ear = Ear(engine.invite(uri, OFFER, caller=CALLER, contact=contact))
+    await ear.hear(Answered)
+    assert far.calls[1].invite.get("contact") == f"<{contact}>"
+    await ear.dialog.hang_up()

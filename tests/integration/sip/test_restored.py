@@ -1,0 +1,125 @@
+"""A call outlives the process that had it."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.sip.conftest import MakeEngine
+from tests.support.carrier import CREDENTIAL, Carrier
+from tests.support.ear import Ear
+from tests.support.far_end import FarEnd, Message, response, sdp
+from tests.support.ports import free_port
+from worker.exchange.sip import BadSnapshot, Credential, Ended, Engine, Listener, Offer
+
+ROOT = Path(__file__).parents[3]
+
+
+class Dying:
+    """An exchange in another process, which is killed with -9."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self) -> str:
+        """What it says next."""
+        assert self.process.stdout is not None
+        return (await asyncio.wait_for(self.process.stdout.readline(), 20)).decode().strip()
+
+    async def die(self) -> None:
+        """Without a goodbye."""
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+
+async def dying(*arguments: object) -> Dying:
+    """Starts one."""
+    command = [sys.executable, "-m", "tests.support.dying_exchange", *map(str, arguments)]
+    return Dying(await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT))
+
+
+def challenged(bye: Message) -> bytes:
+    """A BYE is answered only with a credential."""
+    if bye.get("proxy-authorization"):
+        return response(bye, 200, "OK")
+    challenge = 'Proxy-Authenticate: Digest realm="carrier",nonce="n",qop="auth",algorithm=MD5'
+    return response(bye, 407, "Auth", headers=[challenge])
+
+
+async def test_a_call_that_we_placed_goes_on_in_another_process(
+    make_engine: MakeEngine, trunk: Carrier
+) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    first = await dying(port, trunk.uri("plain"), trunk.proxy)
+    snapshot = await first.line()
+    await first.die()
+    assert len(snapshot) < 2000
+    assert "secret" not in snapshot
+    far = trunk.far.calls[0]
+    far.answers["BYE"] = challenged
+    engine = await make_engine(Listener("udp", "127.0.0.1", port))
+    dialog = engine.restore(snapshot, credential=CREDENTIAL)
+    ear = Ear(dialog)
+    assert dialog.call_id == far.invite.get("call-id")
+    assert dialog.is_answered
+    # The far end reaches us, and we it, along the same two proxies.
+    asking = asyncio.ensure_future(far.request("INVITE", sdp("sendonly")))
+    (await ear.hear(Offer)).accept(body=sdp("recvonly").encode())
+    answer = await asking
+    assert answer is not None
+    assert answer.code == 200
+    assert (await dialog.reinvite(sdp().encode())).is_success
+    await dialog.hang_up()
+    bye = far.of("BYE")[-1]
+    assert 'username="alice"' in bye.get("proxy-authorization")
+    assert far.ports("BYE") == [trunk.far.other] * 2
+    assert bye.tag("from") == far.invite.tag("from")
+    assert int(bye.get("cseq").split()[0]) > 1000
+    assert (await ear.hear(Ended)).by == "us"
+
+
+async def test_a_call_that_came_to_us_goes_on_in_another_process(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    first = await dying(port)
+    assert await first.line() == "ready"
+    begun = far.begin(port, "agent", body=sdp())
+    assert await begun.hears(200)
+    begun.ack()
+    snapshot = await first.line()
+    await first.die()
+    begun.answers["BYE"] = challenged
+    engine = await make_engine(Listener("udp", "127.0.0.1", port))
+    dialog = engine.restore(snapshot, credential=CREDENTIAL)
+    ear = Ear(dialog)
+    assert dialog.direction == "inbound"
+    assert (await dialog.info(b"x", "text/plain")).is_success
+    await dialog.hang_up()
+    assert 'username="alice"' in begun.of("BYE")[-1].get("proxy-authorization")
+    assert (await ear.hear(Ended)).by == "us"
+    again = Ear(engine.restore(snapshot))
+    bye = await begun.request("BYE")
+    assert bye is not None
+    assert bye.code == 200
+    assert (await again.hear(Ended)).by == "far"
+
+
+async def test_a_snapshot_that_is_none(engine: Engine) -> None:
+    good = {
+        "version": 1,
+        "dialog": {},
+        "local_uri": "",
+        "remote_uri": "",
+        "body": "",
+        "takes_updates": None,
+        "timer": None,
+    }
+    for text in ("", "{}", "[]", "null", json.dumps({**good, "version": 2}), json.dumps(good)):
+        with pytest.raises(BadSnapshot):
+            engine.restore(text, credential=Credential("a", "b"))
+    assert engine.stats().dialogs == 0

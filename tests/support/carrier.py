@@ -1,0 +1,133 @@
+"""A carrier for tests: kamailio between us and the far end, behind a relay that can lose packets."""
+
+import asyncio
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+from tests.support.far_end import FarEnd
+from tests.support.ports import free_port
+from worker.exchange.sip import Credential
+
+CREDENTIAL = Credential("alice", "secret")
+_CONFIGURATION = Path(__file__).with_name("carrier.cfg")
+
+
+class Relay(asyncio.DatagramProtocol):
+    """Between the engine and the carrier, over UDP. Whoever is not the carrier is the engine."""
+
+    def __init__(self, carrier: int) -> None:
+        self.loss = 0.0
+        """The share of packets that are lost, either way."""
+        self.lose_next = 0
+        """So many of the next packets towards the carrier are lost."""
+        self.lost = 0
+        self._carrier = ("127.0.0.1", carrier)
+        self._engine = self._carrier
+        self._random = random.Random(4)  # noqa: S311 - the same packets are lost in every run
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        from_carrier = address == self._carrier
+        if not from_carrier:
+            self._engine = address
+        if self.lose_next and not from_carrier:
+            self.lose_next -= 1
+            self.lost += 1
+        elif self._random.random() < self.loss:
+            self.lost += 1
+        else:
+            self._transport.sendto(data, self._engine if from_carrier else self._carrier)
+
+
+class Carrier:
+    """Calls go to `proxy` (or `tcp_proxy`), and from there to `far`."""
+
+    def __init__(self, far: FarEnd, relay: Relay, port: int, relayed: int) -> None:
+        self.far = far
+        self.relay = relay
+        self.port = port
+        self.proxy_port = relayed
+        self.proxy = f"sip:127.0.0.1:{relayed}"
+        self.tcp_proxy = f"sip:127.0.0.1:{port};transport=tcp"
+
+    def uri(self, user: str) -> str:
+        """Somebody behind the carrier."""
+        return f"sip:{user}@127.0.0.1:{self.port}"
+
+
+def kamailio() -> str:
+    """The program; Debian installs it where only root looks."""
+    return shutil.which("kamailio") or "/usr/sbin/kamailio"
+
+
+@asynccontextmanager
+async def carrier() -> AsyncIterator[Carrier]:
+    """Kamailio, the relay and the far end, on ports of their own."""
+    far = FarEnd()
+    await far.start()
+    try:
+        for _ in range(3):
+            # A port that was free a moment ago may be taken a moment later.
+            with tempfile.TemporaryDirectory(prefix="carrier-") as folder:
+                async with _relayed(Path(folder), far) as running:
+                    if running is not None:
+                        yield running
+                        return
+        raise RuntimeError("kamailio does not start")
+    finally:
+        far.close()
+
+
+@asynccontextmanager
+async def _relayed(folder: Path, far: FarEnd) -> AsyncIterator[Carrier | None]:
+    port, inner = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
+    relay = Relay(port)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: relay, local_addr=("127.0.0.1", 0))
+    relayed = transport.get_extra_info("sockname")[1]
+    process = _begin(folder, port=port, relayed=relayed, inner=inner, far=far.port)
+    try:
+        yield Carrier(far, relay, port, relayed) if await _is_up(port, process) else None
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 10)
+        transport.close()
+
+
+def _begin(folder: Path, *, port: int, relayed: int, inner: int, far: int) -> "subprocess.Popen[bytes]":
+    text = _CONFIGURATION.read_text()
+    names = {"PORT": port, "RELAY": relayed, "INNER": inner, "FAR": far, "MODULES": _modules()}
+    for name, value in names.items():
+        text = text.replace(name, str(value))
+    file = folder / "carrier.cfg"
+    file.write_text(text)
+    program = [kamailio(), "-f", str(file), "-DD", "-E", "-m", "32", "-M", "8", "-Y", str(folder)]
+    return subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _modules() -> str:
+    return next(str(folder) for folder in Path("/usr/lib").glob("*/kamailio/modules")) + "/"
+
+
+async def _is_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    for _ in range(100):
+        if process.poll() is not None:
+            return False
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return True
+    return False

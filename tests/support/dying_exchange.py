@@ -1,0 +1,33 @@
+"""An exchange that is killed: it has one call, writes a snapshot of it to its output, and waits for its end.
+
+python -m tests.support.dying_exchange PORT URI PROXY     places a call
+python -m tests.support.dying_exchange PORT               takes one
+"""
+
+import asyncio
+import sys
+
+from tests.support.carrier import CREDENTIAL
+from worker.exchange.sip import Admission, Answered, Confirmed, Engine, Listener
+
+SDP = b"v=0\r\no=us 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 41000 RTP/AVP 0\r\n"
+
+
+async def main(port: int, uri: str | None, proxy: str | None) -> None:
+    """Until it is killed."""
+    admission = Admission(sources=("127.0.0.0/8",))
+    async with Engine([Listener("udp", "127.0.0.1", port)], admission=admission) as engine:
+        if uri is None or proxy is None:
+            print("ready", flush=True)  # noqa: T201
+            dialog = await anext(aiter(engine.invitations()))
+            dialog.answer(SDP)
+        else:
+            caller = "sip:+15551234@127.0.0.1"
+            dialog = engine.invite(uri, SDP, caller=caller, proxies=[proxy], credential=CREDENTIAL)
+        async for event in dialog.events():
+            if isinstance(event, Answered | Confirmed):
+                print(dialog.snapshot(), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), *(sys.argv[2:4] if len(sys.argv) > 3 else (None, None))))
