@@ -47,7 +47,7 @@ test: test-parts ## Get all that tests need, then run every test; PHONES=off doe
 test-parts: $(INSTALLED) $(PAGE) ## Get all that tests need
 	@.ci/packages
 	@$(PY) -m api.cli livekit install >/dev/null
-	@if [ "$(PHONES)" != off ] && command -v cargo >/dev/null; then $(MAKE) --no-print-directory phones; fi
+	@[ "$(PHONES)" = off ] || ! .ci/phones --can || $(MAKE) --no-print-directory phones
 
 unit contract integration e2e: $(INSTALLED) $(PAGE) ## Run one kind of tests; ARGS="-k name" chooses among them
 	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit install)" $(PY) -m pytest tests/$@ $(ARGS)

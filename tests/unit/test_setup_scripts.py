@@ -65,3 +65,12 @@ def test_without_a_python_that_will_do_one_sentence_says_what_to_get(bare: Path,
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("Python 3.11, 3.12 or 3.13 is needed")
+
+
+def test_without_rust_one_sentence_says_what_to_get(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARGO_HOME", str(bare))
+    ended = run("/bin/sh", ".ci/phones", ".venv", path=str(bare))
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "https://rustup.rs" in ended.stderr
+    assert "make phones" in ended.stderr

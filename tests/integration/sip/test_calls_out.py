@@ -210,7 +210,9 @@ async def test_the_far_end_hangs_up(call: Call, trunk: Carrier) -> None:
         byes.append(await far.request("BYE", headers=['Reason: Q.850;cause=16;text="Normal"']))
 
     trunk.far.on("byefar", hangs_up)
-    ended = await call("byefar").hear(Ended)
+    ear = call("byefar")
+    ended = await ear.hear(Ended)
+    await (await trunk.far.call_of(ear.dialog.call_id)).done.wait()
     assert (ended.by, ended.code, ended.reason, ended.cause) == ("far", 200, "Normal", 16)
     assert byes[0] is not None
     assert byes[0].code == 200

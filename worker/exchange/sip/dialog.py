@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -15,13 +14,14 @@ from worker.exchange.sip.events import (
     Ended,
     Event,
     Info,
-    Notified,
     Offer,
     Progress,
     Referred,
 )
-from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, clean, parameter, tag
+from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, clean, tag
 from worker.exchange.sip.native import in_our_words
+from worker.exchange.sip.reading import PHRASES, notified, reason_of, typed
+from worker.exchange.sip.session_keeper import SessionKeeper
 from worker.exchange.sip.session_timer import SessionTimer
 from worker.exchange.sip.settings import Credential, Timing
 
@@ -73,9 +73,13 @@ class Dialog:
         self._is_confirmed = False
         self._body = body
         self._redial = redial
-        self._takes_updates: bool | None = None
-        self._timer: SessionTimer | None = None
-        self._timing: asyncio.Task[None] | None = None
+        self._session = SessionKeeper(
+            port.timing.min_session_seconds,
+            hold=port.hold,
+            is_up=lambda: self._is_confirmed and not self.is_over,
+            refresh=self._refresh,
+            lapsed=self._lapsed,
+        )
         self._parting: tuple[Literal["far", "timeout"], int, str] | None = None
 
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────────
@@ -100,8 +104,8 @@ class Dialog:
                 self._tell(Progress(event.code, event.text, headers, event.body, tag(headers.first("To"))))
             case "answered":
                 self.is_answered = self._is_confirmed = True
-                self._learn(headers)
-                self._start(session_timer.granted(headers))
+                self._session.learn(headers)
+                self._session.start(session_timer.granted(headers))
                 self._tell(Answered(event.code, headers, event.body))
             case "confirmed":
                 self._is_confirmed = True
@@ -113,7 +117,7 @@ class Dialog:
 
     def abandoned(self) -> None:
         """The engine's: it stops, and nothing more will be told."""
-        self._stop_timer()
+        self._session.stop()
         self._events.put_nowait(None)
 
     def _tell(self, event: Event) -> None:
@@ -127,10 +131,10 @@ class Dialog:
         respond = partial(self._respond, event.token, event.method, headers)
         match event.method:
             case "UPDATE" if not event.body:
-                self._learn(headers)
+                self._session.learn(headers)
                 respond(200, (), b"", SDP)
             case "INVITE" | "UPDATE":
-                self._learn(headers)
+                self._session.learn(headers)
                 if (minimum := self._too_brief(headers)) is not None:
                     respond(422, [("Min-SE", str(minimum))], b"", SDP)
                 else:
@@ -139,7 +143,7 @@ class Dialog:
                 self._tell(Referred(event.method, headers, event.body, respond))
             case "NOTIFY":
                 respond(200, (), b"", SDP)
-                self._tell(_notified(headers, event.body))
+                self._tell(notified(headers, event.body))
             case _:
                 self._tell(Info(event.method, headers, event.body, respond))
 
@@ -159,7 +163,7 @@ class Dialog:
             timing, timer = session_timer.answered(asked, 0)
             said += [("Allow", session_timer.ALLOW), *timing]
             if timer is not None or method == "INVITE":
-                self._start(timer)
+                self._session.start(timer)
             if body:
                 self._body = body
         if body:
@@ -181,10 +185,10 @@ class Dialog:
                 self._port.over(self._key)
                 self._key = redial(minimum)
                 return
-        reason, cause = _reason(headers)
+        reason, cause = reason_of(headers)
         by, code, reason = self._parting or (event.method, event.code, reason or event.text)
         self.is_over = True
-        self._stop_timer()
+        self._session.stop()
         self._port.over(self._key)
         self._tell(Ended(by, code, reason, cause, headers))  # type: ignore[arg-type]
 
@@ -194,7 +198,7 @@ class Dialog:
         """180; 183 when there is a body (early media). NotNow when it is too late."""
         self._must_be_ringing()
         with in_our_words():
-            self._port.native.ring(self._key, [*clean(headers), *_typed(body)], body)
+            self._port.native.ring(self._key, [*clean(headers), *typed(body)], body)
 
     def answer(
         self, body: bytes, *, headers: Iterable[Header] = (), credential: Credential | None = None
@@ -205,13 +209,13 @@ class Dialog:
         self._must_be_ringing()
         asked = self.invitation.headers if self.invitation else Headers()
         timing, timer = session_timer.answered(asked, self._port.timing.session_seconds)
-        said = [*clean(headers), ("Allow", session_timer.ALLOW), *timing, *_typed(body)]
+        said = [*clean(headers), ("Allow", session_timer.ALLOW), *timing, *typed(body)]
         with in_our_words():
             self._port.native.answer(self._key, said, body, native.secret(credential))
         self.is_answered = True
         self._body = body
-        self._learn(asked)
-        self._start(timer)
+        self._session.learn(asked)
+        self._session.start(timer)
 
     def reject(self, code: int = 603, *, headers: Iterable[Header] = ()) -> None:
         """Any final code from 300 up; headers are for Reason, Retry-After, Contact of a redirection. NotNow
@@ -245,14 +249,14 @@ class Dialog:
     async def reinvite(self, body: bytes, *, headers: Iterable[Header] = ()) -> Reply:
         """A new offer. 491 is tried again by the engine after RFC 3261's wait, twice. NotNow before the
         answer and after the end."""
-        reply = await self._request("INVITE", [*clean(headers), *_typed(body)], body)
+        reply = await self._request("INVITE", [*clean(headers), *typed(body)], body)
         if reply.is_success:
             self._body = body
         return reply
 
     async def update(self, body: bytes = b"", *, headers: Iterable[Header] = ()) -> Reply:
         """UPDATE: an offer, or without a body only its headers. Not every far side takes one."""
-        reply = await self._request("UPDATE", [*clean(headers), *_typed(body)], body)
+        reply = await self._request("UPDATE", [*clean(headers), *typed(body)], body)
         if reply.is_success and body:
             self._body = body
         return reply
@@ -274,7 +278,7 @@ class Dialog:
             ("Subscription-State", state),
             ("Content-Type", "message/sipfrag;version=2.0"),
         ]
-        fragment = f"SIP/2.0 {code} {_PHRASES.get(code, 'Status')}\r\n"
+        fragment = f"SIP/2.0 {code} {PHRASES.get(code, 'Status')}\r\n"
         return await self._request("NOTIFY", headers, fragment.encode())
 
     async def _request(self, method: str, headers: list[Header], body: bytes) -> Reply:
@@ -282,70 +286,29 @@ class Dialog:
             raise NotNow
         if method in ("INVITE", "UPDATE"):
             headers = [*headers, ("Allow", session_timer.ALLOW)]
-            if self._timer is not None and not any(name == "Session-Expires" for name, _ in headers):
+            if self._session.timer is not None and not any(name == "Session-Expires" for name, _ in headers):
                 minimum = self._port.timing.min_session_seconds
-                headers += session_timer.refreshing(self._timer.seconds, minimum)
+                headers += session_timer.refreshing(self._session.timer.seconds, minimum)
         with in_our_words():
             order = self._port.native.request(self._key, method, headers, body)
         reply = await self._port.reply_to(order)
         if reply.is_success and method in ("INVITE", "UPDATE"):
-            self._learn(reply.headers)
-            self._start(session_timer.granted(reply.headers) or self._timer)
+            self._session.learn(reply.headers)
+            self._session.start(session_timer.granted(reply.headers) or self._session.timer)
         if reply.code == 481 and reply.is_from_wire:
             # The far side does not know the call any more (RFC 3261 §12.2.1.2).
             self._parting = self._parting or ("far", 481, reply.reason)
             self._port.hold(self.hang_up())
         return reply
 
-    # ── session timer ───────────────────────────────────────────────────────────────────────────────────────
+    async def _refresh(self, by_update: bool, headers: list[Header]) -> Reply:
+        if by_update:
+            return await self.update(headers=headers)
+        return await self.reinvite(self._body, headers=headers)
 
-    def _learn(self, headers: Headers) -> None:
-        takes = session_timer.allows(headers, "UPDATE")
-        if takes is not None:
-            self._takes_updates = takes
-
-    def _start(self, timer: SessionTimer | None) -> None:
-        self._stop_timer()
-        self._timer = timer
-        if timer is not None and not self.is_over:
-            self._timing = self._port.hold(self._keep(timer))
-
-    def _stop_timer(self) -> None:
-        timing, self._timing = self._timing, None
-        # The refresh that starts the timer anew is made by the task itself.
-        if timing is not None and timing is not asyncio.current_task():
-            timing.cancel()
-
-    async def _keep(self, timer: SessionTimer) -> None:
-        await asyncio.sleep(timer.due_in)
-        while timer.we_refresh and timer.left > 0:
-            if not self._is_confirmed:
-                await asyncio.sleep(min(1.0, timer.left))
-                continue
-            reply = await self._refresh(timer.seconds)
-            if reply.is_success or self.is_over:
-                return
-            if reply.code in (408, 481):
-                break
-            await asyncio.sleep(max(1.0, timer.left / 2))
+    async def _lapsed(self) -> None:
         self._parting = ("timeout", 408, "the session timer lapsed")
         await self.hang_up(headers=[("Reason", 'SIP;cause=408;text="Session expired"')])
-
-    async def _refresh(self, seconds: int) -> Reply:
-        for _ in range(3):
-            headers = session_timer.refreshing(seconds, self._port.timing.min_session_seconds)
-            if self._takes_updates:
-                reply = await self.update(headers=headers)
-            else:
-                reply = await self.reinvite(self._body, headers=headers)
-            minimum = session_timer.least(reply.headers)
-            if reply.code == 422 and minimum is not None:
-                seconds = max(seconds, minimum)
-            elif reply.code in (405, 501) and self._takes_updates:
-                self._takes_updates = False
-            else:
-                break
-        return reply
 
     # ── another process ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -360,7 +323,7 @@ class Dialog:
             raise NotNow
         with in_our_words():
             dialog = json.loads(self._port.native.snapshot(self._key))
-        timer = self._timer
+        timer = self._session.timer
         return json.dumps(
             {
                 "version": 1,
@@ -368,7 +331,7 @@ class Dialog:
                 "local_uri": self.local_uri,
                 "remote_uri": self.remote_uri,
                 "body": self._body.decode("utf-8", "replace"),
-                "takes_updates": self._takes_updates,
+                "takes_updates": self._session.takes_updates,
                 "timer": timer and [timer.seconds, timer.we_refresh, timer.since],
             },
             separators=(",", ":"),
@@ -395,45 +358,6 @@ class Dialog:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadSnapshot(str(error)) from error
         dialog.is_answered = dialog._is_confirmed = True
-        dialog._takes_updates = kept["takes_updates"]
-        dialog._start(timer)
+        dialog._session.takes_updates = kept["takes_updates"]
+        dialog._session.start(timer)
         return dialog, key
-
-
-_PHRASES = {
-    100: "Trying",
-    180: "Ringing",
-    183: "Session Progress",
-    200: "OK",
-    480: "Temporarily Unavailable",
-    486: "Busy Here",
-    487: "Request Terminated",
-    503: "Service Unavailable",
-    603: "Decline",
-}
-
-
-def _typed(body: bytes) -> list[Header]:
-    return [("Content-Type", SDP)] if body else []
-
-
-def _reason(headers: Headers) -> tuple[str, int | None]:
-    """RFC 3326: the first text, and the cause of Q.850."""
-    text, cause = "", None
-    for value in (
-        part
-        for header in headers.every("Reason")
-        for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', header)
-    ):
-        text = text or (parameter(value, "text") or "")
-        digits = parameter(value, "cause") or ""
-        if value.strip().lower().startswith("q.850") and digits.isdecimal() and len(digits) < 4:
-            cause = int(digits)
-    return text, cause
-
-
-def _notified(headers: Headers, body: bytes) -> Notified:
-    status = re.match(rb"SIP/2\.0 +(\d{3})", body.lstrip())
-    state = (headers.first("Subscription-State") or "").strip().lower()
-    event = (headers.first("Event") or "").split(";", 1)[0].strip()
-    return Notified(event, int(status[1]) if status else None, state.startswith("terminated"), headers, body)

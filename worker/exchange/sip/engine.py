@@ -83,6 +83,7 @@ class Engine:
                     self.timing.connect_seconds,
                     self.timing.try_next_seconds,
                     self._pending_limit,
+                    self.timing.t1_seconds,
                 )
         except OSError as error:
             raise AddressInUse(str(error)) from error

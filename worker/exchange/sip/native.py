@@ -44,6 +44,7 @@ class Native(Protocol):
         connect_seconds: float,
         try_next_seconds: float,
         pending_limit: int,
+        t1_seconds: float,
         /,
     ) -> list[tuple[str, str, int]]: ...
     def stop(self) -> None: ...

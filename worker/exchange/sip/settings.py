@@ -41,7 +41,7 @@ class Admission:
 
 @dataclass(frozen=True, repr=False)
 class Credential:
-    """Answers a digest challenge (401, 407; MD5, SHA-256, SHA-512). The realm is not compared."""
+    """Answers a digest challenge (401, 407; MD5, SHA-256). The realm is not compared."""
 
     username: str
     password: str
@@ -50,17 +50,19 @@ class Credential:
 
 @dataclass(frozen=True)
 class Timing:
-    """Every wait that is ours, in seconds. SIP's own are those of RFC 3261 (T1 0.5, a transaction 32 s).
+    """Every wait, in seconds.
 
     `connect_seconds`: a TCP connection or TLS handshake that takes longer has failed. `try_next_seconds`: no
     answer at all over UDP for so long, and another address is known: it is tried (RFC 3263 §4.3).
     `session_seconds`: the Session-Expires that we ask for, 0 asks for none. `min_session_seconds`: Min-SE;
-    less is answered with 422."""
+    less is answered with 422. `t1_seconds`: RFC 3261's estimate of a round trip; a packet is first repeated
+    after it, and a transaction is given up after 64 of them."""
 
     connect_seconds: float = 5.0
     try_next_seconds: float = 4.0
     session_seconds: int = 1800
     min_session_seconds: int = 90
+    t1_seconds: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class Account:
 
 @dataclass(frozen=True)
 class Stats:
-    """`waiting_events` are in the engine's queue and not yet with Python, `dropped_requests` are admission's,
-    `refused_invitations` got a 503 since Python did not keep up."""
+    """`transactions` are also those that are over and kept for repetitions. `waiting_events` are in the
+    engine's queue and not yet with Python, `dropped_requests` are admission's, `refused_invitations` got a
+    503 since Python did not keep up."""
 
     dialogs: int
     transactions: int

@@ -38,6 +38,8 @@ pub struct Settings {
     pub connect: Duration,
     pub try_next: Duration,
     pub pending_limit: usize,
+    /// RFC 3261's estimate of a round trip, which all of its timers are multiples of.
+    pub t1: Duration,
 }
 
 pub struct Started {
@@ -117,6 +119,8 @@ pub async fn start(
     let option = EndpointOption {
         timerc: Duration::from_secs(24 * 3600),
         callid_suffix: Some(CALL_ID_SUFFIX.into()),
+        t1: settings.t1,
+        t1x64: settings.t1 * 64,
         ..EndpointOption::default()
     };
     let endpoint = EndpointBuilder::new()

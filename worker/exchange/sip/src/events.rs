@@ -44,14 +44,17 @@ pub struct Outbox {
 impl Outbox {
     /// For what must arrive.
     pub fn tell(&self, event: Event) {
-        self.waiting.lock().events.push_back(event);
-        self.arrived.notify_one();
+        let mut waiting = self.waiting.lock();
+        if !waiting.is_closed {
+            waiting.events.push_back(event);
+            self.arrived.notify_one();
+        }
     }
 
     /// For what the far side may be refused: whether there was room.
     pub fn offer(&self, event: Event) -> bool {
         let mut waiting = self.waiting.lock();
-        if waiting.events.len() >= ROOM {
+        if waiting.is_closed || waiting.events.len() >= ROOM {
             return false;
         }
         waiting.events.push_back(event);
@@ -84,7 +87,8 @@ impl Outbox {
             };
             let delivered = Python::try_attach(|py| sink.call1(py, (batch,)).map(drop));
             if !matches!(delivered, Some(Ok(()))) {
-                return;
+                // Nobody listens any more: the event loop was closed, or the interpreter ends.
+                return self.close();
             }
         }
     }

@@ -146,10 +146,13 @@ fn invitation(core: &Arc<Core>, transaction: Transaction) {
         let mut transaction = transaction;
         dialog.handle(&mut transaction).await.ok();
     });
-    let core = core.clone();
+    let (core, call) = (core.clone(), Arc::downgrade(&call));
     tokio::spawn(async move {
         tokio::time::sleep(THINKING).await;
-        if !call.is(|call| &call.is_heard) && !call.is(|call| &call.is_over) {
+        if let Some(call) = call.upgrade()
+            && !call.is(|call| &call.is_heard)
+            && !call.is(|call| &call.is_over)
+        {
             reject(&core, &call, 480, Pairs::new()).ok();
         }
     });

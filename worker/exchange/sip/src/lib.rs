@@ -118,6 +118,8 @@ impl Engine {
 
     /// Listens; what happens is told to `sink` in lists, on a thread of its own. Where it listens.
     #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (sink, listeners, user_agent, nameservers, authorities, connect_seconds, try_next_seconds,
+        pending_limit, t1_seconds = 0.5))]
     fn start(
         &self,
         py: Python<'_>,
@@ -129,6 +131,7 @@ impl Engine {
         connect_seconds: f64,
         try_next_seconds: f64,
         pending_limit: usize,
+        t1_seconds: f64,
     ) -> PyResult<Vec<(String, String, u16)>> {
         let mut wanted = Vec::new();
         for (transport, host, port, advertised, certificate, private_key) in listeners {
@@ -153,6 +156,7 @@ impl Engine {
             authorities,
             connect: Duration::from_secs_f64(connect_seconds),
             try_next: Duration::from_secs_f64(try_next_seconds),
+            t1: Duration::from_secs_f64(t1_seconds),
             pending_limit,
         };
         let token = CancellationToken::new();
@@ -397,9 +401,10 @@ impl Engine {
     /// Dialogs, transactions, waiting events, dropped requests, refused invitations.
     fn stats(&self) -> PyResult<(usize, usize, usize, u64, u64)> {
         let (core, _) = self.core()?;
+        let transactions = core.endpoint.get_stats();
         Ok((
             core.calls.len(),
-            core.endpoint.get_stats().running_transactions,
+            transactions.running_transactions + transactions.finished_transactions,
             self.outbox.len(),
             self.gate.dropped.load(Ordering::Relaxed),
             core.refused.load(Ordering::Relaxed),
