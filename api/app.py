@@ -106,6 +106,7 @@ RESOURCES: tuple[Routes, ...] = (
     campaigns.routes,
     phone_numbers.routes,
     phone_numbers.market,
+    phone_numbers.lent,
     sip_trunks.routes,
     widgets.routes,
     visitors.routes,

@@ -4,6 +4,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -135,6 +136,8 @@ class Settings:
     """The SMTP server; empty means that letters are written into the folder `mail`."""
     mail_from: str
     google: Google
+    demo_numbers: tuple[str, ...]
+    """Telephone numbers in E.164 form that are lent to accounts for a quarter of an hour."""
     contact_email: str
     """Who gets what strangers write; empty means the first account."""
     metrics_port: int
@@ -234,6 +237,7 @@ class Settings:
                     "CALL2ME_GOOGLE_KEYS_URL", "https://www.googleapis.com/oauth2/v3/certs", ("https", "http")
                 ),
             ),
+            demo_numbers=_demo_numbers(read.text("CALL2ME_DEMO_NUMBERS", "")),
             contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
@@ -292,6 +296,13 @@ def _redis_url(read: Environment) -> str:
 def _mail_url(read: Environment) -> str:
     url = read.text("CALL2ME_SMTP_URL", "")
     return read.url("CALL2ME_SMTP_URL", url, ("smtp", "smtps")) if url else ""
+
+
+def _demo_numbers(text: str) -> tuple[str, ...]:
+    numbers = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not all(re.fullmatch(r"\+[1-9]\d{6,14}", number) for number in numbers):
+        raise SettingsError("CALL2ME_DEMO_NUMBERS must be numbers like +14155550100, separated by commas.")
+    return numbers
 
 
 def _is_loopback(host: str) -> bool:

@@ -41,6 +41,14 @@ def zones(number: str) -> tuple[str, ...]:
     return tuple(zone for zone in found[:MOST_ZONES] if zone != UNKNOWN_ZONE)
 
 
+def country(number: str) -> str:
+    """The country of an E.164 number, as two letters; empty where it has none."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
+    except phonenumbers.NumberParseException:
+        return ""
+
+
 def masked(number: str) -> str:
     """A number for a log: its last two digits."""
     return f"…{number[-2:]}"

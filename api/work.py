@@ -44,6 +44,7 @@ from api.outside.speech import Speech
 from api.outside.storage import FolderStorage
 from api.outside.stripe import Stripe
 from api.payments import recharge
+from api.phone_numbers import demo
 from api.privacy import erasure, exporting, retention
 from api.public import events
 from api.public import letters as public_letters
@@ -111,6 +112,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "old knowledge": knowledge.sweep_refresh,
     "forgotten knowledge": knowledge.sweep_forgotten,
     "old audit log": _forget_old_audit,
+    "lent numbers": demo.sweep,
     "old events": events.sweep,
     "old messages": public_letters.sweep,
     "what agents keep no longer": retention.sweep,

@@ -4,12 +4,17 @@ from aiohttp import web
 
 from api.agents import service as agents
 from api.http.routes import Routes
-from api.keys import CALLER, SESSION
-from api.phone_numbers import service
+from api.keys import CALLER, SESSION, SETTINGS
+from api.phone_numbers import demo, service
 from api.phone_numbers.schemas import (
     AgentOfNumber,
     Binding,
     Countries,
+    DemoEligibility,
+    DemoPool,
+    DemoReleased,
+    DemoReservation,
+    DemoReserve,
     NumberSearch,
     NumbersFound,
     PhoneNumber,
@@ -23,6 +28,7 @@ from api.sip_trunks.service import TrunkNotFound
 
 routes = Routes("/v1/phone-numbers", tag="Phone numbers")
 market = Routes("/v1/numbers", tag="Phone numbers")
+lent = Routes("/v1/demo", tag="Phone numbers")
 
 
 @routes.get()
@@ -38,7 +44,8 @@ async def list_phone_numbers(request: web.Request) -> list[PhoneNumber]:
 )
 async def create_phone_number(request: web.Request, body: PhoneNumberCreate) -> PhoneNumber:
     """Register a number that you have with a carrier of your own."""
-    return PhoneNumber.of(*await service.register(request[SESSION], request[CALLER], body))
+    not_own = request.app[SETTINGS].demo_numbers
+    return PhoneNumber.of(*await service.register(request[SESSION], request[CALLER], body, not_own))
 
 
 @routes.get("/{number}", errors=[NumberNotFound])
@@ -110,3 +117,37 @@ async def release_number(request: web.Request, phone_number: str) -> Released:
     """Give a number back; one of your own is forgotten here."""
     number = await service.remove(request[SESSION], request[CALLER], phone_number)
     return Released(phone_number=number)
+
+
+# ── numbers to be tried ──────────────────────────────────────────────────────────────────────────
+@lent.get("/eligibility")
+async def get_demo_eligibility(request: web.Request) -> DemoEligibility:
+    """Say whether a demo number would be lent to you, and why not."""
+    return await demo.eligibility(request[SESSION], request[CALLER], request.app[SETTINGS].demo_numbers)
+
+
+@lent.get("/pool", public=True)
+async def get_demo_pool(request: web.Request) -> DemoPool:
+    """Say how many demo numbers there are, and how many are free."""
+    return await demo.pool(request[SESSION], request.app[SETTINGS].demo_numbers)
+
+
+@lent.post("/reserve", errors=[agents.AgentNotFound, demo.DemoUsed, demo.AllLent, demo.NoDemoNumbers])
+async def reserve_demo_number(request: web.Request, body: DemoReserve) -> DemoReservation:
+    """Have a number for a quarter of an hour, once: call it, and your agent answers."""
+    numbers = request.app[SETTINGS].demo_numbers
+    reserved = await demo.reserve(request[SESSION], request[CALLER], numbers, body.agent_id or None)
+    return DemoReservation.of(*reserved)
+
+
+@lent.post("/release")
+async def release_demo_number(request: web.Request) -> DemoReleased:
+    """Give a demo number back before its time."""
+    return DemoReleased(released=await demo.release(request[SESSION], request[CALLER]))
+
+
+@lent.get("/my-reservation")
+async def get_demo_reservation(request: web.Request) -> DemoReservation | None:
+    """Get the demo number that is lent to you now; null where none is."""
+    found = await demo.current(request[SESSION], request[CALLER])
+    return DemoReservation.of(*found) if found else None

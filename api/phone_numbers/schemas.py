@@ -1,14 +1,19 @@
 """What phone numbers look like on the wire."""
 
 from datetime import datetime
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from api import telephone
 from api.agents.schemas import AgentSettings
+from api.db.columns import now
 from api.http.wire import Wire
-from api.phone_numbers.table import PhoneNumberRow
+from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
 
+DEMO = "telnyx-demo"
+"""The contract's word for the provider of a number that is only lent."""
 Named = Annotated[str, Field(max_length=255)]
 Id = Annotated[str, Field(max_length=50)]
 
@@ -77,11 +82,72 @@ class PhoneNumber(Wire):
             trunk_name=trunk_name,
             display_name=row.display_name,
             provider=row.provider,
+            is_demo=row.provider == DEMO,
             active=row.active,
             status="active" if row.active else "inactive",
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
+
+
+class DemoEligibility(Wire):
+    """Whether a demo number would be lent to this account, and why not."""
+
+    eligible: bool
+    reason: str | None = None
+    has_paid_topup: bool
+    has_used_demo: bool
+    active_reservation_id: str | None = None
+
+
+class DemoPool(Wire):
+    """The numbers that are lent to be tried."""
+
+    total: int
+    available: int
+    reserved: int
+    countries: list[str]
+
+
+class DemoReserve(Wire):
+    """Who is to answer the demo number; it can be bound to another agent later."""
+
+    agent_id: Id | None = None
+
+
+class DemoReservation(Wire):
+    """A number that is lent for a while."""
+
+    reservation_id: str
+    phone_number: str
+    country_code: str
+    display_name: str
+    agent_id: str | None
+    reserved_at: datetime
+    expires_at: datetime
+    minutes_remaining: int
+
+    @classmethod
+    def of(cls, reservation: DemoReservationRow, number: PhoneNumberRow) -> "DemoReservation":
+        """A reservation that is in force, and the number as it is bound now."""
+        left = (reservation.expires_at - now()).total_seconds()
+        return cls(
+            reservation_id=reservation.id,
+            phone_number=number.number,
+            country_code=telephone.country(number.number),
+            display_name=number.display_name or "",
+            agent_id=number.agent_id,
+            reserved_at=reservation.reserved_at,
+            expires_at=reservation.expires_at,
+            minutes_remaining=max(0, ceil(left / 60)),
+        )
+
+
+class DemoReleased(Wire):
+    """`released` is false where there was nothing to give back."""
+
+    success: Literal[True] = True
+    released: bool
 
 
 class AgentOfNumber(Wire):

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import col, select
+from sqlalchemy import or_
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import telephone
@@ -14,8 +15,8 @@ from api.db.columns import now
 from api.db.inserts import insert_new
 from api.http.callers import Caller
 from api.http.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
-from api.phone_numbers.schemas import PhoneNumberCreate, PhoneNumberUpdate
-from api.phone_numbers.table import PhoneNumberRow
+from api.phone_numbers.schemas import DEMO, PhoneNumberCreate, PhoneNumberUpdate
+from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
 from api.sip_trunks import service as trunks
 from api.sip_trunks.table import SipTrunkRow
 
@@ -61,8 +62,10 @@ class Route:
     trunk: SipTrunkRow | None
 
 
-async def register(session: AsyncSession, caller: Caller, wanted: PhoneNumberCreate) -> Named:
-    """A number that its owner brings along."""
+async def register(
+    session: AsyncSession, caller: Caller, wanted: PhoneNumberCreate, lent: Sequence[str] = ()
+) -> Named:
+    """A number that its owner brings along. Those that are `lent` to be tried are nobody's own."""
     if wanted.number is None:
         if wanted.country is not None:
             raise NoCarrier
@@ -70,6 +73,8 @@ async def register(session: AsyncSession, caller: Caller, wanted: PhoneNumberCre
     number = telephone.normal(wanted.number, LOCAL_REGION)
     if number is None:
         raise Invalid.at("body", "number", msg="Not a telephone number", type="phone_number")
+    if number in lent:
+        raise NumberTaken
     row = PhoneNumberRow(number=number, owner_id=caller.owner_id, display_name=wanted.display_name or None)
     await _bind(session, row, wanted.model_dump(include={"agent_id", "trunk_id"}, exclude_none=True))
     if not await insert_new(session, PhoneNumberRow, [row]):
@@ -81,7 +86,7 @@ async def page(session: AsyncSession, caller: Caller) -> Sequence[Named]:
     """The caller's numbers, newest first."""
     found = await session.exec(
         _named()
-        .where(col(PhoneNumberRow.owner_id) == caller.owner_id)
+        .where(col(PhoneNumberRow.owner_id) == caller.owner_id, in_force())
         .order_by(col(PhoneNumberRow.created_at).desc(), col(PhoneNumberRow.number))
     )
     return list(found.all())
@@ -91,7 +96,9 @@ async def named(session: AsyncSession, caller: Caller, number: str) -> Named:
     """One of the caller's numbers, with what its agent and trunk are called."""
     found = await session.exec(
         _named().where(
-            col(PhoneNumberRow.number) == _spelled(number), col(PhoneNumberRow.owner_id) == caller.owner_id
+            col(PhoneNumberRow.number) == _spelled(number),
+            col(PhoneNumberRow.owner_id) == caller.owner_id,
+            in_force(),
         )
     )
     row: Named | None = found.one_or_none()
@@ -104,7 +111,11 @@ async def get(session: AsyncSession, caller: Caller, number: str) -> PhoneNumber
     """One of the caller's numbers."""
     found = await session.exec(
         select(PhoneNumberRow)
-        .where(PhoneNumberRow.number == _spelled(number), PhoneNumberRow.owner_id == caller.owner_id)
+        .where(
+            PhoneNumberRow.number == _spelled(number),
+            PhoneNumberRow.owner_id == caller.owner_id,
+            in_force(),
+        )
         .with_for_update()
     )
     if (row := found.one_or_none()) is None:
@@ -130,6 +141,12 @@ async def change(session: AsyncSession, caller: Caller, number: str, changes: Ph
 async def remove(session: AsyncSession, caller: Caller, number: str) -> str:
     """Forget a number; returns it as it was kept."""
     row = await get(session, caller, number)
+    if row.provider == DEMO:
+        await session.exec(
+            update(DemoReservationRow)
+            .where(col(DemoReservationRow.owner_id) == row.owner_id)
+            .values(released_at=now())
+        )
     await session.delete(row)
     return row.number
 
@@ -149,7 +166,9 @@ async def inbound(session: AsyncSession, number: str, trunk_id: str | None = Non
     A number that is bound to a trunk takes calls from that trunk only.
     """
     found = await session.exec(
-        _routed().where(col(PhoneNumberRow.number) == _spelled(number), col(PhoneNumberRow.active))
+        _routed().where(
+            col(PhoneNumberRow.number) == _spelled(number), col(PhoneNumberRow.active), in_force()
+        )
     )
     if (row := found.one_or_none()) is None:
         return None
@@ -166,7 +185,11 @@ async def outbound(
 
     Raises `NotYourNumber` and `NoNumber`.
     """
-    asked = _routed().where(col(PhoneNumberRow.owner_id) == owner_id, col(PhoneNumberRow.active))
+    asked = _routed().where(
+        col(PhoneNumberRow.owner_id) == owner_id,
+        col(PhoneNumberRow.active),
+        col(PhoneNumberRow.provider) != DEMO,  # it is lent to be called
+    )
     if from_number is not None:
         asked = asked.where(col(PhoneNumberRow.number) == _spelled(from_number))
     else:
@@ -178,6 +201,11 @@ async def outbound(
         raise NotYourNumber if from_number is not None else NoNumber
     known, trunk = row
     return Route(known.number, known.owner_id, known.agent_id, trunk)
+
+
+def in_force() -> Any:
+    """A condition: the number was not lent, or is still."""
+    return or_(col(PhoneNumberRow.until).is_(None), col(PhoneNumberRow.until) > now())
 
 
 def _spelled(number: str) -> str:

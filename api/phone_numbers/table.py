@@ -1,10 +1,10 @@
-"""Rows of phone numbers."""
+"""Rows of phone numbers, and of those that were lent for a while to be tried."""
 
 from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from api.db.columns import UtcDateTime, now
+from api.db.columns import UtcDateTime, new_id, now
 
 
 class PhoneNumberRow(SQLModel, table=True):
@@ -21,6 +21,22 @@ class PhoneNumberRow(SQLModel, table=True):
     display_name: str | None = None
     provider: str = "sip"
     """`sip` is a number that its owner brought along."""
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Of a demo number: from then on it is nobody's."""
     active: bool = True
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class DemoReservationRow(SQLModel, table=True):
+    """That somebody was lent a demo number: once in an account's life, so that is the key."""
+
+    __tablename__ = "demo_reservations"
+
+    owner_id: str = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    id: str = Field(default_factory=lambda: new_id("demo", 16), unique=True)
+    number: str
+    agent_id: str | None = None
+    reserved_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -161,6 +161,7 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "hold",
         "refresh_knowledge_base",
         "regenerate_greeting_audio",
+        "release_demo_number",
         "resume",
         "replay_webhook_delivery",
         "rotate_webhook_secret",

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:45:14.264784
+Created: 2026-11-28 20:47:16.599680
 """
 
 from collections.abc import Sequence
@@ -609,6 +609,21 @@ def upgrade() -> None:
         batch_op.create_index("ix_contacts_owner_created", ["owner_id", "created_at"], unique=False)
 
     op.create_table(
+        "demo_reservations",
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("reserved_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("released_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_demo_reservations_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_demo_reservations")),
+        sa.UniqueConstraint("id", name=op.f("uq_demo_reservations_id")),
+    )
+    op.create_table(
         "do_not_call",
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("phone_number", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1148,6 +1163,7 @@ def upgrade() -> None:
         sa.Column("trunk_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("display_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("until", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
@@ -1438,6 +1454,7 @@ def downgrade() -> None:
 
     op.drop_table("idempotency_keys")
     op.drop_table("do_not_call")
+    op.drop_table("demo_reservations")
     with op.batch_alter_table("contacts", schema=None) as batch_op:
         batch_op.drop_index("ix_contacts_owner_created")
 
