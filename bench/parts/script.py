@@ -1,5 +1,6 @@
 """What the paced caller says: utterances with labels, to the sample, of where speech begins and ends."""
 
+import functools
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,7 @@ def _in_noise(pcm: Pcm) -> Pcm:
     return np.asarray(np.clip(pcm + noise, -32_768, 32_767), np.int16)
 
 
+@functools.cache
 def utterances() -> dict[str, Utterance]:
     """The eight of BENCH, the two turns with work behind them, and what is said over the agent."""
     made = (
