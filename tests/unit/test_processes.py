@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
+from pipelines.processes import Backoff, Group, ProcessSpec, Supervised, place
 from pipelines.processes.leash import __file__ as leash_path
 from pipelines.processes.output import Lines, RotatingLog
 
@@ -45,7 +45,7 @@ SLEEP = "import time; print('here', flush=True); time.sleep(600)"
 STUBBORN = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print('here', flush=True)
+print('here' + chr(10), end='', flush=True)
 time.sleep(600)
 """
 
@@ -300,6 +300,50 @@ def test_a_log_file_is_turned_over_before_it_grows_past_its_limit(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["api.log", "api.log.1", "api.log.2"]
     assert all(path.stat().st_size <= 100 for path in tmp_path.iterdir())
     assert (tmp_path / "api.log").read_text().endswith("line 29\n")
+
+
+def test_a_log_that_its_process_writes_itself_is_emptied_before_it_grows_without_bound(
+    tmp_path: Path,
+) -> None:
+    log = RotatingLog(tmp_path / "agents.log", max_bytes=100, keep=2)
+    for number in range(40):
+        os.write(log.fd, f"line {number:02}\n".encode())  # as the process that inherited it does
+        log.turn_over()
+    log.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agents.log", "agents.log.1", "agents.log.2"]
+    assert all(path.stat().st_size <= 108 for path in tmp_path.iterdir())
+    assert (tmp_path / "agents.log").read_text().endswith("line 39\n")
+
+
+TAKES = """
+import os, sys, time
+from pathlib import Path
+from pipelines.processes import place
+assert place.take(Path(sys.argv[1]), "as asked")
+assert os.fork() or time.sleep(60)  # what it forks holds nothing
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not place.IS_POSSIBLE, reason="only Linux says who holds a lock")
+async def test_a_place_says_who_holds_it_until_that_process_ends(tmp_path: Path) -> None:
+    path = tmp_path / "agents.place"
+    assert place.holder(path) is None
+    with subprocess.Popen(  # noqa: ASYNC220 - a few milliseconds, and the test has nothing else to do
+        [sys.executable, "-c", TAKES, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as holding:
+        assert holding.stdout is not None
+        holding.stdout.readline()
+        assert place.holder(path) == place.Holder(holding.pid, "as asked")
+        assert not place.take(path, "another")
+        os.kill(holding.pid, signal.SIGKILL)
+        holding.wait()
+        assert place.holder(path) is None
+        os.killpg(holding.pid, signal.SIGKILL)  # the forked one
 
 
 def test_a_line_without_end_is_cut_and_not_kept_in_memory(tmp_path: Path) -> None:
