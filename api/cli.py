@@ -190,6 +190,18 @@ def limit_user(email: str, requests_a_minute: int) -> None:
     click.echo(f"Requests a minute of {email}: {number}.")
 
 
+@main.command()
+def newsletter() -> None:
+    """Print who gets the newsletter, an address a line.
+
+    Those who opened the link in their letter, and did not end it since.
+    """
+    from api.up.prepare import subscribers
+
+    for address in subscribers(Settings.load()):
+        click.echo(address)
+
+
 @main.group()
 def wallet() -> None:
     """Owners' money: give credit, check the books."""

@@ -13,7 +13,7 @@ from api.http.callers import Caller
 from api.http.errors import Forbidden, Unauthorized
 from api.public.schemas import EventQuery, EventReport, Severity
 from api.public.table import EventRow
-from api.users.table import UserRow
+from api.users import service as users
 
 KEPT_HOURS = 720
 KEPT_A_DAY = 5000
@@ -84,6 +84,6 @@ async def sweep() -> None:
 async def _require_administrator(session: AsyncSession, caller: Caller) -> None:
     if caller.kind != "user":
         raise OnlyPeople
-    first = await session.exec(select(UserRow.id).order_by(col(UserRow.created_at), UserRow.id).limit(1))
-    if first.one_or_none() != caller.user_id:
+    first = await users.first(session)
+    if first is None or first.id != caller.user_id:
         raise OnlyAdministrators

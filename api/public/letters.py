@@ -17,7 +17,7 @@ from api.outside.mail import Letter
 from api.public.schemas import ContactRequest, SubscribeRequest
 from api.public.table import ContactMessageRow, SubscriberRow
 from api.settings import Settings
-from api.users.table import UserRow
+from api.users import service as users
 
 MESSAGES_A_DAY = 300
 """Of everybody together: a flood from many addresses must not fill the disk, nor a mailbox."""
@@ -54,7 +54,8 @@ async def write_to_us(session: AsyncSession, wanted: ContactRequest, settings: S
     row = ContactMessageRow(**wanted.model_dump(exclude={"website"}))
     session.add(row)
     await session.flush()
-    if to := settings.contact_email or await _first_user(session):
+    first = await users.first(session)
+    if to := settings.contact_email or (first.email if first else ""):
         subject = _one_line(f"Contact: {wanted.subject}")
         company = f" ({wanted.company})" if wanted.company else ""
         text = f"From: {_one_line(wanted.name + company)} <{wanted.email}>\n\n{wanted.message}\n"
@@ -153,11 +154,6 @@ async def sweep() -> None:
                 col(SubscriberRow.confirmed_at).is_(None), col(SubscriberRow.created_at) < unheard
             )
         )
-
-
-async def _first_user(session: AsyncSession) -> str:
-    found = await session.exec(select(UserRow.email).order_by(col(UserRow.created_at), UserRow.id).limit(1))
-    return found.one_or_none() or ""
 
 
 def _one_line(text: str) -> str:

@@ -19,6 +19,7 @@ from api.auth.schemas import SignUp
 from api.db import migrate as migrations
 from api.db.engine import Database
 from api.db.vault import Vault
+from api.public import letters
 from api.seed import seed
 from api.settings import Settings
 from api.up.errors import CannotStart
@@ -103,6 +104,11 @@ def link(settings: Settings, email: str | None) -> str:
         return await links.mint(session, user)
 
     return sign_in_address(settings, _in_transaction(settings, run))
+
+
+def subscribers(settings: Settings) -> list[str]:
+    """Who gets the newsletter, by address."""
+    return _in_transaction(settings, letters.subscribers)
 
 
 def limit(settings: Settings, email: str, requests_a_minute: int) -> None:

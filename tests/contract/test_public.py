@@ -2,6 +2,8 @@
 
 import email
 import re
+import subprocess
+import sys
 import time
 from email import policy
 from pathlib import Path
@@ -44,6 +46,15 @@ def subscribe(api: Api, address: str) -> Reply:
     return api.ask("POST", "/v1/newsletter/subscribe", {"email": address, "source": "footer"})
 
 
+def subscribers_of(api: Api) -> list[str]:
+    """Who gets the newsletter, as the operator reads it."""
+    command = [sys.executable, "-m", "api.cli", "newsletter"]
+    done = subprocess.run(
+        command, env=api.environment, cwd=api.home, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split()
+
+
 def test_a_message_reaches_whoever_runs_the_installation(tmp_path: Path) -> None:
     with running_api(tmp_path, CALL2ME_CONTACT_EMAIL="desk@example.com") as api:
         sent = {
@@ -72,11 +83,13 @@ def test_nobody_gets_the_newsletter_who_did_not_say_so_twice(api: Api, person: P
     confirm, end = links_in(letter)
     assert api.ask("GET", confirm.replace("confirm?", "confirm?x=1&")).json["status"] == "confirmed"
     assert subscribe(api, address).json["already_subscribed"] is True
+    assert address.lower() in subscribers_of(api)
     assert api.ask("GET", confirm).status == 200, "a second click does no harm"
     page = api.ask("GET", end, headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
     assert b"not subscribed any more" in page.raw
     assert subscribe(api, address).json["already_subscribed"] is False
+    assert address.lower() not in subscribers_of(api)
     assert len(letters_to(api, address.lower())) == 1, "one letter a day, however often somebody asks"
 
 
