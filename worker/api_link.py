@@ -56,6 +56,7 @@ class ApiLink:
         on_try: Callable[[TryFunction], None] = lambda order: None,
         on_order: Callable[[Order], None] = lambda order: None,
         on_phone: Callable[[Dial | TakeUp], None] = lambda order: None,
+        on_linked: Callable[[], None] = lambda: None,
     ) -> None:
         """`http` carries the internal key; `hello` and `status` are asked whenever they are sent."""
         self._url = f"{api_url}/internal/worker"
@@ -65,6 +66,7 @@ class ApiLink:
         self._on_hang_up = on_hang_up
         self._on_try = on_try
         self._on_order = on_order
+        self._on_linked = on_linked
         self._on_phone = on_phone
         self._changed = asyncio.Event()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -132,6 +134,7 @@ class ApiLink:
             self._is_news = False
             await self._send(socket, self._hello())
             logger.info("linked to the api")
+            self._on_linked()
             speaking = asyncio.create_task(self._speak(socket), name="status to the api")
             try:
                 await self._listen(socket)

@@ -72,6 +72,7 @@ class Reporter:
         self._turn = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
+        self._back = asyncio.Event()
         self._failures = 0
 
     @property
@@ -88,6 +89,10 @@ class Reporter:
     def look_now(self) -> None:
         """Something happened to a call: do not wait for the next poll."""
         self._wake.set()
+
+    def api_is_back(self) -> None:
+        """Whoever speaks to the api says that it answers again: wait no longer after a failure."""
+        self._back.set()
 
     async def run(self) -> None:
         """Deliver, for ever."""
@@ -222,7 +227,10 @@ class Reporter:
 
     async def _wait_after_failure(self) -> None:
         longest: float = min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(self._failures, 10))
-        await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+        self._back.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads load
+                await self._back.wait()
 
     # ── recordings ───────────────────────────────────────────────────────────────────────────────
     async def _upload(self) -> None:

@@ -88,6 +88,7 @@ class Supervisor:
             on_hang_up=self._hang_up,
             on_try=self._tries.ask,
             on_order=self._order,
+            on_linked=self._reporter.api_is_back,
             on_phone=self._phone,
         )
         self._knowledge = KnowledgeKeeper(cache_of(settings), settings.api_url, http)
