@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
+from api import tables
 from api.calls.table import CallRow
 from api.db.columns import new_id, now
 from api.db.engine import Database
@@ -160,6 +161,8 @@ def _trunk(person: Person) -> str:
 
 
 def _write(person: Person, row: SQLModel) -> None:
+    tables.load()  # a row's foreign keys are looked for among the tables that somebody imported
+
     async def write() -> None:
         database = Database(Settings.load(person.api.environment).database_url)
         async with database.transaction() as session:
