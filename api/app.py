@@ -86,6 +86,7 @@ RESOURCES: tuple[Routes, ...] = (
     audit.routes,
     wizard.routes,
     agents.routes,
+    agents.of_functions,
     notifications.of_agents,
     notifications.routes,
     calls.routes,

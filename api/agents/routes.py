@@ -8,7 +8,15 @@ from api.agents import service
 from api.agents.reachable import refuse_unreachable
 from api.agents.schemas import Agent, AgentCard, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
-from api.agents.trying import FunctionOutcome, FunctionTry, NobodyTries, outcome
+from api.agents.trying import (
+    FunctionAnswer,
+    FunctionCall,
+    FunctionOutcome,
+    FunctionTry,
+    NobodyTries,
+    executed,
+    outcome,
+)
 from api.http import etags
 from api.http.errors import PreconditionFailed
 from api.http.pages import Page
@@ -17,6 +25,7 @@ from api.http.transactions import let_go
 from api.keys import CALLER, GUARD, SESSION, WORKERS
 
 routes = Routes("/v1/agents", tag="Agents")
+of_functions = Routes("/v1/functions", tag="Agents")
 
 
 @routes.post(status=201, location="/v1/agents/{agent_id}", etag=True)
@@ -75,3 +84,10 @@ async def test_function(request: web.Request, agent_id: str, body: FunctionTry) 
     functions = list(service.to_config(row).engine.functions)
     await let_go(request)  # nobody waits for a stranger's server with a transaction open
     return await outcome(body, functions, request.app[GUARD], request.app[WORKERS].try_function)
+
+
+@of_functions.post("/execute")
+async def execute_function(request: web.Request, body: FunctionCall) -> FunctionAnswer:
+    """Ask an address once, for a page that a browser does not let ask it; https only, and nothing private."""
+    await let_go(request)
+    return await executed(body, request.app[GUARD])

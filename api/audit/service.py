@@ -35,6 +35,7 @@ NO_CHANGES = frozenset(
         "send_chat_message",
         "stream_chat_message",
         "test_function",
+        "execute_function",
         "say",
         "add_context",
         "hold",

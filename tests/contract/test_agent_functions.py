@@ -107,6 +107,29 @@ def test_what_is_private_or_not_https_is_not_tried(own_api: Api) -> None:
         assert found["error"]
 
 
+def test_an_address_is_asked_for_a_page_and_never_a_private_one(own_api: Api, kitchen: str) -> None:
+    person = own_api.person()
+    path = "/v1/functions/execute"
+    agent = person.made("/v1/agents", AGENT)["agent_id"]
+    asked = {"url": f"{kitchen}/book", "body": {"n": 2}, "headers": {"X-Token": "t"}}
+    found = person.ask("POST", path, asked).json
+    assert (found["success"], found["status_code"], found["error"]) == (True, 200, None)
+    assert found["body"].startswith('{"asked": "{\\"n\\": 2}", "token": "t"}xxx')
+    refused = person.ask("POST", path, {"url": f"{kitchen}/closed", "method": "PUT"}).json
+    assert (refused["success"], refused["status_code"]) == (False, 409)
+    slow = person.ask("POST", path, {"url": f"{kitchen}/slow", "timeout_ms": 200}).json
+    assert (slow["success"], slow["status_code"]) == (False, 0)
+    for url in ("https://10.0.0.1/x", "http://example.com/x", "https://localhost/x", "https://[::1]/"):
+        found = person.ask("POST", path, {"url": url}).json
+        assert (found["success"], found["status_code"], bool(found["error"])) == (False, 0, True)
+    for wrong in ({}, {"url": ""}, {"url": "x", "timeout_ms": 1}, {"url": "https://a.b", "method": "TRACE"}):
+        assert person.ask("POST", path, wrong).status == 422
+    for headers in ({"X-A": "b\r\nX-C: d"}, {"X A": "b"}, {"Host": "internal"}, {"X-A": "ü\u0100"}):
+        for where in (path, f"/v1/agents/{agent}/test-function"):
+            assert person.ask("POST", where, {**asked, "headers": headers}).status == 422, (where, headers)
+    assert own_api.ask("POST", path, asked).status == 401
+
+
 def test_a_developers_function_is_tried_by_a_worker(own_api: Api) -> None:
     person = own_api.person()
     answers: list[dict[str, Any]] = [

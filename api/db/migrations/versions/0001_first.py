@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:47:16.599680
+Created: 2026-11-28 20:56:28.562404
 """
 
 from collections.abc import Sequence
