@@ -18,6 +18,8 @@ from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
 from tests.support.knowledge import uploaded
 
+tables.load()  # a row can be written only where the tables that it points to are known
+
 BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
     "answer_wizard": {"content": "A shop."},
     "apply_wizard": {"prompt": "You sell bikes."},

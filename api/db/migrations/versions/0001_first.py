@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:56:28.562404
+Created: 2026-11-28 20:57:37.120053
 """
 
 from collections.abc import Sequence
