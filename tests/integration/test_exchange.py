@@ -1,0 +1,176 @@
+"""Calls over real SIP and RTP on loopback: exchange and shards are processes, the carrier is the test."""
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.integration.test_phone_call import words
+from tests.support.telephone import telephone
+from tests.support.telephony import NUMBER, Stage, calling, refused, sockets, staged
+from worker.exchange import sdp, sip
+
+pytestmark = [pytest.mark.phones, pytest.mark.timeout(180)]
+
+HOURS = {"heard": ("What are your hours?",) * 4, "answers": {"What are your hours?": "Nine to five."}}
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[tuple[Stage, sip.Engine]]:
+    async with staged(**HOURS) as (stage, carrier):
+        yield stage, carrier
+
+
+async def test_a_phone_rings_and_the_agent_answers(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    async with calling(stage, carrier, X_Order="7") as caller:
+        await stage.until(lambda: caller.phone.first_sound(0.0))
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        caller.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: not caller.phone.is_talking)
+        heard_at = await stage.until(lambda: caller.phone.first_sound(caller.phone.spoke_until))
+        await stage.until(lambda: len(stage.said("c1")) == 3)
+        spoke_until = caller.phone.spoke_until
+    await stage.until(lambda: stage.end_of("c1"))
+    assert heard_at > spoke_until
+    (rang,) = stage.rang
+    assert (rang.trunk_id, rang.to_number, rang.from_number) == ("trunk_1", NUMBER, "+14155550100")
+    assert rang.headers == {"X-Order": "7"}
+    events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
+    assert (events[-1].status, events[-1].reason) == ("completed", "user_hangup")
+    assert [text for _, text in stage.said("c1")][-1] == "Nine to five."
+    assert any(event.kind == "media" for event in events)
+    assert stage.liveness.exchange is not None
+    await stage.until(lambda: not stage.liveness.exchange.call_ids)
+    await stage.until(lambda: stage.descriptors(stage.processes["exchange"].pid) == 1)
+    assert not list((stage.home / "run" / "dialogs").iterdir())
+
+
+OFFERS: list[tuple[Callable[[bytes], bytes], int]] = [
+    (lambda body: body.replace(b" 0 8 9 13 101", b" 18 3"), 488),
+    (lambda body: body.replace(b"RTP/AVP", b"RTP/SAVP"), 488),
+    (lambda body: body.replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 239.1.2.3"), 488),
+    (lambda body: body.replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 localhost"), 400),
+    (lambda body: b"v=0\r\nnonsense", 400),
+    (lambda body: b"\xff" * 200, 400),
+    (lambda body: b"v=0\r\n" + b"a=x\r\n" * 3000, 400),
+    (lambda body: b"", 488),
+]
+
+
+async def test_what_will_not_do_is_refused_and_leaves_nothing(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    mine, address = sockets()
+    offer = sdp.Ours(address, 1).offer()
+    for change, code in OFFERS:
+        assert (await refused(stage, carrier, change(offer))).code == code
+    assert stage.rang == []
+    assert (await refused(stage, carrier, offer, "+905550000000")).code == 404
+    mine.close()
+    assert stage.descriptors(stage.processes["exchange"].pid) == 1
+
+
+async def test_an_agent_calls_somebody_who_answers(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    stage.dial()
+    dialog = await anext(carrier.invitations())
+    assert dialog.invitation is not None
+    assert dialog.invitation.uri.startswith("sip:+14155550123@")
+    assert NUMBER in (dialog.invitation.headers.first("From") or "")
+    dialog.ring()
+    await stage.until(lambda: "ringing" in stage.states("o1"))
+    mine, address = sockets()
+    answer, media = sdp.Ours(address, 3).answer(sdp.read(dialog.invitation.body))
+    dialog.answer(answer)
+    async with telephone(mine, media.remote) as phone:
+        await stage.until(lambda: phone.first_sound(0.0))
+        await stage.until(lambda: len(stage.said("o1")) == 1)
+        await dialog.hang_up()
+        await stage.until(lambda: stage.end_of("o1"))
+    assert stage.states("o1") == ["ringing", "answered", "ended"]
+    assert stage.obeyed[0].outcome == "done"
+    events = await stage.until(lambda: (e := stage.events("o1")) and e[-1].kind == "call_ended" and e)
+    assert events[-1].reason == "user_hangup"
+
+
+async def test_somebody_who_does_not_answer_says_why(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    invitations = carrier.invitations()
+    for code in (486, 603, 404):
+        stage.dial(call_id=f"o{code}")
+        (await anext(invitations)).reject(code)
+        end = await stage.until(functools.partial(stage.end_of, f"o{code}"))
+        assert end.sip_code == code
+    stage.dial(ring_seconds=5)
+    dialog = await anext(invitations)
+    dialog.ring()
+    end = await stage.until(lambda: stage.end_of("o1"))
+    assert end.sip_code in {408, 487}
+    async with asyncio.timeout(5):
+        ended = [event async for event in dialog.events() if isinstance(event, sip.Ended)]
+    assert ended[0].by == "far", "it was cancelled"
+    assert stage.descriptors(stage.processes["exchange"].pid) == 1
+
+
+async def test_the_agents_end_hangs_up() -> None:
+    goodbye = {"heard": ("Goodbye.",), "answers": {"Goodbye.": {"name": "end_call"}}}
+    async with staged(**goodbye, engine={"builtin_functions": ["end_call"]}) as (stage, carrier):
+        async with calling(stage, carrier) as caller:
+            await stage.until(lambda: len(stage.said("c1")) == 1)
+            caller.phone.say(words("Goodbye then."))
+            end = await stage.until(lambda: caller.end, 20)
+        assert end.by == "far"
+        events = stage.events("c1")
+        assert (events[-1].kind, events[-1].reason) == ("call_ended", "agent_hangup")
+
+
+async def test_a_shard_dies_and_the_caller_is_still_there(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    async with calling(stage, carrier) as caller:
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        first_ssrc = caller.phone.heard[-1][1].ssrc
+        victim = stage.shard_of("c1")
+        killed_at = time.time()
+        next(one for one in stage.processes.values() if one.pid == victim).kill()
+        await stage.until(lambda: stage.lost)
+        said = [
+            event.utterance.model_dump(mode="json")
+            for event in stage.events("c1")
+            if event.kind == "utterance"
+        ]
+        stage.take_up("c1", 2, transcript=said, started_at=datetime.now(UTC).isoformat())
+        await stage.until(
+            lambda: (
+                caller.phone.heard[-1][0] > killed_at + 0.02 and caller.phone.heard[-1][1].ssrc != first_ssrc
+            )
+        )
+        back_at = next(at for at, packet in caller.phone.heard if packet.ssrc != first_ssrc)
+        word_at = await stage.until(lambda: caller.phone.first_sound(back_at))
+        caller.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1", 2), 20)
+        assert caller.end is None
+        assert stage.shard_of("c1") != victim
+    silent, wordless = back_at - killed_at, word_at - killed_at
+    assert silent < 1.5, "a pause, no more"
+    assert wordless < 2.5
+
+
+async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    async with calling(stage, carrier) as caller:
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+        before = len(caller.phone.heard)
+        await stage.start("exchange")
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("c1",))
+        assert len(caller.phone.heard) > before + 10, "the sound never stopped"
+        caller.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+        await caller.dialog.hang_up()
+        events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
+        assert events[-1].reason == "user_hangup"
+        await stage.until(lambda: stage.end_of("c1"))
