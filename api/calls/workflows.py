@@ -162,15 +162,20 @@ async def sweep_uploads() -> None:
 
 
 async def sweep_orphans() -> None:
-    """Delete recordings whose call was deleted by a process that died before it came to them."""
+    """Delete recordings whose call is gone or forgotten, and whoever did that died, or left its parts."""
     reach = engine.reach()
     names = await reach.storage.names("call_", older_than_seconds=UPLOAD_SECONDS)
     for start in range(0, len(names), 500):
-        ids = {name.partition(".")[0]: name for name in names[start : start + 500]}
+        # `call_….ogg`, and `call_…-1.ogg` of one attempt among several.
+        owners = {name: name.partition(".")[0].partition("-")[0] for name in names[start : start + 500]}
         async with reach.database.transaction(writes=False) as session:
-            known = set((await session.exec(select(CallRow.id).where(col(CallRow.id).in_(ids)))).all())
-        for call_id in ids.keys() - known:
-            await reach.storage.delete(ids[call_id])
+            asked = select(CallRow.id).where(
+                col(CallRow.id).in_(set(owners.values())), col(CallRow.forgotten_at).is_(None)
+            )
+            known = set((await session.exec(asked)).all())
+        for name, call_id in owners.items():
+            if call_id not in known:
+                await reach.storage.delete(name)
 
 
 async def sweep_unused() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -170,6 +171,21 @@ async def test_a_token_that_was_never_used_is_forgotten(database: Database, dura
     async with database.transaction(writes=False) as session:
         left = {call.id for call in (await session.exec(select(CallRow))).all()}
     assert left == {waiting.id, used.id}
+
+
+async def test_a_recording_and_its_parts_stay_as_long_as_their_call(
+    database: Database, durable: None, tmp_path: Path
+) -> None:
+    living, forgotten = taken(attempt=2), taken(room_name="b", forgotten_at=now())
+    await add(database, living, forgotten)
+    kept = {f"{living.id}.ogg", f"{living.id}-1.ogg"}
+    gone = {"call_0123456789abcdef.ogg", "call_0123456789abcdef-2.ogg", f"{forgotten.id}-1.ogg"}
+    (tmp_path / "r").mkdir(exist_ok=True)
+    for name in kept | gone:
+        (tmp_path / "r" / name).write_bytes(b"sound")
+        os.utime(tmp_path / "r" / name, (0, 0))
+    await workflows.sweep_orphans()
+    assert {path.name for path in (tmp_path / "r").iterdir()} == kept
 
 
 async def test_the_sweeper_settles_what_nobody_settled(
