@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipelines.outbound import Guard, NoAnswer
-
+# Settings are read by the command line too, which answers at once: aiohttp and numpy come when they are used.
 if TYPE_CHECKING:
-    from kb.openai_embeddings import OpenAiEmbedder  # numpy, which the worker's supervisor has not
+    from kb.openai_embeddings import OpenAiEmbedder
+    from pipelines.outbound import Guard
 
 OPENAI = "https://api.openai.com/v1"
 PREFIX = "openai/"
@@ -21,17 +21,19 @@ class EmbeddingServer:
     base_url: str
     api_key: str = field(default="", repr=False)
 
-    def guard(self) -> Guard:
+    def guard(self) -> "Guard":
         """Connections to this server and to public ones. Close it at the end."""
+        from pipelines.outbound import Guard  # noqa: PLC0415
+
         return Guard([urlsplit(self.base_url).netloc.rpartition("@")[2]])
 
-    async def connected(self, guard: Guard, model: str) -> "OpenAiEmbedder":
+    async def connected(self, guard: "Guard", model: str) -> "OpenAiEmbedder":
         """One of its models, for many texts. Raises `EmbedderFailed`."""
         from kb.openai_embeddings import OpenAiEmbedder  # noqa: PLC0415
 
         return await OpenAiEmbedder.connected(guard.fetch, model=model, **self._asked())
 
-    def of(self, guard: Guard, space: str, **options: Any) -> "OpenAiEmbedder | None":
+    def of(self, guard: "Guard", space: str, **options: Any) -> "OpenAiEmbedder | None":
         """The embedder that made a space; None where it was not made by a model of this server."""
         from kb.openai_embeddings import OpenAiEmbedder, place_of  # noqa: PLC0415
 
@@ -41,6 +43,8 @@ class EmbeddingServer:
         return OpenAiEmbedder(guard.fetch, model=model, dimensions=dimensions, **self._asked(), **options)
 
     def _asked(self) -> dict[str, Any]:
+        from pipelines.outbound import NoAnswer  # noqa: PLC0415
+
         return {"base_url": self.base_url, "api_key": self.api_key, "failures": (NoAnswer,)}
 
 

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from pipelines.contract import Available
 from pipelines.embedding_server import OPENAI, EmbeddingServer
 from pipelines.environment import Environment
 from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES, espeak_voice
 from pipelines.local.scripted import LANGUAGES
 from pipelines.voices import AURA_LANGUAGES
+
+if TYPE_CHECKING:
+    from pipelines.contract import Available  # pydantic, which the command line does without
 
 Vad = Literal["native", "silero"]
 
@@ -159,8 +161,10 @@ def _is_installed(extra: str) -> bool:
     return any((Path(entry) / "livekit" / "plugins" / extra).is_dir() for entry in sys.path)
 
 
-def available(settings: ProviderSettings) -> tuple[Available, ...]:
+def available(settings: ProviderSettings) -> "tuple[Available, ...]":
     """What an agent may ask for here, for the api to show. Loads no model and no livekit."""
+    from pipelines.contract import Available  # noqa: PLC0415
+
     whisper = settings.models_socket is not None and find_spec("ctranslate2") is not None
     hibari = settings.models_socket is not None and find_spec("hibari") is not None
     espeak = shutil.which("espeak-ng") is not None
