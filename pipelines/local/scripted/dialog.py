@@ -223,7 +223,8 @@ class Dialog:
         told = await tell(asked, facts, self._meanings, self._wording)
         if told is None:
             state = replace(state, misses=state.misses + 1)
-            told = await self._nothing(heard.text, asked, prompt, functions, facts, state.last_reply)
+            whole = questions.read(heard.text, heard.at.date())
+            told = await self._nothing(whole, asked, prompt, functions, facts, state.last_reply)
         return replace(state, last_reply=told), Reply(told)
 
     def _runs(self, wanted: intents.Wanted, sure: float) -> bool:
@@ -234,7 +235,7 @@ class Dialog:
 
     async def _nothing(
         self,
-        text: str,
+        whole: Question,
         asked: list[Question],
         prompt: Prompt,
         functions: list[Function],
@@ -243,11 +244,11 @@ class Dialog:
     ) -> str:
         if not any(question.is_asking for question in asked):
             is_about = any(question.strong for question in asked)
-            if len(fold(text).split()) <= 2 and not is_about:
+            if len(fold(whole.text).split()) <= 2 and not is_about:
                 return self._wording.say("didnt_hear")
             if not is_about:
                 return self._help(prompt, functions, facts)
-        offered = await offer(asked, facts, said_last, self._meanings, self._wording)
+        offered = await offer(asked, whole, facts, said_last, self._meanings, self._wording)
         return offered or self._wording.say("dont_have")
 
     def _talk_in_form(

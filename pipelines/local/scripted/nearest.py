@@ -29,14 +29,22 @@ _MOST_WORDS = 45
 
 
 async def offer(
-    asked: Sequence[Question], facts: Sequence[Fact], said_last: str, meanings: Meanings, wording: Wording
+    asked: Sequence[Question],
+    whole: Question,
+    facts: Sequence[Fact],
+    said_last: str,
+    meanings: Meanings,
+    wording: Wording,
 ) -> str | None:
     """A refusal that goes on with the one or two nearest facts; None when nothing is near.
 
-    What was `said_last` was no answer, since something is asked again: it is not offered once more.
+    `whole` is all that was said, read as one question. What was `said_last` was no answer, since something
+    is asked again: it is not offered once more.
     """
+    if _is_forbidden(whole):
+        return None
     left = [fact for fact in facts if speakable(fact.text) not in said_last]
-    found = [await nearest(question, left, meanings) for question in asked[:2] if not _is_forbidden(question)]
+    found = [await nearest(readings, left, meanings) for readings in _readings(asked[:2], whole)]
     # Of two questions the nearest fact to each, of one question its two nearest.
     ranked = [fact for rank in range(2) for each in found for fact in each[rank : rank + 1]]
     chosen = list(dict.fromkeys(speakable(fact.text) for fact in ranked))[:2]
@@ -52,15 +60,38 @@ def _is_forbidden(question: Question) -> bool:
     return bool(INJECTED.search(question.text))
 
 
-async def nearest(question: Question, facts: Sequence[Fact], meanings: Meanings) -> list[Fact]:
-    """The facts that are near enough to be offered, nearest first."""
+def _readings(asked: Sequence[Question], whole: Question) -> list[list[Question]]:
+    """What to search for, each in several readings: "My father uses a wheelchair. Can he get up there?"
+
+    The question alone, and with what was said before it: either may be the one that is near to its answer.
+    """
+    if len(asked) == 1:
+        question = asked[0]
+        return [[question, whole]] if set(whole.strong) - set(question.strong) else [[question]]
+    if asked and set(asked[0].strong) <= set(asked[-1].strong):
+        # "Which one is for us, and what does it cost?" is one question, about one thing.
+        return [[asked[-1], whole]]
+    return [[question] for question in asked]
+
+
+async def nearest(readings: Sequence[Question], facts: Sequence[Fact], meanings: Meanings) -> list[Fact]:
+    """The facts that are near enough to one question's readings to be offered, nearest first."""
+    near: dict[Fact, float] = {}
+    for reading in readings:
+        for fact, sureness in await _near(reading, facts, meanings):
+            near[fact] = max(sureness, near.get(fact, sureness))
+    return sorted(near, key=lambda fact: -near[fact])[:2]
+
+
+async def _near(question: Question, facts: Sequence[Fact], meanings: Meanings) -> list[tuple[Fact, float]]:
     if not facts or not (question.strong or question.kind):
         return []
     question = heard_right(question, facts)
     await meanings.learn([question.text])
     await meanings.learn([fact.text for fact in facts])
     if not meanings.know([question.text, *(fact.text for fact in facts)]):
-        return [each.fact for each in answers.by_words(question, facts, meanings, _BY_WORDS)]
+        by_words = answers.by_words(question, facts, meanings, _BY_WORDS)
+        return [(each.fact, each.score) for each in by_words]
     found = [
         (answers.sureness(reasons), reasons["alike"], fact)
         for fact, reasons in await answers.candidates(question, facts, meanings)
@@ -70,4 +101,4 @@ async def nearest(question: Question, facts: Sequence[Fact], meanings: Meanings)
     floor = _NEAR if question.is_asking else _NEAR_UNASKED
     if not any(sureness >= floor or alike >= _VERY_ALIKE for sureness, alike, _ in found):
         return []
-    return [fact for sureness, _, fact in found if sureness >= _NEXT]
+    return [(fact, sureness) for sureness, _, fact in found if sureness >= _NEXT]

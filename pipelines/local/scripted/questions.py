@@ -31,9 +31,9 @@ _KINDS = (
              r"even )?(?:open|closed)\b|"
              r"\b(?:acik|kapali) mi\w*"),
     # Where the house itself is; "where can I ..." asks about something in it.
-    ("place", r"\bwhere(?:'s| is|s| are| r) (?:you|u|your|the) ?(?:guys|shop|store|clinic|office|house|"
+    ("place", r"\bwhere(?:abouts)?(?: exactly)?(?:'s| is|s| are| r)(?: exactly)? (?:you|u|your|the) ?(?:guys|shop|store|clinic|office|house|"
               r"place|"
-              r"business|restaurant|located|location)?(?: located| at| based)?[?. ]*$|\b(?:your|"
+              r"business|restaurant|located|location)?(?: located| at| based| exactly)*[?. ]*$|\b(?:your|"
               r"the) address\b|"
               r"\bhow (?:do|can) (?:i|we) (?:get to|find|reach) (?:you|u)\b|\bdirections\b|"
               r"\b(?:nerede|neredesiniz|nerdesiniz|adresiniz)\b"),
@@ -58,7 +58,7 @@ _KIND_WORDS = {
         "time": "when hour hours open opening close closed closing late early time zaman saat "
         "acik kapali saatleri calisma shop store clinic office",
         "place": "address located location directions find reach neredesiniz nerdesiniz adresiniz shop "
-        "store clinic office",
+        "store clinic office exactly whereabouts",
         "count": "many kac",
         "number": "old big large far tall heavy many kac yas",
     }.items()
