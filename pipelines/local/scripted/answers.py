@@ -44,6 +44,8 @@ _OF_DAY = 0.15
 _ALIKE_ENOUGH_FOR_A_PRICE = 0.75
 """Braces and teeth are 0.65 alike, and cost something else."""
 _CANDIDATES = 8
+_COMMON = 0.6
+"""A word that three facts have is what the place is about."""
 # A question of these kinds wants a number: a sentence without one is no answer, however near it is.
 _STRICT = frozenset({"price", "phone", "email", "duration", "count"})
 # Asked without naming anything, these are about the house itself: its hours, its address, its number.
@@ -98,11 +100,12 @@ async def best(question: Question, facts: Sequence[Fact], meanings: Meanings) ->
 
 async def _weighed(question: Question, facts: Sequence[Fact], meanings: Meanings) -> list[Answer]:
     found: list[Answer] = []
+    common = {term for term, rarity in _rarities(facts).items() if rarity <= _COMMON}
     for fact, reasons in await candidates(question, facts, meanings):
         sure = sureness(reasons)
         if sure >= ACCEPT:
             score = min(1.1, 0.5 + 0.08 * sure)
-            found.append(Answer(fact, score, is_sure=is_sure(question, fact, reasons, sure)))
+            found.append(Answer(fact, score, is_sure=is_sure(question, fact, reasons, sure, common)))
     return found
 
 

@@ -1,7 +1,7 @@
 """Whether a fact may be told as the answer, or only be offered as the nearest that is known."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from kb.words import fold
 from pipelines.local.scripted.facts import Fact
@@ -12,18 +12,23 @@ SURE = 0.5
 _CLEARLY = 0.7
 """From here on it need not be ahead of every other fact."""
 _AHEAD = 0.05
+_MUCH = 1.5
+"""From here on it need not have a word that tells it apart."""
 _HOUSE = re.compile(
     r"\b(?:open\w*|clos\w*|shut\w*|hours|there|here|days?|acik\w*|kapal\w*|acil\w*|kapan\w*|saat\w*|gun\w*)\b"
 )
 
 
-def is_sure(question: Question, fact: Fact, reasons: Mapping[str, float], sureness: float) -> bool:
-    """Whether a fact is the answer beyond doubt."""
+def is_sure(
+    question: Question, fact: Fact, reasons: Mapping[str, float], sureness: float, common: Set[str]
+) -> bool:
+    """Whether a fact is the answer beyond doubt. `common` are the words that several facts have."""
     return sureness >= SURE and not (
         _is_about_hours_alone(question, fact)
         or _is_about_other_hours(question, reasons)
         or _lacks_half_of_what_is_asked(question, reasons)
         or _shares_nothing(question, reasons)
+        or (sureness < _MUCH and _shares_only_what_many_say(question, fact, common))
         or (sureness < _CLEARLY and reasons["ahead"] < _AHEAD and not reasons["of_the_house"])
     )
 
@@ -57,3 +62,9 @@ def _lacks_half_of_what_is_asked(question: Question, reasons: Mapping[str, float
 def _shares_nothing(question: Question, reasons: Mapping[str, float]) -> bool:
     """Nothing that was named is spoken of, nor is it near in meaning; a day in common is not enough."""
     return bool(question.strong) and reasons["words"] < 0.25 and reasons["alike"] < 0.45
+
+
+def _shares_only_what_many_say(question: Question, fact: Fact, common: Set[str]) -> bool:
+    """ "Which box is right for us" shares its box with every sentence of who sells boxes."""
+    shared = fact.terms.intersection(question.strong)
+    return bool(shared) and shared <= common

@@ -50,9 +50,9 @@ _PERSON = re.compile(
     r"Sun)[A-ZÇĞİÖŞÜ][a-zçğıöşü]+\b"
 )
 _DURATION = re.compile(
-    r"\b(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty|thirty|forty|"
-    r"forty-five|"
-    r"sixty|ninety|half an|bir|iki|uc|yarim|few|several|same)[ -](?:minutes?|mins?|hours?|days?|weeks?|"
+    r"\b(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|hundred|"
+    r"(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|"
+    r"half an|bir|iki|uc|yarim|few|several|same)[ -](?:minutes?|mins?|hours?|days?|weeks?|"
     r"months?|"
     r"years?|nights?|working days?|business days?|dakika\w*|saat\w*|gun\w*|hafta\w*|ay)\b"
 )

@@ -84,7 +84,7 @@ async def nearest(readings: Sequence[Question], facts: Sequence[Fact], meanings:
 
 
 async def _near(question: Question, facts: Sequence[Fact], meanings: Meanings) -> list[tuple[Fact, float]]:
-    if not facts or not (question.strong or question.kind):
+    if not facts or not (question.strong or question.kind or question.is_asking):
         return []
     question = heard_right(question, facts)
     await meanings.learn([question.text])

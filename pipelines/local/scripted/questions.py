@@ -25,7 +25,11 @@ _KINDS = (
     ("clock", r"\bwhat times?\b|\bhow late\b|\bhow early\b|\b(?:until|till) when\b|\bkacta\b|"
               r"\bkaca kadar\b|"
               r"\bsaat kac\w*"),
-    ("time", r"\bwhen\b(?! (?:i|we|they)\b)|\bhours\b|"
+    # "Must somebody be there when you bring it?" does not ask for a time.
+    ("time", r"(?:^|[,;.] |\b(?:and|or|but|so|know|me|ask|from|until|till|since|about|sure|hi|hello|ok|then) )"
+             r"when\b(?! (?:i|we|they)\b)|"
+             r"\bwhen(?:'s|[?. ]*$| (?:is|are|do|does|did|can|could|will|would|should|was|were|has|have)\b)|"
+             r"\bhours\b|"
              r"\bwhat days?\b|\bwhich days?\b|\bne zaman\b|\bcalisma saat\w*|"
              r"\bhangi gun\w*|^(?:are|is|r) (?:you|the [a-z]+|it|u) (?:guys )?(?:still |also |"
              r"even )?(?:open|closed)\b|"
