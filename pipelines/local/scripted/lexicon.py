@@ -16,7 +16,7 @@ tyre tire wheel
 cancel cancellation cancelled
 change reschedule move postpone rebook shift modify amend
 refund reimburse moneyback refundable
-late delay overdue
+late delay overdue latecomer latecomers
 wifi internet wireless wi-fi online
 food eat meal dining dinner lunch restaurant snack kitchen menu cafe
 breakfast brunch
@@ -26,7 +26,7 @@ bus tram metro train subway underground transport station transit
 phone telephone call ring number
 email e-mail mail
 book booking reserve reservation appointment slot schedule
-wheelchair access steps step accessible disabled disability lift elevator ramp accessibility stairs mobility
+wheelchair access steps step accessible disabled disability lift elevator ramp accessibility stairs mobility hoist
 insurance insured insurer coverage
 emergency urgent pain urgently hurts toothache
 doctor dentist physician practitioner
@@ -36,7 +36,17 @@ repair fix broken broke mend damage puncture fault breakdown
 rent rental hire lease
 borrow loan lend lending
 return back returning
-lost lose left forgot forgotten missing stolen steal theft
+lost lose left forgot forgotten missing stolen steal theft found
+spoiled rotten mouldy moldy mould rot
+damage damaged ruin ruined destroy destroyed spoil
+pause freeze frozen suspend
+swap exchange replace
+sick ill illness unwell
+photo picture photograph
+invoice receipt
+parent parents mother father mum mom dad guardian
+sit seat seats
+toilet loo wc
 join member membership register registration enrol enroll signup subscribe subscription
 bicycle bike cycle cycling
 bike ebike
@@ -75,7 +85,7 @@ fine penalty fined
 collect pickup
 ready finish finished done
 quick fast quickly soon
-guest visitor guests visitors
+guest visitor guests visitors friend friends buddy mate companion
 pregnant pregnancy expecting
 old elderly senior pensioner retired
 student pupil

@@ -76,11 +76,11 @@ def _readings(asked: Sequence[Question], whole: Question) -> list[list[Question]
 
 async def nearest(readings: Sequence[Question], facts: Sequence[Fact], meanings: Meanings) -> list[Fact]:
     """The facts that are near enough to one question's readings to be offered, nearest first."""
-    near: dict[Fact, float] = {}
-    for reading in readings:
-        for fact, sureness in await _near(reading, facts, meanings):
-            near[fact] = max(sureness, near.get(fact, sureness))
-    return sorted(near, key=lambda fact: -near[fact])[:2]
+    near = [found for reading in readings if (found := await _near(reading, facts, meanings))]
+    # The nearest by each reading before the next by any, and first by that which came nearer.
+    near.sort(key=lambda found: -found[0][1])
+    ranked = [found[rank][0] for rank in range(2) for found in near if rank < len(found)]
+    return list(dict.fromkeys(ranked))[:2]
 
 
 async def _near(question: Question, facts: Sequence[Fact], meanings: Meanings) -> list[tuple[Fact, float]]:

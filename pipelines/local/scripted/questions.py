@@ -93,6 +93,9 @@ _ASKING = re.compile(
     r"(?:what|what's|whats|how|how's|when|where|where's|wheres|who|who's|whose|why|which|do|does|did|is|"
     r"isn't|are|can|"
     r"could|will|would|may|should|have|has|am|any)\b"
+    # What happened to somebody asks what to do about it.
+    r"|\bi(?:'ve| have| think i| think i've)? (?:left|forgot|forgotten|lost|broke)\b"
+    r"|\bi(?:'m| am|'ll be)(?: \w+){0,3} (?:late|after|stuck)\b"
     r"|\?|\b(?:tell me|i'd like to know|want to know|looking for|do you know|wondering|curious)\b"
     r"|\b(?:mi|mu|misiniz|musunuz|miyim|muyum|ne|nedir|nerede\w*|nasil|kac\w*|hangi|kim|neden|var mi)\b"
 )
