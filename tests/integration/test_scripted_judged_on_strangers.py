@@ -13,6 +13,7 @@ from tests.support.strangers_at_the_counter import AT_THE_COUNTER
 from tests.support.strangers_at_the_end import AT_THE_END
 from tests.support.strangers_by_phone import BY_PHONE
 from tests.support.strangers_on_the_line import ON_THE_LINE
+from tests.support.strangers_once_more import ONCE_MORE
 from tests.support.strangers_unheard import UNHEARD
 
 JUDGED = (*STRANGERS, *AT_THE_COUNTER)
@@ -70,7 +71,9 @@ async def test_callers_in_other_words_are_offered_the_nearest_rather_than_misled
     assert len(_missed(judged)) <= 4, _missed(judged)
 
 
-@pytest.mark.parametrize("stranger", [*STRANGERS, *LATER_STRANGERS], ids=lambda stranger: stranger.name)
+@pytest.mark.parametrize(
+    "stranger", [*STRANGERS, *LATER_STRANGERS, *ONCE_MORE], ids=lambda stranger: stranger.name
+)
 async def test_questions_held_out_get_no_worse(stranger: Stranger, embedder: RememberingEmbedder) -> None:
     judged = await ask_all(stranger, stranger.held_out, embedder)
     assert _wrong(judged) == []

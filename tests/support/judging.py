@@ -13,12 +13,14 @@ from tests.support.strangers_at_the_counter import AT_THE_COUNTER
 from tests.support.strangers_at_the_end import AT_THE_END
 from tests.support.strangers_by_phone import BY_PHONE
 from tests.support.strangers_on_the_line import ON_THE_LINE
+from tests.support.strangers_once_more import ONCE_MORE
 from tests.support.strangers_unheard import UNHEARD
 
 REFUSAL = "I'm sorry, I don't have that information."
 OFFER = "I'm sorry, I don't have an exact answer to that. What I do know is this: "
 OFFER_MORE = " And this: "
 SETS: dict[str, tuple[Stranger, ...]] = {
+    "planetarium, costume hire, farm box": ONCE_MORE,
     "ferry line, dry cleaner, tattoo studio": UNHEARD,
     "garage, public pool, moving company": ON_THE_LINE,
     "hair salon, self storage, climbing hall": BY_PHONE,

@@ -1,4 +1,6 @@
-"""A planetarium, a costume hire and a vegetable box farm, asked once when the scripted engine was done."""
+"""A planetarium, a costume hire and a vegetable box farm, asked when the scripted engine learned to offer.
+
+It came to 23 of 30 then, one fact told beside the question, and was mended for these questions since."""
 
 from livekit.agents.llm import function_tool
 

@@ -56,6 +56,18 @@ async def book_appointment(service: str, date: str, time: str, name: str) -> str
 
 
 @function_tool
+async def reserve_seats(day: str, seats: int, name: str) -> str:
+    """Reserve seats for a show.
+
+    Args:
+        day: Day of the show, YYYY-MM-DD.
+        seats: Number of seats.
+        name: Name of the guest.
+    """
+    return f"{seats} seats reserved for {name} on {day}."
+
+
+@function_tool
 async def find_queue_length() -> str:
     """Check how many people are waiting right now."""
     return json.dumps({"waiting": 3, "minutes": 20})
@@ -165,6 +177,47 @@ async def test_where_nothing_answers_the_nearest_facts_are_offered_as_no_more_th
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        # What is said before a question may say more of what it is about than the question.
+        ("My mother uses a wheelchair. Can she get up to the dome?", "There is a lift to the dome."),
+        ("My son is sixteen and wants to rent one for a party. Can he do that alone?", "Customers under 18"),
+        # One thing, and two questions about it.
+        ("We are two adults and two kids. Which box would be right, and what does it cost?", "Large box"),
+        # "When you bring it" asks for no time.
+        ("Must somebody be at home when you bring the box?", "You need not be at home"),
+        # "Do we" and "can we" ask here, and order nothing.
+        ("Do we get fixed seats or can we sit where we like?", "The dome has 84 seats"),
+        ("Where exactly is your shop?", "27 Weaver Street"),
+        ("What if I am not happy with it at all?", "If you don't like"),
+    ],
+)
+async def test_the_nearest_is_found_by_all_that_was_said(
+    asked: str, near: str, embedder: MiniLmEmbedder
+) -> None:
+    """Whether it is told or offered: what was written comes, and nothing begins."""
+    written = (
+        "There is a lift to the dome. The dome has 84 seats and they are not numbered. Assistance dogs are "
+        "allowed in the dome. Customers under 18 need a parent who signs the contract. Once the dome is dark "
+        "we let nobody in. If you don't like what you got, send it back within a week. We ship costumes.\n\n"
+        "- Small box, 16 euros: five kinds of vegetables, for one or two people.\n"
+        "- Large box, 27 euros: eight kinds of vegetables, for a family of four.\n\n"
+        "What is in the box is decided by the field. You need not be at home: tell us a shady place."
+    )
+    prompt = (
+        "You find us at 27 Weaver Street, in the back yard. The shop is open Tuesday to Friday from 11 to 7."
+    )
+    talk = Talk(prompt, [("Good to know", written)], [reserve_seats], embedder=embedder)
+    assert near in await talk.say(asked)
+
+
+async def test_what_only_shares_the_word_of_the_house_is_not_told(embedder: MiniLmEmbedder) -> None:
+    boxes = "What is in the box is decided by the field. The box comes every week. Bring back the empty box."
+    talk = Talk("", [("Boxes", boxes)], embedder=embedder)
+    assert (await talk.say("Which box would be right for us?")).startswith(REFUSAL)
+
+
 async def test_what_was_just_offered_is_not_offered_again(talk: Talk) -> None:
     assert "whitening" in await talk.say("Is there a cheaper thing than a crown?")
     again = await talk.say("No, is there a cheaper thing than a crown?")
@@ -236,6 +289,12 @@ async def test_follow_ups_keep_their_topic(talk: Talk) -> None:
     assert await talk.say("And on Saturday?") == "On Saturday we are open from 10 AM to 2 PM."
     assert await talk.say("Do you do whitening?") == "Teeth whitening costs 250 euros."
     assert await talk.say("How much is that?") == "Teeth whitening costs 250 euros."
+
+
+def test_what_is_said_before_a_question_is_retrieved_for_too() -> None:
+    ctx = llm.ChatContext.empty()
+    ctx.add_message(role="user", content="My father uses a wheelchair. Can he get up to the dome?")
+    assert retrieval_question(ctx) == "my father uses a wheelchair. can he get up to the dome?"
 
 
 def test_a_follow_up_is_retrieved_for_as_a_whole_question() -> None:

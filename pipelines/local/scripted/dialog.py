@@ -181,8 +181,10 @@ class Dialog:
     async def _form_turn(
         self, state: State, function: Function, heard: Heard, asked: list[Question], facts: Sequence[Fact]
     ) -> tuple[State, Reply]:
+        whole = questions.read(heard.text, heard.at.date())
+
         async def answering() -> str | None:
-            return await tell(asked, facts, self._meanings, self._wording)
+            return await tell(asked, whole, facts, self._meanings, self._wording)
 
         state, reply = await forms.turn(state, function, heard.text, heard.at, self._wording, answering)
         return replace(state, last_reply=reply.text), reply
@@ -207,6 +209,7 @@ class Dialog:
         prompt: Prompt,
     ) -> tuple[State, Reply]:
         wording = self._wording
+        whole = questions.read(heard.text, heard.at.date())
         filled = {f.name: len(slots.fill(f, heard.text, heard.at, wording)) for f in functions}
         wanted = await intents.wanted(heard.text, functions, filled, self._meanings)
         found = [await answers.best(question, facts, self._meanings) for question in asked]
@@ -217,13 +220,12 @@ class Dialog:
             form = forms.begin(wanted.function, heard.text, heard.at, wording)
             lead = ""
             if len(asked) > 1 and any(q.kind and each for q, each in zip(asked, found, strict=True)):
-                lead = await tell(asked, facts, self._meanings, self._wording) or ""
+                lead = await tell(asked, whole, facts, self._meanings, self._wording) or ""
             opened, reply = forms.advance(form, wanted.function, wording, lead)
             return replace(state, form=opened, last_reply=reply.text), reply
-        told = await tell(asked, facts, self._meanings, self._wording)
+        told = await tell(asked, whole, facts, self._meanings, self._wording)
         if told is None:
             state = replace(state, misses=state.misses + 1)
-            whole = questions.read(heard.text, heard.at.date())
             told = await self._nothing(whole, asked, prompt, functions, facts, state.last_reply)
         return replace(state, last_reply=told), Reply(told)
 

@@ -79,7 +79,8 @@ _REQUEST = re.compile(
 _ABOUT_IT = re.compile(
     r"^(?:(?:hi|hello|hey|so|and|okay|ok|um|uh|please|yes|well)[, ]+)*(?:how (?:do|can|should|would) (?:i|"
     r"we|you|one)|what|when|where|why|which|who|how (?:much|long|many|late|far|early|soon)|"
-    r"(?:do|must|should) (?:i|we|they|people)|is (?:a|an|it|there)|are there|does|do you|did|has|was)\b|\b(?:how much|"
+    r"(?:do|must|should) (?:i|we|they|people)|is (?:a|an|it|there)|are there|does|do you|did|has|was)\b|"
+    r"\b(?:how much|"
     r"what (?:does|do|is) .* cost|ne kadar|kac para)\b"
 )
 

@@ -1,6 +1,7 @@
 """What a caller asks: which parts are questions, what kind of answer each wants, and about what."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -26,7 +27,8 @@ _KINDS = (
               r"\bkaca kadar\b|"
               r"\bsaat kac\w*"),
     # "Must somebody be there when you bring it?" does not ask for a time.
-    ("time", r"(?:^|[,;.] |\b(?:and|or|but|so|know|me|ask|from|until|till|since|about|sure|hi|hello|ok|then) )"
+    ("time", r"(?:^|[,;.] |"
+             r"\b(?:and|or|but|so|know|me|ask|from|until|till|since|about|sure|hi|hello|ok|then) )"
              r"when\b(?! (?:i|we|they)\b)|"
              r"\bwhen(?:'s|[?. ]*$| (?:is|are|do|does|did|can|could|will|would|should|was|were|has|have)\b)|"
              r"\bhours\b|"
@@ -35,7 +37,8 @@ _KINDS = (
              r"even )?(?:open|closed)\b|"
              r"\b(?:acik|kapali) mi\w*"),
     # Where the house itself is; "where can I ..." asks about something in it.
-    ("place", r"\bwhere(?:abouts)?(?: exactly)?(?:'s| is|s| are| r)(?: exactly)? (?:you|u|your|the) ?(?:guys|shop|store|clinic|office|house|"
+    ("place", r"\bwhere(?:abouts)?(?: exactly)?(?:'s| is|s| are| r)(?: exactly)? (?:you|u|your|"
+              r"the) ?(?:guys|shop|store|clinic|office|house|"
               r"place|"
               r"business|restaurant|located|location)?(?: located| at| based| exactly)*[?. ]*$|\b(?:your|"
               r"the) address\b|"
@@ -167,6 +170,10 @@ class Question:
         """The stems an answer has to be about."""
         return tuple(term for term, weight in self.terms if weight >= 0.4)
 
+    def says_more_than(self, other: "Question") -> bool:
+        """Whether it names anything that another question does not."""
+        return not set(self.strong) <= set(other.strong)
+
 
 def read(text: str, today: date) -> Question:
     """One clause, taken by itself."""
@@ -239,6 +246,15 @@ def read_all(text: str, topic: Question | None, today: date) -> list[Question]:
         topic = question if question.strong or question.kind else topic
         whole.append(question)
     return whole
+
+
+def are_about_one_thing(asked: Sequence[Question]) -> bool:
+    """Whether two or three questions are about one thing: "which box is for us, and what does it cost?"."""
+    return (
+        len(asked) > 1
+        and bool(asked[0].strong)
+        and all(not asked[0].says_more_than(each) and not each.says_more_than(asked[0]) for each in asked[1:])
+    )
 
 
 def resolve(question: Question, topic: Question | None, today: date) -> Question:  # noqa: PLR0911 - a list of ways to follow up

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.local.scripted import answers
+from pipelines.local.scripted import answers, questions
 from pipelines.local.scripted.facts import Fact
 from pipelines.local.scripted.meaning import Meanings
 from pipelines.local.scripted.questions import Question
@@ -15,15 +15,18 @@ _NEAR = 0.2
 
 
 async def tell(
-    asked: Sequence[Question], facts: Sequence[Fact], meanings: Meanings, wording: Wording
+    asked: Sequence[Question], whole: Question, facts: Sequence[Fact], meanings: Meanings, wording: Wording
 ) -> str | None:
-    """The facts that are sure to answer, spoken; None when nothing is."""
+    """The facts that are sure to answer, spoken; None when nothing is.
+
+    `whole` is all that was said, read as one question.
+    """
     said: list[str] = []
     used: set[Fact] = set()
     missing = 0
     for question in asked[: _MOST_FACTS + 1]:
-        found = await answers.best(question, facts, meanings)
-        if found is None or not found.is_sure:
+        found = await _surely(question, whole if len(asked) == 1 else question, facts, meanings)
+        if found is None:
             missing += bool(question.strong or question.kind)
             continue
         if found.fact in used:
@@ -39,11 +42,25 @@ async def tell(
             for more in _other_days(question, found, facts, used, meanings):
                 used.add(more)
                 said.append(speakable(more.text))
-    if not said:
-        return None
+    if not said or (missing and questions.are_about_one_thing(asked)):
+        return None  # which one it is was asked, and its price: that of another is no answer
     if missing and len(asked) > 1:
         said.append(wording.say("dont_have_short"))
     return " ".join(said)
+
+
+async def _surely(
+    question: Question, whole: Question, facts: Sequence[Fact], meanings: Meanings
+) -> answers.Answer | None:
+    found = await answers.best(question, facts, meanings)
+    if found is None or not found.is_sure:
+        return None
+    if whole.says_more_than(question):
+        # "I've got a dog with me. What's a ticket?": what else was said may be what it is about.
+        other = await answers.best(whole, facts, meanings)
+        if other is not None and other.fact != found.fact and other.score > found.score:
+            return None
+    return found
 
 
 def _other_days(
