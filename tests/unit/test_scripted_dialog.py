@@ -189,6 +189,7 @@ async def test_where_nothing_answers_the_nearest_facts_are_offered_as_no_more_th
         ("Must somebody be at home when you bring the box?", "You need not be at home"),
         # "Do we" and "can we" ask here, and order nothing.
         ("Do we get fixed seats or can we sit where we like?", "The dome has 84 seats"),
+        ("I was here last year already. How do I know which seats are numbered?", "The dome has 84 seats"),
         ("Where exactly is your shop?", "27 Weaver Street"),
         ("What if I am not happy with it at all?", "If you don't like"),
     ],

@@ -27,7 +27,8 @@ _MONEY = re.compile(
 )
 _MONEY_WORD = re.compile(r"\b(?:euros?|dollars?|pounds?|lira|zlotys?|francs?)\b")
 _TIME = re.compile(
-    r"\b\d{1,2}[:.]\d{2}\b|\b\d{1,2}\s?(?:a\.?m|p\.?m|o'clock)\b|\b(?:noon|midday|midnight|24 hours|"
+    r"\b\d{1,2}[:.]\d{2}\b|\b\d{1,2}\s?(?:a\.?m|p\.?m|o'clock)\b|\b(?:noon|midday|midnight|sunset|sunrise|"
+    r"dusk|dawn|24 hours|"
     r"round the clock|"
     r"closed|kapali|half past|quarter (?:past|to))\b|\b(?:from|until|till|at|by|before|after|saat|to)\s+"
     r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b(?!\s*(?:euro|%|percent|"
@@ -42,7 +43,8 @@ _PLACE = re.compile(
     r"boulevard|court|place|drive|row)\b|\b(?:caddesi|sokak|sokagi|mahallesi|adresimiz)\b|\baddress\b"
 )
 _CLOCK = re.compile(
-    r"\d|\b(?:noon|midday|midnight|o'clock|half past|at (?:six|seven|eight|nine|ten|five|four))\b"
+    r"\d|\b(?:noon|midday|midnight|sunset|sunrise|dusk|dawn|o'clock|"
+    r"half past|at (?:six|seven|eight|nine|ten|five|four))\b"
 )
 _SPAN = re.compile(r"\b(?:until|till|up to|kadar)\b|\d\s*(?:[ap]\.?m\.?)?\s*(?:-|–|to)\s*\d")
 _PERSON = re.compile(

@@ -138,7 +138,7 @@ async def wanted(
     examples = {function.name: _examples(function) for function in functions}
     await meanings.learn([text, *(example for each in examples.values() for example in each)])
     undone = {stem(word) for word in _UNDOING if stem(word) in heard}
-    is_request, is_asking = bool(_REQUEST.search(folded)), bool(_ABOUT_IT.search(folded))
+    is_request, is_asking = bool(_REQUEST.search(folded)), _is_asking(folded)
     best: Wanted | None = None
     for function in functions:
         likeness = max((meanings.likeness(text, example) for example in examples[function.name]), default=0.0)
@@ -156,6 +156,13 @@ async def wanted(
         if score >= floor and (best is None or score > best.score):
             best = Wanted(function, score, is_asking)
     return best
+
+
+def _is_asking(folded: str) -> bool:
+    """Whether something is asked rather than ordered, also after a sentence that only leads up to it."""
+    *before, last = re.split(r"[.!?]+ ", folded)
+    leads_up = not any(_REQUEST.search(sentence) for sentence in before)
+    return bool(_ABOUT_IT.search(folded) or (leads_up and _ABOUT_IT.match(last)))
 
 
 def _named_share(function: Function, heard: set[str], meant: set[int]) -> float:

@@ -26,7 +26,7 @@ bus tram metro train subway underground transport station transit
 phone telephone call ring number
 email e-mail mail
 book booking reserve reservation appointment slot schedule
-wheelchair access steps step accessible disabled disability lift elevator ramp stairs mobility hoist
+wheelchair access steps step accessible disabled disability lift elevator ramp stairs mobility hoist crutches
 insurance insured insurer coverage
 emergency urgent pain urgently hurts toothache
 doctor dentist physician practitioner

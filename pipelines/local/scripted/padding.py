@@ -26,6 +26,7 @@ _REWORDED = (
         ),
         "can i",
     ),
+    (re.compile(r"\b(?:anything|something|money) off\b"), "a discount"),
     (re.compile(r"\b(?:wanna|want to)\b"), "want to"),
 )
 
@@ -34,6 +35,11 @@ def to_the_point(text: str) -> str:
     """What is asked, without what is only said around it; everything, where nothing else is left."""
     whole = joined(text).strip()
     bare = _PADDING.sub("", _OPENERS.sub("", whole))
-    for pattern, plainly in _REWORDED:
-        bare = pattern.sub(plainly, bare)
-    return " ".join(bare.split()) or whole
+    return " ".join(plainly(bare).split()) or whole
+
+
+def plainly(folded: str) -> str:
+    """A folded text with sayings put into the words that owners write."""
+    for pattern, plain in _REWORDED:
+        folded = pattern.sub(plain, folded)
+    return folded

@@ -8,7 +8,7 @@ from datetime import date
 from kb.words import EMPTY, fold, stem, words
 from pipelines.local.scripted.calendar import days_asked
 from pipelines.local.scripted.lexicon import is_weak
-from pipelines.local.scripted.padding import to_the_point
+from pipelines.local.scripted.padding import plainly, to_the_point
 
 _KINDS = (
     ("price", r"\bhow much\b(?! (?:time|notice|longer|space|luggage))|\b(?:prices?|pricing|costs?|fees?|"
@@ -96,9 +96,6 @@ _ASKING = re.compile(
     r"(?:what|what's|whats|how|how's|when|where|where's|wheres|who|who's|whose|why|which|do|does|did|is|"
     r"isn't|are|can|"
     r"could|will|would|may|should|have|has|am|any)\b"
-    # What happened to somebody asks what to do about it.
-    r"|\bi(?:'ve| have| think i| think i've)? (?:left|forgot|forgotten|lost|broke)\b"
-    r"|\bi(?:'m| am|'ll be)(?: \w+){0,3} (?:late|after|stuck)\b"
     r"|\?|\b(?:tell me|i'd like to know|want to know|looking for|do you know|wondering|curious)\b"
     r"|\b(?:mi|mu|misiniz|musunuz|miyim|muyum|ne|nedir|nerede\w*|nasil|kac\w*|hangi|kim|neden|var mi)\b"
 )
@@ -185,7 +182,7 @@ def read(text: str, today: date) -> Question:
     possessed = {stem(match.group(1)) for match in _POSSESSED.finditer(folded)}
     weighted: dict[str, float] = {}
     heard: dict[str, str] = {}
-    spoken = words(_AUXILIARY_MAY.sub("", fold(text)))
+    spoken = words(_AUXILIARY_MAY.sub("", plainly(fold(text))))
     followed: dict[str, str] = {}
     for number, word in enumerate(spoken):
         term = stem(word)
