@@ -110,6 +110,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "uploads": workflows.sweep_uploads,
     "unread knowledge": knowledge.sweep_unread,
     "old knowledge": knowledge.sweep_refresh,
+    "replaced knowledge": knowledge.sweep_replaced,
     "forgotten knowledge": knowledge.sweep_forgotten,
     "old audit log": _forget_old_audit,
     "lent numbers": demo.sweep,
@@ -216,7 +217,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
     beside = [
         asyncio.create_task(workers.watch()),
         asyncio.create_task(workers.carry_orders()),
-        asyncio.create_task(sweeper.sweep_for_ever(SWEEPS)),
+        asyncio.create_task(sweeper.sweep_for_ever(SWEEPS | {"copies of knowledge": app[ANSWERS].sweep})),
         asyncio.create_task(availability.watch(app[DATABASE], app[READINESS])),
     ]
     try:

@@ -7,7 +7,7 @@ import os
 import re
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,26 @@ class IndexFiles:
             del self._mapped[key]
         for path in self._folder.glob(f"{base_id}-*.index"):
             path.unlink(missing_ok=True)
+
+    def bases(self) -> set[str]:
+        """Bases of which there is a file here."""
+        return {path.stem.rpartition("-")[0] for path in self._folder.glob("*.index")}
+
+    def tidy(self, bases: Collection[str], newest: Mapping[str, int]) -> None:
+        """Of these bases, leave nothing older than the newest version; of one that has none, nothing at all.
+
+        Files as well: an older version holds the text of sources that were deleted since.
+        """
+        for base_id in bases:
+            if (version := newest.get(base_id)) is None:
+                self.forget(base_id)
+                continue
+            for key in [key for key in self._mapped if key[0] == base_id and key[1] < version]:
+                del self._mapped[key]
+            for path in self._folder.glob(f"{base_id}-*.index"):
+                held = path.stem.rpartition("-")[2]
+                if not held.isdigit() or int(held) < version:
+                    path.unlink(missing_ok=True)
 
     async def _load(self, key: tuple[str, int], digest: str, chunks: Chunks) -> "Index":
         from kb import index as indexes  # noqa: PLC0415

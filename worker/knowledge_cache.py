@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,11 @@ logger = logging.getLogger(__name__)
 
 MAX_DISK_BYTES = 2 * 1024**3
 ASK_SECONDS = 2.0
+TIDY_SECONDS = 60.0
 IN_USE_SECONDS = 120.0
 """A base that no call has touched for this long is not asked about."""
 FETCH_SECONDS = 120.0
+_ASKED_AT_ONCE = 1000
 _VERSIONS: TypeAdapter[tuple[KnowledgeVersion, ...]] = TypeAdapter(tuple[KnowledgeVersion, ...])
 
 
@@ -107,6 +109,19 @@ class KnowledgeCache:
         """Its owner deleted it: no file of it stays here."""
         self._files.forget(base_id)
 
+    def held(self) -> set[str]:
+        """Bases of which anything lies here, in use or not."""
+        return self._files.bases() | {path.stem for path in self._folder.glob("*.current")}
+
+    def tidy(self, bases: Collection[str], newest: Mapping[str, int]) -> None:
+        """Of these bases, leave nothing older than the newest version, and nothing of one that is gone."""
+        self._files.tidy(bases, newest)
+        for base_id in set(bases) - newest.keys():
+            path = self._current(base_id)
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > IN_USE_SECONDS:  # a call would not hear of it
+                    path.unlink()
+
     def _current(self, base_id: str) -> Path:
         return self._files.path(base_id, 0).with_name(f"{base_id}.current")
 
@@ -121,34 +136,53 @@ class KnowledgeKeeper:
 
     async def run(self) -> None:
         """Ask the api every two seconds, as long as calls use anything."""
+        tidied_at = -TIDY_SECONDS
         while True:
             await asyncio.sleep(ASK_SECONDS)
             try:
                 await self.look()
+                if time.monotonic() - tidied_at >= TIDY_SECONDS:
+                    tidied_at = time.monotonic()
+                    await self.tidy()
             except (aiohttp.ClientError, TimeoutError, ValidationError, OSError) as error:
                 logger.info("newer knowledge was not asked for", extra={"error": type(error).__name__})
 
     async def look(self) -> None:
         """Ask once, and fetch what is newer."""
-        used = await asyncio.to_thread(self._cache.in_use)
+        used = (await asyncio.to_thread(self._cache.in_use))[:_ASKED_AT_ONCE]
         if not used:
             return
-        wanted = KnowledgeWanted(base_ids=[known.base_id for known in used[:1000]])
-        timeout = aiohttp.ClientTimeout(total=5.0)
-        async with self._http.post(self._url, json=wanted.model_dump(), timeout=timeout) as response:
-            response.raise_for_status()
-            told = {each.base_id: each for each in _VERSIONS.validate_json(await response.read())}
+        told = await self._told([known.base_id for known in used])
         for known in used:
             newest = told.get(known.base_id)
             if newest is None:
                 self._cache.forget(known.base_id)
-                self._cache.tell(known.model_copy(update={"is_gone": True}))
+                self._cache.tell(KnowledgeVersion(base_id=known.base_id, version=known.version, is_gone=True))
             elif newest.version > known.version:
                 try:
                     await self._cache.fetch(newest)
                 except IndexGone:
                     continue  # not to be had now; asked again in two seconds
                 self._cache.tell(newest)
+
+    async def tidy(self) -> None:
+        """Remove what lies here of bases that are gone, and of versions that are not the newest any more.
+
+        Also of those that no call uses: what an owner deletes does not wait on a disk for the next call.
+        """
+        held = sorted(await asyncio.to_thread(self._cache.held))
+        for start in range(0, len(held), _ASKED_AT_ONCE):
+            some = held[start : start + _ASKED_AT_ONCE]
+            told = await self._told(some)
+            newest = {base_id: known.version for base_id, known in told.items()}
+            await asyncio.to_thread(self._cache.tidy, some, newest)
+
+    async def _told(self, base_ids: list[str]) -> dict[str, KnowledgeVersion]:
+        wanted = KnowledgeWanted(base_ids=base_ids)
+        timeout = aiohttp.ClientTimeout(total=5.0)
+        async with self._http.post(self._url, json=wanted.model_dump(), timeout=timeout) as response:
+            response.raise_for_status()
+            return {each.base_id: each for each in _VERSIONS.validate_json(await response.read())}
 
 
 def cache_of(settings: WorkerSettings) -> KnowledgeCache:

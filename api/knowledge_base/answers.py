@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from api.knowledge_base import apart, blobs
+from api.durable import engine
+from api.knowledge_base import apart, blobs, versions
 from api.knowledge_base.schemas import Answer, Question, Result, type_of
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 from api.outside.storage import Storage
@@ -55,6 +56,17 @@ class Answers:
             results = [_result(each, kinds) for each in found if each.score >= question.threshold]
         context = "\n\n".join(f"[{result.title or 'source'}]\n{result.content}" for result in results)
         return Answer(query=question.query, results=results, context_text=context)
+
+    def forget(self, base_id: str) -> None:
+        """Its owner deleted it: no copy of it stays here."""
+        self._files.forget(base_id)
+
+    async def sweep(self) -> None:
+        """Remove copies of what was deleted or replaced, by whichever process that was done."""
+        bases = await asyncio.to_thread(self._files.bases)
+        async with engine.reach().database.transaction(writes=False) as session:
+            newest = {known.base_id: known.version for known in await versions.newest(session, list(bases))}
+        self._files.tidy(bases, newest)
 
     async def _index(self, base: KnowledgeBaseRow) -> indexes.Index | None:
         def chunks() -> AsyncIterator[bytes]:

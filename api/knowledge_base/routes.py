@@ -99,6 +99,7 @@ async def delete_knowledge_base(request: web.Request, knowledge_base_id: str) ->
     """Delete a knowledge base: texts, files and vectors. Agents stop answering from it."""
     base = await _mine(request, knowledge_base_id, to_change=True)
     await service.remove(request[SESSION], base)
+    request.app[ANSWERS].forget(base.id)
 
 
 @routes.post(

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from dbos import DBOS
-from sqlmodel import col, delete, or_, select
+from sqlmodel import col, delete, or_, select, update
 
 from api.db.columns import now
 from api.durable import engine
@@ -27,6 +27,8 @@ OVERDUE_SECONDS = 300
 """Work without a sign of progress for this long stands still, and is begun again."""
 ORPHAN_SECONDS = 3600.0
 """An upload may take this long before its row is there."""
+REPLACED_SECONDS = 600
+"""So long a worker may still be fetching the version before the newest."""
 UNTOLD_SECONDS = 86_400
 _AT_ONCE = 200
 
@@ -226,6 +228,26 @@ async def sweep_refresh() -> None:
             started.append((row.id, row.revision))
     for source_id, revision in started:
         await start_ingestion(source_id, revision)
+
+
+async def sweep_replaced() -> None:
+    """Remove indexes that were replaced a while ago: they hold what was deleted since."""
+    long_ago = now() - timedelta(seconds=REPLACED_SECONDS)
+    async with engine.reach().database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(KnowledgeBaseRow.id, KnowledgeBaseRow.previous_version)
+            .where(KnowledgeBaseRow.previous_version > 0, col(KnowledgeBaseRow.published_at) < long_ago)
+            .limit(_AT_ONCE)
+        )
+        replaced = found.all()
+    for base_id, version in replaced:
+        await engine.reach().knowledge.delete(blobs.index_name(base_id, version))
+        async with engine.reach().database.transaction() as session:
+            await session.exec(
+                update(KnowledgeBaseRow)
+                .where(col(KnowledgeBaseRow.id) == base_id, col(KnowledgeBaseRow.previous_version) == version)
+                .values(previous_version=0)
+            )
 
 
 async def sweep_forgotten() -> None:

@@ -135,6 +135,17 @@ def test_deleting_removes_text_files_and_index_together(person: Person, api: Api
     assert person.ask("GET", "/v1/knowledge-base").json == []
 
 
+def test_nothing_that_was_deleted_stays_in_a_copy(person: Person, api: Api) -> None:
+    base = made(person, knowledge_base_texts=[HOURS])
+    base_id = base["knowledge_base_id"]
+    copies = Path(api.home) / "knowledge-cache" / "api"
+    read(person, base)
+    assert asked(person, base, "open Monday", threshold=0)["results"]
+    assert list(copies.glob(f"{base_id}-*"))
+    assert person.ask("DELETE", f"/v1/knowledge-base/{base_id}").status == 204
+    assert list(copies.glob(f"{base_id}-*")) == []
+
+
 def test_an_agent_answers_from_a_base_that_names_it(person: Person) -> None:
     agent_id = person.made("/v1/agents", AGENT)["agent_id"]
     base = made(person, agent_id=agent_id)

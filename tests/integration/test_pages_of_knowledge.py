@@ -18,6 +18,8 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.durable import engine
 from api.knowledge_base import apart, blobs, ingestion, service, workflows
+from api.knowledge_base.answers import Answers
+from api.knowledge_base.schemas import Question
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
 from api.outside.mail import FileMail
 from api.outside.storage import FolderStorage
@@ -197,6 +199,48 @@ async def test_files_that_no_row_names_are_swept_and_others_stay(
     await workflows.sweep_forgotten()
     kept = {f"{source.id}-1.part", f"{base.id}-1.index"}
     assert set(await storage.names("")) == kept
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_no_copy_and_no_older_index_keeps_what_was_deleted(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.transaction() as session:
+        base = await service.texts_added(session, "me", "Mine", [("A", "The code is 4711."), ("B", "No.")])
+        base.embedder = "words"
+    async with asyncio.timeout(60):
+        while (base := await base_of(database)).version < 2 or base.version < base.revision:
+            await asyncio.sleep(0.05)
+    storage, copies = engine.reach().knowledge, tmp_path / "copies"
+    answers = Answers(storage, copies, tmp_path / "none.sock")
+    sources = (await sources_of(database, base))[base.id]
+    question = Question(query="What is the code?", threshold=0.3)
+    assert "4711" in (await answers.ask(base, sources, question)).context_text
+    first = base.version
+    async with database.transaction() as session:
+        await service.remove_source(session, base, next(row.id for row in sources if row.title == "A"))
+    async with asyncio.timeout(60):
+        while (base := await base_of(database)).version == first:
+            await asyncio.sleep(0.05)
+    await answers.sweep()
+    assert not list(copies.iterdir())
+    await workflows.sweep_replaced()
+    assert await storage.size(blobs.index_name(base.id, first)), "a worker may be fetching it"
+    monkeypatch.setattr(workflows, "REPLACED_SECONDS", -1.0)
+    await workflows.sweep_replaced()
+    assert await storage.names(f"{base.id}-") == [blobs.index_name(base.id, base.version)]
+    assert (await base_of(database)).previous_version == 0
+    assert not any(b"4711" in path.read_bytes() for path in (tmp_path / "k").iterdir())
+
+
+async def base_of(database: Database) -> KnowledgeBaseRow:
+    async with database.transaction(writes=False) as session:
+        return (await session.exec(select(KnowledgeBaseRow))).one()
+
+
+async def sources_of(database: Database, base: KnowledgeBaseRow) -> dict[str, list[KnowledgeSourceRow]]:
+    async with database.transaction(writes=False) as session:
+        return await service.sources_of(session, [base.id])
 
 
 async def served(pages: Pages) -> TestServer:

@@ -221,6 +221,38 @@ async def test_the_disk_holds_no_more_than_its_bound_and_what_is_mapped_goes_on(
     assert opened[0].passages[0].text == "We open at 0."
 
 
+async def test_what_was_deleted_or_replaced_does_not_stay_on_the_disk_though_no_call_uses_it(
+    api: Api, know: Know, keeper: KnowledgeKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for base in (api.publish("gone", 1, "The code is 4711."), api.publish("changed", 1, "The code is 4711.")):
+        known = know([base])
+        assert await found(known, "What is the code?")
+        await known.aclose()
+    kept = know([api.publish("kept", 1, "We open at nine.")])
+    assert await found(kept, "When do you open?")
+    monkeypatch.setattr(knowledge_cache, "IN_USE_SECONDS", -1.0)
+    del api.newest["gone"]
+    api.publish("changed", 2, "There is no code.")
+    await keeper.tidy()
+    left = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert left == {"changed.current", "kept.current", "kept-1.index"}
+    assert await found(kept, "When do you open?") == ["We open at nine."]
+    await kept.aclose()
+
+
+async def test_a_call_hears_that_its_base_is_gone_before_that_is_forgotten(
+    api: Api, know: Know, keeper: KnowledgeKeeper, cache: KnowledgeCache
+) -> None:
+    known = know([api.publish("a", 1, "We open at nine.")])
+    assert await found(known, "When do you open?")
+    del api.newest["a"]
+    await keeper.look()
+    await keeper.tidy()
+    assert (told := cache.current("a")) is not None
+    assert (told.is_gone, told.name, told.titles) == (True, "", ())
+    await known.aclose()
+
+
 def test_a_base_that_no_call_uses_any_more_is_not_asked_about(
     cache: KnowledgeCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
