@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pipelines.contract import HangUp
+from tests.integration.sip.test_restored import challenged
 from tests.integration.test_phone_call import words
+from tests.support.far_end import FarEnd
 from tests.support.telephone import telephone
 from tests.support.telephony import NUMBER, Stage, calling, refused, sockets, staged
 from worker.exchange import sdp, sip
@@ -174,3 +177,34 @@ async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]
         events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
         assert events[-1].reason == "user_hangup"
         await stage.until(lambda: stage.end_of("c1"))
+
+
+async def test_a_restarted_exchange_answers_what_its_carrier_asks_for_at_the_end(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, _ = house
+    far = FarEnd()
+    await far.start()
+    try:
+        signed_in = {"server": f"127.0.0.1:{far.port}", "username": "alice", "password": "secret"}
+        stage.trunk = stage.trunk.model_copy(update=signed_in)
+        await asyncio.sleep(3.5)  # it is asked for again
+        stage.dial()
+        await stage.until(lambda: "answered" in stage.states("o1"))
+        await stage.until(lambda: far.calls[0].of("ACK"))
+        far.calls[0].answers["BYE"] = challenged
+        for _ in range(2):  # what the second one goes on with is what the first one kept
+            await stage.until(lambda: list((stage.home / "run" / "dialogs").glob("*.json")))
+            stage.processes["exchange"].kill()
+            await stage.processes["exchange"].wait()
+            await stage.start("exchange")
+            await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("o1",))
+        assert stage.liveness.phone_order(HangUp(call_id="o1", reason="asked"))
+        await stage.until(lambda: stage.end_of("o1"))
+        await stage.until(lambda: len(far.calls[0].of("BYE")) == 2)
+    finally:
+        far.close()
+    asked, signed = far.calls[0].of("BYE")
+    assert not asked.get("proxy-authorization")
+    assert 'username="alice"' in signed.get("proxy-authorization")
+    assert int(signed.get("cseq").split()[0]) > 2000

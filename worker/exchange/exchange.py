@@ -27,7 +27,7 @@ from worker.exchange.link import FromShard, HangUpLine, Here, Holding, Leave, Tr
 from worker.exchange.outbound import Outbound
 from worker.exchange.ports import Ports
 from worker.exchange.shards import ConnectedShard, Shards
-from worker.exchange.trunks import Trunks
+from worker.exchange.trunks import Trunks, credential_of
 from worker.presence import ExchangePresence
 from worker.settings import WorkerSettings
 
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 CLAIM_SECONDS = 10.0
 """For shards to say which calls they hold, after the exchange was restarted."""
+TRUNKS_SECONDS = 5.0
+"""For the api to tell of the trunks, after a restart with calls under way."""
 ORPHAN_SECONDS = 35.0
 """For another shard to be named for a call whose shard died; the api gives up after thirty."""
 GOODBYE_SECONDS = 3.0
@@ -68,7 +70,7 @@ class Exchange:
         """Why no call could be taken or placed now; empty when one could."""
         if self._is_stopping.is_set():
             return "the worker is stopping"
-        if not self._trunks.is_known:
+        if not self._trunks.known.is_set():
             return "the exchange does not know its trunks yet"
         if not self._shards.count:
             return "the shards are starting"
@@ -112,12 +114,15 @@ class Exchange:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._is_stopping.set)
         inbound = Inbound(self, self._api, self._trunks, self._dialogs, self._settings.max_phone_calls)
+        looking = self.spawn(self._trunks.run())
+        # Before shards can claim what they hold.
+        await self._restore()
         async with self._shards.listening(), self._presence:
             work = [
-                self.spawn(self._trunks.run()),
+                looking,
                 self.spawn(self._invited(inbound)),
                 self.spawn(self._obey()),
-                self.spawn(self._restore()),
+                self.spawn(self._end_unclaimed()),
                 self.spawn(self._api.run()),
             ]
             stopping = self.spawn(self._is_stopping.wait())
@@ -228,16 +233,27 @@ class Exchange:
 
     # ── after a restart ──────────────────────────────────────────────────────────────────────────
     async def _restore(self) -> None:
-        """Go on with the dialogs of an exchange before us; shards say which calls they still hold."""
-        for kept in self._dialogs.kept():
+        """Go on with the dialogs of an exchange before us, with what answers their carriers' challenges."""
+        if not (left := self._dialogs.kept()):
+            return
+        with contextlib.suppress(TimeoutError):
+            # What the far side sends meanwhile it repeats.
+            await asyncio.wait_for(self._trunks.known.wait(), TRUNKS_SECONDS)
+        for kept in left:
+            trunk = self._trunks.get(kept.trunk_id)
             try:
-                dialog = self._engine.restore(kept.snapshot)
+                dialog = self._engine.restore(
+                    kept.snapshot, credential=None if trunk is None else credential_of(trunk)
+                )
             except sip.SipError:
                 logger.warning("a dialog could not be restored", extra={"call_id": kept.call_id})
                 self._dialogs.forget(kept.call_id)
                 self._api.tell_soon(kept.call_id, "ended", 0, "the exchange was restarted")
                 continue
             self._unclaimed[kept.call_id] = kept, dialog
+
+    async def _end_unclaimed(self) -> None:
+        """Shards say which calls they still hold; what nobody holds is over."""
         await asyncio.sleep(CLAIM_SECONDS)
         for call_id, (_, dialog) in list(self._unclaimed.items()):
             del self._unclaimed[call_id]
@@ -268,6 +284,7 @@ class Exchange:
         )
         self._calls[call_id] = call
         shard.call_ids.add(call_id)
+        call.keep()  # a third exchange must not count on from where this one began
         self.spawn(self.follow(call))
 
     # ── what we are called ───────────────────────────────────────────────────────────────────────

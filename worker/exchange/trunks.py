@@ -33,8 +33,8 @@ class Trunks:
         self._resolved_at = float("-inf")
         self._registrations: dict[str, tuple[SipTrunk, sip.Registration, asyncio.Task[None]]] = {}
         self._problems: dict[str, str] = {}
-        self.is_known = False
-        """Whether the api has told of them at all."""
+        self.known = asyncio.Event()
+        """Set once the api has told of them at all."""
 
     def get(self, trunk_id: str) -> SipTrunk | None:
         """One by its id."""
@@ -83,7 +83,7 @@ class Trunks:
             self._networks = {trunk_id: await _networks(trunk) for trunk_id, trunk in fresh.items()}
             sources = {str(network) for networks in self._networks.values() for network in networks}
             self._engine.admit(sip.Admission(sources=tuple(sorted(sources))))
-        self.is_known = True
+        self.known.set()
         await self._register()
 
     async def _register(self) -> None:
