@@ -106,6 +106,18 @@ class Payments:
 
 
 @dataclass(frozen=True)
+class Tolls:
+    """Where calls may be placed to."""
+
+    countries: frozenset[str] = frozenset()
+    """Two letters each; empty: every country."""
+    blocked_prefixes: tuple[str, ...] = ()
+    """With their plus."""
+    allows_costly: bool = False
+    """Premium-rate and shared-cost numbers."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the api was told. Paths are absolute, addresses have no trailing slash."""
 
@@ -138,6 +150,7 @@ class Settings:
     google: Google
     demo_numbers: tuple[str, ...]
     """Telephone numbers in E.164 form that are lent to accounts for a quarter of an hour."""
+    tolls: Tolls
     contact_email: str
     """Who gets what strangers write; empty means the first account."""
     metrics_port: int
@@ -238,6 +251,7 @@ class Settings:
                 ),
             ),
             demo_numbers=_demo_numbers(read.text("CALL2ME_DEMO_NUMBERS", "")),
+            tolls=_tolls(read),
             contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
@@ -303,6 +317,18 @@ def _demo_numbers(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"\+[1-9]\d{6,14}", number) for number in numbers):
         raise SettingsError("CALL2ME_DEMO_NUMBERS must be numbers like +14155550100, separated by commas.")
     return numbers
+
+
+def _tolls(read: Environment) -> Tolls:
+    countries = frozenset(one.upper() for one in _several(read.text("CALL2ME_DIAL_COUNTRIES", "")))
+    if not all(re.fullmatch(r"[A-Z]{2}", one) for one in countries):
+        raise SettingsError("CALL2ME_DIAL_COUNTRIES must be countries of two letters, like TR,US.")
+    # Satellites, worldwide networks and worldwide premium numbers.
+    prefixes = _several(read.text("CALL2ME_DIAL_BLOCKED_PREFIXES", "+870,+881,+882,+883,+979"))
+    if not all(re.fullmatch(r"\+[1-9]\d{0,14}", one) for one in prefixes):
+        raise SettingsError("CALL2ME_DIAL_BLOCKED_PREFIXES must be beginnings of numbers, like +882,+1900.")
+    is_costly = read.choice("CALL2ME_DIAL_PREMIUM", "off", ("off", "on")) == "on"
+    return Tolls(countries, prefixes, is_costly)
 
 
 def _is_loopback(host: str) -> bool:

@@ -209,6 +209,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.providers.embeddings,
         app[PAYMENTS],
         workers.phones,
+        settings.tolls,
     )
     engine.launch(settings, reach)
     app[CLAIMANT].holder, app[CLAIMANT].is_gone = engine.holder(), engine.is_gone

@@ -215,6 +215,19 @@ class PhoneTold(_Wire):
     sip_reason: Annotated[str, Field(max_length=200)] = ""
 
 
+class PhoneOnwardAsked(_Wire):
+    """The exchange is to hand a call to this number, and asks whether it may."""
+
+    to_number: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class PhoneOnward(_Wire):
+    """It may: whom to dial, and from which number of ours."""
+
+    to_number: str
+    from_number: str
+
+
 class Dial(_Wire):
     """The api orders a call to be made. Sent once, and answered with `Obeyed` once it is on its way."""
 

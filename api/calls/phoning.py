@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls import lifecycle, outbox, workflows
+from api.calls import lifecycle, outbox, tolls, workflows
 from api.calls.schemas import OutboundCall
 from api.calls.table import RUNNING, CallRow
 from api.contacts import service as contacts
@@ -25,7 +25,7 @@ from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
 from api.outside.phones import Phones, PhonesUnavailable
 from api.phone_numbers import service as numbers
-from pipelines.contract import Dial, PhoneRang, PhoneTold
+from pipelines.contract import Dial, PhoneOnward, PhoneRang, PhoneTold
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
     """
     await agents.get(session, caller, wanted.agent_id)
     await contacts.refuse_barred(session, caller.owner_id, wanted.to_number)
+    tolls.check(engine.reach().tolls, wanted.to_number)
     if why_not := await engine.reach().phones.phones_why_not():
         raise NoPhoneLine(why_not)
     route = await numbers.outbound(session, caller.owner_id, wanted.agent_id, wanted.from_number)
@@ -168,6 +169,17 @@ def _order_for(call: CallRow) -> Dial:
         from_number=call.from_number or "",
         ring_seconds=RING_SECONDS,
     )
+
+
+async def onward(session: AsyncSession, call_id: str, asked: str) -> PhoneOnward:
+    """Whom a running call may be handed to, and from which number. Raises `DestinationRefused`."""
+    found = await session.exec(select(CallRow).where(CallRow.id == call_id))
+    call = found.one_or_none()
+    if call is None or call.call_type != "phone_call" or call.is_over:
+        raise PhoneCallGone
+    number = tolls.destination(engine.reach().tolls, asked, numbers.LOCAL_REGION)
+    ours = call.to_number if call.direction == "inbound" else call.from_number
+    return PhoneOnward(to_number=number, from_number=ours or "")
 
 
 async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:

@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import Field
 
 from api.agents import service as agents
-from api.calls import costs, formats, live, mp3, phoning, quality, recordings, service, workflows
+from api.calls import costs, formats, live, mp3, phoning, quality, recordings, service, tolls, workflows
 from api.calls.schemas import (
     Call,
     CallAction,
@@ -62,6 +62,7 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
         numbers.NotYourNumber,
         phoning.NoTrunk,
         phoning.NoPhoneLine,
+        tolls.DestinationRefused,
     ],
     aliases=["/outbound"],
     location="/v1/calls/{call_id}",

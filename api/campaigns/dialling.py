@@ -166,6 +166,8 @@ async def _place(session: AsyncSession, row: CampaignRow, person: CampaignContac
             call = await calls.dial(session, caller, wanted)
     except MustNotCall:
         person.status, person.reason = SKIPPED, "do_not_call"
+    except calls.DestinationRefused:
+        person.status, person.reason = SKIPPED, "destination_refused"
     except Unavailable as error:
         row.problem = str(error)[:500]
         return False

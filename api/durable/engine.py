@@ -25,7 +25,7 @@ from api.outside.payments import Provider
 from api.outside.phones import NoPhones, Phones
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
-from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
+from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings, Tolls
 from pipelines.embedding_server import EmbeddingServer
 from pipelines.outbound import Guard
 
@@ -59,6 +59,7 @@ class Reach:
     embeddings: EmbeddingServer | None = None
     payments: Mapping[str, Provider] = field(default_factory=dict)
     phones: Phones = field(default_factory=NoPhones)
+    tolls: Tolls = field(default_factory=Tolls)
 
 
 @dataclass

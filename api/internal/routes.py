@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from api.agents.fields import AgentId
-from api.calls import attempts, billing, costs, joining, phoning, recordings
+from api.calls import attempts, billing, costs, joining, phoning, recordings, tolls
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
 from api.http.errors import Invalid, NotFound, TooLarge
@@ -27,6 +27,8 @@ from pipelines.contract import (
     EventBatch,
     KnowledgeVersion,
     KnowledgeWanted,
+    PhoneOnward,
+    PhoneOnwardAsked,
     PhoneRang,
     PhoneRoute,
     PhoneTold,
@@ -163,6 +165,12 @@ async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
 async def note_phone_call(request: web.Request, call_id: CallId, body: PhoneTold) -> None:
     """Take an exchange's word of how a call goes."""
     await phoning.told(request[SESSION], call_id, body)
+
+
+@routes.post("/phones/calls/{call_id}/onward", errors=[phoning.PhoneCallGone, tolls.DestinationRefused])
+async def allow_transfer(request: web.Request, call_id: CallId, body: PhoneOnwardAsked) -> PhoneOnward:
+    """Tell an exchange whether a call may be handed to a number, and as what it is dialled."""
+    return await phoning.onward(request[SESSION], call_id, body.to_number)
 
 
 @routes.get("/worker", spec=False)

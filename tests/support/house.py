@@ -47,14 +47,14 @@ class House:
 
 
 @contextmanager
-def running_house(home: Path, database_url: str = "") -> Iterator[House]:
-    """Everything started, and the worker known."""
+def running_house(home: Path, database_url: str = "", **settings: str) -> Iterator[House]:
+    """Everything started, and the worker known. `settings` are the api's."""
     names = ("CALL2ME_PORT", "CALL2ME_LIVEKIT_PORT", "CALL2ME_LIVEKIT_UDP_PORT")
     ports = {name: str(free_port()) for name in names}
-    settings = Settings.load({"CALL2ME_HOME": str(home), **ports})
+    known = Settings.load({"CALL2ME_HOME": str(home), **ports})
     with (
-        running_livekit(settings) as livekit,
-        running_api(home, database_url, **ports) as api,
+        running_livekit(known) as livekit,
+        running_api(home, database_url, **ports, **settings) as api,
         RehearsedWorker(api) as worker,
     ):
         deadline = time.monotonic() + 20
