@@ -10,6 +10,7 @@ from tests.support.scripted_talk import Talk
 from tests.support.strangers import LATER_STRANGERS, STRANGERS, Stranger
 from tests.support.strangers_at_last import AT_LAST
 from tests.support.strangers_at_the_counter import AT_THE_COUNTER
+from tests.support.strangers_at_the_door import AT_THE_DOOR
 from tests.support.strangers_at_the_end import AT_THE_END
 from tests.support.strangers_by_phone import BY_PHONE
 from tests.support.strangers_on_the_line import ON_THE_LINE
@@ -20,6 +21,7 @@ REFUSAL = "I'm sorry, I don't have that information."
 OFFER = "I'm sorry, I don't have an exact answer to that. What I do know is this: "
 OFFER_MORE = " And this: "
 SETS: dict[str, tuple[Stranger, ...]] = {
+    "kayak hire, flower shop, coworking space": AT_THE_DOOR,
     "planetarium, costume hire, farm box": ONCE_MORE,
     "ferry line, dry cleaner, tattoo studio": UNHEARD,
     "garage, public pool, moving company": ON_THE_LINE,
