@@ -131,6 +131,7 @@ def install(app: web.Application) -> None:
         app[SETTINGS].home / "knowledge-cache" / "api",
         app[SETTINGS].run / "models.sock",
         app[SETTINGS].providers.embeddings,
+        app[SETTINGS].providers.reranker,
     )
     app[PAYMENTS] = _payments(app[SETTINGS].payments)
     app[WATCHERS] = Watchers()
@@ -229,6 +230,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         await asyncio.gather(*beside, return_exceptions=True)
         await engine.close()
         await app[SPEECH].close()
+        await app[ANSWERS].aclose()
         for provider in app[PAYMENTS].values():
             await provider.close()
         await rooms.close()

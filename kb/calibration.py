@@ -1,7 +1,7 @@
 """What a space's numbers are worth: how alike and how many words make "sure enough"."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ class Calibration:
     def to_dict(self) -> dict[str, float]:
         """For a file's header."""
         return asdict(self)
+
+    def score(self, number: float) -> float:
+        """0 to 1 for one number, words aside."""
+        return float(self.scores(np.array([number]), np.zeros(1))[0])
 
     def scores(self, cosines: NDArray[np.floating[Any]], coverage: NDArray[np.floating[Any]]) -> NDArray[Any]:
         """0 to 1 for each pair."""
@@ -83,11 +87,19 @@ async def measured(embedder: Embedder) -> Calibration:
         return fitted
     questions, answers = zip(*ANCHORS, strict=True)
     together, apart = alikeness(await embedder.embed(questions), await embedder.embed(answers))
+    return replace(stretched(max(together, apart + 0.01), apart), words=_KNOWN[_ANCHORED[0]].words)
+
+
+def stretched(together: float, apart: float) -> Calibration:
+    """A calibration of any numbers, by what they are for anchors that belong together, and lower for others.
+
+    Of meaning alone: those that belong together come to lie at 0.90, the others at 0.05.
+    """
     name, as_together, as_apart = _ANCHORED
     yardstick = _KNOWN[name]
-    meaning = yardstick.meaning * (as_together - as_apart) / max(together - apart, 0.01)
+    meaning = yardstick.meaning * (as_together - as_apart) / (together - apart)
     bias = yardstick.bias + yardstick.meaning * as_apart - meaning * apart
-    return Calibration(bias, meaning, yardstick.words)
+    return Calibration(bias, meaning, 0.0)
 
 
 def known(space: str) -> Calibration:

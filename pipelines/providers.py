@@ -14,6 +14,7 @@ from pipelines.embedding_server import OPENAI, EmbeddingServer
 from pipelines.environment import Environment
 from pipelines.local.languages import HIBARI_LANGUAGES, WHISPER_LANGUAGES, espeak_voice
 from pipelines.local.scripted import LANGUAGES
+from pipelines.reranking_server import RerankServer
 from pipelines.voices import AURA_LANGUAGES
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class ProviderSettings:
     """Servers that stand in for a provider's own, by its name."""
     embeddings: EmbeddingServer | None = None
     """Where knowledge may be embedded; None where nobody said."""
+    reranker: RerankServer | None = None
+    """Who judges what a search of knowledge found; None where nobody does."""
     llm_model: str = ""
     vad: Vad = "native"
     functions: Path | None = None
@@ -85,6 +88,7 @@ def providers_of(read: Environment) -> ProviderSettings:
             "cartesia": read.text("CARTESIA_BASE_URL", "").rstrip("/"),
         },
         embeddings=_embeddings(read),
+        reranker=_reranker(read),
         llm_model=read.text("CALL2ME_LLM_MODEL", ""),
     )
 
@@ -97,6 +101,15 @@ def _embeddings(read: Environment) -> EmbeddingServer | None:
         return EmbeddingServer(url, key)  # a key for another server is not shown to this one
     url, key = read.text("OPENAI_BASE_URL", "").rstrip("/"), read.text("OPENAI_API_KEY", "")
     return EmbeddingServer(url or OPENAI, key) if url or key else None
+
+
+def _reranker(read: Environment) -> RerankServer | None:
+    url = read.text("CALL2ME_RERANKER_URL", "").rstrip("/")
+    model, key = read.text("CALL2ME_RERANKER_MODEL", ""), read.text("CALL2ME_RERANKER_KEY", "")
+    if not url:
+        return None
+    read.url("CALL2ME_RERANKER_URL", url, ("http", "https"))
+    return RerankServer(url, model, key)
 
 
 def language_code(tag: str) -> str:

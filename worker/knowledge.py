@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from kb.embeddings import Vectors
 from kb.index import Index
 from kb.openai_embeddings import EmbedderFailed
-from kb.search import search
+from kb.search import Found, search
 from pipelines.contract import CallBrief, KnowledgeVersion
 from pipelines.embedding_server import ServedEmbedder
 from pipelines.index_files import IndexGone
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import ModelsError
+from pipelines.reranking_server import CANDIDATES, Judge
 from pipelines.tools.knowledge import Finds, Passage
 from worker.knowledge_cache import KnowledgeCache, cache_of
 from worker.settings import WorkerSettings
@@ -25,6 +26,8 @@ SCRIPTED_PASSAGES = 8
 LOOK_SECONDS = 0.5
 SERVED_SECONDS = 0.25
 """A server that takes longer for a question is not waited for: words alone find something sooner."""
+RERANKED_SECONDS = 0.2
+"""The same for a reranker: what the search thought stands then."""
 MAX_READ_CHARACTERS = 400_000
 _INLINE = 5_000
 """Passages that are searched faster than a thread is asked."""
@@ -48,9 +51,10 @@ class Knowledge:
         embedder_of: Callable[[str], ModelsEmbedder | ServedEmbedder | None],
         top_k: int,
         threshold: float,
+        judge: Judge | None = None,
     ) -> None:
         self._cache, self._embedder_of = cache, embedder_of
-        self._top_k, self._threshold = top_k, threshold
+        self._top_k, self._threshold, self._judge = top_k, threshold, judge
         self._embedders: dict[str, ModelsEmbedder | ServedEmbedder | None] = {}
         self._held = {base.base_id: _Held(base) for base in bases}
         self.on_change: Callable[[], None] = lambda: None
@@ -71,26 +75,32 @@ class Knowledge:
         vectors = {
             space: await self._vector(space, question) for space in {i.space for _, i in indexes} if space
         }
-        found: list[Passage] = []
+        top_k = self._top_k if self._judge is None else max(self._top_k, CANDIDATES)
+        hits: list[Found] = []
+        base_of: dict[int, str] = {}
         for base_id, index in indexes:
             ask = (index, question, vectors.get(index.space))
             if len(index.passages) <= _INLINE:
-                hits = search(*ask, top_k=self._top_k)
+                found = search(*ask, top_k=top_k)
             else:
-                hits = await asyncio.to_thread(search, *ask, top_k=self._top_k)
-            found += [
-                Passage(
-                    source_id=hit.passage.source_id,
-                    title=hit.passage.title,
-                    text=hit.passage.text,
-                    score=hit.score,
-                    base_id=base_id,
-                    page=hit.passage.page,
-                )
-                for hit in hits
-                if hit.score >= self._threshold
-            ]
-        return sorted(found, key=lambda passage: -passage["score"])[: self._top_k]
+                found = await asyncio.to_thread(search, *ask, top_k=top_k)
+            base_of |= dict.fromkeys((id(hit.passage) for hit in found), base_id)
+            hits += found
+        best: Sequence[Found] = sorted(hits, key=lambda hit: -hit.score)[:top_k]
+        if self._judge is not None:
+            best = await self._judge.judged(question, best)
+        return [
+            Passage(
+                source_id=hit.passage.source_id,
+                title=hit.passage.title,
+                text=hit.passage.text,
+                score=hit.score,
+                base_id=base_of[id(hit.passage)],
+                page=hit.passage.page,
+            )
+            for hit in best[: self._top_k]
+            if hit.score >= self._threshold
+        ]
 
     async def texts(self) -> tuple[tuple[str, str], ...]:
         """Titles and texts of all passages, for an engine that reads them beforehand; bounded."""
@@ -114,6 +124,8 @@ class Knowledge:
         for embedder in self._embedders.values():
             if embedder is not None:
                 await embedder.aclose()
+        if self._judge is not None:
+            await self._judge.aclose()
 
     async def _follow(self) -> None:
         """Map newer versions as they come to this machine; the old one answers until then."""
@@ -181,8 +193,11 @@ def knows(settings: WorkerSettings) -> Callable[[CallBrief, ModelsEmbedder | Non
             return None
         agent = brief.agent
         chosen = (agent.kb_chunks_count, agent.kb_similarity_threshold)
+        judge = None
         if not providers.has_language_model:
             chosen = (SCRIPTED_PASSAGES, 0.0)
-        return Knowledge(brief.knowledge, cache, embedder_of, *chosen)
+        elif providers.reranker is not None:
+            judge = Judge(providers.reranker, settings.home / "knowledge-cache", RERANKED_SECONDS)
+        return Knowledge(brief.knowledge, cache, embedder_of, *chosen, judge)
 
     return of

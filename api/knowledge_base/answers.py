@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pipelines.embedding_server import EmbeddingServer, ServedEmbedder
 from pipelines.index_files import IndexFiles, IndexGone
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.wire import ModelsError
+from pipelines.reranking_server import CANDIDATES, Judge, RerankServer
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ class Answers:
     folder: Path
     models_socket: Path
     server: EmbeddingServer | None = None
+    reranker: RerankServer | None = None
 
     def __post_init__(self) -> None:
+        self._judge: Judge | None = None
         self._files = IndexFiles(self.folder, MAX_DISK_BYTES)
 
     async def ask(
@@ -50,12 +53,26 @@ class Answers:
         results: list[Result] = []
         if base.version and (index := await self._index(base)) is not None:
             vector = await self._vector(index, question.query)
-            found = await asyncio.to_thread(
-                search, index, question.query, vector, top_k=question.top_k, sources=wanted
+            top_k = question.top_k if self.reranker is None else max(question.top_k, CANDIDATES)
+            found: Sequence[Found] = await asyncio.to_thread(
+                search, index, question.query, vector, top_k=top_k, sources=wanted
             )
+            found = (await self._judged(question.query, found))[: question.top_k]
             results = [_result(each, kinds) for each in found if each.score >= question.threshold]
         context = "\n\n".join(f"[{result.title or 'source'}]\n{result.content}" for result in results)
         return Answer(query=question.query, results=results, context_text=context)
+
+    async def _judged(self, question: str, found: Sequence[Found]) -> Sequence[Found]:
+        if self.reranker is None:
+            return found
+        if self._judge is None:
+            self._judge = Judge(self.reranker, self.folder.parent, SERVED_SECONDS)  # calls keep it there, too
+        return await self._judge.judged(question, found, waits=True)
+
+    async def aclose(self) -> None:
+        """Drop the connections to a reranking server."""
+        if self._judge is not None:
+            await self._judge.aclose()
 
     def forget(self, base_id: str) -> None:
         """Its owner deleted it: no copy of it stays here."""
