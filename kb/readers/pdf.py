@@ -180,25 +180,35 @@ def _drop_furniture(pages: list[_Page]) -> None:
     """Take out the lines that most pages begin or end with: running titles and page numbers."""
     if len(pages) < 4:
         return
+    heading = _body_size(pages) * _LARGER
     seen: Counter[str] = Counter()
     for page in pages:
-        seen.update({_shape(line) for line in page.lines[:2] + page.lines[-2:]})
+        seen.update({_shape(line, heading) for line in page.lines[:2] + page.lines[-2:]})
     repeated = {shape for shape, count in seen.items() if count > len(pages) / 2}
     for page in pages:
         for edge in (0, 0, -1, -1):
-            if page.lines and _shape(page.lines[edge]) in repeated:
+            if page.lines and _shape(page.lines[edge], heading) in repeated:
                 page.lines.pop(edge)
 
 
-def _shape(line: _Line) -> str:
-    """A line with its numbers blotted out, if it says little else: "Page 3 of 12"."""
+def _body_size(pages: list[_Page]) -> float:
+    sizes = [line.size for page in pages for line in page.lines for _ in range(len(line.text))]
+    return statistics.mode(sizes) if sizes else 0.0
+
+
+def _shape(line: _Line, heading: float) -> str:
+    """A line with its numbers blotted out, if it says little else: "Page 3 of 12".
+
+    In large letters it is a heading, such as "Room 3", and the next page's "Room 4" is another one.
+    """
     text = line.text.strip()
+    if line.size > heading:
+        return text
     return _NUMBER.sub("#", text) if sum(map(str.isalpha, text)) <= 20 else text
 
 
 def _blocks(pages: list[_Page]) -> Iterator[Block]:
-    sizes = [line.size for page in pages for line in page.lines for _ in range(len(line.text))]
-    body = statistics.mode(sizes) if sizes else 0.0
+    body = _body_size(pages)
     larger = sorted(
         {line.size for p in pages for line in p.lines if line.size > body * _LARGER}, reverse=True
     )

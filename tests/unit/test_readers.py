@@ -164,6 +164,19 @@ def test_running_titles_and_page_numbers_of_a_pdf_are_left_out(tmp_path: Path) -
     assert text == [f"Fact {number} is told on its own page only." for number in range(1, 6)]
 
 
+def test_headings_that_differ_by_a_number_alone_are_no_running_titles(tmp_path: Path) -> None:
+    pages = []
+    for number in range(1, 6):
+        flow = Flow().say(f"Room {number}", size=20).skip()
+        flow.say(f"This room costs {number}0 euros a night, and breakfast is part of the price.").skip(300)
+        pages.append(PdfPage(flow.say(f"Page {number} of 5", size=8).lines))
+    path = tmp_path / "rooms.pdf"
+    path.write_bytes(pdf(pages))
+    blocks = read(path, "rooms.pdf").blocks
+    assert [block.headings for block in blocks] == [(f"Room {number}",) for number in range(1, 6)]
+    assert not any("Page" in block.text for block in blocks)
+
+
 def test_scanned_pages_among_others_are_named(tmp_path: Path) -> None:
     pages = [PdfPage(Flow().say("This page has text that can be read.").lines), PdfPage(has_picture=True)]
     (tmp_path / "x").write_bytes(pdf(pages))

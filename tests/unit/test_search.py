@@ -49,6 +49,34 @@ def test_a_code_is_found_by_its_letters_whatever_the_meaning_says() -> None:
     ].passage.text.endswith("code4321.")
 
 
+@pytest.mark.parametrize("padding", [0, 5_000])
+def test_of_what_means_nearly_the_same_the_one_with_the_number_comes_first(padding: int) -> None:
+    """A room's passage that says other things, too, means less of its price than the next room's does."""
+    rng = np.random.default_rng(5)
+    price, other = np.eye(384, dtype=np.float32)[:2]
+    rooms = [Passage(str(n), f"Room {n}", f"Room {n} costs {n}0 euros.") for n in range(1, 20)]
+    alike = [0.4 if n == 7 else 0.8 for n in range(1, 20)]
+    noise = rng.normal(size=(padding, 384)).astype(np.float32)
+    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-9)
+    vectors = np.concatenate([[a * price + (1 - a * a) ** 0.5 * other for a in alike], noise])
+    passages = [*rooms, *(Passage("x", "", f"Something else {n}.") for n in range(1000, 1000 + padding))]
+    index = build(passages, vectors.astype(np.float32), "all-MiniLM-L6-v2")
+    found = search(index, "What does room 7 cost?", price)
+    assert found[0].passage.source_id == "7"
+    assert found[1].score > 0.6, "the others stay what they were"
+    assert search(index, "What does a room cost?", price)[0].passage.source_id != "7"
+
+
+def test_a_number_of_something_else_does_not_bring_a_passage_forward() -> None:
+    near, far = np.array([[0.9, 0.4359], [0.8, 0.6]], np.float32)
+    hall = Passage("hall", "Hall", "The hall upstairs is for parties of friends.")
+    hours = Passage("hours", "Hours", "Dinner is served from 20 to 23.")
+    index = build([hall, hours], np.stack([near, far]), "all-MiniLM-L6-v2")
+    question = np.array([1.0, 0.0], np.float32)
+    assert search(index, "A party for 20 friends?", question)[0].passage.source_id == "hall"
+    assert search(index, "20?", question)[0].passage.source_id == "hours"
+
+
 def test_only_the_sources_that_were_asked_for_are_searched() -> None:
     small = build([LARGE.passage(n) for n in range(40)], LARGE.vectors[:40], "x")
     for index in (LARGE, small):
