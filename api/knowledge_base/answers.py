@@ -52,7 +52,7 @@ class Answers:
         wanted = kinds.keys() & (kinds.keys() if question.source_ids is None else set(question.source_ids))
         results: list[Result] = []
         if base.version and (index := await self._index(base)) is not None:
-            vector = await self._vector(index, question.query)
+            vector = await self._vector(index, question.query, base.owner_id)
             top_k = question.top_k if self.reranker is None else max(question.top_k, CANDIDATES)
             found: Sequence[Found] = await asyncio.to_thread(
                 search, index, question.query, vector, top_k=top_k, sources=wanted
@@ -95,7 +95,7 @@ class Answers:
             _LOG.warning("an index is not in the storage", extra={"base_id": base.id})
             return None
 
-    async def _vector(self, index: indexes.Index, text: str) -> Vectors | None:
+    async def _vector(self, index: indexes.Index, text: str, owner_id: str) -> Vectors | None:
         if not index.space:
             return None
         if index.space.startswith("openai:"):
@@ -105,7 +105,7 @@ class Answers:
             vector: Vectors = (await embedder.embed([text]))[0]
             return vector
         except (ModelsError, OSError):
-            made = await apart.run({"do": "embed", "space": index.space, "texts": [text]})
+            made = await apart.run({"do": "embed", "space": index.space, "texts": [text]}, owner_id)
             return np.array(made["vectors"][0], np.float32)
         finally:
             await embedder.aclose()

@@ -60,13 +60,15 @@ class Turns:
 
 
 _turns = Turns(MAX_AT_ONCE)
+_questions = Turns(MAX_AT_ONCE)
+"""Where no models process is, a question is embedded here, too; it does not wait for documents to be read."""
 
 
 async def run(
     job: dict[str, Any], owner_id: str = "", on_progress: OnProgress = lambda _stage, _done, _total: None
 ) -> dict[str, Any]:
     """Do one job beside the api; raises `Failed`. Cancelled, or when the api dies, the process ends."""
-    async with _turns.turn(owner_id):
+    async with (_questions if job["do"] == "embed" else _turns).turn(owner_id):
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", preparing.__name__,
             stdin=asyncio.subprocess.PIPE,

@@ -353,6 +353,12 @@ async def test_a_base_learns_other_languages_when_a_text_in_one_comes(
     assert rows["Hours"].part_revision == 2
 
 
+async def test_a_question_does_not_wait_until_documents_are_read() -> None:
+    async with apart._turns.turn("a"), apart._turns.turn("b"), asyncio.timeout(60):
+        made = await apart.run({"do": "embed", "space": MiniLmEmbedder.space, "texts": ["Open?"]}, "me")
+    assert len(made["vectors"][0]) == MiniLmEmbedder.dimensions
+
+
 async def test_a_source_that_waits_its_turn_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     told = asyncio.Event()
 
