@@ -152,9 +152,10 @@ class CallUsageRow(SQLModel, table=True):
     """No foreign key: what was used is kept when a call is deleted."""
     owner_id: str = Field(index=True)
     agent_id: str | None = None
-    duration_ms: int
-    user_talk_ms: int
-    agent_talk_ms: int
+    duration_ms: int = Field(sa_type=BigInteger)
+    """A clock that was wrong for a moment makes a call of months; its settlement must still end."""
+    user_talk_ms: int = Field(sa_type=BigInteger)
+    agent_talk_ms: int = Field(sa_type=BigInteger)
     turns: int
     llm_input_tokens: int = 0
     llm_output_tokens: int = 0

@@ -56,7 +56,7 @@ class TransactionRow(SQLModel, table=True):
     call_id: str | None = Field(default=None, index=True)
     chat_id: str | None = None
     agent_id: str | None = None
-    duration_ms: int = 0
+    duration_ms: int = Field(default=0, sa_type=BigInteger)
     llm_model: str | None = None
     stt_model: str | None = None
     tts_model: str | None = None

@@ -213,6 +213,20 @@ async def test_the_sweeper_settles_what_nobody_settled(
     assert {usage.call_id for usage in usages} == {ended.id, presumed.id}
 
 
+async def test_a_call_that_a_wrong_clock_makes_a_year_long_is_settled(
+    database: Database, durable: None
+) -> None:
+    long = taken(
+        status="completed", started_at=now() - timedelta(days=365), ended_at=now() - timedelta(seconds=9)
+    )
+    await add(database, long)
+    await workflows.sweep_unsettled()
+    await settled(database, long.id)
+    async with database.transaction(writes=False) as session:
+        (usage,) = (await session.exec(select(CallUsageRow))).all()
+    assert usage.duration_ms > 2**31
+
+
 async def test_a_settlement_that_gave_up_is_begun_again(
     database: Database, durable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 20:57:37.120053
+Created: 2026-11-28 21:38:46.309812
 """
 
 from collections.abc import Sequence
@@ -55,9 +55,9 @@ def upgrade() -> None:
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
-        sa.Column("user_talk_ms", sa.Integer(), nullable=False),
-        sa.Column("agent_talk_ms", sa.Integer(), nullable=False),
+        sa.Column("duration_ms", sa.BigInteger(), nullable=False),
+        sa.Column("user_talk_ms", sa.BigInteger(), nullable=False),
+        sa.Column("agent_talk_ms", sa.BigInteger(), nullable=False),
         sa.Column("turns", sa.Integer(), nullable=False),
         sa.Column("llm_input_tokens", sa.Integer(), nullable=False),
         sa.Column("llm_output_tokens", sa.Integer(), nullable=False),
@@ -319,7 +319,7 @@ def upgrade() -> None:
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("duration_ms", sa.BigInteger(), nullable=False),
         sa.Column("llm_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("stt_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("tts_model", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
