@@ -321,7 +321,7 @@ class WarningRaised(_Event):
     message: str
 
 
-CallStatus = Literal["completed", "failed", "ended"]
+CallStatus = Literal["completed", "failed", "ended", "transferred"]
 
 
 class Steered(_Event):

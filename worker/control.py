@@ -39,7 +39,7 @@ class LineControl:
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the caller on; the call is over for us."""
         await self._line.transfer(target)
-        self._end(Ending("completed", "transferred"))
+        self._end(Ending("transferred", "transferred"))
 
     async def hold(self, *, is_on: bool) -> None:
         """Let the other side wait, or come back."""

@@ -30,6 +30,8 @@ MOST_HANDOVERS = 5
 """In one call: two agents that hand it to each other must not keep a caller for ever."""
 _DIGITS = re.compile(r"[0-9*#A-Dw,]{1,32}")
 _RUNS = RunsLike(timeout_ms=20_000)
+_RINGS = RunsLike(timeout_ms=50_000)
+"""Somebody is called, and may take their time."""
 _WAITS = RunsLike(timeout_ms=60_000, acts=False, on_interruption="cancel")
 _OFFER_CALLBACK = (
     "Say so in one sentence, ask for a number and a good time to be called back, and call request_callback."
@@ -178,7 +180,7 @@ class _Builtins:
                 "Transfer the person to a human. Tell them before.",
                 {"target": _text("To whom.", humans)},
                 ("target",),
-                _RUNS,
+                _RINGS,
                 self._transfer,
             )
         if agents:

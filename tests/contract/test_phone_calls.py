@@ -236,3 +236,20 @@ def test_a_call_whose_process_died_is_taken_up_by_the_exchange(house: House, own
     assert brief["transcript"][0]["text"] == "I need a room."
     assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress"
     house.worker.status["call_ids"] = []
+
+
+def test_a_call_that_was_handed_to_a_person_says_so(house: House, owner: Person) -> None:
+    _, number, trunk_id = bound(owner)
+    owner.made(
+        "/v1/webhooks/endpoints", {"url": "https://hooks.example.com/a", "events": ["call.transferred"]}
+    )
+    call_id = rings(house, trunk_id, number, "handed@carrier").json["call_id"]
+    house.worker.brief(call_id)
+    script = Script(call_id)
+    house.worker.tell(script.started(), script.ended(5, "transferred", "transferred"))
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert (call["call_status"], call["disconnection_reason"]) == ("transferred", "transferred")
+    told = until(lambda: owner.ask("GET", "/v1/webhooks/deliveries").json["deliveries"], 20)
+    assert [(one["event"], one["call_id"]) for one in told] == [("call.transferred", call_id)]
+    goes(house, call_id, "ended", 200, "OK")
+    assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "transferred"

@@ -307,7 +307,7 @@ async def test_an_engine_that_is_gone_hands_the_caller_to_a_human_where_the_line
         await held.task
     assert handed == ["+15550100"]
     ended = held.events()[-1]
-    assert (ended.status, ended.reason) == ("completed", "transferred")
+    assert (ended.status, ended.reason) == ("transferred", "transferred")
 
 
 async def test_a_voice_that_broke_once_apologises_and_the_call_goes_on(hold: Any) -> None:

@@ -25,6 +25,8 @@ from pipelines.contract import (
     CallEvent,
     Dial,
     Obeyed,
+    PhoneOnward,
+    PhoneOnwardAsked,
     PhoneRang,
     PhoneTold,
     SipTrunk,
@@ -61,6 +63,8 @@ class Stage:
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     liveness: Liveness = field(init=False)
     known: set[str] = field(default_factory=lambda: {NUMBER})
+    barred: set[str] = field(default_factory=set)
+    """Numbers that no call may be handed to."""
     start: Callable[[str], Any] = field(init=False)
 
     def events(self, call_id: str, attempt: int = 1) -> list[CallEvent]:
@@ -226,7 +230,17 @@ def _api(stage: Stage) -> web.Application:
         made = {"call_id": call_id, "attempt": attempt, "agent": stage.agent, **stage.before.get(call_id, {})}
         return web.json_response(text=CallBrief.model_validate(made).model_dump_json())
 
+    async def onward(request: web.Request) -> web.Response:
+        asked = PhoneOnwardAsked.model_validate_json(await request.read())
+        if asked.to_number in stage.barred:
+            return web.json_response(
+                {"detail": "Numbers of this country are not called from here"}, status=403
+            )
+        told = PhoneOnward(to_number=asked.to_number, from_number=NUMBER)
+        return web.json_response(text=told.model_dump_json())
+
     app = web.Application()
+    app.router.add_post("/internal/phones/calls/{call_id}/onward", onward)
     app.router.add_get("/internal/phones/trunks", trunks)
     app.router.add_post("/internal/phones/calls", rang)
     app.router.add_post("/internal/phones/calls/{call_id}", told)

@@ -1,6 +1,7 @@
 """What the exchange asks the api and tells it. What is told is kept until the api has it, in order."""
 
 import asyncio
+import json
 import logging
 from collections import deque
 from typing import Literal
@@ -8,7 +9,7 @@ from typing import Literal
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import PhoneRang, PhoneRoute, PhoneTold
+from pipelines.contract import PhoneOnward, PhoneRang, PhoneRoute, PhoneTold
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,13 @@ class NotRouted(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(f"{code}")
         self.code = code
+
+
+class NotAllowed(Exception):
+    """Whether this call may be handed to somebody else could not be found out"""
+
+    def __str__(self) -> str:
+        return super().__str__() or str(type(self).__doc__)
 
 
 class Api:
@@ -52,9 +60,19 @@ class Api:
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
             raise NotRouted(503) from None
 
-    async def tell(self, call_id: str, state: State, code: int, reason: str) -> None:
-        """Say how a call goes."""
-        self.tell_soon(call_id, state, code, reason)
+    async def onward(self, call_id: str, number: str) -> PhoneOnward:
+        """Whom a call is handed to. Raises `NotAllowed` with a sentence."""
+        timeout = aiohttp.ClientTimeout(total=ROUTE_SECONDS)
+        url = f"{self._url}/internal/phones/calls/{call_id}/onward"
+        try:
+            async with self._http.post(url, json={"to_number": number}, timeout=timeout) as reply:
+                body = await reply.read()
+                if reply.status == 200:
+                    return PhoneOnward.model_validate_json(body)
+                detail = json.loads(body)["detail"] if reply.status == 403 else ""
+                raise NotAllowed(str(detail)[:200])
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError, KeyError):
+            raise NotAllowed from None
 
     def tell_soon(self, call_id: str, state: State, code: int, reason: str) -> None:
         """Say how a call goes, as soon as the api listens."""

@@ -18,15 +18,13 @@ from typing import Protocol
 from pipelines.contract import SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.dialogs import Dialogs, Kept
-from worker.exchange.link import Changed, FromExchange, Key, Over, Take, Transferred
+from worker.exchange.link import Changed, FromExchange, Key, Over, Take
 from worker.exchange.ports import Ports
 from worker.lines.rtp.media import Media
 
 logger = logging.getLogger(__name__)
 
-TRANSFER_SECONDS = 35.0
 _SIGNAL = re.compile(rb"Signal\s*=\s*([0-9*#A-D])")
-_PLAIN = re.compile(r"\+?[0-9]{3,15}")
 
 
 class Talker(Protocol):
@@ -52,7 +50,14 @@ class PhoneCall:
     taken: int = 0
     """How many shards have had it."""
     ended: sip.Ended | None = None
+    is_transferring: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     _notified: "asyncio.Queue[sip.Notified]" = field(default_factory=lambda: asyncio.Queue(16))
+
+    @property
+    def is_over(self) -> bool:
+        """Its dialog has ended."""
+        return self.over.is_set() or self.dialog.is_over
 
     # ── who talks ────────────────────────────────────────────────────────────────────────────────
     def hand_to(self, talker: Talker, attempt: int = 0) -> None:
@@ -116,6 +121,7 @@ class PhoneCall:
                     self._notified.put_nowait(event)
             case sip.Ended():
                 self.ended = event
+                self.over.set()
                 cause = "user_hangup" if event.by in ("far", "us") else "line_lost"
                 detail = "" if event.by in ("far", "us") else f"sip_{event.code}: {event.reason}"[:200]
                 self._tell(Over(call_id=self.call_id, cause=cause, detail=detail))
@@ -138,30 +144,22 @@ class PhoneCall:
         self._tell(Changed(call_id=self.call_id, media=media))
         self.keep()
 
-    async def transfer(self, kind: str, value: str) -> None:
-        """Hand the other side on by REFER, and hang up when somebody else has them."""
-        if kind == "phone" and not _PLAIN.fullmatch(value):
-            self._tell(
-                Transferred(call_id=self.call_id, is_done=False, why_not="That is no telephone number")
-            )
-            return
-        target = f"sip:{value}@{self.trunk.server}" if kind == "phone" else value
-        why_not = await self._refer(target if target.startswith("sip") else f"sip:{target}")
-        self._tell(Transferred(call_id=self.call_id, is_done=not why_not, why_not=why_not))
+    async def refer(self, target: str) -> tuple[bool, str]:
+        """Ask the carrier to hand the other side on; whether it refused to, and why it was not done.
 
-    async def _refer(self, target: str) -> str:
+        Once it is done, nobody of ours is needed any more: whoever asked hangs up.
+        """
         try:
             reply = await self.dialog.refer(target)
             if not reply.is_success:
-                return f"The carrier refused the transfer: {reply.code} {reply.reason}"[:200]
-            async with asyncio.timeout(TRANSFER_SECONDS):
-                while (told := await self._notified.get()).code is None or told.code < 200:
-                    pass
-        except TimeoutError:
-            return "Nobody answered there"
+                return reply.is_from_wire, f"The carrier refused the transfer: {reply.code} {reply.reason}"[
+                    :200
+                ]
+            while (told := await self._notified.get()).code is None or told.code < 200:
+                pass
         except sip.SipError as error:
-            return str(error)
-        return "" if told.code < 300 else f"Nobody could be reached there: {told.code}"
+            return False, str(error)
+        return False, "" if told.code < 300 else f"Nobody could be reached there: {told.code}"
 
     def _tell(self, frame: FromExchange) -> None:
         if self.talker is not None:

@@ -20,6 +20,7 @@ import uvloop
 from pipelines.contract import Dial, HangUp, Obeyed, SipTrunk, TakeUp
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api
+from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, local_host, opened
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.inbound import Inbound
@@ -27,6 +28,7 @@ from worker.exchange.link import FromShard, HangUpLine, Here, Holding, Leave, Tr
 from worker.exchange.outbound import Outbound
 from worker.exchange.ports import Ports
 from worker.exchange.shards import ConnectedShard, Shards
+from worker.exchange.transfers import Transfers
 from worker.exchange.trunks import Trunks, credential_of
 from worker.presence import ExchangePresence
 from worker.settings import WorkerSettings
@@ -52,6 +54,7 @@ class Exchange:
         self._shards = Shards(settings.exchange_socket, self._told, self._gone)
         self._dialogs = Dialogs(settings.dialogs)
         self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
+        self._transfers = Transfers(self, engine, self._api, self._dialogs)
         self._ports = Ports(self._bind_host, *settings.rtp_ports)
         self._calls: dict[str, PhoneCall] = {}
         """Calls that are answered."""
@@ -93,10 +96,14 @@ class Exchange:
     def over(self, call: PhoneCall) -> None:
         """Its dialog has ended."""
         self._calls.pop(call.call_id, None)
-        if isinstance(call.talker, ConnectedShard):
-            call.talker.call_ids.discard(call.call_id)
+        self.let_go(call)
         call.close()
         self._presence.changed()
+
+    def let_go(self, call: PhoneCall) -> None:
+        """The shard that has had it has nothing to do with it any more."""
+        if isinstance(call.talker, ConnectedShard):
+            call.talker.call_ids.discard(call.call_id)
 
     async def follow(self, call: PhoneCall) -> None:
         """Until it is over, and the api knows."""
@@ -154,7 +161,8 @@ class Exchange:
         """Whoever is left is told; carriers know that we are gone."""
         self._engine.answer_options(503)
         self._presence.changed()
-        dialogs = [*(call.dialog for call in self._calls.values()), *self._outbound.ringing.values()]
+        dialogs = [call.dialog for call in self._calls.values()]
+        dialogs += [*self._outbound.ringing.values(), *self._transfers.ringing.values()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await asyncio.gather(*(one.hang_up() for one in dialogs), return_exceptions=True)
@@ -181,12 +189,11 @@ class Exchange:
 
     def _take_up(self, order: TakeUp) -> str:
         call = self._calls.get(order.call_id)
-        if call is None:
+        if call is None or isinstance(call.talker, Bridge):
             return "the call is over"
         if (shard := self._shards.spare()) is None:
             return "no shard is there"
-        if isinstance(call.talker, ConnectedShard):
-            call.talker.call_ids.discard(call.call_id)
+        self.let_go(call)
         shard.call_ids.add(call.call_id)
         call.hand_to(shard, order.attempt)
         return ""
@@ -212,7 +219,7 @@ class Exchange:
                 shard.call_ids.discard(call.call_id)
                 self.spawn(self._orphaned(call))
             case TransferLine():
-                self.spawn(call.transfer(frame.target, frame.value))
+                self.spawn(self._transfers.transfer(call, frame.target, frame.value))
             case _:
                 pass
 

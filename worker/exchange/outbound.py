@@ -11,16 +11,27 @@ from worker.exchange.calls import PhoneCall
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable
 from worker.exchange.trunks import Trunks, credential_of, proxies_of
+from worker.lines.rtp.media import Media
 
 _RINGS = (180, 183)
 
 
-class _Exchange(Protocol):
-    def why_not(self) -> str: ...
-    def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]: ...
+class PlacesCalls(Protocol):
+    """What an exchange is to whoever places calls."""
+
+    def why_not(self) -> str:
+        """Why none can be placed now; empty when one can."""
+
+    def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]:
+        """Sockets for a call with somebody there. Raises `Unavailable`."""
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> object:
+        """Do something beside."""
+
+
+class _Exchange(PlacesCalls, Protocol):
     def begin(self, call: PhoneCall) -> bool: ...
     def over(self, call: PhoneCall) -> None: ...
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> object: ...
 
 
 class Outbound:
@@ -105,15 +116,20 @@ class Outbound:
     ) -> PhoneCall | tuple[int, str]:
         """The call, or why it cannot be held."""
         try:
-            answer = sdp.read(event.body)
-            media = ours.agreed(answer)
-            host = host_of(trunk.server)
-            sdp.check_address(media.remote, host if host.replace(".", "").isdigit() else media.remote[0])
+            media = media_of(ours, event.body, trunk)
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
             return 488, str(error) or type(error).__doc__ or ""
         call = PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs, is_outbound=True)
         self._api.tell_soon(call_id, "answered", 200, "OK")
         return call if self._exchange.begin(call) else (503, "no shard is there")
+
+
+def media_of(ours: sdp.Ours, answer: bytes, trunk: SipTrunk) -> Media:
+    """What was agreed on. Raises `BadSdp`, `NoCodec` and `ForbiddenAddress`."""
+    media = ours.agreed(sdp.read(answer))
+    host = host_of(trunk.server)
+    sdp.check_address(media.remote, host if host.replace(".", "").isdigit() else media.remote[0])
+    return media
 
 
 def host_of(server: str) -> str:

@@ -130,6 +130,8 @@ class PhoneLine:
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the other side on."""
         await self._signalling.transfer(target)
+        # Somebody else has the sound from now on: what we still sent would be heard in between.
+        self._sockets.close()
 
     def change(self, media: Media) -> None:
         """Both sides agreed on something else: hold, or another address."""

@@ -1,0 +1,118 @@
+"""Two telephones put through: each side's own payload types, no strangers, and nobody left behind."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiortp import RtpPacket
+
+from pipelines.contract import SipTrunk
+from tests.support.rtp import Sender
+from tests.support.telephone import bound
+from worker.exchange import bridge, sdp
+from worker.exchange.bridge import Bridge
+from worker.exchange.calls import PhoneCall
+from worker.exchange.dialogs import Dialogs
+from worker.exchange.link import Over
+from worker.lines.rtp.media import Media
+
+
+@dataclass
+class Dialog:
+    """SIP's part."""
+
+    is_over: bool = False
+
+    async def hang_up(self) -> None:
+        self.is_over = True
+
+
+@dataclass
+class Side:
+    far: socket.socket
+    call: PhoneCall
+    sender: Sender = field(default_factory=lambda: Sender(sequence=1, timestamp=1))
+
+    def send(self, payload_type: int, *, source: socket.socket | None = None) -> None:
+        packet = RtpPacket(payload_type, 0, self.sender.sequence, 160, self.sender.ssrc, b"\x7f" * 160)
+        self.sender.sequence += 1
+        (source or self.far).sendto(packet.serialize(), self.call.sockets[0].getsockname())
+
+    def heard(self) -> list[int]:
+        """Payload types, in order."""
+        types = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                types.append(RtpPacket.parse(self.far.recv(2048)).payload_type)
+        return types
+
+
+@pytest.fixture
+async def sides(tmp_path: Path) -> AsyncIterator[tuple[Side, Side, Bridge]]:
+    made = []
+    with contextlib.ExitStack() as stack:
+        for number, digits in enumerate((96, 101)):
+            far, rtp, rtcp = (stack.enter_context(bound()) for _ in range(3))
+            far.setblocking(False)
+            media = Media("PCMU", 0, far.getsockname(), digits_payload_type=digits)
+            ours = sdp.Ours(rtp.getsockname(), 1)
+            trunk = SipTrunk(trunk_id="t", server="127.0.0.1")
+            dialog: Any = Dialog()
+            call = PhoneCall(f"c{number}", dialog, trunk, (rtp, rtcp), ours, media, Dialogs(tmp_path))
+            made.append(Side(far, call))
+        one, another = made
+        tasks: set[asyncio.Future[Any]] = set()
+        between = Bridge(one.call, another.call, lambda work: tasks.add(asyncio.ensure_future(work)))
+        yield one, another, between
+        between.end()
+        await asyncio.gather(*tasks)
+
+
+async def test_each_side_hears_its_own_payload_types(sides: tuple[Side, Side, Bridge]) -> None:
+    one, another, _ = sides
+    for type_ in (0, 0, 96, 18, 101):
+        one.send(type_)
+    for type_ in (0, 0, 101):
+        another.send(type_)
+    await asyncio.sleep(0.1)
+    assert another.heard() == [0, 0, 101]
+    assert one.heard() == [0, 0, 96]
+
+
+async def test_a_stranger_is_not_put_through(sides: tuple[Side, Side, Bridge]) -> None:
+    one, another, _ = sides
+    for _ in range(3):
+        one.send(0)
+    await asyncio.sleep(0.05)
+    with bound() as stranger:
+        for _ in range(30):
+            one.send(0, source=stranger)
+            stranger.sendto(b"\x80\xc8" + b"x" * 40, one.call.sockets[0].getsockname())
+    await asyncio.sleep(0.05)
+    assert len(another.heard()) == 3
+
+
+async def test_who_hangs_up_ends_it_for_both(sides: tuple[Side, Side, Bridge]) -> None:
+    one, another, between = sides
+    between.tell(Over(call_id="c1", cause="user_hangup"))
+    await asyncio.sleep(0)
+    assert one.call.dialog.is_over
+    one.send(0)
+    one.send(0)
+    await asyncio.sleep(0.05)
+    assert another.heard() == []
+
+
+async def test_a_side_that_is_gone_without_a_word_is_noticed(
+    sides: tuple[Side, Side, Bridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _, between = sides
+    monkeypatch.setattr(bridge, "NO_MEDIA_SECONDS", 0.0)
+    between._look()
+    await asyncio.sleep(0)
+    assert one.call.dialog.is_over

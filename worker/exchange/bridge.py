@@ -1,0 +1,131 @@
+"""Two telephones put through to each other: their sound passes the exchange, and no agent hears it.
+
+one ◄══ RTP ══► relay ◄══ RTP ══► another          either hangs up ─► the other is hung up
+                  └ payload types are each side's own; the codec is the same on both
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiortp import RtpPacket, is_rtcp
+
+from worker.exchange.calls import PhoneCall
+from worker.exchange.link import Changed, FromExchange, Over
+from worker.lines.rtp.latch import Latch
+from worker.lines.rtp.media import Address
+from worker.lines.rtp.sockets import Sockets
+from worker.lines.rtp.stream import MOST_BYTES, MOST_UNANSWERED
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+NO_MEDIA_SECONDS = 60.0
+"""Nobody is there on a side that neither holds nor sends for so long, and whose BYE was lost."""
+MOST_SECONDS = 4 * 3600.0
+
+
+class _Side:
+    """One of the two."""
+
+    def __init__(self, call: PhoneCall) -> None:
+        self.call = call
+        self.sockets = Sockets(*(one.dup() for one in call.sockets))
+        self.latch = Latch(call.media.remote)
+        self.heard_at = time.monotonic()
+        self.unanswered = 0
+
+    def types(self) -> tuple[int | None, ...]:
+        """What was agreed on, in an order that is the same for both."""
+        media = self.call.media
+        return media.payload_type, media.digits_payload_type, media.noise_payload_type
+
+    def say(self, packet: RtpPacket) -> None:
+        """Send it what the other side said."""
+        if not self.call.media.they_listen:
+            return
+        self.unanswered = 0 if self.latch.is_locked else self.unanswered + 1
+        if self.unanswered <= MOST_UNANSWERED:  # we are nobody's means to flood a third party
+            self.sockets.send(packet.serialize(), self.latch.remote)
+
+    def report(self, data: bytes) -> None:
+        """Send it the other side's report: streams keep their numbers on the way."""
+        media, remote = self.call.media, self.latch.remote
+        told = media.remote_rtcp if remote == media.remote else None
+        if self.latch.is_locked:
+            self.sockets.send_report(data, told or (remote[0], remote[1] + 1))
+
+
+class Bridge:
+    """Both calls are answered, and this is whom they talk to (`calls.Talker`) until either ends."""
+
+    def __init__(
+        self, one: PhoneCall, another: PhoneCall, spawn: Callable[[Coroutine[Any, Any, Any]], object]
+    ) -> None:
+        self._spawn = spawn
+        self._sides = (_Side(one), _Side(another))
+        self._began_at = time.monotonic()
+        one.talker = another.talker = self
+        for side, other in (self._sides, self._sides[::-1]):
+            side.sockets.open(*self._ears(side, other))
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(LOOK_SECONDS, self._look)
+
+    def tell(self, frame: FromExchange, sockets: tuple[socket.socket, ...] = ()) -> None:
+        """Something happened to one of the two."""
+        for side in self._sides:
+            if side.call.call_id != frame.call_id:
+                continue
+            if isinstance(frame, Changed):
+                side.latch.signalled(frame.media.remote)
+                side.heard_at = time.monotonic()
+            elif isinstance(frame, Over):
+                self.end()
+
+    def end(self) -> None:
+        """Relay no more, and hang up whoever is left. Twice does no harm."""
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        self._timer = None
+        for side in self._sides:
+            side.sockets.close()
+            self._spawn(side.call.dialog.hang_up())
+
+    def _ears(
+        self, side: _Side, other: _Side
+    ) -> tuple[Callable[[bytes, Address], None], Callable[[bytes, Address], None]]:
+        def heard(data: bytes, source: Address) -> None:
+            if len(data) > MOST_BYTES or is_rtcp(data):
+                return
+            try:
+                packet = RtpPacket.parse(data)
+            except (ValueError, IndexError):
+                return
+            now = time.monotonic()
+            for one in side.latch.take(packet, source, now):
+                side.heard_at = now
+                types = dict(zip(side.types(), other.types(), strict=True))
+                if (type_ := types.get(one.payload_type)) is not None:
+                    one.payload_type = type_
+                    other.say(one)
+
+        def reported(data: bytes, source: Address) -> None:
+            if len(data) <= MOST_BYTES and side.latch.is_locked and source[0] == side.latch.remote[0]:
+                other.report(data)
+
+        return heard, reported
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        is_silent = any(
+            now - side.heard_at > NO_MEDIA_SECONDS and not side.call.media.is_on_hold for side in self._sides
+        )
+        if is_silent or now - self._began_at > MOST_SECONDS:
+            logger.info("a bridged call was ended", extra={"is_silent": is_silent})
+            self.end()
+            return
+        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
