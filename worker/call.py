@@ -17,7 +17,7 @@ from pipelines.assemble import Pipeline
 from pipelines.contract import BriefRequest, CallBrief
 from pipelines.local.parts import CannotServe
 from worker import brief as briefs
-from worker import endings
+from worker import endings, screening
 from worker.cast import Cast
 from worker.control import LineControl
 from worker.conversation import Conversation
@@ -166,6 +166,10 @@ class _Call:
         recording: Recording | None,
         watchdog: Watchdog,
     ) -> Ending | None:
+        voicemail = self._brief.agent.voicemail
+        if self._brief.started_at is None and await screening.machine_answered(self._line, voicemail):
+            message = pipeline.script.voicemail if voicemail.action == "leave_message" else ""
+            return await screening.left_to(self._line, session, recording, message, self._told.started)
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:

@@ -70,6 +70,7 @@ class PhoneCall:
                 job_id=f"phone-{self.call_id}-{attempt or self.taken}",
                 media=self.media,
                 attempt=attempt,
+                is_ours=self.is_outbound,
             ),
             self.sockets,
         )

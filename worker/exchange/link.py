@@ -83,6 +83,8 @@ class Take(_Frame):
     attempt: int = 0
     """Which attempt this is for, of a call whose process died."""
     can_transfer: bool = True
+    is_ours: bool = False
+    """We have called."""
 
 
 class Changed(_Frame):

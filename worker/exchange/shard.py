@@ -179,7 +179,7 @@ class Shard:
             return
         signalling = _Signalling(frame.call_id, self._tell, frame.can_transfer)
         rtp, rtcp = (one.dup() for one in sockets)
-        line = PhoneLine(signalling, frame.media, Sockets(rtp, rtcp))
+        line = PhoneLine(signalling, frame.media, Sockets(rtp, rtcp), is_ours=frame.is_ours)
         # What developers saved meanwhile counts, as in a process for each call.
         folder, kept = self._host.settings.functions, kept_code(self._host.settings.run)
         self._host = Host(

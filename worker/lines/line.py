@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from livekit.agents import Agent, AgentSession
 
 from pipelines.agent_config import TransferTarget
 from pipelines.contract import MediaQuality
 from pipelines.tools.call_control import Ability
+from worker.lines.rtp.answering import AnsweredBy
 
 HangUpCause = Literal["user_hangup", "line_lost", "nobody_came"]
 
@@ -76,6 +77,21 @@ class Line(Protocol):
 
     async def hang_up(self, *, for_everybody: bool = True) -> None:
         """End the line for everybody on it, or only leave it. Safe to call twice."""
+
+
+@runtime_checkable
+class Screens(Protocol):
+    """A line that hears who has answered it, before its session starts."""
+
+    @property
+    def is_ours(self) -> bool:
+        """We have called."""
+
+    async def answered_by(self, timeout_seconds: float) -> AnsweredBy:
+        """A person or a machine; `nobody` has said anything within this time."""
+
+    async def beep(self, timeout_seconds: float) -> bool:
+        """Return once a machine listens: after its beep, or when it has said all. False: it still talks."""
 
 
 class NobodyCame(Exception):

@@ -27,6 +27,7 @@ from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, LineClosed
 from worker.lines.playout import Kept
+from worker.lines.rtp.answering import AnsweredBy, Answering
 from worker.lines.rtp.codecs import Resampler
 from worker.lines.rtp.media import FRAME_SECONDS, Media
 from worker.lines.rtp.reports import EVERY_SECONDS
@@ -39,6 +40,9 @@ LISTEN_RATE = 16_000
 UNHEARD_SECONDS = 6.0
 """Nothing at all heard for so long from the beginning is worth a word in the call's record."""
 NO_MEDIA_SECONDS = 20.0
+LISTENS_SECONDS = 3.0
+"""A machine that has said all and never beeps."""
+AFTER_BEEP_SECONDS = 0.2
 MOST_BEHIND = 5
 """Frames that are still sent after a standstill of our own; of a longer one nobody wants to hear the end."""
 _KEPT_FRAMES = 100
@@ -66,12 +70,16 @@ class Signalling(Protocol):
 class PhoneLine:
     """A telephone, answered already. Its sound flows from the moment this is made."""
 
-    def __init__(self, signalling: Signalling, media: Media, sockets: Sockets) -> None:
+    def __init__(
+        self, signalling: Signalling, media: Media, sockets: Sockets, *, is_ours: bool = False
+    ) -> None:
         self._signalling, self._media, self._sockets = signalling, media, sockets
         self._loop = asyncio.get_running_loop()
         self._keys = Keys()
+        self.is_ours = is_ours
         self.warn: Callable[[str, str], None] = lambda code, message: None
         self._stream = RtpStream(media, sockets.send, sockets.send_report, on_key=self._keys.pressed)
+        self._answering = Answering(self._stream.rate) if is_ours else None
         self._input = _Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
         self._background: Background | None = None
@@ -87,6 +95,7 @@ class PhoneLine:
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Put the session on the line."""
+        self._answering = None
         if isinstance(agent, SpokenAgent) and agent.background is not None:
             self._background = agent.background
             self._preparing = asyncio.create_task(agent.background.prepare(self._stream.rate))
@@ -100,6 +109,25 @@ class PhoneLine:
         session.output.transcription = self._captions.text_output
         take_noise_out(session, agent)
         await session.start(agent, record=False)
+
+    async def answered_by(self, timeout_seconds: float) -> AnsweredBy:
+        """A person or a machine."""
+        until = self._loop.time() + timeout_seconds
+        while (heard := self._answering) is not None and self._loop.time() < until:
+            if heard.answered_by is not None:
+                return heard.answered_by
+            await asyncio.sleep(FRAME_SECONDS)
+        return "nobody"
+
+    async def beep(self, timeout_seconds: float) -> bool:
+        """Return once a machine listens."""
+        until = self._loop.time() + timeout_seconds
+        while (heard := self._answering) is not None and self._loop.time() < until:
+            is_silent = heard.quiet_seconds >= LISTENS_SECONDS
+            if is_silent or (heard.has_beeped and heard.quiet_seconds >= AFTER_BEEP_SECONDS):
+                return True
+            await asyncio.sleep(FRAME_SECONDS)
+        return False
 
     async def closed(self) -> LineClosed:
         """Return when the other side has hung up, or nothing comes of it any more."""
@@ -172,6 +200,8 @@ class PhoneLine:
         try:
             for _ in range(min(behind, _KEPT_FRAMES) + 1):
                 for pcm in self._stream.hears():
+                    if self._answering is not None:
+                        self._answering.hear(pcm)
                     # Music on hold is nobody's words.
                     self._input.feed(bytes(len(pcm)) if self._media.is_on_hold else pcm)
             if behind > MOST_BEHIND:

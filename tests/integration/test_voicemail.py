@@ -1,0 +1,71 @@
+"""Machines that answer calls of ours, over real SIP and RTP."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.integration.test_phone_call import words
+from tests.support.telephone import Telephone, telephone
+from tests.support.telephony import Stage, sockets, staged
+from tests.unit.test_answering import GREETING, tone
+from worker.exchange import sdp, sip
+
+pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]
+
+
+@contextlib.asynccontextmanager
+async def answering(**voicemail: Any) -> AsyncIterator[tuple[Stage, Telephone, sip.Dialog]]:
+    """Somebody or something has answered our call."""
+    async with staged(voicemail={"detection": True, **voicemail}) as (stage, carrier):
+        stage.dial()
+        dialog = await asyncio.wait_for(anext(carrier.invitations()), 10)
+        assert dialog.invitation is not None
+        mine, address = sockets()
+        answer, media = sdp.Ours(address, 3).answer(sdp.read(dialog.invitation.body))
+        dialog.answer(answer)
+        async with telephone(mine, media.remote) as phone:
+            yield stage, phone, dialog
+            await dialog.hang_up()
+
+
+async def end(stage: Stage) -> tuple[str, str]:
+    events = await stage.until(lambda: (e := stage.events("o1")) and e[-1].kind == "call_ended" and e, 30)
+    return events[-1].status, events[-1].reason
+
+
+async def test_nobody_talks_to_a_machine() -> None:
+    async with answering() as (stage, phone, dialog):
+        began = time.time()
+        phone.say(words(GREETING))
+        assert await end(stage) == ("ended", "voicemail")
+        assert time.time() - began < 4
+        assert phone.first_sound(0.0) is None, "the agent has not said a word"
+        await stage.until(lambda: dialog.is_over)
+
+
+async def test_a_message_is_left_after_the_beep() -> None:
+    async with answering(action="leave_message", message="Please call us back.") as (stage, phone, dialog):
+        greeting = words(GREETING)
+        phone.say(np.concatenate([greeting, np.zeros(4000, np.int16), tone(1000.0, 0.4)]))
+        await stage.until(lambda: not phone.is_talking)
+        beeped_at = phone.spoke_until
+        assert await end(stage) == ("completed", "voicemail_message_left")
+        first = phone.first_sound(0.0)
+        assert first is not None
+        assert 0 < first - beeped_at < 2.5
+        assert stage.said("o1") == [("agent", "Please call us back.")]
+        await stage.until(lambda: dialog.is_over)
+
+
+async def test_a_person_hears_the_agent() -> None:
+    async with answering() as (stage, phone, dialog):
+        phone.say(words("Hello?"))
+        await stage.until(lambda: phone.first_sound(0.0))
+        await stage.until(lambda: len(stage.said("o1")) == 1)
+        assert stage.said("o1")[0][1] == "Hello, how may I help?"
+        assert not dialog.is_over
