@@ -59,6 +59,7 @@ from api.privacy import routes as privacy
 from api.public import routes as public
 from api.schedules import routes as schedules
 from api.settings import Settings
+from api.sip import routes as sip
 from api.sip_trunks import routes as sip_trunks
 from api.status import routes as status
 from api.system import pages
@@ -70,6 +71,8 @@ from api.voice import chat, voices
 from api.voice import routes as voice
 from api.wallet import rates
 from api.wallet import routes as wallet
+from api.web_call import routes as web_call
+from api.web_call import visitors as web_call_visitors
 from api.webhooks import routes as webhooks
 from api.widgets import pages as widget_pages
 from api.widgets import routes as widgets
@@ -109,10 +112,13 @@ RESOURCES: tuple[Routes, ...] = (
     phone_numbers.market,
     phone_numbers.lent,
     sip_trunks.routes,
+    sip.routes,
     widgets.routes,
     visitors.routes,
     widget_pages.routes,
     widget_pages.public,
+    web_call.routes,
+    web_call_visitors.routes,
     webhooks.routes,
     wallet.routes,
     wallet.pricing,

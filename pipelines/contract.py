@@ -31,6 +31,10 @@ SEQUENCES_PER_ATTEMPT = 1_000_000
 AGENT_NAME = "call2me"
 """The LiveKit agent name that our workers register and our dispatches ask for."""
 
+MAX_TRUNKS_TOLD = 300
+"""Of so many trunks an exchange says whether they are registered: each second, in one frame."""
+MAX_TRUNK_PROBLEM = 150
+
 LIVE_TOPIC = "call2me.event"
 """LiveKit data topic on which a call tells its room of turns, warnings and its end (JSON)."""
 
@@ -460,6 +464,8 @@ class Status(_Wire):
     """Name of a part to its process id."""
     phones_why_not: str | None = None
     """Why this worker could take or place no phone call now, empty when it could; None: it has no phones."""
+    trunks: dict[str, str] = {}
+    """Of trunks that its exchange registers: why each is not registered, empty when it is."""
 
 
 class Goodbye(_Wire):

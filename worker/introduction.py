@@ -72,6 +72,7 @@ class Introduction:
             # Also calls that ended, until the api has all of it: it would call them lost.
             call_ids=tuple(sorted(self._liveness.calls.keys() | self._reporter.call_ids)),
             phones_why_not=self.phones_why_not,
+            trunks=exchange.trunks if (exchange := self._liveness.exchange) is not None else {},
             processes={
                 "supervisor": os.getpid(),
                 **{child.name: child.pid for child in children if child.pid is not None},

@@ -7,7 +7,7 @@ End of file without a goodbye is a lost call (`worker.liveness` holds the other 
         call   ◄─{"kind": "order", "order_id", "call_id", "action", …}─────
         call   ──{"kind": "obeyed", "order_id", "outcome", "message"}─────►
         call   ──{"kind": "goodbye"}──────────────────────────────────────►
-        exchange ─{"kind": "exchange", "pid", "why_not"}──────────────────►  on change and each second
+        exchange ─{"kind": "exchange", "pid", "why_not", "trunks"}────────►  on change and each second
         exchange ◄{"kind": "dial" | "take_up" | "hang_up", …}──────────────
         agents ──{"kind": "agents", "pid", "is_registered", "idle"}───────►  on change and each second
 
@@ -83,6 +83,8 @@ class ExchangeHere(PresenceLine):
     """Why it could take or place no call now; empty when it could."""
     call_ids: tuple[str, ...] = ()
     """Calls that it holds, those that ring too."""
+    trunks: dict[str, str] = {}
+    """As `pipelines.contract.Status` has it."""
 
 
 _Line = CallHere | CallOver | AgentsHere | ExchangeHere | Obeyed
@@ -245,7 +247,7 @@ class _Reports(_Held):
 class ExchangePresence(_Reports):
     """Says in the exchange how it is, and receives orders: whom to dial, whose process to replace."""
 
-    def __init__(self, path: Path, look: Callable[[], tuple[str, tuple[str, ...]]]) -> None:
+    def __init__(self, path: Path, look: Callable[[], tuple[str, tuple[str, ...], dict[str, str]]]) -> None:
         super().__init__(path)
         self._look = look
         self.orders: asyncio.Queue[Dial | TakeUp | HangUp] = asyncio.Queue(maxsize=256)
@@ -255,8 +257,8 @@ class ExchangePresence(_Reports):
         self._send(answer)
 
     def _first(self) -> PresenceLine:
-        why_not, call_ids = self._look()
-        return ExchangeHere(pid=os.getpid(), why_not=why_not, call_ids=call_ids)
+        why_not, call_ids, trunks = self._look()
+        return ExchangeHere(pid=os.getpid(), why_not=why_not, call_ids=call_ids, trunks=trunks)
 
     def _received(self, line: bytes) -> None:
         try:

@@ -65,6 +65,8 @@ class CallRow(SQLModel, table=True):
     transcript: str | None = Field(default=None, sa_column=Column(Text))
     recording_bytes: int | None = Field(default=None, sa_column=Column(BigInteger))
     recording_ms: int | None = None
+    is_recorded: bool | None = None
+    """Whether it is recorded; None: as its agent says."""
     token_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     retention_days: int | None = None

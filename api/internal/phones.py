@@ -30,6 +30,16 @@ class WorkerPhones:
             return ""
         return f"{NO_LINE}: {having[0].phones_why_not}"
 
+    async def trunks(self) -> dict[str, str]:
+        """Of trunks that are kept registered: why each is not; empty when one exchange has it registered."""
+        told: dict[str, str] = {}
+        for row in await self._present():
+            if row.phones_why_not is None:
+                continue
+            for trunk_id, why_not in row.trunks.items():
+                told[trunk_id] = why_not and told.get(trunk_id, why_not)
+        return told
+
     async def dial(self, order: Dial) -> str:
         """Have a worker place a call."""
         for row in await self._present():

@@ -93,6 +93,8 @@ async def _brief(
     session: AsyncSession, call: CallRow, agent: AgentRow, before: Sequence[CallEvent]
 ) -> CallBrief:
     config = agents.to_config(agent)
+    if call.is_recorded is not None:
+        config = config.model_copy(update={"enable_recording": call.is_recorded})
     contact = await contacts.recognised(session, call.owner_id, call.contact_id, call.other_number)
     known = await versions.versions(
         session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()

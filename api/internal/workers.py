@@ -188,6 +188,7 @@ class Workers:
             call_ids=list(status.call_ids),
             processes=status.processes,
             phones_why_not=status.phones_why_not,
+            trunks=status.trunks,
             seen_at=now(),
         )
 

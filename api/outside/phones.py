@@ -15,6 +15,9 @@ class Phones(Protocol):
     async def phones_why_not(self) -> str:
         """Why no call could be placed now; empty when one could."""
 
+    async def trunks(self) -> dict[str, str]:
+        """Of trunks that are kept registered: why each is not now, empty when it is. No others."""
+
     async def dial(self, order: Dial) -> str:
         """Have a call placed; the worker that does. Sent once, for nobody knows what came of a lost order.
 
@@ -31,6 +34,10 @@ class NoPhones:
     async def phones_why_not(self) -> str:
         """There never is one."""
         return "no phone line"
+
+    async def trunks(self) -> dict[str, str]:
+        """Nobody registers any."""
+        return {}
 
     async def dial(self, order: Dial) -> str:
         """Nobody does."""

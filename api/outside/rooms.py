@@ -12,6 +12,7 @@ import aiohttp
 from livekit import api as livekit
 from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest, RoomAgentDispatch
 from livekit.protocol.room import (
+    CreateRoomRequest,
     DeleteRoomRequest,
     ListParticipantsRequest,
     RoomConfiguration,
@@ -65,6 +66,12 @@ class Rooms(Protocol):
 
     def token(self, ticket: Ticket) -> str:
         """Sign a token. Local, at once."""
+
+    async def create_room(self, ticket: Ticket) -> None:
+        """Make a ticket's room before anybody comes; the agent is asked in. Raises `RoomsUnavailable`.
+
+        A room that is there stays as it is.
+        """
 
     async def participants(self, room_name: str) -> list[str]:
         """Identities of those in a room; empty for a room that is gone. Raises `RoomsUnavailable`."""
@@ -132,9 +139,7 @@ class LiveKitRooms:
             )
         )
         if ticket.dispatch_to:
-            dispatch = RoomAgentDispatch(
-                agent_name=ticket.dispatch_to, metadata=json.dumps(dict(ticket.job_metadata))
-            )
+            dispatch = _dispatch_of(ticket)
             token = token.with_room_config(
                 RoomConfiguration(
                     empty_timeout=EMPTY_TIMEOUT_SECONDS,
@@ -143,6 +148,18 @@ class LiveKitRooms:
                 )
             )
         return token.to_jwt()
+
+    async def create_room(self, ticket: Ticket) -> None:
+        wanted = CreateRoomRequest(
+            name=ticket.room_name,
+            empty_timeout=EMPTY_TIMEOUT_SECONDS,
+            departure_timeout=DEPARTURE_TIMEOUT_SECONDS,
+            agents=[_dispatch_of(ticket)] if ticket.dispatch_to else [],
+        )
+        try:
+            await self._livekit.room.create_room(wanted)
+        except (livekit.TwirpError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RoomsUnavailable from error
 
     async def participants(self, room_name: str) -> list[str]:
         try:
@@ -190,3 +207,7 @@ class LiveKitRooms:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _dispatch_of(ticket: Ticket) -> RoomAgentDispatch:
+    return RoomAgentDispatch(agent_name=ticket.dispatch_to, metadata=json.dumps(dict(ticket.job_metadata)))

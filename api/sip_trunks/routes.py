@@ -2,16 +2,16 @@
 
 from aiohttp import web
 
+from api.durable import engine
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, GUARD, SESSION
 from api.sip_trunks import service
 from api.sip_trunks.schemas import SipTrunk, SipTrunkCreate, SipTrunkUpdate, TrunkChecked
 from api.sip_trunks.service import TooManyTrunks, TrunkNotFound
+from api.sip_trunks.table import SipTrunkRow
 
 routes = Routes("/v1/sip-trunks", tag="SIP trunks")
-
-_NO_LINE = "This server has no phone line yet, so nothing was sent to the trunk."
 
 
 @routes.get()
@@ -52,17 +52,35 @@ async def delete_sip_trunk(request: web.Request, trunk_id: str) -> None:
 
 @routes.post("/{trunk_id}/sync", errors=[TrunkNotFound], aliases=["//v1/sip/trunk/{trunk_id}/sync"])
 async def sync_sip_trunk(request: web.Request, trunk_id: str) -> TrunkChecked:
-    """Have the phone line take a trunk up anew."""
-    await service.get(request[SESSION], request[CALLER].owner_id, trunk_id)
-    return TrunkChecked(success=False, message=_NO_LINE)
+    """Find out whether the phone line has taken a trunk up; it looks for changes every three seconds."""
+    row = await service.get(request[SESSION], request[CALLER].owner_id, trunk_id)
+    await let_go(request)
+    return await _on_the_line(row)
 
 
 @routes.post("/{trunk_id}/test", errors=[TrunkNotFound])
 async def test_sip_trunk(request: web.Request, trunk_id: str) -> TrunkChecked:
-    """Find out whether a trunk would work: whether its address is known, and what the phone line says."""
+    """Find out whether a trunk works: whether its address is known, and what the phone line says of it."""
     row = await service.get(request[SESSION], request[CALLER].owner_id, trunk_id)
     server = row.sip_server
     await let_go(request)  # nobody waits for a name server with a transaction open
     if not await service.is_found(server):
         return TrunkChecked(success=False, message=f"No name server knows {server.partition(':')[0]}.")
-    return TrunkChecked(success=False, message=f"The address of {server} is known. {_NO_LINE}")
+    return await _on_the_line(row)
+
+
+async def _on_the_line(row: SipTrunkRow) -> TrunkChecked:
+    if not row.active:
+        return TrunkChecked(success=False, message='The trunk is not active: PATCH it with "active": true.')
+    phones = engine.reach().phones
+    if why_not := await phones.phones_why_not():
+        return TrunkChecked(success=False, message=f"Nothing was sent to the trunk: {why_not}.")
+    if not row.registers:
+        return TrunkChecked(
+            success=True, message="The phone line is up. The trunk needs no registration, so none was tried."
+        )
+    told = await phones.trunks()
+    if row.id not in told:
+        return TrunkChecked(success=False, message="The phone line has not told of this trunk yet.")
+    why_not = told[row.id]
+    return TrunkChecked(success=not why_not, message=f"Not usable: {why_not}." if why_not else "Registered.")

@@ -40,7 +40,7 @@ class GreetingNotFound(NotFound):
 async def get_widget_script(request: web.Request, widget_id: WidgetId) -> web.StreamResponse:
     """The script that shows a widget on any page: `<script src="…/embed.js" async></script>`."""
     await service.shown(request[SESSION], widget_id)
-    return _script(request, "embed.js")
+    return script(request, "embed.js")
 
 
 @routes.get(
@@ -84,10 +84,11 @@ async def get_public_page(request: web.Request, slug: str) -> web.StreamResponse
 @public.get("/widget/voice.js", limit=UNLIMITED, spec=False)
 async def get_voice_script(request: web.Request) -> web.StreamResponse:
     """What the script loads when somebody begins to talk."""
-    return _script(request, "voice.js")
+    return script(request, "voice.js")
 
 
-def _script(request: web.Request, name: str) -> web.StreamResponse:
+def script(request: web.Request, name: str) -> web.StreamResponse:
+    """One of the built scripts, for pages of any site."""
     path: Path = request.app[DIST] / "widget" / name
     if not path.is_file():
         raise PageNotBuilt

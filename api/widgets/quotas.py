@@ -73,7 +73,7 @@ async def _take(session: AsyncSession, widget: WidgetRow, kind: Kind, limits: di
             .returning(col(WidgetUseRow.count))
         )
         if counted.scalar_one_or_none() is None:
-            raise QuotaSpent(headers={"Retry-After": str(_seconds_left())})
+            raise QuotaSpent(headers={"Retry-After": str(seconds_left())})
 
 
 def _who(key: str, kind: str, name: str) -> str:
@@ -82,7 +82,8 @@ def _who(key: str, kind: str, name: str) -> str:
     ]
 
 
-def _seconds_left() -> int:
+def seconds_left() -> int:
+    """Until the next day of UTC."""
     moment = now()
     tomorrow = datetime.combine(moment.date() + timedelta(days=1), time(), UTC)
     return max(1, int((tomorrow - moment).total_seconds()))

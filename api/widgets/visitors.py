@@ -10,29 +10,24 @@ from api.chats import answering
 from api.chats.schemas import MessageCreate
 from api.chats.streaming import EVENT_STREAM, stream
 from api.chats.talks import AnswerLost, Talk, TooManyChats
-from api.http.callers import address, identify
-from api.http.errors import Forbidden, Unauthorized
+from api.http.callers import address
 from api.http.links import base_url
 from api.http.rate_limits import Limit, network_of
 from api.http.routes import Routes
 from api.http.transactions import let_go
-from api.keys import CROSS_ORIGIN, SESSION, SETTINGS, TALKS
+from api.keys import SESSION, SETTINGS, TALKS
 from api.voice import opening
 from api.voice.schemas import Token, TokenRequest
 from api.wallet.charges import InsufficientBalance
-from api.widgets import greetings, origins, quotas, service
+from api.widgets import greetings, quotas, service
+from api.widgets.admission import OriginRefused, require_origin
 from api.widgets.schemas import VisitorMessage, VisitorReply, VoiceRequest, WidgetConfig, WidgetId
-from api.widgets.table import WidgetRow
 
 routes = Routes("/v1/widgets", tag="Widgets", access="public")
 CONFIG_LIMIT = Limit("widget config", 120)
 """Of one address: each page that shows a widget asks once, and an office has one address."""
 CHAT_LIMIT = Limit("widget chat", 30)
 VOICE_LIMIT = Limit("widget voice", 10)
-
-
-class OriginRefused(Forbidden):
-    """This widget may not be used from this page; its owner can add the page to allowed_domains"""
 
 
 _CHAT = [
@@ -59,7 +54,7 @@ async def get_widget_config(request: web.Request, widget_id: WidgetId) -> Widget
     """Get all that a page needs to draw a widget."""
     session = request[SESSION]
     row = await service.shown(session, widget_id)
-    await _require_origin(request, row)
+    await require_origin(request, row.allowed_domains, row.owner_id)
     agent = await agents.of_owner(session, row.owner_id, row.agent_id)
     version = await service.greeting_version(session, row.id) if row.voice_greeting_enabled else None
     return WidgetConfig.model_validate(
@@ -117,7 +112,7 @@ async def create_widget_voice_token(
     house = await opening.look(request)
     session = request[SESSION]
     row = await service.shown(session, widget_id)
-    await _require_origin(request, row)
+    await require_origin(request, row.allowed_domains, row.owner_id)
     if row.voice_mode == "chat":
         raise service.OnlyText
     key = request.app[SETTINGS].secrets.jwt
@@ -139,7 +134,8 @@ async def create_widget_voice_token(
 
 async def _preflight(request: web.Request, widget_id: WidgetId) -> None:
     """What a browser asks before it lets a page of another origin use a widget."""
-    await _require_origin(request, await service.shown(request[SESSION], widget_id))
+    row = await service.shown(request[SESSION], widget_id)
+    await require_origin(request, row.allowed_domains, row.owner_id)
 
 
 routes.add(
@@ -158,7 +154,7 @@ async def _asked(
     talks, session = request.app[TALKS], request[SESSION]
     talks.make_room()
     row = await service.shown(session, widget_id)
-    await _require_origin(request, row)
+    await require_origin(request, row.allowed_domains, row.owner_id)
     if row.voice_mode == "voice":
         raise service.OnlyVoice
     settings = request.app[SETTINGS]
@@ -168,31 +164,3 @@ async def _asked(
     asked = await answering.begin(session, caller, chat_id, MessageCreate(content=body.message), settings)
     await let_go(request)  # from here on the message is kept, whatever happens
     return talks.answer(asked), chat_id
-
-
-async def _require_origin(request: web.Request, row: WidgetRow) -> None:
-    """Raise where the page that asks is not on the widget's list.
-
-    Our own pages always are. A program sends no Origin: where there is a list, it may only read the
-    configuration, unless it carries the owner's credentials.
-    """
-    origin = request.headers.get("Origin", "")
-    if not row.allowed_domains or (not origin and request.method in {"GET", "HEAD"}):
-        return
-    if origin and (origin in _own(request) or origins.is_allowed(origin, row.allowed_domains)):
-        return
-    if not origin and await _is_owner(request, row):
-        return
-    request.pop(CROSS_ORIGIN, None)  # the browser keeps even the refusal from such a page
-    raise OriginRefused
-
-
-def _own(request: web.Request) -> set[str]:
-    return {base_url(request), request.app[SETTINGS].public_url}
-
-
-async def _is_owner(request: web.Request, row: WidgetRow) -> bool:
-    try:
-        return (await identify(request)).owner_id == row.owner_id
-    except Unauthorized:
-        return False

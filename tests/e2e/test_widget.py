@@ -59,9 +59,9 @@ def widget_of(person: Person, **asked: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def host_page(api: Api, widget: dict[str, Any], policy: str = "") -> AsyncIterator[str]:
-    """Somebody's page with the widget on it, on an origin of its own; its address."""
-    text = HOST_PAGE.format(script=f"{api.url}/v1/widgets/{widget['widget_id']}/embed.js")
+async def page_with(script: str, policy: str = "") -> AsyncIterator[str]:
+    """Somebody's page with a script on it, on an origin of its own; its address."""
+    text = HOST_PAGE.format(script=script)
 
     async def answer(_: web.Request) -> web.Response:
         headers = {"Content-Security-Policy": policy} if policy else {}
@@ -77,6 +77,13 @@ async def host_page(api: Api, widget: dict[str, Any], policy: str = "") -> Async
         yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
+
+
+def host_page(
+    api: Api, widget: dict[str, Any], policy: str = ""
+) -> contextlib.AbstractAsyncContextManager[str]:
+    """Somebody's page with the widget on it."""
+    return page_with(f"{api.url}/v1/widgets/{widget['widget_id']}/embed.js", policy)
 
 
 @asynccontextmanager

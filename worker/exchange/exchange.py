@@ -305,8 +305,9 @@ class Exchange:
         bound = self._bind_host
         return local_host(towards, "127.0.0.1") if bound in ("0.0.0.0", "::") else bound  # noqa: S104 - compared
 
-    def _look(self) -> tuple[str, tuple[str, ...]]:
-        return self.why_not(), tuple(sorted({*self._calls, *self._outbound.ringing}))
+    def _look(self) -> tuple[str, tuple[str, ...], dict[str, str]]:
+        held = tuple(sorted({*self._calls, *self._outbound.ringing}))
+        return self.why_not(), held, self._trunks.registrations()
 
 
 def _close(sockets: tuple[socket.socket, ...]) -> None:

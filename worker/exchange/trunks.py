@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import SipTrunk, SipTrunks
+from pipelines.contract import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD, SipTrunk, SipTrunks
 from worker.exchange import sip
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,12 @@ class Trunks:
         if trunk_id not in self._trunks:
             return "the trunk is not in use"
         return self._problems.get(trunk_id, "")
+
+    def registrations(self) -> dict[str, str]:
+        """Of those that register: why each is not registered, empty when it is. Failing ones first."""
+        told = {one: self._problems.get(one, "") for one, trunk in self._trunks.items() if trunk.registers}
+        failing_first = sorted(told.items(), key=lambda pair: (not pair[1], pair[0]))
+        return {one: why[:MAX_TRUNK_PROBLEM] for one, why in failing_first[:MAX_TRUNKS_TOLD]}
 
     async def run(self) -> None:
         """Ask the api for them, for ever."""

@@ -63,3 +63,24 @@ describe("an answer", () => {
     await expect(backend.answer("Hello", "v").next()).rejects.toMatchObject({ status: 429 });
   });
 });
+
+describe("a token to talk", () => {
+  async function asked(backend: Backend, reply: unknown): Promise<unknown> {
+    let address = "";
+    vi.stubGlobal("fetch", async (path: string) => {
+      address = path;
+      return new Response(JSON.stringify(reply));
+    });
+    return [await backend.ticket("v"), address];
+  }
+
+  it("comes from a widget and from a web call, each by its own names", async () => {
+    const ticket = { token: "t", url: "wss://live.example.com" };
+    const base = "https://api.example.com";
+    const widget = await asked(new Backend(base, "widget_1"), ticket);
+    expect(widget).toEqual([ticket, `${base}/v1/widgets/widget_1/voice-token`]);
+    const told = { web_token: "t", livekit_url: "wss://live.example.com" };
+    const call = await asked(new Backend(base, "wc_1", "web-call/public"), told);
+    expect(call).toEqual([ticket, `${base}/v1/web-call/public/wc_1/start`]);
+  });
+});

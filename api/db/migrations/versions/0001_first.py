@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 21:38:46.309812
+Created: 2026-11-28 21:41:24.610493
 """
 
 from collections.abc import Sequence
@@ -103,6 +103,7 @@ def upgrade() -> None:
         sa.Column("transcript", sa.Text(), nullable=True),
         sa.Column("recording_bytes", sa.BigInteger(), nullable=True),
         sa.Column("recording_ms", sa.Integer(), nullable=True),
+        sa.Column("is_recorded", sa.Boolean(), nullable=True),
         sa.Column("token_expires_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("settled_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("retention_days", sa.Integer(), nullable=True),
@@ -369,6 +370,7 @@ def upgrade() -> None:
         sa.Column("call_ids", api.db.columns.Json, nullable=False),
         sa.Column("processes", api.db.columns.Json, nullable=False),
         sa.Column("phones_why_not", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("trunks", api.db.columns.Json, nullable=False),
         sa.Column("available", api.db.columns.Json, nullable=False),
         sa.Column("functions", api.db.columns.Json, nullable=True),
         sa.Column("connected_at", api.db.columns.UtcDateTime(), nullable=False),
@@ -1187,6 +1189,34 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_phone_numbers_trunk_id"), ["trunk_id"], unique=False)
 
     op.create_table(
+        "public_web_calls",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("public_enabled", sa.Boolean(), nullable=False),
+        sa.Column("target_number", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("allowed_domains", api.db.columns.Json, nullable=False),
+        sa.Column("daily_call_limit", sa.Integer(), nullable=False),
+        sa.Column("ip_rate_per_min", sa.Integer(), nullable=False),
+        sa.Column("max_duration_sec", sa.Integer(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_public_web_calls_agent_id_agents"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_public_web_calls_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_public_web_calls")),
+        sa.UniqueConstraint("agent_id", name=op.f("uq_public_web_calls_agent_id")),
+        sa.UniqueConstraint("hash", name=op.f("uq_public_web_calls_hash")),
+    )
+    with op.batch_alter_table("public_web_calls", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_public_web_calls_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "refresh_tokens",
         sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("login_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1220,6 +1250,28 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("schedule_executions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_schedule_executions_call_id"), ["call_id"], unique=False)
+
+    op.create_table(
+        "web_calls",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("record_enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agents.id"], name=op.f("fk_web_calls_agent_id_agents"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_web_calls_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_web_calls")),
+        sa.UniqueConstraint("agent_id", name=op.f("uq_web_calls_agent_id")),
+    )
+    with op.batch_alter_table("web_calls", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_web_calls_owner_id"), ["owner_id"], unique=False)
 
     op.create_table(
         "webhook_deliveries",
@@ -1306,6 +1358,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_wizard_sessions_owner_id"), ["owner_id"], unique=False)
 
     op.create_table(
+        "public_web_call_uses",
+        sa.Column("web_call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["web_call_id"],
+            ["public_web_calls.id"],
+            name=op.f("fk_public_web_call_uses_web_call_id_public_web_calls"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("web_call_id", "day", name=op.f("pk_public_web_call_uses")),
+    )
+    op.create_table(
         "webhook_tries",
         sa.Column("delivery_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -1330,6 +1395,7 @@ def downgrade() -> None:
     """Take this revision back."""
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("webhook_tries")
+    op.drop_table("public_web_call_uses")
     with op.batch_alter_table("wizard_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_wizard_sessions_owner_id"))
         batch_op.drop_index(batch_op.f("ix_wizard_sessions_created_at"))
@@ -1342,6 +1408,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_webhook_deliveries_chain")
 
     op.drop_table("webhook_deliveries")
+    with op.batch_alter_table("web_calls", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_web_calls_owner_id"))
+
+    op.drop_table("web_calls")
     with op.batch_alter_table("schedule_executions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schedule_executions_call_id"))
 
@@ -1351,6 +1421,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_refresh_tokens_expires_at"))
 
     op.drop_table("refresh_tokens")
+    with op.batch_alter_table("public_web_calls", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_public_web_calls_owner_id"))
+
+    op.drop_table("public_web_calls")
     with op.batch_alter_table("phone_numbers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_phone_numbers_trunk_id"))
         batch_op.drop_index(batch_op.f("ix_phone_numbers_owner_id"))

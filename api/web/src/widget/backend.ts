@@ -32,10 +32,21 @@ export class Failed extends Error {
 
 const SILENCE_MS = 45_000;
 
+/** A web call's reply names the same things otherwise. */
+interface Started {
+  token?: string;
+  web_token?: string;
+  url?: string;
+  livekit_url?: string;
+}
+
+export type Kind = "widgets" | "web-call/public";
+
 export class Backend {
   constructor(
     readonly base: string,
     readonly id: string,
+    readonly kind: Kind = "widgets",
   ) {}
 
   async config(): Promise<Config | null> {
@@ -82,8 +93,10 @@ export class Backend {
   }
 
   async ticket(visitorId: string): Promise<Ticket> {
-    const response = await this.#post("voice-token", { visitor_id: visitorId }, AbortSignal.timeout(20_000));
-    return (await response.json()) as Ticket;
+    const name = this.kind === "widgets" ? "voice-token" : "start";
+    const response = await this.#post(name, { visitor_id: visitorId }, AbortSignal.timeout(20_000));
+    const { token, web_token, url, livekit_url } = (await response.json()) as Started;
+    return { token: token ?? web_token ?? "", url: url ?? livekit_url ?? "" };
   }
 
   async #post(name: string, body: unknown, signal: AbortSignal): Promise<Response> {
@@ -101,6 +114,6 @@ export class Backend {
   }
 
   #path(name: string): string {
-    return `${this.base}/v1/widgets/${this.id}/${name}`;
+    return `${this.base}/v1/${this.kind}/${this.id}/${name}`;
   }
 }
