@@ -219,6 +219,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
     beside = [
         asyncio.create_task(workers.watch()),
         asyncio.create_task(workers.carry_orders()),
+        asyncio.create_task(livekit_events.watch(app[DATABASE])),
         asyncio.create_task(sweeper.sweep_for_ever(SWEEPS | {"copies of knowledge": app[ANSWERS].sweep})),
         asyncio.create_task(availability.watch(app[DATABASE], app[READINESS])),
     ]

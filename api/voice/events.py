@@ -1,12 +1,14 @@
-"""What livekit-server tells of its rooms: verified, applied once.
+"""What livekit-server tells of its rooms: verified, kept once.
 
 https://docs.livekit.io/home/server/webhooks: a JWT of our own key, with the hash of the body in it.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -24,8 +26,11 @@ from api.http.errors import Unauthorized
 from api.settings import Secrets
 from api.voice.table import LiveKitEventRow
 
+_LOG = logging.getLogger(__name__)
+
 KEPT = timedelta(days=1)
 LEEWAY_SECONDS = 10
+LAST_WORD_SECONDS = 10.0
 ROOM_GONE = "the room is gone"
 
 
@@ -53,32 +58,44 @@ def verify(raw: bytes, token: str, secrets: Secrets) -> dict[str, Any]:
     return event
 
 
-async def apply(session: AsyncSession, event: dict[str, Any]) -> bool:
-    """Let an event have its effect; False for one that had it, or has none.
-
-    A room that is finished ends its call, presumed: its worker's own last word, when it comes, counts.
-    """
+async def keep(session: AsyncSession, event: dict[str, Any]) -> None:
+    """Remember an event that has an id, once."""
     id_, kind, room = str(event.get("id", ""))[:100], str(event.get("event", ""))[:50], event.get("room")
     name = room.get("name") if isinstance(room, dict) else None
-    if not id_ or not await insert_new(session, LiveKitEventRow, [LiveKitEventRow(id=id_, type=kind)]):
-        return False
-    if kind != "room_finished" or not isinstance(name, str):
-        return False
-    found = await session.exec(
-        select(CallRow)
-        .where(
-            CallRow.room_name == name[:255],
-            col(CallRow.status).in_(RUNNING),
-            col(CallRow.briefed_at).is_not(None),
-        )
-        .with_for_update()
+    row = LiveKitEventRow(id=id_, type=kind, room_name=name[:255] if isinstance(name, str) else "")
+    if id_:
+        await insert_new(session, LiveKitEventRow, [row])
+
+
+async def conclude(database: Database) -> None:
+    """End, presumed, the calls whose room is finished and whose worker said nothing of it in its time.
+
+    The room of a caller who hangs up is often finished before the call's own last word is here.
+    """
+    finished = (
+        col(LiveKitEventRow.type) == "room_finished",
+        col(LiveKitEventRow.created_at) < now() - timedelta(seconds=LAST_WORD_SECONDS),
+        col(CallRow.room_name) == col(LiveKitEventRow.room_name),
     )
-    call = found.first()
-    if call is None or not lifecycle.conclude(call, "ended", ROOM_GONE):
-        return False
-    session.add(call)
-    await outbox.happened(session, call, [], has_ended=True)
-    return True
+    running = (col(CallRow.status).in_(RUNNING), col(CallRow.briefed_at).is_not(None))
+    async with database.transaction(writes=False) as session:
+        left = set((await session.exec(select(CallRow.id).where(*running, *finished))).all())
+    for call_id in left:
+        async with database.transaction() as session:
+            call = await session.get(CallRow, call_id, with_for_update=True)
+            if call is not None and lifecycle.conclude(call, "ended", ROOM_GONE):
+                session.add(call)
+                await outbox.happened(session, call, [], has_ended=True)
+
+
+async def watch(database: Database) -> None:
+    """Conclude them every other second, for ever."""
+    while True:
+        try:
+            await conclude(database)
+        except Exception:  # noqa: BLE001 - two seconds later it is tried again
+            _LOG.exception("finished rooms were not looked at")
+        await asyncio.sleep(2)
 
 
 async def sweep(database: Database) -> None:

@@ -62,7 +62,7 @@ async def receive_livekit_event(request: web.Request) -> EventTaken:
     raw = await body_of(request)
     token = request.headers.get("Authorization", "")
     event = events.verify(raw, token, request.app[SETTINGS].secrets)
-    await events.apply(request[SESSION], event)
+    await events.keep(request[SESSION], event)
     return EventTaken()
 
 

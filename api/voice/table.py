@@ -14,4 +14,5 @@ class LiveKitEventRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     type: str
+    room_name: str = ""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)

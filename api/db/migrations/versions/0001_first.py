@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 21:41:24.610493
+Created: 2026-11-28 21:45:15.279174
 """
 
 from collections.abc import Sequence
@@ -184,6 +184,7 @@ def upgrade() -> None:
         "livekit_events",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("type", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("room_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_livekit_events")),
     )
