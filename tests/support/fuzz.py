@@ -29,8 +29,14 @@ def fuzzed(house: House, arguments: Sequence[str]) -> subprocess.CompletedProces
         "--checks", CHECKS, "--exclude-path-regex", LEFT_ALONE,
         "--continue-on-failure", "--no-color", "--request-timeout", "60", *arguments,
     ]  # fmt: skip
+    # It keeps notes of its own where it runs.
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=7200
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=house.api.home,
+        check=False,
+        timeout=7200,
     )
 
 
