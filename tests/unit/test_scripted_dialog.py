@@ -337,6 +337,16 @@ async def test_the_owners_own_greeting_is_used() -> None:
     assert await greeting.greet() == "Blue, good day, what can I do?"
 
 
+@pytest.mark.parametrize("asked", ["Where do you have that from?", "How do you know?", "Who says so?"])
+async def test_the_source_is_named_when_somebody_asks_for_it(talk: Talk, asked: str) -> None:
+    await talk.say("How much is a cleaning?")
+    assert await talk.say(asked) == "That is written in what I was given to read, under: Prices."
+
+
+async def test_before_anything_was_told_there_is_no_source(talk: Talk) -> None:
+    assert (await talk.say("How do you know that?")).startswith("I have not told you anything yet")
+
+
 async def test_what_was_said_is_repeated_in_full_although_it_was_cut_off(talk: Talk) -> None:
     said = await talk.say("How much is a cleaning?")
     talk.cut_off("A cleaning")

@@ -114,6 +114,7 @@ class Told:
 class _Emitter:
     def __init__(self) -> None:
         self.listeners: dict[str, Any] = {}
+        self.usage: Any = type("Usage", (), {"model_usage": ()})()
 
     def on(self, name: str, listener: Any) -> None:
         self.listeners[name] = listener

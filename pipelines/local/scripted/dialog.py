@@ -276,6 +276,8 @@ class Dialog:
         match talk:
             case "repeat":
                 text = state.last_reply or say("nothing_to_repeat")
+            case "source":
+                text = self._source(state, prompt, facts)
             case "human":
                 contact = next((f for f in facts if f.kinds & {"phone", "email"}), None)
                 text = say("human", contact=speakable(contact.text)) if contact else say("human_no_contact")
@@ -298,6 +300,17 @@ class Dialog:
             case _:
                 text = say(talk)
         return replace(state, last_reply=state.last_reply if talk == "repeat" else text), Reply(text, call)
+
+    def _source(self, state: State, prompt: Prompt, facts: Sequence[Fact]) -> str:
+        """Where the last thing that was told is written."""
+        said = [fact for fact in facts if speakable(fact.text) in state.last_reply]
+        titles = list(dict.fromkeys(fact.about for fact in said if fact.about))
+        if titles:
+            return self._wording.say("source", title=self._wording.listed(titles))
+        if said:
+            business = prompt.business or self._wording.say("the_team")
+            return self._wording.say("source_prompt", business=business)
+        return self._wording.say("no_source")
 
     def _help(self, prompt: Prompt, functions: list[Function], facts: Sequence[Fact]) -> str:
         topics = self._wording.topics(facts)

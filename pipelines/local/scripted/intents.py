@@ -26,6 +26,10 @@ _SMALL_TALK = (
     ("who", r"\b(?:what's|what is|whats) your name\b|\bwho (?:are you|is this|am i (?:speaking|talking)|"
             r"am i on)\b|\badin\w* ne\w*\b|\bkimsin\w*\b|"
             r"\bkiminle (?:gorus|konus)"),
+    ("source", r"\bwhere (?:do|did) you (?:have|get|know|read|hear) (?:that|this|it)(?: from)?\b|"
+               r"\bhow do you know(?: (?:that|this|it))?[?.! ]*$|\bwhat(?:'s| is| was) (?:your|the) source\b|"
+               r"\bwho (?:says|told you)(?: so| that)?[?.! ]*$|\bwhere (?:is|was) (?:that|this|it) written\b|"
+               r"\b(?:nereden|nerden) (?:biliyor|ogren)\w*|\bkaynag\w* ne\w*"),
     ("repeat", r"\b(?:repeat|say)(?: (?:that|it|this))?(?: please)? (?:again|once more|one more time)\b|"
                r"\brepeat(?: (?:that|it|this|yourself|please))*[.?! ]*$|\bwhat did you (?:just )?say\b|"
                r"\b(?:say|come|tell me|one) (?:that |it |this )?(?:again|more time)\b|^(?:sorry|pardon|"
