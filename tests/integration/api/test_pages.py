@@ -95,4 +95,4 @@ async def test_a_page_that_was_not_built_says_what_to_do(client: Client, dist: P
     (dist / "index.html").unlink()
     reply = await client.get("/")
     assert reply.status == 503
-    assert "make web" in (await reply.json())["detail"]
+    assert "make page" in (await reply.json())["detail"]
