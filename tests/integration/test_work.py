@@ -27,6 +27,7 @@ from api.internal.workers import Workers
 from api.knowledge_base import service as knowledge_base
 from api.knowledge_base import versions
 from api.outside.mail import FileMail
+from api.outside.phones import NoPhones
 from api.outside.rooms import RoomGone, RoomsUnavailable, Ticket
 from api.outside.storage import FolderStorage
 from api.seed import lay_out_functions, seed
@@ -324,7 +325,7 @@ async def test_a_call_that_waits_is_dispatched_once_with_its_ghost_removed(
     call = taken()
     await add(database, call)
     await Workers(database, rooms).find_lost()
-    first, second = Resuming(database, rooms), Resuming(database, rooms)
+    first, second = (Resuming(database, rooms, NoPhones()) for _ in range(2))
     await resumed(first, can_dispatch=False)
     assert rooms.dispatched == [], "nobody would take it"
     await asyncio.gather(resumed(first), resumed(second))
@@ -369,7 +370,7 @@ async def test_a_call_waits_for_a_process_only_so_long(
         row.job_id, row.briefed_at, row.asked_at = None, None, now() - timedelta(seconds=seconds)
         session.add(row)
     rooms.is_empty = is_empty
-    await resumed(Resuming(database, rooms))
+    await resumed(Resuming(database, rooms, NoPhones()))
     found = await call_of(database, call.id)
     assert found is not None
     assert (found.status, found.disconnection_reason) == ending
