@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from api.knowledge_base import preparing
-
+_PROGRAM = "api.knowledge_base.preparing"
+"""Not imported here: what reads documents is 20 MB that the api does without."""
 MAX_AT_ONCE = 2
 MAX_SECONDS = 1800.0
 _LINE_BYTES = 4 * 1024 * 1024
@@ -70,7 +70,7 @@ async def run(
     """Do one job beside the api; raises `Failed`. Cancelled, or when the api dies, the process ends."""
     async with (_questions if job["do"] == "embed" else _turns).turn(owner_id):
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", preparing.__name__,
+            sys.executable, "-m", _PROGRAM,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
