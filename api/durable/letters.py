@@ -18,7 +18,8 @@ from api.outside.mail import Letter, MailFailed
 _LOG = logging.getLogger(__name__)
 
 QUEUE = "letters"
-AT_ONCE = 4
+AT_ONCE = 32
+"""The queue is looked at once a second, so this is also how many letters leave in a second."""
 DELAYS = (30.0, 120.0, 600.0, 3600.0, 6 * 3600.0, 16 * 3600.0)
 OVERDUE_SECONDS = 120.0
 

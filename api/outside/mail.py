@@ -16,6 +16,8 @@ import aiosmtplib
 _LOG = logging.getLogger(__name__)
 
 SEND_SECONDS = 20.0
+CONNECTIONS = 4
+"""Many mail servers refuse more of one client."""
 MAX_FILES = 500
 
 
@@ -53,19 +55,21 @@ class SmtpMail:
         self._user = unquote(parts.username or "") or None
         self._password = unquote(parts.password or "") or None
         self._sender = sender
+        self._free = asyncio.Semaphore(CONNECTIONS)
 
     async def send(self, letter: Letter) -> None:
-        """Hand it to the server."""
+        """Hand it to the server, a few at a time."""
         try:
-            await aiosmtplib.send(
-                message_of(letter, self._sender),
-                hostname=self._host,
-                port=self._port,
-                username=self._user,
-                password=self._password,
-                use_tls=self._is_tls,
-                timeout=SEND_SECONDS,
-            )
+            async with self._free:
+                await aiosmtplib.send(
+                    message_of(letter, self._sender),
+                    hostname=self._host,
+                    port=self._port,
+                    username=self._user,
+                    password=self._password,
+                    use_tls=self._is_tls,
+                    timeout=SEND_SECONDS,
+                )
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             _LOG.warning("a letter was not sent", extra={"error": type(error).__name__})
             raise MailFailed(f"the mail server did not take it: {type(error).__name__}") from error
