@@ -288,7 +288,7 @@ def rotate_secrets(forget_old: bool) -> None:
 @secrets_.command("key")
 def fresh_key() -> None:
     """Print a new key for CALL2ME_ENCRYPTION_KEYS."""
-    from api.settings import fresh_encryption_key
+    from api.secret_keys import fresh_encryption_key
 
     click.echo(fresh_encryption_key())
 

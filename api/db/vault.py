@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from api.settings import Settings, kept_encryption_keys
+from api.secret_keys import kept_encryption_keys
+from api.settings import Settings
 
 
 class Unreadable(Exception):
@@ -28,7 +29,9 @@ class Vault:
     @classmethod
     def of(cls, settings: Settings) -> "Vault":
         """With the keys of this installation."""
-        return cls(settings.secrets.encryption_keys, lambda: kept_encryption_keys(settings))
+        return cls(
+            settings.secrets.encryption_keys, lambda: kept_encryption_keys(settings.home, settings.secrets)
+        )
 
     def seal(self, text: str) -> str:
         """The text for the database; another one each time."""

@@ -23,7 +23,7 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.db.inserts import insert_new
 from api.http.errors import Unauthorized
-from api.settings import Secrets
+from api.secret_keys import Secrets
 from api.voice.table import LiveKitEventRow
 
 _LOG = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from api.db.migrate import upgrade
 from api.db.vault import Vault
 from api.http.callers import Caller
 from api.http.errors import Invalid
-from api.settings import fresh_encryption_key
+from api.secret_keys import fresh_encryption_key
 from api.users import service as users
 
 HOOK: dict[str, Any] = {

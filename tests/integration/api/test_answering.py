@@ -17,7 +17,8 @@ from api.db.engine import Database
 from api.db.migrate import upgrade
 from api.db.vault import Vault
 from api.http.callers import Caller
-from api.settings import Settings, fresh_encryption_key
+from api.secret_keys import fresh_encryption_key
+from api.settings import Settings
 from api.users import service as users
 from pipelines.costs import Prices
 from pipelines.text_link import Began, Ended, GoOn, Used

@@ -23,7 +23,7 @@ from api.db.vault import Vault
 from api.http.callers import Caller
 from api.http.errors import ApiError, PaymentRequired
 from api.phone_numbers.service import NoNumber
-from api.settings import fresh_encryption_key
+from api.secret_keys import fresh_encryption_key
 from api.users.table import UserRow
 from api.webhooks import service as webhooks
 from api.webhooks.table import WebhookEventRow

@@ -14,7 +14,8 @@ from api.db.engine import Database
 from api.db.rotation import reseal
 from api.db.sealed import SealedJson, SealedText
 from api.db.vault import Unreadable, Vault
-from api.settings import Settings, fresh_encryption_key, keep_encryption_keys
+from api.secret_keys import fresh_encryption_key, keep_encryption_keys
+from api.settings import Settings
 
 METADATA = MetaData()
 TRUNKS = Table(
@@ -88,7 +89,7 @@ async def test_every_row_gets_the_new_key_and_stays_readable_with_either(databas
 def test_a_running_process_finds_the_key_that_another_added(tmp_path: Path) -> None:
     settings = Settings.load({"CALL2ME_HOME": str(tmp_path)})
     running = Vault.of(settings)
-    keep_encryption_keys(settings, lambda keys: (fresh_encryption_key(), *keys))
+    keep_encryption_keys(settings.home, lambda keys: (fresh_encryption_key(), *keys))
     sealed = Vault.of(Settings.load({"CALL2ME_HOME": str(tmp_path)})).seal("new")
     assert running.open(sealed) == "new"
 

@@ -23,7 +23,8 @@ from api.durable.table import LetterRow
 from api.http.callers import Caller
 from api.outside.mail import FileMail
 from api.outside.storage import FolderStorage
-from api.settings import Settings, fresh_encryption_key
+from api.secret_keys import fresh_encryption_key
+from api.settings import Settings
 from api.users.table import UserRow
 from api.webhooks import events, service, workflows
 from api.webhooks.table import WebhookDeliveryRow, WebhookEndpointRow, WebhookTryRow
