@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from api import command_groups
 from api.settings import Settings
 from api.version import version
 from pipelines.environment import SettingsError
@@ -134,60 +135,7 @@ def migrate() -> None:
     click.echo(f"The database is at revision {run(Settings.load())}.")
 
 
-@main.group()
-def user() -> None:
-    """Who may sign in."""
-
-
-@user.command("add")
-@click.argument("email")
-@click.option("--name", default=None, help="Full name.")
-@click.option(
-    "--password",
-    prompt="Password (empty for a generated one)",
-    default="",
-    hide_input=True,
-    show_default=False,
-    help="Asked for when absent; generated when empty.",
-)
-def add_user(email: str, name: str | None, password: str) -> None:
-    """Add a user, also where signing up is closed."""
-    from api.up.prepare import add_user as run
-
-    added = run(Settings.load(), email, name, password or None)
-    click.echo(f"Added {email}.")
-    if added:
-        click.echo(f"Password: {added}")
-        click.echo("It is shown only now.")
-
-
-@user.command("link")
-@click.argument("email", required=False)
-def sign_in_link(email: str | None) -> None:
-    """Print a link that signs in once, within the hour.
-
-    It signs in the owner when no EMAIL is given.
-    """
-    from api.up.prepare import link
-
-    click.echo(link(Settings.load(), email))
-
-
-@user.command("limit")
-@click.argument("email")
-@click.argument("requests_a_minute", type=click.IntRange(0, 1_000_000))
-def limit_user(email: str, requests_a_minute: int) -> None:
-    """Let EMAIL ask so many times a minute.
-
-    Over all their logins and keys together.
-
-    0 lets them have what everybody has (CALL2ME_USER_RATE_LIMIT).
-    """
-    from api.up.prepare import limit
-
-    limit(Settings.load(), email, requests_a_minute)
-    number = str(requests_a_minute) if requests_a_minute else "as many as everybody"
-    click.echo(f"Requests a minute of {email}: {number}.")
+main.add_command(command_groups.user)
 
 
 @main.command()
@@ -202,37 +150,7 @@ def newsletter() -> None:
         click.echo(address)
 
 
-@main.group()
-def wallet() -> None:
-    """Owners' money: give credit, check the books."""
-
-
-@wallet.command("credit")
-@click.argument("email")
-@click.argument("amount", type=str)
-@click.option("--note", required=True, help="Why: it stays in the book, and the owner reads it.")
-def credit_wallet(email: str, amount: str, note: str) -> None:
-    """Give AMOUNT US dollars to the wallet of EMAIL.
-
-    Who did it, when and why is kept in the book for ever; the owner sees it
-    among their transactions.
-    """
-    from api.up.money import credit
-
-    click.echo(credit(Settings.load(), email, amount, note))
-
-
-@wallet.command("check")
-def check_wallets() -> None:
-    """Prove the book: entries add up to nothing, and to balances.
-
-    Reads all of it. The exit code is 1 when something is wrong.
-    """
-    from api.up.money import check
-
-    wrong = check(Settings.load())
-    click.echo("\n".join(wrong) or "The book is right.")
-    sys.exit(1 if wrong else 0)
+main.add_command(command_groups.wallet)
 
 
 @main.command()
@@ -263,122 +181,9 @@ def restore(file: Path, replace: bool) -> None:
     click.echo(put_back(Settings.load(), file, replaces=replace))
 
 
-@main.group("secrets")
-def secrets_() -> None:
-    """The keys that seal secrets in the database."""
-
-
-@secrets_.command("rotate")
-@click.option("--forget-old", is_flag=True, help="Keep the newest key only; backups need the old ones.")
-def rotate_secrets(forget_old: bool) -> None:
-    """Seal every secret in the database with a new key.
-
-    The new key is put in front of the others in secrets.json, and processes
-    that run find it there. Keys from CALL2ME_ENCRYPTION_KEYS are not changed:
-    put a new one in front yourself, then run this. The old keys stay, for
-    backups and for processes that still seal with them; once all were
-    restarted, --forget-old removes them, after sealing what they still hold.
-    """
-    from api.tables import load
-    from api.up.sealing import rotate
-
-    click.echo(rotate(Settings.load(), load(), forget_old=forget_old))
-
-
-@secrets_.command("key")
-def fresh_key() -> None:
-    """Print a new key for CALL2ME_ENCRYPTION_KEYS."""
-    from api.secret_keys import fresh_encryption_key
-
-    click.echo(fresh_encryption_key())
-
-
-@main.group()
-def functions() -> None:
-    """Your Python functions: list, check and call them."""
-
-
-_FOLDER = click.option(
-    "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Instead of the one that calls use (CALL2ME_FUNCTIONS).",
-)
-
-
-@functions.command("list")
-@_FOLDER
-def list_functions(folder: Path | None) -> None:
-    """Show each function with its parameters and first line."""
-    _functions("list", folder)
-
-
-@functions.command("check")
-@_FOLDER
-def check_functions(folder: Path | None) -> None:
-    """Say what does not load, and what a model would not understand.
-
-    The exit code is 1 when there is something to mend.
-    """
-    _functions("check", folder)
-
-
-@functions.command("call")
-@_FOLDER
-@click.argument("name")
-@click.argument("arguments", default="{}")
-def call_function(folder: Path | None, name: str, arguments: str) -> None:
-    """Run one as a call would: ARGUMENTS are a JSON object.
-
-    \b
-    call2me functions call book_table '{"size": 2, "time": "19:30"}'
-    """
-    import json
-
-    try:
-        is_object = isinstance(json.loads(arguments), dict)
-    except ValueError:
-        is_object = False
-    if not is_object:
-        raise click.BadParameter("must be a JSON object, like '{\"size\": 2}'", param_hint="ARGUMENTS")
-    _functions("call", folder, name, arguments)
-
-
-def _functions(what: str, folder: Path | None, *more: str) -> None:
-    place = str(folder or Settings.load().functions)
-    command = [sys.executable, "-m", "pipelines.tools.command", what, place, *more]
-    os.execv(sys.executable, command)  # noqa: S606 - no shell
-
-
-@main.group()
-def livekit() -> None:
-    """The LiveKit server that carries the sound."""
-
-
-@livekit.command("install")
-def install_livekit() -> None:
-    """Get livekit-server if there is none, and print its path.
-
-    Looks on PATH and in $CALL2ME_HOME/bin, then builds it where Go is
-    installed (about 3 minutes), else downloads the official release and checks it.
-    """
-    from api.up.livekit_server import get
-
-    found = get(Settings.load(), lambda text: click.echo(text, err=True))
-    click.echo(found.path)
-
-
-@livekit.command("path")
-def livekit_path() -> None:
-    """Print which livekit-server would be used.
-
-    The exit code is 1 when there is none.
-    """
-    from api.up.livekit_server import find
-
-    if (found := find(Settings.load())) is None:
-        raise click.ClickException("livekit-server is missing; `call2me livekit install` gets it.")
-    click.echo(found.path)
+main.add_command(command_groups.secrets)
+main.add_command(command_groups.functions)
+main.add_command(command_groups.livekit)
 
 
 @main.command()
