@@ -46,6 +46,7 @@ test: test-parts ## Get all that tests need, then run every test; PHONES=off doe
 
 test-parts: $(INSTALLED) $(PAGE) ## Get all that tests need
 	@.ci/packages
+	@.ci/buckets $(PY)
 	@$(PY) -m api.cli livekit install >/dev/null
 	@[ "$(PHONES)" = off ] || ! .ci/phones --can || $(MAKE) --no-print-directory phones
 

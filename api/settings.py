@@ -10,6 +10,7 @@ from typing import Literal
 
 import platformdirs
 
+from api.buckets import Bucket, bucket_of
 from api.secret_keys import Secrets, read_secrets
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, make_folders
@@ -123,6 +124,8 @@ class Settings:
     """Developers' Python functions."""
     allowed_hosts: tuple[str, ...]
     """Hosts outside the public internet that owners' URLs may lead to: `host` or `host:port`."""
+    bucket: Bucket | None
+    """Where recordings, exports and knowledge are kept in place of folders of `home`."""
     log: Log
     language_model: LanguageModel
     providers: ProviderSettings = field(repr=False)
@@ -211,6 +214,7 @@ class Settings:
             redis_url=_redis_url(read),
             functions=read.folder("CALL2ME_FUNCTIONS", home / "functions"),
             allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
+            bucket=bucket_of(read),
             log=Log(
                 format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
                 level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),

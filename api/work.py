@@ -35,13 +35,14 @@ from api.keys import (
 )
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
+from api.outside.bucket import BucketStorage
 from api.outside.google import GoogleTokens
 from api.outside.mail import FileMail, SmtpMail
 from api.outside.paddle import Paddle
 from api.outside.payments import Provider
 from api.outside.rooms import LiveKitRooms
 from api.outside.speech import Speech
-from api.outside.storage import FolderStorage
+from api.outside.storage import FolderStorage, Storage
 from api.outside.stripe import Stripe
 from api.payments import recharge
 from api.phone_numbers import demo
@@ -124,8 +125,8 @@ SWEEPS: dict[str, sweeper.Sweep] = {
 
 def install(app: web.Application) -> None:
     """Let the application start and stop it all, and answer for it in /ready."""
-    app[STORAGE] = FolderStorage(app[SETTINGS].recordings)
-    app[KNOWLEDGE] = FolderStorage(app[SETTINGS].knowledge)
+    app[STORAGE] = _storage(app, "recordings")
+    app[KNOWLEDGE] = _storage(app, "knowledge")
     app[ANSWERS] = Answers(
         app[KNOWLEDGE],
         app[SETTINGS].home / "knowledge-cache" / "api",
@@ -165,6 +166,15 @@ def install(app: web.Application) -> None:
     app[READINESS].register("disk", disk)
     app[READINESS].register("livekit", livekit)
     app[READINESS].register("worker", worker)
+
+
+def _storage(app: web.Application, kind: str) -> Storage:
+    folder, bucket = app[SETTINGS].home / kind, app[SETTINGS].bucket
+    if bucket is None:
+        return FolderStorage(folder)
+    there = BucketStorage(bucket, kind, folder)
+    app[READINESS].register(kind, there.why_not)
+    return there
 
 
 def _payments(settings: Payments) -> dict[str, Provider]:

@@ -156,8 +156,10 @@ async def sweep_unanalysed() -> None:
 
 
 async def sweep_uploads() -> None:
-    """Forget the halves of recordings that were being uploaded when an api process died."""
-    if count := await engine.reach().storage.forget_unfinished(UPLOAD_SECONDS):
+    """Forget the halves of files that were being uploaded when an api process died."""
+    reach = engine.reach()
+    count = await reach.storage.forget_unfinished(UPLOAD_SECONDS)
+    if count := count + await reach.knowledge.forget_unfinished(UPLOAD_SECONDS):
         _LOG.info("unfinished uploads removed", extra={"count": count})
 
 

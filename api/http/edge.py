@@ -15,6 +15,7 @@ from api.http.callers import STANDING
 from api.http.errors import ApiError, BadRequest, Internal, Unavailable, reply, translated
 from api.keys import CALLER, CROSS_ORIGIN, KEY_USAGE, METRICS, REQUEST_ID, SETTINGS
 from api.logs import REQUEST
+from api.outside.storage import StorageUnavailable
 from api.version import SERVICE
 
 _DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeout, ConnectionRefusedError)
@@ -37,6 +38,10 @@ SECURITY_HEADERS = {
 
 class UnreadableBody(BadRequest):
     """The request body is not encoded as its headers say"""
+
+
+class StorageGone(Unavailable):
+    """What keeps files does not answer; try again in a moment"""
 
 
 class DatabaseGone(Unavailable):
@@ -91,6 +96,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except _DATABASE_GONE:
         _LOG.exception("database does not answer")
         response = reply(DatabaseGone(headers={"Retry-After": "1"}))
+    except StorageUnavailable:
+        _LOG.exception("storage does not answer")
+        response = reply(StorageGone(headers={"Retry-After": "1"}))
     except Exception:
         if request.transport is None or request.transport.is_closing():
             raise  # the client is gone; nobody reads a reply

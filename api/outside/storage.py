@@ -1,4 +1,4 @@
-"""Storage: where recordings lie. A folder today; the protocol leaves room for a bucket."""
+"""Storage: where recordings and documents lie. A folder, or a bucket (`api.outside.bucket`)."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}\.[a-z0-9]{1,8}")
-_READ_BYTES = 256 * 1024
+READ_BYTES = 256 * 1024
 
 
 class TooLarge(Exception):
     """More bytes than this place takes"""
+
+
+class StorageUnavailable(Exception):
+    """What keeps files does not answer, or not as it should"""
 
 
 class Storage(Protocol):
@@ -50,16 +54,13 @@ class FolderStorage:
         self._folder = folder
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"not a name for a blob: {name!r}")
-        return self._folder / name
+        return self._folder / checked(name)
 
     async def put(self, name: str, chunks: AsyncIterable[bytes], max_bytes: int) -> int:
         path = self._path(name)
-        # Two uploads of one name (a worker that tries again) must not write into the same file.
-        part = self._folder / f".{name}.{uuid.uuid4().hex}.part"
+        part = self._folder / part_name(name)
         size = 0
-        file = await asyncio.to_thread(_create, part)
+        file = await asyncio.to_thread(create, part)
         try:
             async for chunk in chunks:
                 size += len(chunk)
@@ -68,7 +69,7 @@ class FolderStorage:
                 await asyncio.to_thread(file.write, chunk)
             await asyncio.to_thread(_seal, file, part, path)
         except BaseException:
-            await asyncio.to_thread(_discard, file, part)
+            await asyncio.to_thread(discard, file, part)
             raise
         return size
 
@@ -83,7 +84,7 @@ class FolderStorage:
         try:
             left = length
             while left is None or left > 0:
-                wanted = _READ_BYTES if left is None else min(left, _READ_BYTES)
+                wanted = READ_BYTES if left is None else min(left, READ_BYTES)
                 chunk = await asyncio.to_thread(file.read, wanted)
                 if not chunk:
                     return
@@ -102,6 +103,26 @@ class FolderStorage:
 
     async def forget_unfinished(self, older_than_seconds: float) -> int:
         return await asyncio.to_thread(_sweep, self._folder, time.time() - older_than_seconds)
+
+
+def is_name(name: str) -> bool:
+    """True for what may be a blob's name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def checked(name: str) -> str:
+    """The name, where it is one."""
+    if not is_name(name):
+        raise ValueError(f"not a name for a blob: {name!r}")
+    return name
+
+
+def part_name(name: str) -> str:
+    """The file that a blob is written into until it is whole.
+
+    Each has one of its own: two uploads of one name (a worker that tries again) must not share it.
+    """
+    return f".{name}.{uuid.uuid4().hex}.part"
 
 
 def _names(folder: Path, prefix: str, before: float) -> list[str]:
@@ -125,7 +146,8 @@ def _sweep(folder: Path, before: float) -> int:
     return count
 
 
-def _create(part: Path) -> BinaryIO:
+def create(part: Path) -> BinaryIO:
+    """A new file for its owner alone."""
     part.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     return os.fdopen(descriptor, "wb")
@@ -149,7 +171,8 @@ def _seal(file: BinaryIO, part: Path, path: Path) -> None:
         os.close(folder)
 
 
-def _discard(file: BinaryIO, part: Path) -> None:
+def discard(file: BinaryIO, part: Path) -> None:
+    """Close it and remove it."""
     with contextlib.suppress(OSError):
         file.close()
     part.unlink(missing_ok=True)

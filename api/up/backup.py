@@ -53,10 +53,11 @@ def take(settings: Settings, target: Path) -> str:
         raise CannotStart(f"The backup could not be written: {error.strerror or error}.") from error
     finally:
         draft.unlink(missing_ok=True)
+    apart = f" Recordings and knowledge are in {settings.bucket}, not in it." if settings.bucket else ""
     keys = "" if settings.secrets.are_encryption_keys_kept else " Keep CALL2ME_ENCRYPTION_KEYS with it."
     size = target.stat().st_size / 1_000_000
     holds = "It holds every secret: keep it as you would a key."
-    return f"{target}: {len(sums)} files, {size:.1f} MB. {holds}{keys}"
+    return f"{target}: {len(sums)} files, {size:.1f} MB. {holds}{keys}{apart}"
 
 
 def is_postgres(settings: Settings) -> bool:
@@ -118,7 +119,8 @@ def _sources(settings: Settings, snapshots: Path) -> Iterator[tuple[str, Path]]:
     for name in FOLDERS:
         folder = settings.functions if name == "functions" else settings.home / name
         for path in sorted(folder.rglob("*")):
-            is_draft = path.name.endswith((".part", ".tmp")) or "__pycache__" in path.parts
+            # `.part` without a dot before it is what was read of a document.
+            is_draft = path.name.startswith(".") or path.name.endswith(".tmp") or "__pycache__" in path.parts
             if path.is_file() and not path.is_symlink() and not is_draft:
                 yield f"{name}/{path.relative_to(folder).as_posix()}", path
 
