@@ -16,7 +16,7 @@ from api.auth import routes as auth
 from api.auth import service as auth_service
 from api.auth.passwords import Passwords
 from api.branding import routes as branding
-from api.calls import costs, steering
+from api.calls import costs, listening, steering
 from api.calls import routes as calls
 from api.campaigns import routes as campaigns
 from api.chats import routes as chats
@@ -95,6 +95,7 @@ RESOURCES: tuple[Routes, ...] = (
     calls.routes,
     calls.links,
     steering.routes,
+    listening.routes,
     knowledge_base.routes,
     voice.routes,
     voice.sessions,

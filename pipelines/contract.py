@@ -81,7 +81,61 @@ class Mute(_Wire):
     is_on: bool = True
 
 
-Action = Annotated[Say | AddContext | Transfer | Hold | Mute, Field(discriminator="action")]
+_Identity = Annotated[str, Field(min_length=1, max_length=128)]
+_Who = Annotated[str, Field(max_length=100)]
+"""What somebody is called in the call's record."""
+
+
+class Listen(_Wire):
+    """Bring both sides of a telephone into a room, where this person is about to listen."""
+
+    action: Literal["listen"] = "listen"
+    room_name: Annotated[str, Field(min_length=1, max_length=200)]
+    identity: _Identity
+    name: _Who = ""
+
+
+class Whisper(_Wire):
+    """Words for the agent alone."""
+
+    action: Literal["whisper"] = "whisper"
+    text: Annotated[str, Field(min_length=1, max_length=2_000)]
+    name: _Who = ""
+
+
+class WhisperAloud(_Wire):
+    """What this person says in the room reaches the agent alone, until `is_on` is false."""
+
+    action: Literal["whisper_aloud"] = "whisper_aloud"
+    identity: _Identity
+    name: _Who = ""
+    is_on: bool = True
+
+
+class TakeOver(_Wire):
+    """This person talks to the caller, and the agent is silent and hears nothing."""
+
+    action: Literal["take_over"] = "take_over"
+    identity: _Identity
+    name: _Who = ""
+    when_left: Literal["agent", "end"] = "agent"
+    """What follows when they leave the room: the agent goes on, or the call ends."""
+
+
+class GiveBack(_Wire):
+    """The agent talks to the caller again."""
+
+    action: Literal["give_back"] = "give_back"
+    identity: Annotated[str, Field(max_length=128)] = ""
+    name: _Who = ""
+    has_left: bool = False
+    """Nobody gave it back: they were gone."""
+
+
+Action = Annotated[
+    Say | AddContext | Transfer | Hold | Mute | Listen | Whisper | WhisperAloud | TakeOver | GiveBack,
+    Field(discriminator="action"),
+]
 
 
 # ── the brief ────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from typing import Literal
 GOODBYE_ASKED = "Say goodbye to the person now, in one short sentence"
 """What every engine is told that is to part; the scripted one, which follows no orders, knows this one."""
 
-Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye", "cut_off", "go_on"]
+Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye", "cut_off", "go_on", "back"]
 
 _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
     "de": {
@@ -20,6 +20,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Vielen Dank für Ihren Anruf. Auf Wiederhören."],
         "cut_off": ["Entschuldigung, ich war kurz weg."],
         "go_on": ["Bitte sprechen Sie weiter."],
+        "back": ["Hier bin ich wieder. Wie kann ich Ihnen weiterhelfen?"],
     },
     "en": {
         "apology": ["I'm sorry, something went wrong. Please say that again."],
@@ -29,6 +30,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Thank you for your call. Goodbye."],
         "cut_off": ["Sorry, I was cut off for a moment."],
         "go_on": ["Please go on."],
+        "back": ["I am back with you. How may I help you further?"],
     },
     "es": {
         "apology": ["Lo siento, algo ha fallado. Repítalo, por favor."],
@@ -38,6 +40,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Gracias por su llamada. Adiós."],
         "cut_off": ["Perdone, se cortó un momento."],
         "go_on": ["Continúe, por favor."],
+        "back": ["Vuelvo a estar con usted. ¿En qué más puedo ayudarle?"],
     },
     "fr": {
         "apology": ["Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît."],
@@ -47,6 +50,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Merci de votre appel. Au revoir."],
         "cut_off": ["Excusez-moi, j'ai été coupé un instant."],
         "go_on": ["Continuez, je vous prie."],
+        "back": ["Me revoici. En quoi puis-je encore vous aider ?"],
     },
     "it": {
         "apology": ["Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore."],
@@ -56,6 +60,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Grazie per la chiamata. Arrivederci."],
         "cut_off": ["Mi scusi, la linea è caduta un attimo."],
         "go_on": ["Continui pure."],
+        "back": ["Eccomi di nuovo. Come posso aiutarla ancora?"],
     },
     "nl": {
         "apology": ["Sorry, er ging iets mis. Zegt u het alstublieft nog eens."],
@@ -65,6 +70,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Bedankt voor uw telefoontje. Tot ziens."],
         "cut_off": ["Sorry, ik was even weg."],
         "go_on": ["Gaat u verder, alstublieft."],
+        "back": ["Ik ben er weer. Waarmee kan ik u verder helpen?"],
     },
     "pt": {
         "apology": ["Desculpe, algo correu mal. Repita, por favor."],
@@ -74,6 +80,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Obrigado pela sua chamada. Até logo."],
         "cut_off": ["Desculpe, a ligação falhou por um momento."],
         "go_on": ["Continue, por favor."],
+        "back": ["Estou de volta. Em que mais posso ajudar?"],
     },
     "tr": {
         "apology": ["Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?"],
@@ -83,6 +90,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "goodbye": ["Aradığınız için teşekkür ederiz. Hoşça kalın."],
         "cut_off": ["Özür dilerim, bağlantı bir an koptu."],
         "go_on": ["Lütfen devam edin."],
+        "back": ["Tekrar buradayım. Başka nasıl yardımcı olabilirim?"],
     },
 }
 

@@ -32,6 +32,7 @@ from worker.racing import first
 from worker.recording import Recording
 from worker.spool import AlreadySpooled, Spool
 from worker.steering import Steering
+from worker.supervision import Supervision
 from worker.watchdog import Watchdog, stalls
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,10 @@ class _Call:
         self._page = Page(line)
         self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
         line.warn = self._told.warn
-        self._steering = Steering(presence, self._control, brief.agent.transfer_targets, self._told.steered)
+        self._supervision = Supervision(line, self._told.steered, self._control.end, brief.agent.language)
+        self._steering = Steering(
+            presence, self._control, brief.agent.transfer_targets, self._told.steered, self._supervision
+        )
 
     async def run(self) -> None:
         ending, recorded_ms = endings.STOPPED, 0
@@ -157,6 +161,7 @@ class _Call:
                 endings.of_session(closed),
             )
         finally:
+            await self._supervision.aclose()
             await manners.aclose()
 
     async def _start(

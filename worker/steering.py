@@ -19,6 +19,7 @@ from pipelines.contract import Action, AddContext, HangUp, Hold, Mute, Obeyed, O
 from pipelines.tools.call_control import CannotDo
 from worker.control import LineControl
 from worker.presence import CallPresence
+from worker.supervision import Supervised, Supervision
 from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,11 @@ class Steering:
         control: LineControl,
         targets: Sequence[TransferTarget],
         tell: Callable[[Action], None],
+        supervision: Supervision,
     ) -> None:
         """`tell` writes down what was done."""
+        self._supervision = supervision
+        supervision.on_change = self._hear_and_be_heard
         self._presence = presence
         self._control = control
         self._targets = {target.name: target for target in targets}
@@ -50,6 +54,7 @@ class Steering:
         for action in before:
             if isinstance(action, AddContext | Hold | Mute):
                 await self._do(session, action)
+        await self._supervision.go_on(session, [one for one in before if isinstance(one, Supervised)])
 
     async def obey(self) -> HangUp:
         """Do what is ordered, one after the other."""
@@ -93,20 +98,25 @@ class Steering:
             await self._control.hold(is_on=action.is_on)
             self._is_held = action.is_on
             await self._hear_and_be_heard(session)
+        elif isinstance(action, Supervised):
+            await self._supervision.do(session, action)
         else:
             (self._muted.add if action.is_on else self._muted.discard)(action.side)
             await self._hear_and_be_heard(session)
 
     async def _say(self, session: AgentSession[Any], action: Say) -> None:
-        if self._is_held or "agent" in self._muted:
-            raise CannotDo("The agent is not heard now: the call is on hold, or the agent is muted")
+        if self._is_held or "agent" in self._muted or self._supervision.is_taken_over:
+            raise CannotDo(
+                "The agent is not heard now: the call is on hold or taken over, or the agent is muted"
+            )
         if action.interrupts:
             await session.interrupt(force=True)
         session.say(action.text)
 
     async def _hear_and_be_heard(self, session: AgentSession[Any]) -> None:
-        speaks = not self._is_held and "agent" not in self._muted
-        hears = not self._is_held and "caller" not in self._muted
+        is_there = not self._is_held and not self._supervision.is_taken_over
+        speaks = is_there and "agent" not in self._muted
+        hears = is_there and "caller" not in self._muted
         if not speaks:
             await session.interrupt(force=True)
         session.input.set_audio_enabled(hears)

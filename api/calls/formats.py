@@ -48,6 +48,7 @@ def vcon(call: Call, agent_name: str) -> dict[str, Any]:
             "encoding": "none",
         }
         for entry in call.transcript_object
+        if entry.role != "note"
     ]
     if call.recording_url:
         dialog.insert(

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.calls import takeovers
 from api.calls.costs import CostSplit
 from api.calls.table import CallRow
+from api.calls.takeovers import Note
 from api.http.pages import Page
 from api.http.wire import Wire
 from api.notifications.schemas import Notification
@@ -27,7 +29,7 @@ from pipelines.contract import (
     WarningRaised,
 )
 from pipelines.extraction import Analysis
-from pipelines.transcript import PassageUsed, TurnLatency, Utterance, as_text
+from pipelines.transcript import PassageUsed, TurnLatency, Utterance
 
 CallId = Annotated[str, Field(pattern=r"^(call|demo|test|interp|bridge)_[a-f0-9]{8,24}$")]
 
@@ -133,7 +135,8 @@ class CallList(Wire):
 class TranscriptEntry(Wire):
     """One utterance. `start_ms` and `end_ms` count from the moment the agent began to listen."""
 
-    role: Literal["agent", "user"]
+    role: Literal["agent", "user", "note"]
+    """A `note` was said by nobody: it tells who took the call over, and when it was given back."""
     text: str
     timestamp: datetime
     start_ms: int
@@ -159,6 +162,21 @@ class TranscriptEntry(Wire):
             is_typed=utterance.is_typed,
             utterance_id=utterance.utterance_id,
             knowledge=list(knowledge),
+        )
+
+    @classmethod
+    def noted(cls, note: Note, origin: datetime) -> "TranscriptEntry":
+        """What happened between the words."""
+        at = _since(origin, note.at)
+        return cls(
+            role="note",
+            text=note.text,
+            timestamp=note.at,
+            start_ms=at,
+            end_ms=at,
+            was_interrupted=False,
+            is_typed=False,
+            utterance_id="",
         )
 
 
@@ -259,13 +277,16 @@ class Call(CallSummary):
             for event in events
             if isinstance(event, TurnTaken)
         ]
+        entries = [
+            TranscriptEntry.of(utterance, origin, used.get(utterance.utterance_id, ()))
+            for utterance in utterances
+        ]
+        entries += [TranscriptEntry.noted(note, origin) for note in takeovers.notes(events)]
+        entries.sort(key=lambda entry: entry.timestamp)
         return cls(
             **_summary(row, recording_url),
-            transcript=as_text(utterances) if utterances else row.transcript,
-            transcript_object=[
-                TranscriptEntry.of(utterance, origin, used.get(utterance.utterance_id, ()))
-                for utterance in utterances
-            ],
+            transcript=_as_text(entries) if entries else row.transcript,
+            transcript_object=entries,
             turns=turns,
             answer_times=AnswerTimes.of(turns),
             functions=_functions(row, events),
@@ -346,6 +367,10 @@ def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+def _as_text(entries: Sequence[TranscriptEntry]) -> str:
+    return "\n".join(f"{entry.role.capitalize()}: {entry.text}" for entry in entries)
 
 
 def _quality(events: Sequence[CallEvent]) -> MediaQuality | None:

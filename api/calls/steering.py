@@ -22,7 +22,7 @@ class CallNotRunning(Conflict):
     """This call is not running"""
 
 
-_ERRORS = [service.CallNotFound, CallNotRunning, OrderRefused, NotReached, NotAnswered]
+ERRORS = [service.CallNotFound, CallNotRunning, OrderRefused, NotReached, NotAnswered]
 _Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
@@ -58,49 +58,50 @@ class Done(Wire):
     status: Literal["done"] = "done"
 
 
-@routes.post("/{call_id}/say", errors=_ERRORS)
+@routes.post("/{call_id}/say", errors=ERRORS)
 async def say(request: web.Request, call_id: CallId, body: Spoken) -> Done:
     """Have the agent say something. What was heard of it stands in the transcript."""
-    return await _order(request, call_id, Say(text=body.text, interrupts=body.interrupt))
+    return await order(request, call_id, Say(text=body.text, interrupts=body.interrupt))
 
 
-@routes.post("/{call_id}/context", errors=_ERRORS)
+@routes.post("/{call_id}/context", errors=ERRORS)
 async def add_context(request: web.Request, call_id: CallId, body: Known) -> Done:
     """Let the agent know something for the rest of the call."""
-    return await _order(request, call_id, AddContext(text=body.text))
+    return await order(request, call_id, AddContext(text=body.text))
 
 
-@routes.post("/{call_id}/transfer", errors=_ERRORS)
+@routes.post("/{call_id}/transfer", errors=ERRORS)
 async def transfer(request: web.Request, call_id: CallId, body: Destination) -> Done:
     """Hand the caller to one of the agent's transfer targets."""
-    return await _order(request, call_id, Transfer(target=body.target))
+    return await order(request, call_id, Transfer(target=body.target))
 
 
-@routes.post("/{call_id}/hold", errors=_ERRORS)
+@routes.post("/{call_id}/hold", errors=ERRORS)
 async def hold(request: web.Request, call_id: CallId) -> Done:
     """Put the call on hold: neither side hears the other."""
-    return await _order(request, call_id, Hold(is_on=True))
+    return await order(request, call_id, Hold(is_on=True))
 
 
-@routes.post("/{call_id}/resume", errors=_ERRORS)
+@routes.post("/{call_id}/resume", errors=ERRORS)
 async def resume(request: web.Request, call_id: CallId) -> Done:
     """Go on with a call that is on hold."""
-    return await _order(request, call_id, Hold(is_on=False))
+    return await order(request, call_id, Hold(is_on=False))
 
 
-@routes.post("/{call_id}/mute", errors=_ERRORS)
+@routes.post("/{call_id}/mute", errors=ERRORS)
 async def mute(request: web.Request, call_id: CallId, body: Side) -> Done:
     """Silence the agent, or the caller's side."""
-    return await _order(request, call_id, Mute(side=body.side, is_on=True))
+    return await order(request, call_id, Mute(side=body.side, is_on=True))
 
 
-@routes.post("/{call_id}/unmute", errors=_ERRORS)
+@routes.post("/{call_id}/unmute", errors=ERRORS)
 async def unmute(request: web.Request, call_id: CallId, body: Side) -> Done:
     """Let the agent, or the caller's side, be heard again."""
-    return await _order(request, call_id, Mute(side=body.side, is_on=False))
+    return await order(request, call_id, Mute(side=body.side, is_on=False))
 
 
-async def _order(request: web.Request, call_id: str, action: Action) -> Done:
+async def order(request: web.Request, call_id: str, action: Action) -> Done:
+    """Have a running call of the caller do this."""
     call = await service.get(request[SESSION], request[CALLER], call_id)
     if call.is_over or call.started_at is None:
         raise CallNotRunning

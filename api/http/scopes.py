@@ -23,6 +23,7 @@ READS = frozenset(
         "speak",
         "transcribe",
         "chat",
+        "listen_to_call",
     }
 )
 """Operations that are no GET and change nothing."""

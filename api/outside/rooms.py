@@ -52,6 +52,9 @@ class Ticket:
     ttl_seconds: int = 600
     dispatch_to: str = ""
     job_metadata: Mapping[str, str] = field(default_factory=dict)
+    may_speak: bool = True
+    is_hidden: bool = False
+    """Nobody else in the room sees that they are there."""
 
 
 class Rooms(Protocol):
@@ -130,10 +133,11 @@ class LiveKitRooms:
                 livekit.VideoGrants(
                     room_join=True,
                     room=ticket.room_name,
-                    can_publish=True,
-                    can_publish_sources=["microphone"],
+                    can_publish=ticket.may_speak,
+                    can_publish_sources=["microphone"] if ticket.may_speak else [],
                     can_subscribe=True,
-                    can_publish_data=True,
+                    can_publish_data=ticket.may_speak,
+                    hidden=ticket.is_hidden,
                     can_update_own_metadata=False,
                 )
             )

@@ -161,6 +161,7 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "duplicate_agent",
         "end_call",
         "export_account",
+        "give_call_back",
         "hold",
         "refresh_knowledge_base",
         "regenerate_greeting_audio",

@@ -28,6 +28,8 @@ BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
     "say": {"text": "Hello."},
     "add_context": {"text": "The shop closes early today."},
     "transfer": {"target": "Desk"},
+    "whisper_to_agent": {"text": "Be kind."},
+    "take_call_over": {"participant_identity": "l1"},
     "send_chat_message": {"content": "Hello."},
     "stream_chat_message": {"content": "Hello."},
     "act_on_campaign": {"action": "start"},

@@ -18,6 +18,18 @@ ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("resume", {}, {"action": "hold", "is_on": False}),
     ("mute", {"side": "caller"}, {"action": "mute", "side": "caller", "is_on": True}),
     ("unmute", {}, {"action": "mute", "side": "agent", "is_on": False}),
+    ("whisper", {"text": "Be kind."}, {"action": "whisper", "text": "Be kind.", "name": "Supervisor"}),
+    (
+        "whisper",
+        {"participant_identity": "l1", "is_on": False},
+        {"action": "whisper_aloud", "identity": "l1", "name": "Supervisor", "is_on": False},
+    ),
+    (
+        "take-over",
+        {"participant_identity": "l1", "name": "Ann", "when_left": "end"},
+        {"action": "take_over", "identity": "l1", "name": "Ann", "when_left": "end"},
+    ),
+    ("give-back", {}, {"action": "give_back", "identity": "", "name": "", "has_left": False}),
 ]
 
 
@@ -119,6 +131,10 @@ def test_a_worker_that_is_not_connected_is_a_503(house: House, caller: Person) -
         ("context", {"text": 1}),
         ("mute", {"side": "both"}),
         ("transfer", {"target": ""}),
+        ("whisper", {}),
+        ("whisper", {"text": "x", "participant_identity": "l1"}),
+        ("take-over", {}),
+        ("take-over", {"participant_identity": "l1", "when_left": "never"}),
     ],
 )
 def test_an_order_that_says_nothing_is_a_422(

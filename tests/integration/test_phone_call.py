@@ -29,6 +29,7 @@ from pipelines.contract import (
 )
 from pipelines.tools.developer import Functions
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
+from tests.support.rehearsal import KEY, SECRET
 from tests.support.rtp import Sender
 from tests.support.speech import spoken
 from tests.support.stack import free_port
@@ -37,6 +38,7 @@ from tests.unit.test_rtp import key_packets
 from worker import call, roomless
 from worker.lines import phone as phones
 from worker.lines.line import LineClosed
+from worker.lines.listening import ListeningRooms
 from worker.lines.phone import PhoneLine
 from worker.lines.rtp.media import Media
 from worker.lines.rtp.sockets import Sockets
@@ -79,8 +81,10 @@ class Held:
     task: "asyncio.Task[None]" = field(init=False)
 
     def events(self) -> list[CallEvent]:
-        path = self.home / "spool" / "c1.1.jsonl"
-        return [EVENT.validate_json(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        path = next((self.home / "spool").glob("c1.*.jsonl"), self.home)
+        return (
+            [EVENT.validate_json(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+        )
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events() if isinstance(event, kind)]
@@ -103,11 +107,18 @@ def words(text: str) -> np.ndarray:
 
 @contextlib.asynccontextmanager
 async def calling(
-    home: Path, *, heard: tuple[str, ...] = (), answers: dict[str, str | Call] | None = None, **changes: Any
+    home: Path,
+    *,
+    heard: tuple[str, ...] = (),
+    answers: dict[str, str | Call] | None = None,
+    livekit_url: str = "",
+    told: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Held]:
+    """A call in this process. With a livekit-server it can be listened to; `told` is more of its brief."""
     held = Held(home, ListSTT(*heard), TableLLM(answers), ToneTTS(), Wire())
     agent = {"agent_id": "a", "name": "A", "begin_message": GREETING, "begin_message_mode": "static"}
-    brief = CallBrief(call_id="c1", agent=AgentConfig.model_validate(agent | changes))
+    brief = CallBrief(call_id="c1", agent=AgentConfig.model_validate(agent | changes), **(told or {}))
 
     async def answer(request: web.Request) -> web.Response:
         return web.json_response(text=brief.model_dump_json())
@@ -123,11 +134,13 @@ async def calling(
             "CALL2ME_HOME": str(home),
             "CALL2ME_API_URL": f"http://127.0.0.1:{port}",
             "CALL2ME_INTERNAL_KEY": "internal",
-            "LIVEKIT_API_KEY": "key",
-            "LIVEKIT_API_SECRET": "secret",
+            "LIVEKIT_API_KEY": KEY,
+            "LIVEKIT_API_SECRET": SECRET,
             "CALL2ME_LOCAL_MODELS": "off",
+            **({"LIVEKIT_URL": livekit_url} if livekit_url else {}),
         }
     )
+    rooms = ListeningRooms(settings) if livekit_url else None
     parts = FakeParts(ears=lambda: held.stt, mind=lambda: held.llm, voice=lambda: held.tts)
     host = call.Host(settings, Functions(), lambda brief, models: None, parts)  # type: ignore[arg-type]
     ours, theirs = bound(), bound()
@@ -135,7 +148,7 @@ async def calling(
 
     def open_line(identity: str) -> PhoneLine:
         held.job_ids.append(get_job_context().job.id)
-        held.line = PhoneLine(held.wire, media, Sockets(ours))
+        held.line = PhoneLine(held.wire, media, Sockets(ours), rooms=rooms)
         return held.line
 
     async with telephone(theirs, ours.getsockname()) as held.phone:

@@ -108,38 +108,44 @@ class Rehearsal:
 
 
 @contextlib.asynccontextmanager
+async def livekit(home: Path) -> AsyncIterator[str]:
+    """A livekit-server of our own on loopback; where it is."""
+    port = free_port()
+    config = home / "livekit.yaml"
+    config.write_text(_LIVEKIT.format(port=port, udp_port=free_port(), key=KEY, secret=SECRET))
+    command = [binary(), "--config", str(config)]
+    async with _process(command, {"PATH": os.environ["PATH"]}, home / "livekit.log"):
+        await _answers(f"http://127.0.0.1:{port}/")
+        yield f"ws://127.0.0.1:{port}"
+
+
+@contextlib.asynccontextmanager
 async def rehearsal(script: Mapping[str, Any], functions: str = "") -> AsyncIterator[Rehearsal]:
     """Start a livekit-server, an api of sorts, and the agent server; stop them all at the end."""
     home = Path(tempfile.mkdtemp(prefix="c2m-"))
-    port, udp_port, api_port = free_port(), free_port(), free_port()
-    url = f"ws://127.0.0.1:{port}"
+    api_port = free_port()
     (home / "functions").mkdir()
     (home / "functions" / "rehearsed.py").write_text(functions)
-    config = home / "livekit.yaml"
-    config.write_text(_LIVEKIT.format(port=port, udp_port=udp_port, key=KEY, secret=SECRET))
-    stage = Rehearsal(home, url, home / "worker.log")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "CALL2ME_HOME": str(home),
-        "CALL2ME_API_URL": f"http://127.0.0.1:{api_port}",
-        "CALL2ME_INTERNAL_KEY": "internal",
-        "LIVEKIT_URL": url,
-        "LIVEKIT_API_KEY": KEY,
-        "LIVEKIT_API_SECRET": SECRET,
-        "CALL2ME_IDLE_PROCESSES": "1",
-        "REHEARSAL": json.dumps(script),
-    }
     async with contextlib.AsyncExitStack() as stack:
         if not os.environ.get("KEEP_REHEARSAL"):
             stack.callback(shutil.rmtree, home, ignore_errors=True)
+        url = await stack.enter_async_context(livekit(home))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "CALL2ME_HOME": str(home),
+            "CALL2ME_API_URL": f"http://127.0.0.1:{api_port}",
+            "CALL2ME_INTERNAL_KEY": "internal",
+            "LIVEKIT_URL": url,
+            "LIVEKIT_API_KEY": KEY,
+            "LIVEKIT_API_SECRET": SECRET,
+            "CALL2ME_IDLE_PROCESSES": "1",
+            "REHEARSAL": json.dumps(script),
+        }
+        stage = Rehearsal(home, url, home / "worker.log")
         runner = web.AppRunner(_api(stage), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", api_port).start()
-        await stack.enter_async_context(
-            _process([binary(), "--config", str(config)], environment, home / "livekit.log")
-        )
-        await _answers(f"http://127.0.0.1:{port}/", stage)
         worker = await stack.enter_async_context(
             _process([sys.executable, "-c", _WORKER], environment, stage.worker_log)
         )
@@ -182,7 +188,7 @@ async def _process(
             await process.wait()
 
 
-async def _answers(url: str, stage: Rehearsal) -> None:
+async def _answers(url: str) -> None:
     async with aiohttp.ClientSession() as http, asyncio.timeout(15):
         while True:
             with contextlib.suppress(aiohttp.ClientError):

@@ -20,11 +20,13 @@ from aiohttp import web
 
 from pipelines.contract import (
     EVENT,
+    Action,
     BriefRequest,
     CallBrief,
     CallEvent,
     Dial,
     Obeyed,
+    Order,
     PhoneOnward,
     PhoneOnwardAsked,
     PhoneRang,
@@ -34,6 +36,7 @@ from pipelines.contract import (
     TakeUp,
     UtteranceHeard,
 )
+from tests.support.rehearsal import KEY, SECRET, livekit
 from tests.support.stack import ROOT, free_port
 from tests.support.telephone import Telephone, bound, telephone
 from worker.exchange import sdp, sip
@@ -66,6 +69,7 @@ class Stage:
     barred: set[str] = field(default_factory=set)
     """Numbers that no call may be handed to."""
     start: Callable[[str], Any] = field(init=False)
+    livekit_url: str = ""
 
     def events(self, call_id: str, attempt: int = 1) -> list[CallEvent]:
         """What an attempt has spooled."""
@@ -111,6 +115,12 @@ class Stage:
         order = TakeUp(order_id=f"take-{call_id}-{attempt}", call_id=call_id, attempt=attempt)
         assert self.liveness.phone_order(order)
 
+    async def order(self, call_id: str, action: Action) -> Obeyed:
+        """The api passes on what somebody wants of a running call; what comes of it."""
+        order_id = f"steer-{len(self.obeyed)}"
+        assert self.liveness.order(Order(order_id=order_id, call_id=call_id, action=action))
+        return await self.until(lambda: next((one for one in self.obeyed if one.order_id == order_id), None))
+
     def shard_of(self, call_id: str) -> int:
         """The process that holds a call."""
         return self.liveness.calls[call_id].pid
@@ -122,7 +132,12 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def staged(
-    *, heard: tuple[str, ...] = (), answers: dict[str, Any] | None = None, shards: int = 2, **agent: Any
+    *,
+    heard: tuple[str, ...] = (),
+    answers: dict[str, Any] | None = None,
+    shards: int = 2,
+    has_rooms: bool = False,
+    **agent: Any,
 ) -> AsyncIterator[tuple[Stage, sip.Engine]]:
     """The stage, and the carrier's own SIP."""
     home = Path(tempfile.mkdtemp(prefix="c2m-"))
@@ -140,6 +155,8 @@ async def staged(
         config = {"agent_id": "a", "name": "A", "begin_message": "Hello, how may I help?"}
         config |= {"begin_message_mode": "static", "enable_recording": True}
         stage = Stage(home, free_port(), config | agent, trunk)
+        if has_rooms:
+            stage.livekit_url = await stack.enter_async_context(livekit(home))
         api_port = free_port()
         runner = web.AppRunner(_api(stage), access_log=None)
         await runner.setup()
@@ -159,13 +176,16 @@ async def staged(
             "CALL2ME_HOME": str(home),
             "CALL2ME_API_URL": f"http://127.0.0.1:{api_port}",
             "CALL2ME_INTERNAL_KEY": "internal",
-            "LIVEKIT_API_KEY": "key",
-            "LIVEKIT_API_SECRET": "secret",
+            "LIVEKIT_API_KEY": KEY,
+            "LIVEKIT_API_SECRET": SECRET,
             "CALL2ME_LOCAL_MODELS": "off",
             "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{stage.sip_port}",
             "CALL2ME_RTP_PORTS": f"{first}-{min(first + 200, 65_535)}",
             "REHEARSAL": json.dumps({"heard": heard, "answers": answers or {}}),
         }
+
+        if has_rooms:
+            environment["LIVEKIT_URL"] = stage.livekit_url
 
         async def start(name: str) -> None:
             command = ["-m", "worker", "exchange"] if name == "exchange" else ["-c", _SHARD]

@@ -33,6 +33,7 @@ from worker.exchange.link import (
 from worker.functions import kept_code
 from worker.host import Host
 from worker.lines.line import LineClosed
+from worker.lines.listening import ListeningRooms
 from worker.lines.phone import PhoneLine
 from worker.lines.rtp.sockets import Sockets
 from worker.settings import WorkerSettings
@@ -94,6 +95,7 @@ class Shard:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._rooms = ListeningRooms(host.settings)
         self._calls: dict[str, _Held] = {}
         self._link: Link | None = None
         self._is_stopping = asyncio.Event()
@@ -179,7 +181,9 @@ class Shard:
             return
         signalling = _Signalling(frame.call_id, self._tell, frame.can_transfer)
         rtp, rtcp = (one.dup() for one in sockets)
-        line = PhoneLine(signalling, frame.media, Sockets(rtp, rtcp), is_ours=frame.is_ours)
+        line = PhoneLine(
+            signalling, frame.media, Sockets(rtp, rtcp), is_ours=frame.is_ours, rooms=self._rooms
+        )
         # What developers saved meanwhile counts, as in a process for each call.
         folder, kept = self._host.settings.functions, kept_code(self._host.settings.run)
         self._host = Host(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from livekit import rtc
 from livekit.agents import Agent, AgentSession
 
 from pipelines.agent_config import TransferTarget
@@ -20,6 +21,14 @@ class LineClosed:
 
     cause: HangUpCause
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Left:
+    """Somebody who listened is not in the room any more."""
+
+    identity: str
+    had_the_call: bool
 
 
 class AudioTap(Protocol):
@@ -92,6 +101,34 @@ class Screens(Protocol):
 
     async def beep(self, timeout_seconds: float) -> bool:
         """Return once a machine listens: after its beep, or when it has said all. False: it still talks."""
+
+
+class Listeners(Protocol):
+    """People who hear a line from a room, and whom its other side hears once they have taken the call."""
+
+    on_left: Callable[[Left], None]
+    """Told of each who is gone. The call sets it."""
+
+    async def attend(self, room_name: str) -> None:
+        """Let a room hear both sides, until nobody has been in it for a while. Raises `CannotDo`."""
+
+    async def microphone(self, identity: str, rate: int) -> rtc.AudioStream:
+        """What somebody there says, int16 mono at `rate`. Raises `CannotDo`."""
+
+    async def hand_to(self, identity: str) -> None:
+        """The other side hears this person in the agent's place. Raises `CannotDo`; nothing changed then."""
+
+    async def take_back(self) -> None:
+        """The other side hears the agent again. Safe where it does already."""
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """A line that can be listened to from a room."""
+
+    @property
+    def listeners(self) -> Listeners:
+        """Those who listen, or may."""
 
 
 class NobodyCame(Exception):

@@ -26,6 +26,7 @@ from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, LineClosed
+from worker.lines.listening import ListeningRooms, PhoneListeners
 from worker.lines.playout import Kept
 from worker.lines.rtp.answering import AnsweredBy, Answering
 from worker.lines.rtp.codecs import Resampler
@@ -71,7 +72,13 @@ class PhoneLine:
     """A telephone, answered already. Its sound flows from the moment this is made."""
 
     def __init__(
-        self, signalling: Signalling, media: Media, sockets: Sockets, *, is_ours: bool = False
+        self,
+        signalling: Signalling,
+        media: Media,
+        sockets: Sockets,
+        *,
+        is_ours: bool = False,
+        rooms: ListeningRooms | None = None,
     ) -> None:
         self._signalling, self._media, self._sockets = signalling, media, sockets
         self._loop = asyncio.get_running_loop()
@@ -82,6 +89,7 @@ class PhoneLine:
         self._answering = Answering(self._stream.rate) if is_ours else None
         self._input = _Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
+        self.listeners = PhoneListeners(rooms, self._stream.rate)
         self._background: Background | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._captions: TranscriptSynchronizer | None = None
@@ -95,7 +103,7 @@ class PhoneLine:
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Put the session on the line."""
-        self._answering = None
+        self._answering, self.listeners.tap = None, tap
         if isinstance(agent, SpokenAgent) and agent.background is not None:
             self._background = agent.background
             self._preparing = asyncio.create_task(agent.background.prepare(self._stream.rate))
@@ -188,6 +196,7 @@ class PhoneLine:
         if self._captions is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._captions.aclose(), 2.0)
+        await self.listeners.aclose()
         self._sockets.close()
         if for_everybody:
             await self._signalling.hang_up()
@@ -202,6 +211,7 @@ class PhoneLine:
                 for pcm in self._stream.hears():
                     if self._answering is not None:
                         self._answering.hear(pcm)
+                    self.listeners.caller(pcm)
                     # Music on hold is nobody's words.
                     self._input.feed(bytes(len(pcm)) if self._media.is_on_hold else pcm)
             if behind > MOST_BEHIND:
@@ -228,7 +238,7 @@ class PhoneLine:
         if self._background is not None:
             samples = int(self._stream.rate * FRAME_SECONDS)
             frame = self._background.under(frame, self._stream.rate, samples)
-        self._stream.say(bytes(frame.data) if frame is not None else None)
+        self._stream.say(self.listeners.heard_instead(bytes(frame.data) if frame is not None else None))
 
     def _look(self) -> None:
         silent = self._stream.silent_seconds

@@ -1,0 +1,174 @@
+"""Whispering to an agent, and what becomes of a call whose supervisor is gone: real rooms and real sound."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pipelines.contract import (
+    Action,
+    GiveBack,
+    Listen,
+    Obeyed,
+    Order,
+    Steered,
+    TakeOver,
+    Whisper,
+    WhisperAloud,
+)
+from tests.integration.test_phone_call import Held, calling, words
+from tests.support.listener import Listener, listening, token_for
+from tests.support.rehearsal import livekit
+from tests.support.speech import spoken
+from worker.lines import listening as rooms
+from worker.lines import listening_room
+from worker.liveness import Liveness
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
+
+ROOM, ANN = "listen_c1", "listener_ann"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url() -> AsyncIterator[str]:
+    with tempfile.TemporaryDirectory(prefix="c2m-") as home:
+        async with livekit(Path(home)) as running:
+            yield running
+
+
+@contextlib.asynccontextmanager
+async def supervised(home: Path, url: str, **talk: Any) -> AsyncIterator["Desk"]:
+    """A call, and whoever gives it orders."""
+    (home / "run").mkdir()
+    obeyed: list[Obeyed] = []
+    liveness = Liveness(
+        home / "run" / "calls.sock",
+        on_change=lambda: None,
+        on_lost=lambda call: None,
+        on_obeyed=obeyed.append,
+    )
+    async with liveness.listening(), calling(home, livekit_url=url, **talk) as held:
+        desk = Desk(held, liveness, obeyed, url)
+        await held.until(held.events if "told" in talk else held.said)
+        yield desk
+
+
+class Desk:
+    """Orders to the call, and who sits in its room."""
+
+    def __init__(self, held: Held, liveness: Liveness, obeyed: list[Obeyed], url: str) -> None:
+        self.held, self._liveness, self._obeyed, self._url = held, liveness, obeyed, url
+
+    async def order(self, action: Action) -> str:
+        """Why it was refused; empty when it was done."""
+        id_ = f"o{len(self._obeyed)}"
+        assert self._liveness.order(Order(order_id=id_, call_id="c1", action=action))
+        await self.held.until(lambda: any(one.order_id == id_ for one in self._obeyed))
+        told = self._obeyed[-1]
+        return "" if told.outcome == "done" else told.message
+
+    @contextlib.asynccontextmanager
+    async def ann(self) -> AsyncIterator[Listener]:
+        """She listens, with her microphone open."""
+        assert await self.order(Listen(room_name=ROOM, identity=ANN, name="Ann")) == ""
+        async with listening(self._url, token_for(ROOM, ANN)) as ann:
+            await ann.open_microphone()
+            yield ann
+
+    def steered(self) -> list[Action]:
+        return [event.action for event in self.held.of(Steered)]
+
+
+async def test_a_whisper_reaches_the_agent_alone(url: str, tmp_path: Path) -> None:
+    heard = ("He is a member.", "What are your hours?")
+    async with supervised(tmp_path, url, heard=heard, answers={"What are your hours?": "Nine."}) as desk:
+        assert await desk.order(Whisper(text="Offer a discount.", name="Ann")) == ""
+        async with desk.ann() as ann:
+            assert await desk.order(WhisperAloud(identity=ANN, name="Ann")) == ""
+            spoke_until = desk.held.phone.spoke_until
+            ann.say(spoken("He is a member, be kind to him."))
+            await desk.held.until(lambda: Whisper(text="He is a member.", name="Ann") in desk.steered())
+            assert len(desk.held.said()) == 1, "whispers are no turns"
+            assert desk.held.phone.spoke_until == spoke_until
+            assert await desk.order(WhisperAloud(identity=ANN, is_on=False)) == ""
+            desk.held.phone.say(words("What are your opening hours?"))
+            await desk.held.until(lambda: len(desk.held.said()) == 3)
+        known = [item.text_content or "" for item in desk.held.llm.asked[-1].items if item.type == "message"]
+        assert any("Offer a discount." in text for text in known)
+        assert any("He is a member." in text for text in known)
+        desk.held.wire.bye()
+    assert [role for role, _ in desk.held.said()] == ["agent", "user", "agent"]
+
+
+async def test_a_call_may_end_with_whoever_took_it_over(url: str, tmp_path: Path) -> None:
+    async with supervised(tmp_path, url, enable_recording=True) as desk, desk.ann() as ann:
+        assert await desk.order(TakeOver(identity=ANN, name="Ann", when_left="end")) == ""
+        began = asyncio.get_running_loop().time()
+        ann.say(spoken("Hello, this is Ann, how may I help you today?"))
+        desk.held.phone.say(words("I have a question about my bill."))
+        await desk.held.until(lambda: not desk.held.phone.is_talking)
+        await asyncio.sleep(max(0.0, 3 - (asyncio.get_running_loop().time() - began)))
+        assert await desk.order(TakeOver(identity="somebody", name="Bob")) == "Somebody else has this call"
+    last = desk.held.events()[-1]
+    assert (last.kind, last.status, last.reason) == ("call_ended", "completed", "supervisor_left")
+    assert desk.held.wire.is_hung_up
+    assert len(desk.held.said()) == 1
+
+
+async def test_a_room_is_left_when_nobody_listens(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening_room, "EMPTY_SECONDS", 0.5)
+    async with supervised(tmp_path, url) as desk:
+        for _ in range(2):
+            async with desk.ann():
+                await asyncio.sleep(1)
+                room = desk.held.line.listeners._listening
+                assert room is not None
+                assert not room.is_over
+            await desk.held.until(lambda room=room: room.is_over, 5)
+        monkeypatch.setattr(rooms, "MOST_ROOMS", 0)
+        refused = await desk.order(Listen(room_name=ROOM, identity=ANN))
+        assert refused == "Too many calls are being listened to here at once"
+        desk.held.wire.bye()
+    assert desk.held.events()[-1].reason == "user_hangup"
+
+
+async def test_without_rooms_the_call_goes_on(tmp_path: Path, unused_tcp_port: int) -> None:
+    async with supervised(tmp_path, f"ws://127.0.0.1:{unused_tcp_port}") as desk:
+        refused = await desk.order(Listen(room_name=ROOM, identity=ANN))
+        assert refused == "livekit-server does not let us into a room"
+        assert await desk.order(GiveBack()) == "The agent has this call"
+        desk.held.wire.bye()
+    assert desk.held.events()[-1].reason == "user_hangup"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_another_process_leaves_a_call_with_whoever_has_it(
+    url: str, tmp_path: Path, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening_room, "MICROPHONE_SECONDS", 1.0)
+    before = [
+        {"action": "listen", "room_name": ROOM, "identity": ANN, "name": "Ann"},
+        {"action": "take_over", "identity": ANN, "name": "Ann"},
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        if is_there:
+            ann = await stack.enter_async_context(listening(url, token_for(ROOM, ANN)))
+            await ann.open_microphone()
+        desk = await stack.enter_async_context(
+            supervised(tmp_path, url, told={"steered": before, "attempt": 2, "started_at": datetime.now(UTC)})
+        )
+        if is_there:
+            await desk.held.until(lambda: desk.held.line.listeners.has_talker)
+            assert desk.steered() == []
+        else:
+            await desk.held.until(desk.steered)
+            assert desk.steered() == [GiveBack(identity=ANN, name="Ann", has_left=True)]
+        desk.held.wire.bye()

@@ -1,0 +1,259 @@
+"""A telephone's sound in a room, for as long as somebody listens there, or has taken the call over.
+
+phone ── caller ─────────────► track "caller" ──┐
+agent ── what is played ─────► track "agent" ───┴─► those who listen
+phone ◄── voice() ◄── kept ◄── the microphone of whoever has the call
+words ◄── recogniser ◄──────── the microphone of whoever whispers
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+
+from livekit import rtc
+
+from pipelines.tools.call_control import CannotDo
+from worker.lines.line import Left
+from worker.lines.rtp.media import FRAME_SECONDS
+
+MICROPHONE_SECONDS = 3.0
+"""For a microphone to be there of which we were told that it is open."""
+EMPTY_SECONDS = 20.0
+"""Nobody is in the room: it is left."""
+BACK_SECONDS = 6.0
+"""Whoever has the call lost their network: the caller waits so long, in silence."""
+QUEUE_MS = 100
+_MOST_UNSENT = 10
+_FIRST_KEPT, _MOST_KEPT = 2, 12
+"""Frames of a microphone: what is waited for before the first is sent on, and what may wait."""
+
+_LEFT_FOR_GOOD = frozenset(
+    {
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+        rtc.DisconnectReason.ROOM_CLOSED,
+        rtc.DisconnectReason.USER_REJECTED,
+    }
+)
+
+
+class _Track:
+    """One side's sound on its way into the room. What does not fit is lost, never waited for."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self.source = rtc.AudioSource(rate, 1, queue_size_ms=QUEUE_MS)
+        self._unsent: asyncio.Queue[bytes] = asyncio.Queue(_MOST_UNSENT)
+        self._sending = asyncio.create_task(self._send(), name="a track that is listened to")
+
+    def push(self, pcm: bytes) -> None:
+        if self._unsent.full():
+            self._unsent.get_nowait()
+        self._unsent.put_nowait(pcm)
+
+    async def _send(self) -> None:
+        while True:
+            pcm = await self._unsent.get()
+            await self.source.capture_frame(rtc.AudioFrame(pcm, self._rate, 1, len(pcm) // 2))
+
+    async def aclose(self) -> None:
+        self._sending.cancel()
+        await asyncio.gather(self._sending, return_exceptions=True)
+        await self.source.aclose()
+
+
+class Listening:
+    """One room of one line."""
+
+    def __init__(self, rate: int, on_left: Callable[[Left], None]) -> None:
+        self._rate, self._on_left = rate, on_left
+        self._loop = asyncio.get_running_loop()
+        self._room = rtc.Room()
+        self._tracks: dict[str, _Track] = {}
+        self._talker = ""
+        """Identity of whoever has the call; empty: the agent has it."""
+        self._voice: deque[bytes] = deque(maxlen=_MOST_KEPT)
+        self._is_flowing = False
+        self._hearing: asyncio.Task[None] | None = None
+        self._empty_since: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self.is_over = False
+
+    async def join(self, url: str, token: str) -> None:
+        """Enter the room and offer both sides."""
+        self._room.on("participant_connected", lambda _: self._look())
+        self._room.on("participant_disconnected", self._gone)
+        self._room.on("connection_quality_changed", self._quality)
+        self._room.on("reconnecting", self._shaken)
+        self._room.on("reconnected", self._steady)
+        self._room.on("disconnected", lambda *_: self._lost())
+        # Nobody's microphone is decoded before it is asked for.
+        await self._room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
+        for name in ("caller", "agent"):
+            self._tracks[name] = made = _Track(self._rate)
+            track = rtc.LocalAudioTrack.create_audio_track(name, made.source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            await self._room.local_participant.publish_track(track, options)
+        self._look()
+
+    @property
+    def has_talker(self) -> bool:
+        """Whether a person has the call."""
+        return bool(self._talker)
+
+    def caller(self, pcm: bytes) -> None:
+        """The caller said this, 20 ms."""
+        if (track := self._tracks.get("caller")) is not None:
+            track.push(pcm)
+
+    def agent(self, pcm: bytes) -> None:
+        """The phone is sent this of the agent, 20 ms."""
+        if (track := self._tracks.get("agent")) is not None:
+            track.push(pcm)
+
+    def voice(self) -> bytes | None:
+        """The next 20 ms of whoever has the call; None where nothing has come."""
+        if not self._is_flowing and len(self._voice) < _FIRST_KEPT:
+            return None
+        self._is_flowing = bool(self._voice)
+        return self._voice.popleft() if self._voice else None
+
+    async def hand_to(self, identity: str) -> None:
+        """Let this person talk in the agent's place. Raises `CannotDo` without a microphone of theirs."""
+        if self._talker == identity:
+            return
+        if self._talker:
+            raise CannotDo("Somebody else has this call")
+        stream = await self.microphone(identity, self._rate)
+        self._voice.clear()
+        self._is_flowing = False
+        self._talker = identity
+        self._hearing = asyncio.create_task(self._hear(identity, stream), name="whoever has the call")
+
+    async def take_back(self) -> None:
+        """Nobody talks in the agent's place any more."""
+        self._talker = ""
+        self._cancel_grace()
+        hearing, self._hearing = self._hearing, None
+        if hearing is not None:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+        self._voice.clear()
+
+    async def microphone(self, identity: str, rate: int) -> rtc.AudioStream:
+        """What somebody in the room says, int16 mono at `rate`, 20 ms a frame. Raises `CannotDo`."""
+        try:
+            async with asyncio.timeout(MICROPHONE_SECONDS):
+                track = await self._track_of(identity)
+        except TimeoutError:
+            if identity not in self._room.remote_participants:
+                raise CannotDo("They are not in the room: join it first") from None
+            raise CannotDo("They have no open microphone in the room") from None
+        return rtc.AudioStream(
+            track, sample_rate=rate, num_channels=1, frame_size_ms=round(FRAME_SECONDS * 1000), capacity=50
+        )
+
+    async def aclose(self) -> None:
+        """Leave. Twice does no harm."""
+        if self.is_over:
+            return
+        self.is_over = True
+        for timer in (self._empty_since, self._grace):
+            if timer is not None:
+                timer.cancel()
+        await self.take_back()
+        for track in self._tracks.values():
+            await track.aclose()
+        self._tracks.clear()
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._room.disconnect(), 2.0)
+
+    # ── who is there ─────────────────────────────────────────────────────────────────────────────
+    def _look(self) -> None:
+        """Leave after a while, if nobody is there."""
+        if self._room.remote_participants:
+            if self._empty_since is not None:
+                self._empty_since.cancel()
+                self._empty_since = None
+        elif self._empty_since is None and not self.is_over:
+            self._empty_since = self._loop.call_later(EMPTY_SECONDS, self._leave)
+
+    def _gone(self, person: rtc.RemoteParticipant) -> None:
+        if person.identity != self._talker:
+            self._on_left(Left(person.identity, had_the_call=False))
+        elif person.disconnect_reason in _LEFT_FOR_GOOD:
+            self._give_up()
+        else:
+            self._wait()
+        self._look()
+
+    def _quality(self, person: rtc.Participant, quality: object) -> None:
+        # The server itself believes in somebody whose network is gone for another 15 seconds.
+        if person.identity == self._talker and self._talker:
+            (self._wait if quality == rtc.ConnectionQuality.QUALITY_LOST else self._cancel_grace)()
+
+    def _shaken(self) -> None:
+        if self._talker:
+            self._wait()
+
+    def _steady(self) -> None:
+        if self._talker in self._room.remote_participants:
+            self._cancel_grace()
+
+    def _wait(self) -> None:
+        if self._grace is None:
+            self._grace = self._loop.call_later(BACK_SECONDS, self._give_up)
+
+    def _cancel_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _give_up(self) -> None:
+        """Whoever has the call does not come back to it."""
+        if not self._talker:
+            return
+        identity, self._talker = self._talker, ""
+        self._cancel_grace()
+        self._on_left(Left(identity, had_the_call=True))
+
+    def _lost(self) -> None:
+        self._give_up()
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self.is_over and self._leaving is None:
+            self._leaving = asyncio.ensure_future(self.aclose())
+
+    # ── microphones ──────────────────────────────────────────────────────────────────────────────
+    async def _track_of(self, identity: str) -> rtc.Track:
+        # Whoever has just joined may say so to us before the server does.
+        while True:
+            person = self._room.remote_participants.get(identity)
+            for publication in person.track_publications.values() if person is not None else ():
+                if publication.source != rtc.TrackSource.SOURCE_MICROPHONE:
+                    continue
+                if publication.track is not None:
+                    return publication.track
+                publication.set_subscribed(True)
+            await asyncio.sleep(FRAME_SECONDS)
+
+    async def _hear(self, identity: str, stream: rtc.AudioStream | None) -> None:
+        """Keep what they say; also of another track, when they come back with one."""
+        while self._talker == identity:
+            if stream is not None:
+                try:
+                    async for event in stream:
+                        self._voice.append(bytes(event.frame.data))
+                finally:
+                    await stream.aclose()
+            if self._talker == identity:
+                self._wait()
+            stream = None
+            with contextlib.suppress(CannotDo):
+                stream = await self.microphone(identity, self._rate)
+                self._cancel_grace()
+            await asyncio.sleep(FRAME_SECONDS)

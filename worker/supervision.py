@@ -1,0 +1,188 @@
+"""People beside the agent: who listens, who whispers to it, and who talks in its place.
+
+take over ──► agent cut off, hears nothing ──► the caller hears the person
+give back ──┐
+they leave ─┴► the agent knows that somebody talked, says that it is back (or the call ends)
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from livekit.agents import AgentSession, stt
+
+from pipelines.contract import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
+from pipelines.phrases import phrase
+from pipelines.tools.call_control import CannotDo
+from worker.lines.line import Attended, Left, Line, Listeners
+
+logger = logging.getLogger(__name__)
+
+Supervised = Listen | Whisper | WhisperAloud | TakeOver | GiveBack
+
+HEARD_RATE = 16_000
+LONGEST_WHISPER = 2_000
+_WHISPERED = (
+    "Your supervisor tells you, unheard by the person you talk with: {words}\n"
+    "Follow it from your next answer on. Never mention that somebody told you."
+)
+_TALKED = (
+    "{name} has just talked with the person in your place, and you did not hear it. "
+    "If you need to know what was agreed on, ask the person."
+)
+_SOMEBODY = "A colleague"
+
+
+class Supervision:
+    """One call's. `tell` writes down what happened without an order."""
+
+    def __init__(
+        self, line: Line, tell: Callable[[Action], None], end: Callable[[str], None], language: str
+    ) -> None:
+        self._line, self._tell, self._end, self._language = line, tell, end, language
+        self.on_change: Callable[[AgentSession[Any]], Any] = lambda session: None
+        """Awaited when somebody else than before has the call."""
+        self._session: AgentSession[Any] | None = None
+        self._taken: TakeOver | None = None
+        self._whispering: dict[str, asyncio.Task[None]] = {}
+        self._returning: asyncio.Task[None] | None = None
+        if isinstance(line, Attended):
+            line.listeners.on_left = self._left
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether a person talks in the agent's place."""
+        return self._taken is not None
+
+    async def do(self, session: AgentSession[Any], action: Supervised) -> None:
+        """Do as ordered. Raises `CannotDo`."""
+        self._session = session
+        match action:
+            case Whisper():
+                await _know(session, _WHISPERED.format(words=action.text))
+            case Listen():
+                await self._listeners().attend(action.room_name)
+            case WhisperAloud():
+                await self._whisper_aloud(session, action)
+            case TakeOver():
+                await self._take_over(session, action)
+            case GiveBack():
+                if self._taken is None:
+                    raise CannotDo("The agent has this call")
+                await self._give_back(session)
+
+    async def go_on(self, session: AgentSession[Any], before: list[Supervised]) -> None:
+        """Another process had the call: what lasts is made to last. Whoever is gone has given it back."""
+        listened = [one for one in before if isinstance(one, Listen)]
+        turns = [one for one in before if isinstance(one, TakeOver | GiveBack)]
+        had = turns[-1] if turns and isinstance(turns[-1], TakeOver) else None
+        for whispered in before:
+            if isinstance(whispered, Whisper):
+                await self.do(session, whispered)
+        try:
+            if listened:
+                await self.do(session, listened[-1])
+            if had is not None:
+                await self.do(session, had)
+        except CannotDo:
+            if had is not None:
+                self._tell(GiveBack(identity=had.identity, name=had.name, has_left=True))
+
+    async def aclose(self) -> None:
+        """Nobody has anything to do with the call any more."""
+        tasks = [*self._whispering.values(), *([self._returning] if self._returning else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _listeners(self) -> Listeners:
+        if not isinstance(self._line, Attended):
+            raise CannotDo("Only a call on a telephone can be listened to and taken over like this")
+        return self._line.listeners
+
+    async def _take_over(self, session: AgentSession[Any], action: TakeOver) -> None:
+        if self._taken is not None and self._taken.identity == action.identity:
+            self._taken = action
+            return
+        if (whispering := self._whispering.pop(action.identity, None)) is not None:
+            whispering.cancel()
+        await self._listeners().hand_to(action.identity)
+        self._taken = action
+        await self.on_change(session)
+
+    async def _give_back(self, session: AgentSession[Any]) -> None:
+        taken, self._taken = self._taken, None
+        await self._listeners().take_back()
+        await _know(session, _TALKED.format(name=(taken and taken.name) or _SOMEBODY))
+        await self.on_change(session)
+        session.say(phrase("back", self._language))
+
+    def _left(self, left: Left) -> None:
+        if (whispering := self._whispering.pop(left.identity, None)) is not None:
+            whispering.cancel()
+        if left.had_the_call and self._taken is not None and self._session is not None:
+            self._returning = asyncio.create_task(
+                self._returned(self._session, self._taken), name="a call that was given back"
+            )
+
+    async def _returned(self, session: AgentSession[Any], taken: TakeOver) -> None:
+        self._tell(GiveBack(identity=taken.identity, name=taken.name, has_left=True))
+        if taken.when_left == "end":
+            self._end("supervisor_left")
+            return
+        try:
+            await self._give_back(session)
+        except Exception:
+            logger.exception("a call was not given back")
+            self._end("error: the agent could not go on")
+
+    async def _whisper_aloud(self, session: AgentSession[Any], action: WhisperAloud) -> None:
+        if (before := self._whispering.pop(action.identity, None)) is not None:
+            before.cancel()
+        if not action.is_on:
+            return
+        if self._taken is not None and self._taken.identity == action.identity:
+            raise CannotDo("They talk to the caller: give the call back first")
+        if (recogniser := session.stt) is None:
+            raise CannotDo("This agent has no recogniser of its own: whisper in writing")
+        if not recogniser.capabilities.streaming:
+            if session.vad is None:
+                raise CannotDo("This agent has no recogniser that can listen along: whisper in writing")
+            recogniser = stt.StreamAdapter(stt=recogniser, vad=session.vad)
+        microphone = await self._listeners().microphone(action.identity, HEARD_RATE)
+        self._whispering[action.identity] = asyncio.create_task(
+            self._understand(session, recogniser.stream(), microphone, action.name), name="a whisper"
+        )
+
+    async def _understand(
+        self, session: AgentSession[Any], words: stt.RecognizeStream, microphone: Any, name: str
+    ) -> None:
+        async def listen() -> None:
+            async for event in microphone:
+                words.push_frame(event.frame)
+            words.end_input()
+
+        listening = asyncio.create_task(listen(), name="a whisperer's microphone")
+        try:
+            async for event in words:
+                if event.type != stt.SpeechEventType.FINAL_TRANSCRIPT or not event.alternatives:
+                    continue
+                if said := event.alternatives[0].text.strip()[:LONGEST_WHISPER]:
+                    action = Whisper(text=said, name=name)
+                    await self.do(session, action)
+                    self._tell(action)
+        except Exception as error:  # noqa: BLE001 - the call goes on without it
+            logger.warning("a whisper was not understood", extra={"error": type(error).__name__})
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await microphone.aclose()
+            await words.aclose()
+
+
+async def _know(session: AgentSession[Any], words: str) -> None:
+    agent = session.current_agent
+    knows = agent.chat_ctx.copy()
+    knows.add_message(role="system", content=words)
+    await agent.update_chat_ctx(knows)
