@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import time
 from collections.abc import Callable
 from itertools import count
@@ -13,9 +12,8 @@ import psutil
 import pytest
 from call2me import Call2Me, Call2MeError
 
-from tests.support.api import AGENT, ROOT, Api, Person
+from tests.support.api import AGENT, Api, Person
 
-DOC = ROOT / "docs" / "campaigns.md"
 _numbers = count(8_000_000)
 _FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
@@ -261,20 +259,3 @@ def test_the_sdk_makes_fills_and_moves_campaigns(api: Api, person: Person, tmp_p
         assert client.campaigns.delete(campaign_id) is True
         with pytest.raises(Call2MeError, match="Campaign not found"):
             client.campaigns.get(campaign_id)
-
-
-def test_the_examples_in_the_docs_run(
-    api: Api,
-    person: Person,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("people.csv").write_text(f"phone,name,plan\n{_new()},Ada,gold\n")
-    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
-    examples = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    for example in examples:
-        exec(example.replace("agent_…", agent_id), {"KEY": person.token, "URL": api.url})  # noqa: S102 - ours
-    assert len(examples) == 1
-    assert "1 may be called now" in capsys.readouterr().out

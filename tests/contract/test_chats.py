@@ -1,9 +1,7 @@
 """/v1/chats, with the official SDK and by hand, on each kind of database."""
 
 import json
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,6 @@ from call2me import Call2Me, Call2MeError
 
 from tests.support.api import AGENT, Api, Person
 
-DOC = Path(__file__).resolve().parents[2] / "docs" / "chats.md"
 ENGLISH = {**AGENT, "language": "en-US"}
 
 
@@ -134,14 +131,3 @@ def test_a_chat_outlives_its_agent(person: Person) -> None:
     assert person.ask("GET", f"/v1/chats/{chat_id}").json["agent_name"] == "Reception"
     refused = person.ask("POST", f"/v1/chats/{chat_id}/messages", {"content": "Hello!"})
     assert (refused.status, "deleted" in refused.detail) == (409, True)
-
-
-def test_the_examples_in_the_docs_run(api: Api, person: Person, capsys: pytest.CaptureFixture[str]) -> None:
-    known = {"KEY": person.token, "URL": api.url, "chat_id": chat_of(person)}
-    agent_id = person.ask("GET", f"/v1/chats/{known['chat_id']}").json["agent_id"]
-    examples = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    for example in examples:
-        exec(example.replace("agent_…", agent_id), dict(known))  # noqa: S102 - our own page
-    assert len(examples) == 2
-    assert "event: done" in capsys.readouterr().out
-    assert person.ask("GET", "/v1/chats").json["total"] == 2

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from api.settings import Settings
 from tests.contract.conftest import House
 from tests.support.api import AGENT, Api, Person, Reply
 
-DOC = Path(__file__).resolve().parents[2] / "docs" / "end-users.md"
 ENGLISH = {**AGENT, "language": "en-US"}
 
 
@@ -231,14 +229,3 @@ def test_an_end_user_talks_and_only_they_read_what_was_said(house: House) -> Non
     assert api.ask("GET", path, token=bob).status == 404
     call = person.ask("GET", f"/v1/calls/{opened.json['call_id']}").json
     assert call["metadata"]["external_user_id"] == "ada"
-
-
-def test_the_examples_in_the_docs_run(
-    api: Api, person: Person, key: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    agent_id = agent_of(person)
-    examples = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    for example in examples:
-        exec(example.replace("agent_…", agent_id), {"KEY": key, "URL": api.url})  # noqa: S102 - our own page
-    assert len(examples) == 1
-    assert capsys.readouterr().out.strip()

@@ -1,7 +1,6 @@
 """Numbers of one's own, the trunks they come over, and the agents that answer them."""
 
 import asyncio
-import re
 import sqlite3
 from itertools import count
 
@@ -11,9 +10,8 @@ from call2me import Call2Me, Call2MeError
 from api.db.engine import Database
 from api.phone_numbers import service
 from api.settings import Settings
-from tests.support.api import AGENT, ROOT, Api, Person
+from tests.support.api import AGENT, Api, Person
 
-DOC = ROOT / "docs" / "phone-numbers.md"
 _numbers = count(5_000_000)
 
 
@@ -236,14 +234,3 @@ def test_the_sdk_keeps_numbers_and_trunks(api: Api, person: Person) -> None:
         with pytest.raises(Call2MeError) as refused:
             client.numbers.purchase(number)
         assert refused.value.status_code == 503
-
-
-def test_the_examples_in_the_docs_run(api: Api, person: Person, capsys: pytest.CaptureFixture[str]) -> None:
-    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
-    number = f"+1415555{next(_numbers) % 9000 + 1000}"
-    examples = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    assert len(examples) == 1
-    for example in examples:
-        known = example.replace("agent_…", agent_id).replace("+14155550123", number)
-        exec(known, {"KEY": person.token, "URL": api.url})  # noqa: S102 - our own page
-    assert f"('{number}', 'Reception')" in capsys.readouterr().out

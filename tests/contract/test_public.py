@@ -9,14 +9,11 @@ from email import policy
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from call2me import Call2Me
 
 from tests.contract.conftest import House
 from tests.support.api import Api, Person, Reply, running_api
 from tests.support.rehearsed_worker import Script
-
-DOC = Path(__file__).resolve().parents[2] / "docs" / "public.md"
 
 
 def letters_to(api: Api, address: str, count: int = 1) -> list[str]:
@@ -171,11 +168,3 @@ def test_figures_grow_with_what_happens(house: House) -> None:
         time.sleep(0.1)
     assert api.ask("GET", "/v1/stats").json["calls"] == before["calls"] + 1
     assert api.ask("GET", "/v1/stats").json["accounts"] == before["accounts"]
-
-
-def test_the_examples_in_the_docs_run(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    examples = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    for example in examples:
-        exec(example, {"URL": api.url})  # noqa: S102 - our own page
-    assert len(examples) == 1
-    assert "accounts" in capsys.readouterr().out

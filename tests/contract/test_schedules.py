@@ -1,6 +1,5 @@
 """Calls at a time: made, moved, looked at, placed when they are due, and cancelled."""
 
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,11 +9,10 @@ from typing import Any
 import pytest
 from call2me import Call2Me, Call2MeError
 
-from tests.support.api import AGENT, ROOT, Api, Person
+from tests.support.api import AGENT, Api, Person
 from tests.support.rehearsed_worker import Script
 from tests.support.waiting_calls import brief, tell, waiting_call
 
-DOC = ROOT / "docs" / "schedules.md"
 _numbers = count(7_000_000)
 
 
@@ -258,12 +256,3 @@ def test_the_sdk_makes_moves_and_cancels_schedules(api: Api, person: Person) -> 
         assert client.schedules.delete(schedule_id) is True
         with pytest.raises(Call2MeError, match="Schedule not found"):
             client.schedules.get(schedule_id)
-
-
-def test_the_examples_in_the_docs_run(api: Api, person: Person, capsys: pytest.CaptureFixture[str]) -> None:
-    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
-    examples = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    for example in examples:
-        exec(example.replace("agent_…", agent_id), {"KEY": person.token, "URL": api.url})  # noqa: S102 - ours
-    assert len(examples) == 1
-    assert "scheduled 2027-03-01T09:30:00" in capsys.readouterr().out
