@@ -67,6 +67,8 @@ class SpokenAgent(Agent):
     ) -> None:
         super().__init__(instructions=instructions, tools=list(tools), chat_ctx=said_before)
         self._opening = opening
+        self.waits = False
+        """Not to speak first when it enters: somebody else receives the caller, and says `open` then."""
         self._question_of = question
         self.language = language
         """BCP-47 tag of what is spoken now."""
@@ -98,14 +100,16 @@ class SpokenAgent(Agent):
         *,
         thinks: llm.LLM[Any] | llm.RealtimeModel,
         speaks: tts.TTS[Any],
-        opening: Opening,
+        opening: Opening | None,
     ) -> None:
         """Go on where another agent of the call is, with a mind and a voice of one's own.
+
+        Without an `opening` it greets as it would have greeted somebody who called it.
 
         Before the session runs it; what it hears with stays the session's.
         """
         self._chat_ctx = llm.ChatContext([*self._chat_ctx.items, *said.items])
-        self._llm, self._tts, self._opening = thinks, speaks, opening
+        self._llm, self._tts, self._opening = thinks, speaks, opening or self._opening
 
     @property
     def apology(self) -> str:
@@ -129,6 +133,11 @@ class SpokenAgent(Agent):
 
     async def on_enter(self) -> None:
         """Speak first, unless the caller began."""
+        if not self.waits:
+            await self.open()
+
+    async def open(self) -> None:
+        """Say what is said first."""
         if self._opening.after_seconds:
             await asyncio.sleep(self._opening.after_seconds)
             if self._opening.is_interruptible and self.session.user_state == "speaking":

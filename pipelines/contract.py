@@ -185,6 +185,23 @@ class FunctionRun(_Wire):
         return self.result is None and self.error is None
 
 
+class MenuChoice(_Wire):
+    """One key of a menu, and where it leads: to an agent by its id, or to a telephone."""
+
+    key: str
+    label: str = ""
+    kind: Literal["agent", "phone"]
+    value: str
+
+
+class Reception(_Wire):
+    """What comes before the agent: a menu, or a person who is rung first; not both."""
+
+    say: str = ""
+    choices: tuple[MenuChoice, ...] = ()
+    forward_to: str = ""
+
+
 class CallBrief(_Wire):
     """Everything one attempt at one call needs to know, as it was at this moment."""
 
@@ -207,6 +224,8 @@ class CallBrief(_Wire):
     """What earlier attempts ran, so that nothing is run twice."""
     steered: tuple[Action, ...] = ()
     """What earlier attempts were told from outside, in order."""
+    reception: Reception | None = None
+    """Of a call that comes in, for its first attempt."""
     started_at: AwareDatetime | None = None
     """When the first attempt began to listen: limits of duration count from there."""
     used: dict[str, FiniteFloat] = {}
@@ -255,6 +274,8 @@ class PhoneRang(_Wire):
     from_name: Annotated[str, Field(max_length=200)] = ""
     headers: Annotated[dict[str, Annotated[str, Field(max_length=500)]], Field(max_length=32)] = {}
     """Those whose names begin with X-."""
+    is_busy: bool = False
+    """No line is free: only what is owed to the caller afterwards is asked for, and 409 is the answer."""
 
 
 class PhoneRoute(_Wire):

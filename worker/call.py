@@ -29,6 +29,7 @@ from worker.manners import Manners
 from worker.page import Page
 from worker.presence import CallPresence
 from worker.racing import first
+from worker.reception import receive
 from worker.recording import Recording
 from worker.spool import AlreadySpooled, Spool
 from worker.steering import Steering
@@ -175,12 +176,16 @@ class _Call:
         if self._brief.started_at is None and await screening.machine_answered(self._line, voicemail):
             message = pipeline.script.voicemail if voicemail.action == "leave_message" else ""
             return await screening.left_to(self._line, session, recording, message, self._told.started)
+        reception = self._brief.reception if self._brief.started_at is None else None
+        pipeline.agent.waits = reception is not None
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:
             return endings.of_line(LineClosed("user_hangup" if self._brief.started_at else "nobody_came"))
         self._told.started()
         await self._steering.begin(session, watchdog, self._brief.steered)
+        if reception is not None:
+            await receive(reception, session, pipeline.agent, self._control, self._cast, self._told.chose)
         return None
 
     async def _line_closed(self) -> Ending:

@@ -36,8 +36,11 @@ class Cast:
         self._first, self._control = pipeline, control
         return pipeline
 
-    async def another(self, agent_id: str, so_far: Agent) -> Agent:
-        """Another agent of the same owner, which goes on where `so_far` is. Raises `CannotDo`."""
+    async def another(self, agent_id: str, so_far: Agent, *, greets: bool = False) -> Agent:
+        """Another agent of the same owner, which goes on where `so_far` is. Raises `CannotDo`.
+
+        One that `greets` begins as with somebody who called it.
+        """
         settings = self._host.settings
         try:
             brief = await briefs.ask_handover(
@@ -58,7 +61,8 @@ class Cast:
             await pipeline.agent.update_tools([*pipeline.agent.tools, *more])
         said = so_far.chat_ctx.copy(exclude_instructions=True, exclude_function_call=True)
         agent = pipeline.agent
-        agent.take_over(said, thinks=pipeline.llm, speaks=pipeline.tts, opening=Opening(instructions=_GO_ON))
+        opening = None if greets else Opening(instructions=_GO_ON)
+        agent.take_over(said, thinks=pipeline.llm, speaks=pipeline.tts, opening=opening)
         if isinstance(so_far, SpokenAgent):
             agent.on_words = so_far.on_words
         if self._first is not None:

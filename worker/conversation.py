@@ -34,6 +34,7 @@ from pipelines.contract import (
     KnowledgeUsed,
     MediaMeasured,
     MediaQuality,
+    MenuChoice,
     Steered,
     TurnTaken,
     UtteranceHeard,
@@ -127,12 +128,21 @@ class Conversation:
     def must_call_back(self, reason: str) -> None:
         """Nobody could go on with the caller: on record as the request for a callback that it is."""
         number = self._variables.get("caller") or self._variables.get("from_number", "")
+        arguments = {"phone_number": number, "reason": reason}
+        self._done("request_callback", arguments, "Noted: somebody will call back.")
+
+    def chose(self, choice: MenuChoice) -> None:
+        """The caller pressed a key of the menu."""
+        self._done("menu", {"key": choice.key}, choice.label or choice.kind)
+
+    def _done(self, name: str, arguments: dict[str, Any], result: str) -> None:
+        """Something is done that no engine asked for."""
         self._tell(
             FunctionCalled(
                 **self._now(),
-                name="request_callback",
-                arguments={"phone_number": number, "reason": reason},
-                result="Noted: somebody will call back.",
+                name=name,
+                arguments=arguments,
+                result=result,
                 started_at=datetime.now(UTC),
                 duration_ms=0.0,
             )

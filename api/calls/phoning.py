@@ -2,12 +2,11 @@
 
 outbound   row (pending) ──Dial──► exchange ──ringing──► answered: a brief is asked for, as in any call
                 └─ cannot be sent: failed  └─ ended: busy · no_answer · failed, with SIP's code and reason
-inbound    exchange ──PhoneRang──► row ──► brief …
+inbound    `ringing`
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 
 from sqlmodel import col, select
@@ -25,7 +24,7 @@ from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
 from api.outside.phones import Phones, PhonesUnavailable
 from api.phone_numbers import service as numbers
-from pipelines.contract import Dial, PhoneOnward, PhoneRang, PhoneTold
+from pipelines.contract import Dial, PhoneOnward, PhoneTold
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,38 +85,6 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
     return call
 
 
-async def rang(session: AsyncSession, told: PhoneRang) -> CallRow:
-    """Write the row of a call that comes in. Raises `NobodyAnswers` where no agent has the number."""
-    found = await session.exec(select(CallRow).where(CallRow.sip_call_id == told.sip_call_id))
-    if (known := found.one_or_none()) is not None:
-        return known
-    route = await numbers.inbound(session, told.to_number, told.trunk_id)
-    if route is None or route.agent_id is None:
-        raise numbers.NobodyAnswers
-    call = CallRow(
-        owner_id=route.owner_id,
-        agent_id=route.agent_id,
-        call_type="phone_call",
-        direction="inbound",
-        from_number=told.from_number or None,
-        to_number=route.number,
-        sip_call_id=told.sip_call_id,
-        sip_trunk_id=told.trunk_id,
-        worker_id=told.worker_id,
-        participant_name=told.from_name,
-        variables=_as_variables(told.headers),
-        briefed_at=now(),
-    )
-    session.add(call)
-    await session.flush()
-    return call
-
-
-def _as_variables(headers: Mapping[str, str]) -> dict[str, str]:
-    """`X-Order-Number: 7` is `{{x_order_number}}` to the agent."""
-    return {name.lower().replace("-", "_"): value for name, value in headers.items()}
-
-
 async def place(database: Database, phones: Phones, call_id: str) -> None:
     """Have a call dialled whose row is committed. One that cannot be is over; it is never tried twice."""
     async with database.transaction(is_durable=True) as session:
@@ -131,7 +98,7 @@ async def place(database: Database, phones: Phones, call_id: str) -> None:
         worker_id = await phones.dial(order)
     except PhonesUnavailable as error:
         async with database.transaction() as session:
-            await _over(session, call_id, "failed", f"error: {error}")
+            await over(session, call_id, "failed", f"error: {error}")
         return
     async with database.transaction() as session:
         call = await session.get(CallRow, call_id, with_for_update=True)
@@ -196,7 +163,7 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
         call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None
         if not call.attempt:
             # Nobody answered, so no agent will ever tell of an end.
-            await _over(session, call_id, _status(call, news), _reason(news))
+            await over(session, call_id, _status(call, news), _reason(news))
     session.add(call)
 
 
@@ -212,10 +179,11 @@ async def lose_untold(session: AsyncSession) -> None:
         )
     )
     for call_id in found.all():
-        await _over(session, call_id, "failed", "error: nothing was heard of the call any more")
+        await over(session, call_id, "failed", "error: nothing was heard of the call any more")
 
 
-async def _over(session: AsyncSession, call_id: str, status: str, reason: str) -> None:
+async def over(session: AsyncSession, call_id: str, status: str, reason: str) -> None:
+    """End a call that no agent talked in."""
     found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
     call = found.one_or_none()
     if call is None or not lifecycle.end(call, status, reason, now()):

@@ -45,6 +45,8 @@ class CallRow(SQLModel, table=True):
     participant_name: str = ""
     variables: dict[str, str] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     extra: dict[str, Any] | None = Field(default=None, sa_column=Column("metadata", Json))
+    reception: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
+    """What comes before the agent of a call that comes in, as it was decided when it rang."""
     max_duration_seconds: int | None = None
     """A bound of this call alone; the agent's own holds as well."""
 

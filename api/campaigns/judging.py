@@ -8,10 +8,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import telephone
-from api.campaigns.hours import CallingHours, opening
+from api.campaigns.hours import opening
 from api.campaigns.table import CampaignContactRow, CampaignRow
 from api.contacts import service as contacts
 from api.contacts.table import DENIED, GRANTED, ContactRow
+from api.hours import CallingHours
 
 _ZONE_COLUMNS = ("timezone", "time_zone")
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.campaigns.hours import CallingHours
 from api.campaigns.table import CampaignContactRow, CampaignRow
 from api.contacts.schemas import UploadWarning, Variables
+from api.hours import CallingHours
 from api.http.wire import Wire
 from api.telephone import E164, TimeZone
 

@@ -11,13 +11,14 @@ from api.calls.table import CallRow
 from api.http.errors import Invalid, NotFound, TooLarge
 from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
-from api.internal import service
+from api.internal import ringing, service
 from api.internal.batches import read_batch
-from api.keys import KNOWLEDGE, METRICS, SESSION, SETTINGS, STORAGE, WORKERS
+from api.keys import GUARD, KNOWLEDGE, METRICS, SESSION, SETTINGS, STORAGE, WORKERS
 from api.knowledge_base import blobs as knowledge_files
 from api.knowledge_base import versions
 from api.outside import storage
 from api.phone_numbers import service as numbers
+from api.phone_numbers.answering import Advice
 from api.sip_trunks import service as trunks
 from api.wallet.charges import InsufficientBalance
 from pipelines.contract import (
@@ -153,10 +154,20 @@ async def list_trunks(request: web.Request) -> SipTrunks:
     )
 
 
-@routes.post("/phones/calls", errors=[numbers.NobodyAnswers, InsufficientBalance])
+@routes.post(
+    "/phones/calls",
+    errors=[numbers.NobodyAnswers, ringing.CallerRefused, ringing.LineBusy, InsufficientBalance],
+)
 async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
     """Tell an exchange whom a call is for that comes in. The same INVITE again is the same call."""
-    call = await phoning.rang(request[SESSION], body)
+    session = request[SESSION]
+    if (call := await ringing.known(session, body)) is None:
+        here = await ringing.rung(session, body)
+        advice = Advice()
+        if (asked := await ringing.question(session, here, body)) is not None:
+            await let_go(request)
+            advice = await ringing.advice(request.app[GUARD], asked)
+        call = await ringing.taken(session, here, body, advice)
     await billing.require(request[SESSION], call.owner_id, request.app[SETTINGS])
     return PhoneRoute(call_id=call.id)
 

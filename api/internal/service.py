@@ -35,6 +35,7 @@ from pipelines.contract import (
     FunctionCalled,
     FunctionRun,
     FunctionStarted,
+    Reception,
     Steered,
     UtteranceHeard,
 )
@@ -112,6 +113,7 @@ async def _brief(
         transcript=tuple(event.utterance for event in before if isinstance(event, UtteranceHeard)),
         functions=_ran(before),
         steered=tuple(event.action for event in before if isinstance(event, Steered)),
+        reception=Reception.model_validate(call.reception) if call.reception and not before else None,
         started_at=call.started_at,
         used=settlement.used(before) if before else {},
     )

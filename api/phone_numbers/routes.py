@@ -4,7 +4,7 @@ from aiohttp import web
 
 from api.agents import service as agents
 from api.http.routes import Routes
-from api.keys import CALLER, SESSION, SETTINGS
+from api.keys import CALLER, GUARD, SESSION, SETTINGS
 from api.phone_numbers import demo, service
 from api.phone_numbers.schemas import (
     AgentOfNumber,
@@ -57,7 +57,9 @@ async def get_phone_number(request: web.Request, number: str) -> PhoneNumber:
 @routes.patch("/{number}", errors=[NumberNotFound, agents.AgentNotFound, TrunkNotFound])
 async def update_phone_number(request: web.Request, number: str, body: PhoneNumberUpdate) -> PhoneNumber:
     """Change a number; what is not sent stays as it is."""
-    return PhoneNumber.of(*await service.change(request[SESSION], request[CALLER], number, body))
+    return PhoneNumber.of(
+        *await service.change(request[SESSION], request[CALLER], number, body, request.app[GUARD])
+    )
 
 
 @routes.delete("/{number}", errors=[NumberNotFound])
@@ -70,14 +72,18 @@ async def delete_phone_number(request: web.Request, number: str) -> None:
 async def bind_phone_number(request: web.Request, number: str, body: Binding) -> PhoneNumber:
     """Let an agent answer a number, and call from it."""
     changes = PhoneNumberUpdate(agent_id=body.agent_id)
-    return PhoneNumber.of(*await service.change(request[SESSION], request[CALLER], number, changes))
+    return PhoneNumber.of(
+        *await service.change(request[SESSION], request[CALLER], number, changes, request.app[GUARD])
+    )
 
 
 @routes.delete("/{number}/unbind", status=200, errors=[NumberNotFound])
 async def unbind_phone_number(request: web.Request, number: str) -> PhoneNumber:
     """Let nobody answer a number."""
     changes = PhoneNumberUpdate(agent_id="")
-    return PhoneNumber.of(*await service.change(request[SESSION], request[CALLER], number, changes))
+    return PhoneNumber.of(
+        *await service.change(request[SESSION], request[CALLER], number, changes, request.app[GUARD])
+    )
 
 
 @routes.get("/{number}/agent", errors=[NumberNotFound, NobodyAnswers])

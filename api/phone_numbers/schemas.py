@@ -10,6 +10,7 @@ from api import telephone
 from api.agents.schemas import AgentSettings
 from api.db.columns import now
 from api.http.wire import Wire
+from api.phone_numbers.answering import Answering
 from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
 
 DEMO = "telnyx-demo"
@@ -38,6 +39,8 @@ class PhoneNumberUpdate(Wire):
     trunk_id: Id | None = None
     agent_id: Id | None = None
     active: bool | None = None
+    answering: Answering | None = None
+    """Replaced as a whole; an empty object lets its agent answer, as without."""
 
 
 class Binding(Wire):
@@ -64,6 +67,7 @@ class PhoneNumber(Wire):
     monthly_price_usd: float | None = None
     next_billing_at: datetime | None = None
     status: Literal["active", "pending", "suspended", "inactive"]
+    answering: Answering | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -85,6 +89,7 @@ class PhoneNumber(Wire):
             is_demo=row.provider == DEMO,
             active=row.active,
             status="active" if row.active else "inactive",
+            answering=None if row.answering is None else Answering.model_validate(row.answering),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

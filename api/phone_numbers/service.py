@@ -1,7 +1,7 @@
 """Rules of phone numbers: whose they are, who answers them, and which one a call goes out from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import or_
@@ -15,10 +15,13 @@ from api.db.columns import now
 from api.db.inserts import insert_new
 from api.http.callers import Caller
 from api.http.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
+from api.phone_numbers.answering import Answering
 from api.phone_numbers.schemas import DEMO, PhoneNumberCreate, PhoneNumberUpdate
 from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
 from api.sip_trunks import service as trunks
 from api.sip_trunks.table import SipTrunkRow
+from api.webhooks.urls import reachable
+from pipelines.outbound import Guard
 
 LOCAL_REGION = "TR"
 """Where a number without a country code is taken to be from: the contract says so."""
@@ -60,6 +63,7 @@ class Route:
     owner_id: str
     agent_id: str | None
     trunk: SipTrunkRow | None
+    answering: Answering = field(default_factory=Answering)
 
 
 async def register(
@@ -123,7 +127,13 @@ async def get(session: AsyncSession, caller: Caller, number: str) -> PhoneNumber
     return row
 
 
-async def change(session: AsyncSession, caller: Caller, number: str, changes: PhoneNumberUpdate) -> Named:
+async def change(
+    session: AsyncSession,
+    caller: Caller,
+    number: str,
+    changes: PhoneNumberUpdate,
+    guard: Guard,
+) -> Named:
     """Change what was sent."""
     row = await get(session, caller, number)
     sent = changes.model_dump(exclude_unset=True)
@@ -132,6 +142,8 @@ async def change(session: AsyncSession, caller: Caller, number: str, changes: Ph
         row.display_name = sent["display_name"] or None
     if "active" in sent:
         row.active = sent["active"]
+    if "answering" in sent:
+        row.answering = await _checked(session, row, changes.answering, guard)
     row.updated_at = now()
     session.add(row)
     await session.flush()
@@ -175,7 +187,9 @@ async def inbound(session: AsyncSession, number: str, trunk_id: str | None = Non
     known, trunk = row
     if known.trunk_id is not None and trunk_id is not None and known.trunk_id != trunk_id:
         return None
-    return Route(known.number, known.owner_id, known.agent_id, trunk)
+    return Route(
+        known.number, known.owner_id, known.agent_id, trunk, Answering.model_validate(known.answering or {})
+    )
 
 
 async def outbound(
@@ -236,3 +250,19 @@ async def _bind(session: AsyncSession, row: PhoneNumberRow, sent: dict[str, Any]
         row.trunk_id = sent["trunk_id"] or None
         if row.trunk_id is not None:
             await trunks.get(session, row.owner_id, row.trunk_id)
+
+
+async def _checked(
+    session: AsyncSession, row: PhoneNumberRow, wanted: Answering | None, guard: Guard
+) -> dict[str, Any] | None:
+    """The rules as they are kept, once everything that they name may be reached."""
+    if wanted is None or wanted == Answering():
+        return None
+    for where, agent_id in wanted.agents():
+        try:
+            await agents.of_owner(session, row.owner_id, agent_id)
+        except agents.AgentNotFound:
+            raise Invalid.at("body", "answering", where, msg="No agent of yours", type="agent") from None
+    if wanted.webhook_url is not None:
+        reachable(guard, wanted.webhook_url, "answering.webhook_url")
+    return wanted.model_dump(mode="json")

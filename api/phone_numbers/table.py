@@ -1,10 +1,12 @@
 """Rows of phone numbers, and of those that were lent for a while to be tried."""
 
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Column
 from sqlmodel import Field, SQLModel
 
-from api.db.columns import UtcDateTime, new_id, now
+from api.db.columns import Json, UtcDateTime, new_id, now
 
 
 class PhoneNumberRow(SQLModel, table=True):
@@ -24,6 +26,8 @@ class PhoneNumberRow(SQLModel, table=True):
     until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """Of a demo number: from then on it is nobody's."""
     active: bool = True
+    answering: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
+    """How its calls are answered (`api.phone_numbers.answering`); None: its agent answers."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

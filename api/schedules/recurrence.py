@@ -9,36 +9,20 @@ A time that the clock jumps over is an hour later on that day; one that comes tw
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from dateutil import rrule, tz
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, Field
 
+from api.hours import DAYS, Weekday
 from api.http.wire import Wire
 
 Frequency = Literal["daily", "weekly", "monthly"]
-Day = Literal["mo", "tu", "we", "th", "fr", "sa", "su"]
 _RULES = {"daily": rrule.DAILY, "weekly": rrule.WEEKLY, "monthly": rrule.MONTHLY}
-DAYS = {
-    "mo": rrule.MO,
-    "tu": rrule.TU,
-    "we": rrule.WE,
-    "th": rrule.TH,
-    "fr": rrule.FR,
-    "sa": rrule.SA,
-    "su": rrule.SU,
-}
-
-
-def _short(day: Any) -> Any:
-    """`Monday`, `MON` and `mo` are one day; numbers count from Monday, which is 0."""
-    if isinstance(day, int) and not isinstance(day, bool):
-        return list(DAYS)[day % 7]
-    return day[:2].lower() if isinstance(day, str) else day
-
-
-Weekday = Annotated[Day, BeforeValidator(_short)]
+_RRULE_DAYS = dict(
+    zip(DAYS, (rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA, rrule.SU), strict=True)
+)
 _LONGEST_SEARCH = 20_000
 """Occurrences looked at: fifty years of every day."""
 
@@ -73,7 +57,7 @@ def following(first_at: datetime, zone: str, how: Recurrence, after: datetime) -
         _RULES[how.frequency],
         dtstart=begins,
         interval=how.interval,
-        byweekday=[DAYS[name] for name in how.weekdays if how.frequency != "monthly"] or None,
+        byweekday=[_RRULE_DAYS[name] for name in how.weekdays if how.frequency != "monthly"] or None,
         # The 31st of a month that has none is its last day.
         **(
             {"bymonthday": range(28, day + 1), "bysetpos": -1}

@@ -92,6 +92,23 @@ async def callback(session: AsyncSession, call: CallRow, event: FunctionCalled) 
     await insert_new(session, ScheduleRow, [row])
 
 
+async def missed(session: AsyncSession, call: CallRow) -> None:
+    """Somebody called while no line was free: kept for a person to look at, once."""
+    row = ScheduleRow(
+        owner_id=call.owner_id,
+        agent_id=call.agent_id or "",
+        phone_number=telephone.normal(call.other_number or "") or "",
+        timezone=await _zone(session, call),
+        description="Called while no line was free",
+        contact_name=call.participant_name[:200],
+        status=PENDING_REVIEW,
+        source="callback",
+        call_id=call.id,
+        cause=f"{call.id}:missed",
+    )
+    await insert_new(session, ScheduleRow, [row])
+
+
 async def _zone(session: AsyncSession, call: CallRow) -> str:
     """The agent's clock, else its owner's."""
     agent = await calls.agent_of(session, call)

@@ -97,6 +97,11 @@ async def endpoint(session: AsyncSession, caller: Caller, endpoint_id: str) -> W
     return row
 
 
+async def keys(session: AsyncSession, owner_id: str) -> list[str]:
+    """The secrets that sign what an owner's own URLs are sent."""
+    return (await default_of(session, owner_id)).keys(now())
+
+
 def change(row: WebhookEndpointRow, values: dict[str, Any]) -> None:
     """Change what was sent. A new URL, or `is_enabled`, gives a disabled endpoint another chance."""
     enabled = values.pop("is_enabled", None)

@@ -37,6 +37,13 @@ class WebhookEndpointRow(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
+    def keys(self, at: datetime) -> list[str]:
+        """The secrets that sign at this moment, the current one first."""
+        keys = [self.secret.get_secret_value()]
+        if self.previous_secret is not None and self.previous_until and at < self.previous_until:
+            keys.append(self.previous_secret.get_secret_value())
+        return keys
+
 
 class WebhookEventRow(SQLModel, table=True):
     """Something that happened and is told. `cause` is unique, so that it is told as one event only."""

@@ -137,14 +137,11 @@ async def _prepared(session: AsyncSession, delivery_id: str, number: int) -> Pos
             )
         ).one()
     at = now()
-    keys = [endpoint.secret.get_secret_value()]
-    if endpoint.previous_secret is not None and endpoint.previous_until and at < endpoint.previous_until:
-        keys.append(endpoint.previous_secret.get_secret_value())
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Call2Me-Webhooks/1",
         "X-Call2Me-Event": event.type,
-        **signing.headers(event.id, event.body, at, keys),
+        **signing.headers(event.id, event.body, at, endpoint.keys(at)),
     }
     return Post(url, event.body, headers, DELAYS + (HOURLY if endpoint.retries_for_a_day else ()))
 

@@ -21,11 +21,11 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`answers` are used up one for each request: a status or a word; then 200."""
+    """`answers` are used up one for each request: a status, a JSON object or a word; then 200."""
 
     url: str
     port: int
-    answers: list[int | str] = field(default_factory=list)
+    answers: list[int | str | dict[str, Any]] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -36,6 +36,8 @@ class Receiver:
         match answer:
             case int():
                 return web.Response(status=answer, text=f"answer {answer}")
+            case dict():
+                return web.json_response(answer)
             case "redirect":
                 raise web.HTTPTemporaryRedirect(f"{self.url}/elsewhere")
             case "slow":

@@ -60,7 +60,9 @@ class Stage:
     briefs: dict[str, list[BriefRequest]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What a brief of a later attempt has."""
+    """What else a call's brief has."""
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Agents that a call can be handed to, and how they differ from the first."""
     lost: list[CallHere] = field(default_factory=list)
     obeyed: list[Obeyed] = field(default_factory=list)
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -137,6 +139,7 @@ async def staged(
     answers: dict[str, Any] | None = None,
     shards: int = 2,
     has_rooms: bool = False,
+    most_calls: int = 24,
     **agent: Any,
 ) -> AsyncIterator[tuple[Stage, sip.Engine]]:
     """The stage, and the carrier's own SIP."""
@@ -179,6 +182,7 @@ async def staged(
             "LIVEKIT_API_KEY": KEY,
             "LIVEKIT_API_SECRET": SECRET,
             "CALL2ME_LOCAL_MODELS": "off",
+            "CALL2ME_MAX_PHONE_CALLS": str(most_calls),
             "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{stage.sip_port}",
             "CALL2ME_RTP_PORTS": f"{first}-{min(first + 200, 65_535)}",
             "REHEARSAL": json.dumps({"heard": heard, "answers": answers or {}}),
@@ -233,6 +237,8 @@ def _api(stage: Stage) -> web.Application:
         if asked.sip_call_id not in known:
             stage.rang.append(asked)
             known.append(asked.sip_call_id)
+        if asked.is_busy:
+            return web.json_response({"detail": "No line is free"}, status=409)
         return web.json_response({"call_id": f"c{known.index(asked.sip_call_id) + 1}"})
 
     async def told(request: web.Request) -> web.Response:
@@ -250,6 +256,14 @@ def _api(stage: Stage) -> web.Application:
         made = {"call_id": call_id, "attempt": attempt, "agent": stage.agent, **stage.before.get(call_id, {})}
         return web.json_response(text=CallBrief.model_validate(made).model_dump_json())
 
+    async def handed_over(request: web.Request) -> web.Response:
+        agent_id = request.match_info["agent_id"]
+        if agent_id not in stage.others:
+            return web.json_response({"detail": "Agent not found"}, status=404)
+        agent = {**stage.agent, "agent_id": agent_id, **stage.others[agent_id]}
+        brief = CallBrief.model_validate({"call_id": request.match_info["call_id"], "agent": agent})
+        return web.json_response(text=brief.model_dump_json())
+
     async def onward(request: web.Request) -> web.Response:
         asked = PhoneOnwardAsked.model_validate_json(await request.read())
         if asked.to_number in stage.barred:
@@ -265,6 +279,7 @@ def _api(stage: Stage) -> web.Application:
     app.router.add_post("/internal/phones/calls", rang)
     app.router.add_post("/internal/phones/calls/{call_id}", told)
     app.router.add_post("/internal/calls/{call_id}/brief", brief)
+    app.router.add_post("/internal/calls/{call_id}/agents/{agent_id}/brief", handed_over)
     return app
 
 
@@ -323,10 +338,12 @@ async def calling(
         mine.close()
 
 
-async def refused(stage: Stage, carrier: sip.Engine, body: bytes, number: str = NUMBER) -> sip.Ended:
+async def refused(
+    stage: Stage, carrier: sip.Engine, body: bytes, number: str = NUMBER, seconds: float = 10.0
+) -> sip.Ended:
     """Call the exchange with this offer; how it refuses."""
     dialog = carrier.invite(f"sip:{number}@127.0.0.1:{stage.sip_port}", body, caller="sip:+1415@carrier")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(seconds):
         async for event in dialog.events():
             if isinstance(event, sip.Answered):
                 await dialog.hang_up()

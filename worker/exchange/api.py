@@ -56,7 +56,8 @@ class Api:
                 if reply.status == 200:
                     return PhoneRoute.model_validate_json(await reply.read()).call_id
                 # 402: whoever owns the number cannot pay; whoever calls need not know.
-                raise NotRouted({404: 404, 402: 480, 422: 400}.get(reply.status, 503))
+                # 403: its owner takes no calls like this one.
+                raise NotRouted({404: 404, 402: 480, 403: 603, 409: 486, 422: 400}.get(reply.status, 503))
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
             raise NotRouted(503) from None
 

@@ -1,7 +1,9 @@
 """A call that comes in, from its INVITE to the moment a shard talks."""
 
+import asyncio
 import logging
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -16,6 +18,10 @@ from worker.exchange.trunks import Trunks, credential_of
 logger = logging.getLogger(__name__)
 
 RETRY = (("Retry-After", "5"),)
+WAIT_SECONDS = 10.0
+"""So long it rings where no line is free; whoever rang first has the next one."""
+MOST_WAITING = 100
+_LOOK_SECONDS = 0.1
 MOST_HEADERS = 32
 Spawn = Callable[[Coroutine[Any, Any, Any]], object]
 
@@ -38,34 +44,64 @@ class Inbound:
         self._exchange, self._api, self._trunks, self._dialogs = exchange, api, trunks, dialogs
         self._most = most_at_once
         self._under_way = 0
+        self._waiting: deque[sip.Dialog] = deque()
 
     async def take(self, dialog: sip.Dialog, spawn: Spawn) -> None:
         """One INVITE."""
-        if self._exchange.is_full or self._under_way >= self._most:
-            dialog.reject(486, headers=RETRY)
-            return
-        if self._exchange.why_not():
-            dialog.reject(503, headers=RETRY)
-            return
-        self._under_way += 1
         try:
-            code = await self._taken(dialog, spawn)
+            code = await self._admitted(dialog, spawn)
         except sip.SipError as error:
             logger.info("a call was gone before it was answered", extra={"error": type(error).__name__})
-            code = 0
-        finally:
-            self._under_way -= 1
+            return
         if code and not dialog.is_over:
             try:
-                dialog.reject(code, headers=RETRY if code == 503 else ())
+                dialog.reject(code, headers=RETRY if code in (486, 503) else ())
             except sip.SipError:
                 logger.debug("a refusal came too late")
 
-    async def _taken(self, dialog: sip.Dialog, spawn: Spawn) -> int:
+    async def _admitted(self, dialog: sip.Dialog, spawn: Spawn) -> int:
         """0, or the code to refuse with."""
         invitation = dialog.invitation
         if invitation is None or not (trunks := self._trunks.calling_from(invitation.source[0])):
             return 403
+        if self._is_full and not await self._has_line(dialog):
+            if not dialog.is_over:
+                # Nobody takes it, but its owner learns of it, and may want to call back.
+                await self._route(dialog, invitation, trunks, is_busy=True)
+            return 486
+        if self._exchange.why_not():
+            return 503
+        self._under_way += 1
+        try:
+            return await self._taken(dialog, invitation, trunks, spawn)
+        finally:
+            self._under_way -= 1
+
+    @property
+    def _is_full(self) -> bool:
+        return self._exchange.is_full or self._under_way >= self._most
+
+    async def _has_line(self, dialog: sip.Dialog) -> bool:
+        """Wait for a line, in turn; False when none became free in time, or too many wait."""
+        if len(self._waiting) >= MOST_WAITING:
+            return False
+        dialog.ring()
+        self._waiting.append(dialog)
+        clock = asyncio.get_running_loop().time
+        until = clock() + WAIT_SECONDS
+        try:
+            while clock() < until and not dialog.is_over:
+                if self._waiting[0] is dialog and not self._is_full:
+                    return True
+                await asyncio.sleep(_LOOK_SECONDS)
+            return False
+        finally:
+            self._waiting.remove(dialog)
+
+    async def _taken(
+        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk], spawn: Spawn
+    ) -> int:
+        """0, or the code to refuse with."""
         try:
             # One without an offer wants ours in the 200; no carrier of telephones does that.
             offer = sdp.read(invitation.body)
@@ -78,7 +114,12 @@ class Inbound:
         return found if isinstance(found, int) else self._answer(dialog, *found, offer, spawn)
 
     async def _route(
-        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk]
+        self,
+        dialog: sip.Dialog,
+        invitation: sip.Invitation,
+        trunks: list[SipTrunk],
+        *,
+        is_busy: bool = False,
     ) -> tuple[str, SipTrunk] | int:
         headers = invitation.headers
         told_by = headers.first("P-Asserted-Identity") or headers.first("From") or ""
@@ -95,6 +136,7 @@ class Inbound:
                 from_number=_international(number_in(told_by)),
                 from_name=name_in(headers.first("From") or ""),
                 headers=dict(list(more.items())[:MOST_HEADERS]),
+                is_busy=is_busy,
             )
             try:
                 return await self._api.route(rang), trunk

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.campaigns.hours import CallingHours, opening
+from api.campaigns.hours import opening
+from api.hours import CallingHours
 
 HOURS = CallingHours.model_validate({"start": "09:00", "end": "20:00"})
 NEW_YORK, LOS_ANGELES, TOKYO = "America/New_York", "America/Los_Angeles", "Asia/Tokyo"

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-28 21:45:15.279174
+Created: 2026-11-29 00:06:27.466359
 """
 
 from collections.abc import Sequence
@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("participant_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("variables", api.db.columns.Json, nullable=False),
         sa.Column("metadata", api.db.columns.Json, nullable=True),
+        sa.Column("reception", api.db.columns.Json, nullable=True),
         sa.Column("max_duration_seconds", sa.Integer(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("deaths", sa.Integer(), nullable=False),
@@ -1168,6 +1169,7 @@ def upgrade() -> None:
         sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("until", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("answering", api.db.columns.Json, nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
