@@ -1,12 +1,17 @@
 """What the exchange says of a trunk that it registers: refused at first, then granted by a real registrar."""
 
 import asyncio
+import contextlib
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from pipelines.contract import SipTrunk
+from pipelines.contract import SipTrunk, SipTrunks
 from tests.support.far_end import FarEnd, Message, response
+from tests.support.ports import free_port
 from tests.support.telephony import staged
+from worker.exchange import sip, trunks
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]
 
@@ -45,3 +50,53 @@ async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is() -
             await stage.until(lambda: told() == "", 30)
     finally:
         registrar.close()
+
+
+async def test_the_way_in_is_kept_open_while_a_trunk_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunks, "KEEP_OPEN_SECONDS", 0.1)
+    registrar = FarEnd()
+    await registrar.start()
+    asked: list[str] = []
+
+    def registered(message: Message) -> bytes:
+        asked.append("REGISTER")
+        return response(message, 200, "OK", "t", headers=[f"Contact: {message.get('contact')};expires=120"])
+
+    def other(message: Message) -> bytes:
+        asked.append("OPTIONS")
+        return response(message, 404, "Not Found", "t")
+
+    registrar.outside |= {"REGISTER": registered, "OPTIONS": other}
+    trunk = SipTrunk(
+        trunk_id="t",
+        server=f"127.0.0.1:{registrar.port}",
+        username="alice",
+        password="secret",
+        registers=True,
+    )
+    static = SipTrunk(trunk_id="u", server=f"127.0.0.1:{registrar.port}")
+
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(text=SipTrunks(trunks=(trunk, static)).model_dump_json())
+
+    app = web.Application()
+    app.router.add_get("/internal/phones/trunks", told)
+    runner, port = web.AppRunner(app), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        async with (
+            sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=sip.Admission(sources=())) as engine,
+            aiohttp.ClientSession() as http,
+        ):
+            running = asyncio.create_task(trunks.Trunks(engine, f"http://127.0.0.1:{port}", http).run())
+            async with asyncio.timeout(20):
+                while asked.count("OPTIONS") < 3:
+                    await asyncio.sleep(0.01)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            assert asked[0] == "REGISTER"
+    finally:
+        registrar.close()
+        await runner.cleanup()

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 3.0
 RESOLVE_SECONDS = 3.0
 RESOLVE_AGAIN_SECONDS = 60.0
+KEEP_OPEN_SECONDS = 25.0
+"""Routers forget a way in that nobody used for 30 s; a registration alone is refreshed too rarely."""
+KEEP_OPEN_AT_ONCE = 20
+_ANSWER_SECONDS = 2.0
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -63,11 +67,13 @@ class Trunks:
 
     async def run(self) -> None:
         """Ask the api for them, for ever."""
+        keeping = asyncio.create_task(self._keep_open(), name="ways in kept open")
         try:
             while True:
                 await self._look()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
+            keeping.cancel()
             for _, registration, task in self._registrations.values():
                 task.cancel()
                 with contextlib.suppress(sip.SipError):
@@ -91,6 +97,23 @@ class Trunks:
             self._engine.admit(sip.Admission(sources=tuple(sorted(sources))))
         self.known.set()
         await self._register()
+
+    async def _keep_open(self) -> None:
+        """Ask each carrier that we are registered with for its OPTIONS; what it answers does not matter."""
+        turns = asyncio.Semaphore(KEEP_OPEN_AT_ONCE)
+
+        async def ask(trunk: SipTrunk) -> None:
+            async with turns:
+                with contextlib.suppress(sip.SipError):
+                    uri = f"sip:{trunk.server};transport={trunk.transport}"
+                    await self._engine.options(uri, proxies=proxies_of(trunk), timeout=_ANSWER_SECONDS)
+
+        while True:
+            await asyncio.sleep(KEEP_OPEN_SECONDS)
+            registered = [
+                trunk for trunk, registration, _ in self._registrations.values() if registration.is_registered
+            ]
+            await asyncio.gather(*(ask(trunk) for trunk in registered))
 
     async def _register(self) -> None:
         wanted = {trunk_id: trunk for trunk_id, trunk in self._trunks.items() if trunk.registers}
