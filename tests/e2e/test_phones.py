@@ -1,4 +1,4 @@
-"""The whole product on a telephone: asked, killed in mid-call, asked again; and a call to who is busy."""
+"""The whole product on a telephone: asked, killed in mid-call, taken over in a browser; and who is busy."""
 
 import asyncio
 import os
@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from playwright.async_api import async_playwright, expect
 
+from tests.e2e.test_browser_call import CHROMIUM_FLAGS, sign_in_link
 from tests.integration.test_phone_call import words
 from tests.support.ports import free_port
 from tests.support.speech import understood
@@ -59,6 +61,7 @@ async def test_a_telephone_talks_with_the_agent_even_when_its_process_is_killed(
             assert word_at - killed_at < 3.0
             await asyncio.sleep(3)
             await _answer(caller)
+            await _from_a_browser(stack, caller, call_id)
         call = await stack.ended(call_id)
         assert (call["call_status"], call["call_type"], call["direction"]) == (
             "completed",
@@ -67,6 +70,8 @@ async def test_a_telephone_talks_with_the_agent_even_when_its_process_is_killed(
         )
         assert (call["from_number"], call["to_number"], call["attempt"]) == ("+14155550100", NUMBER, 2)
         assert call["media_quality"]["mos"] > 3.5
+        notes = [entry["text"] for entry in call["transcript_object"] if entry["role"] == "note"]
+        assert notes == ["Supervisor took the call over.", "Supervisor gave the call back."]
         assert sum(entry["role"] == "user" for entry in call["transcript_object"]) >= 2
         await _outbound(stack, carrier, agent_id)
 
@@ -92,6 +97,48 @@ async def _answer(caller: Caller) -> None:
             await asyncio.sleep(0.05)
     heard = understood(caller.phone.sound(asked_at).repeat(2), 16_000)
     assert any(word in heard for word in ("saturday", "o'clock", "nine", "one", "open", "9", "closed")), heard
+
+
+async def _from_a_browser(stack: Stack, caller: Caller, call_id: str) -> None:
+    """Somebody opens the page, listens, talks in the agent's place, and gives the call back."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=[*CHROMIUM_FLAGS]
+        )
+        page = await browser.new_page()
+        await page.goto(sign_in_link(stack))
+        await page.get_by_role("button", name="Sign out").wait_for()
+        await page.goto(f"{stack.url}/#/calls/{call_id}")
+        await page.get_by_role("button", name="Listen").click()
+        take_over = page.get_by_role("button", name="Take over")
+        await take_over.wait_for()
+        assert await page.locator(".listening audio").count() == 2, "caller and agent"
+        await page.get_by_label("Whisper").fill("They are a good customer.")
+        await page.get_by_label("Whisper").press("Enter")
+        await expect(page.get_by_text("The agent knows it.")).to_be_visible()
+        asked = caller.phone.last_sound() or 0.0
+        await take_over.click()
+        give_back = page.get_by_role("button", name="Give back")
+        await give_back.wait_for()
+        taken_at = time.time()
+        # Chromium's make-believe microphone beeps once a second.
+        beeps = 0
+        async with asyncio.timeout(15):
+            while beeps < 2:
+                await asyncio.sleep(0.1)
+                at = caller.phone.first_sound(taken_at)
+                if at is not None:
+                    beeps, taken_at = beeps + 1, at + 0.5
+        assert taken_at > asked
+        await give_back.click()
+        await take_over.wait_for()
+        back_at = time.time()
+        async with asyncio.timeout(10):
+            while caller.phone.first_sound(back_at) is None:
+                await asyncio.sleep(0.05)
+        await page.get_by_role("button", name="Leave").click()
+        await page.get_by_role("button", name="Listen").wait_for()
+        await browser.close()
 
 
 async def _outbound(stack: Stack, carrier: sip.Engine, agent_id: str) -> None:

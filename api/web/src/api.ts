@@ -17,6 +17,12 @@ export interface Ticket {
   warnings: Warning[];
 }
 
+export interface ListeningTicket {
+  token: string;
+  url: string;
+  participant_identity: string;
+}
+
 export interface Warning {
   code: string;
   message: string;
@@ -26,6 +32,7 @@ export interface CallSummary {
   call_id: string;
   agent_id: string | null;
   call_status: string;
+  call_type?: string;
   start_timestamp: number | null;
   duration_ms: number | null;
   disconnection_reason: string | null;
@@ -35,7 +42,7 @@ export interface CallSummary {
 
 export interface Call extends CallSummary {
   transcript_object: {
-    role: "user" | "agent";
+    role: "user" | "agent" | "note";
     text: string;
     utterance_id?: string;
     start_ms?: number;
@@ -89,6 +96,27 @@ export class Api {
   async recording(callId: string): Promise<Blob> {
     const path = `/v1/calls/${encodeURIComponent(callId)}/recording`;
     return (await this.session.ask(path, { accept: "audio/ogg" })).blob();
+  }
+
+  async listen(callId: string): Promise<ListeningTicket> {
+    return (await (await this.#steer(callId, "listen", { may_speak: true })).json()) as ListeningTicket;
+  }
+
+  async whisper(callId: string, text: string): Promise<void> {
+    await this.#steer(callId, "whisper", { text });
+  }
+
+  /** Whoever this is in the call's room talks in the agent's place; their microphone is open. */
+  async takeOver(callId: string, identity: string): Promise<void> {
+    await this.#steer(callId, "take-over", { participant_identity: identity });
+  }
+
+  async giveBack(callId: string): Promise<void> {
+    await this.#steer(callId, "give-back");
+  }
+
+  #steer(callId: string, what: string, body?: unknown): Promise<Response> {
+    return this.session.ask(`/v1/calls/${encodeURIComponent(callId)}/${what}`, { method: "POST", body });
   }
 
   async #get<T>(path: string): Promise<T> {

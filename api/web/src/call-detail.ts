@@ -5,6 +5,7 @@ import { CaptionList, type Line } from "./caption-list";
 import { el, fill, icon } from "./dom";
 import { requestFailure, words } from "./failures";
 import { clock } from "./latency";
+import { Listening } from "./listening";
 import { strings } from "./strings";
 import { when } from "./when";
 
@@ -36,6 +37,7 @@ export class CallDetail {
   });
   readonly #functions = el("section", { class: "card functions", hidden: true });
   readonly #captions = new CaptionList(false);
+  readonly #listening: Listening;
   #isGone = false;
   #blob = "";
   #hasSound = false;
@@ -52,11 +54,13 @@ export class CallDetail {
       shown.ending ? icon("microphone") : icon("back"),
       shown.ending ? strings.talk.again : strings.calls.back,
     );
+    this.#listening = new Listening(api, callId);
     this.element = el(
       "article",
       { class: "detail" },
       el("header", { class: "detail-head" }, el("div", {}, this.#title, this.#about), back),
       this.#ending,
+      this.#listening.element,
       this.#sound,
       el("section", { class: "card" }, el("h2", {}, strings.calls.transcript), this.#captions.element),
       this.#functions,
@@ -96,6 +100,7 @@ export class CallDetail {
   /** Stops polling and playing. */
   leave(): void {
     this.#isGone = true;
+    void this.#listening.leave();
     this.#sound.querySelector("audio")?.pause();
     if (this.#blob) URL.revokeObjectURL(this.#blob);
   }
@@ -114,6 +119,7 @@ export class CallDetail {
       this.#captions.show(stored.length > 0 ? stored : this.shown.lines, strings.calls.silent);
       this.#tellEnding(call.disconnection_reason ?? "", call.call_status === "failed");
     }
+    this.#listening.offer(call.call_type === "phone_call" && call.call_status === "in_progress");
     this.#drawFunctions(call);
     if (call.recording_url && !this.#hasSound) this.#play(call.recording_url);
     else if (!call.recording_url && isSettled && isRecordingLate) this.#say(strings.calls.noRecording);
@@ -173,7 +179,7 @@ export class CallDetail {
 function linesOf(call: Call): Line[] {
   const latencies = new Map((call.turns ?? []).map((turn) => [turn.utterance_id, turn.latency]));
   return call.transcript_object.map((entry, index) => ({
-    id: entry.utterance_id ?? String(index),
+    id: entry.utterance_id || String(index),
     side: entry.role,
     text: entry.text,
     isFinal: true,

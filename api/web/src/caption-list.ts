@@ -5,7 +5,9 @@ import { el, fill } from "./dom";
 import { duration, type Latency, parts, total } from "./latency";
 import { strings } from "./strings";
 
-export interface Line extends Caption {
+export interface Line extends Omit<Caption, "side"> {
+  /** A note was said by nobody. */
+  side: Caption["side"] | "note";
   wasInterrupted?: boolean;
 }
 
@@ -60,6 +62,12 @@ export class CaptionList {
     if (known?.line === line) return;
     const item = known?.item ?? el("li");
     if (!known) this.#list.append(item);
+    if (line.side === "note") {
+      item.className = "caption-note";
+      fill(item, line.text);
+      this.#shown.set(line.id, { item, line });
+      return;
+    }
     item.className = `caption ${line.side}${line.isFinal ? "" : " interim"}`;
     fill(item, ...content(line));
     if (this.isLive && line.isFinal && !known?.line.isFinal) this.#announce(line);

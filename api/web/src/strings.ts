@@ -95,6 +95,23 @@ export const strings = {
       "Something failed while you were talking, and the call ended. All that was said until then is kept.",
     other: "The call is over.",
   },
+  listening: {
+    title: "This call is going on",
+    listen: "Listen",
+    leave: "Leave",
+    takeOver: "Take over",
+    giveBack: "Give back",
+    whisper: "Whisper",
+    whisperHere: "Tell the agent what the caller shall not hear…",
+    whispered: "The agent knows it.",
+    over: "There is nothing to be heard any more.",
+    state: {
+      away: "Nobody in the call is told that you listen.",
+      joining: "Connecting…",
+      listening: "You hear both sides, and nobody hears you.",
+      talking: "You talk to the caller; the agent is silent and hears nothing.",
+    },
+  },
   calls: {
     title: "Past calls",
     none: "Your calls will be listed here.",

@@ -1,0 +1,160 @@
+/** A phone call that is going on: listen to it, whisper to its agent, talk in its place. */
+
+import type { Room } from "livekit-client";
+import type { Api, ListeningTicket } from "./api";
+import { el, fill, icon } from "./dom";
+import { requestFailure, words } from "./failures";
+import { RequestFailed } from "./requests";
+import { strings } from "./strings";
+
+type State = "away" | "joining" | "listening" | "talking";
+
+const MOST_WHISPERED = 2000;
+
+export class Listening {
+  readonly element: HTMLElement;
+  readonly #sound = el("div", { hidden: true });
+  readonly #status = el("p", { class: "muted", role: "status" });
+  readonly #buttons = el("div", { class: "listening-buttons" });
+  readonly #text = el("input", {
+    type: "text",
+    maxlength: MOST_WHISPERED,
+    placeholder: strings.listening.whisperHere,
+    "aria-label": strings.listening.whisper,
+  });
+  readonly #whisper: HTMLFormElement;
+  #state: State = "away";
+  #room: Room | null = null;
+  #ticket: ListeningTicket | null = null;
+
+  constructor(
+    private readonly api: Api,
+    private readonly callId: string,
+  ) {
+    const send = el("button", { class: "button small", type: "submit" }, strings.listening.whisper);
+    this.#whisper = el("form", { class: "listening-whisper" }, this.#text, send);
+    this.#whisper.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.#text.value.trim();
+      if (text) void this.#do(() => this.#whispered(text));
+    });
+    this.element = el(
+      "section",
+      { class: "card listening", "aria-labelledby": "listening-title", hidden: true },
+      el("h2", { id: "listening-title" }, strings.listening.title),
+      this.#status,
+      this.#buttons,
+      this.#whisper,
+      this.#sound,
+    );
+    this.#draw();
+  }
+
+  /** Shown only while there is something to listen to. */
+  offer(isPossible: boolean): void {
+    this.element.hidden = !isPossible && this.#state === "away";
+  }
+
+  async leave(): Promise<void> {
+    const room = this.#room;
+    this.#room = this.#ticket = null;
+    this.#sound.replaceChildren();
+    this.#go("away");
+    await room?.disconnect();
+  }
+
+  async #listen(): Promise<void> {
+    this.#go("joining");
+    try {
+      const [{ Room, RoomEvent }, ticket] = await Promise.all([
+        import("livekit-client"),
+        this.api.listen(this.callId),
+      ]);
+      const room = new Room();
+      room.on(RoomEvent.TrackSubscribed, (track) => this.#sound.append(track.attach()));
+      room.on(RoomEvent.TrackUnsubscribed, (track) => {
+        for (const element of track.detach()) element.remove();
+      });
+      room.on(RoomEvent.ParticipantDisconnected, (participant) => {
+        // The call's own end of the room: nothing is to be heard here any more.
+        if (participant.identity === "line") void this.#over();
+      });
+      room.on(RoomEvent.Disconnected, () => this.#room === room && void this.#over());
+      this.#room = room;
+      this.#ticket = ticket;
+      await room.connect(ticket.url, ticket.token);
+      await room.startAudio();
+      this.#go("listening");
+    } catch (error) {
+      await this.leave();
+      throw error;
+    }
+  }
+
+  async #over(): Promise<void> {
+    await this.leave();
+    this.#status.textContent = strings.listening.over;
+  }
+
+  async #takeOver(): Promise<void> {
+    if (!this.#room || !this.#ticket) return;
+    await this.#room.localParticipant.setMicrophoneEnabled(true);
+    try {
+      await this.api.takeOver(this.callId, this.#ticket.participant_identity);
+    } catch (error) {
+      await this.#room?.localParticipant.setMicrophoneEnabled(false);
+      throw error;
+    }
+    this.#go("talking");
+  }
+
+  async #giveBack(): Promise<void> {
+    await this.api.giveBack(this.callId);
+    await this.#room?.localParticipant.setMicrophoneEnabled(false);
+    this.#go("listening");
+  }
+
+  async #whispered(text: string): Promise<void> {
+    await this.api.whisper(this.callId, text);
+    this.#text.value = "";
+    this.#status.textContent = strings.listening.whispered;
+  }
+
+  async #do(act: () => Promise<void>): Promise<void> {
+    this.#buttons.inert = true;
+    try {
+      await act();
+    } catch (error) {
+      const said = error instanceof RequestFailed && error.status < 500 ? error.detail : "";
+      this.#status.textContent = said || words(requestFailure(error)).body;
+    } finally {
+      this.#buttons.inert = false;
+    }
+  }
+
+  #go(state: State): void {
+    this.#state = state;
+    this.#draw();
+  }
+
+  #draw(): void {
+    this.#status.textContent = strings.listening.state[this.#state];
+    this.#whisper.hidden = this.#state !== "listening";
+    const button = (text: string, act: () => Promise<void>, kind = "") =>
+      el("button", { class: `button ${kind}`, type: "button", onclick: () => void this.#do(act) }, text);
+    const { listening } = strings;
+    const buttons: Record<State, HTMLElement[]> = {
+      away: [button(listening.listen, () => this.#listen(), "primary")],
+      joining: [],
+      listening: [
+        button(listening.takeOver, () => this.#takeOver(), "primary"),
+        button(listening.leave, () => this.leave(), "quiet"),
+      ],
+      talking: [
+        button(listening.giveBack, () => this.#giveBack(), "primary"),
+        button(listening.leave, () => this.leave(), "quiet"),
+      ],
+    };
+    fill(this.#buttons, this.#state === "talking" ? icon("microphone") : null, ...buttons[this.#state]);
+  }
+}
