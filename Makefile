@@ -42,7 +42,7 @@ phones: $(ENGINE) ## Build the SIP engine, for phone calls; needs a Rust toolcha
 
 # Without a Rust toolchain the tests of phones are left out, which is a failure unless PHONES=off (tests/conftest.py).
 test: test-parts ## Get all that tests need, then run every test; PHONES=off does without those of phones
-	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit path)" $(PY) -m pytest $(ARGS)
+	@CALL2ME_LIVEKIT_SERVER="$$($(PY) -m api.cli livekit path)" $(PY) .ci/tests $(ARGS)
 
 test-parts: $(INSTALLED) $(PAGE) ## Get all that tests need
 	@.ci/packages
