@@ -144,8 +144,8 @@ class SpokenAgent(Agent):
                 return
         if self._opening.words:
             self.session.say(self._opening.words, allow_interruptions=self._opening.is_interruptible)
-            if self._opening.then_answers:
-                self.session.generate_reply()  # thought of while the words are spoken
+        if self._opening.then_answers:
+            self.session.generate_reply()  # thought of while the words are spoken
         elif self._opening.instructions:
             self.session.generate_reply(
                 instructions=self._opening.instructions,

@@ -66,11 +66,22 @@ class Transfer(_Wire):
     target: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+HoldSound = Literal["music", "silence", "none"]
+"""What is heard by whoever waits: music of ours, a soft line, or what their own carrier plays."""
+
+
 class Hold(_Wire):
-    """Nobody hears the other, until `is_on` is false."""
+    """Nobody hears the other, until `is_on` is false or it has lasted too long."""
 
     action: Literal["hold"] = "hold"
     is_on: bool = True
+    sound: HoldSound = "music"
+    max_seconds: Annotated[int, Field(ge=1, le=3600)] = 600
+    at_limit: Literal["resume", "end"] = "resume"
+    by: Literal["order", "agent", "limit", "caller"] = "order"
+    """Who has done it; `caller` is told of only, since their own side keeps it."""
+    until: AwareDatetime | None = None
+    """When it has lasted too long; set once it began, so that it ends then whatever dies meanwhile."""
 
 
 class Mute(_Wire):

@@ -6,11 +6,12 @@ new                            "Sorry, I was cut off for a moment."  answer, fro
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from livekit.agents import llm
 
-from pipelines.contract import CallBrief, FunctionRun
+from pipelines.contract import Action, CallBrief, FunctionRun, Hold
 from pipelines.phrases import phrase
 from pipelines.transcript import Utterance
 
@@ -29,8 +30,22 @@ def is_resumed(brief: CallBrief) -> bool:
 def words(brief: CallBrief) -> str:
     """One short sentence to begin with, and an invitation to go on where no answer follows."""
     language = brief.agent.language
+    if is_on_hold(brief):  # heard when the hold ends: nobody has noticed that a process died
+        return "" if owes_answer(brief) else phrase("go_on", language)
     sorry = phrase("cut_off", language)
     return sorry if owes_answer(brief) else f"{sorry} {phrase('go_on', language)}"
+
+
+def is_on_hold(brief: CallBrief) -> bool:
+    """Whether our side holds the call still."""
+    held = last_hold(brief.steered)
+    return held is not None and held.is_on and held.until is not None and held.until > datetime.now(UTC)
+
+
+def last_hold(actions: Sequence[Action]) -> Hold | None:
+    """The last thing that was done about holding, by our side."""
+    holds = [action for action in actions if isinstance(action, Hold) and action.by != "caller"]
+    return holds[-1] if holds else None
 
 
 def owes_answer(brief: CallBrief) -> bool:

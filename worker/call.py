@@ -23,6 +23,7 @@ from worker.control import LineControl
 from worker.conversation import Conversation
 from worker.endings import Ending
 from worker.failing import Failing
+from worker.holding import Holding
 from worker.host import Host
 from worker.lines.line import Line, LineClosed, NobodyCame
 from worker.manners import Manners
@@ -92,13 +93,20 @@ class _Call:
     ) -> None:
         self._host, self._brief, self._spool = host, brief, spool
         self._line = line
-        self._cast, self._control = cast, LineControl(line, cast.another)
         self._page = Page(line)
         self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
         line.warn = self._told.warn
+        self._holding = Holding(line, self._told.steered, self._told.warn)
+        self._cast, self._control = cast, LineControl(line, self._holding, cast.another)
         self._supervision = Supervision(line, self._told.steered, self._control.end, brief.agent.language)
+        self._holding.attend(self._supervision)
         self._steering = Steering(
-            presence, self._control, brief.agent.transfer_targets, self._told.steered, self._supervision
+            presence,
+            self._control,
+            self._holding,
+            self._supervision,
+            brief.agent.transfer_targets,
+            self._told.steered,
         )
 
     async def run(self) -> None:
@@ -156,6 +164,7 @@ class _Call:
                 self._ordered(),
                 self._control.ended(),
                 self._limited(watchdog, manners),
+                self._holding.limit(),
                 failing.gave_up(),
                 pipeline.prepare(),
                 stalls.told(self._told.warn),
@@ -178,12 +187,14 @@ class _Call:
             return await screening.left_to(self._line, session, recording, message, self._told.started)
         reception = self._brief.reception if self._brief.started_at is None else None
         pipeline.agent.waits = reception is not None
+        await self._holding.before(self._brief.steered)
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:
             return endings.of_line(LineClosed("user_hangup" if self._brief.started_at else "nobody_came"))
         self._told.started()
-        await self._steering.begin(session, watchdog, self._brief.steered)
+        await self._holding.begin(session, watchdog)
+        await self._steering.begin(session, self._brief.steered)
         if reception is not None:
             await receive(reception, session, pipeline.agent, self._control, self._cast, self._told.chose)
         return None

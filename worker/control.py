@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from livekit.agents import Agent
 
 from pipelines.agent_config import TransferTarget
+from pipelines.contract import Hold, HoldSound
 from pipelines.tools.call_control import MOST_HANDOVERS, Ability, CannotDo
 from worker.endings import Ending
+from worker.holding import Holding
 from worker.lines.line import Line
 
 AgentFor = Callable[[str, Agent], Awaitable[Agent]]
@@ -17,8 +19,8 @@ AgentFor = Callable[[str, Agent], Awaitable[Agent]]
 class LineControl:
     """`CallControl` of one call. `ended()` returns once the agent has ended it."""
 
-    def __init__(self, line: Line, agent_for: AgentFor) -> None:
-        self._line = line
+    def __init__(self, line: Line, holding: Holding, agent_for: AgentFor) -> None:
+        self._line, self._holding = line, holding
         self._agent_for = agent_for
         self._handovers = 0
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -41,9 +43,9 @@ class LineControl:
         await self._line.transfer(target)
         self._end(Ending("transferred", "transferred"))
 
-    async def hold(self, *, is_on: bool) -> None:
-        """Let the other side wait, or come back."""
-        await self._line.hold(is_on=is_on)
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music", seconds: int = 60) -> None:
+        """Let the other side wait, for so long at most, or come back."""
+        await self._holding.hold(Hold(is_on=is_on, sound=sound, max_seconds=seconds, by="agent"))
 
     async def send_digits(self, digits: str) -> None:
         """Send tones."""

@@ -3,8 +3,8 @@
     order ──► done in time ──► written down ──► "done"
                  └─ cannot, or too late ──────► "refused", and why
 
-What lasts (context, hold, mute) is written down as an event, so that a process which takes the call up
-does it again.
+What lasts (context; hold and mute, by `holding`) is written down as an event, so that a process which takes
+the call up does it again.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from pipelines.agent_config import TransferTarget
 from pipelines.contract import Action, AddContext, HangUp, Hold, Mute, Obeyed, Order, Say, Transfer
 from pipelines.tools.call_control import CannotDo
 from worker.control import LineControl
+from worker.holding import Holding
 from worker.presence import CallPresence
 from worker.supervision import Supervised, Supervision
-from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -32,27 +32,24 @@ class Steering:
         self,
         presence: CallPresence,
         control: LineControl,
+        holding: Holding,
+        supervision: Supervision,
         targets: Sequence[TransferTarget],
         tell: Callable[[Action], None],
-        supervision: Supervision,
     ) -> None:
         """`tell` writes down what was done."""
         self._supervision = supervision
-        supervision.on_change = self._hear_and_be_heard
         self._presence = presence
-        self._control = control
+        self._control, self._holding = control, holding
         self._targets = {target.name: target for target in targets}
         self._tell = tell
         self._session: AgentSession[Any] | None = None
-        self._watchdog: Watchdog | None = None
-        self._is_held = False
-        self._muted: set[str] = set()
 
-    async def begin(self, session: AgentSession[Any], watchdog: Watchdog, before: Sequence[Action]) -> None:
-        """The session runs: orders can be done. What lasts of those before is done again."""
-        self._session, self._watchdog = session, watchdog
+    async def begin(self, session: AgentSession[Any], before: Sequence[Action]) -> None:
+        """The session runs: orders can be done. What was to be known of those before is known again."""
+        self._session = session
         for action in before:
-            if isinstance(action, AddContext | Hold | Mute):
+            if isinstance(action, AddContext):
                 await self._do(session, action)
         await self._supervision.go_on(session, [one for one in before if isinstance(one, Supervised)])
 
@@ -79,7 +76,8 @@ class Steering:
         except Exception as error:
             logger.exception("an order failed", extra={"order": order.action.action})
             return "refused", f"It failed: {type(error).__name__}"
-        self._tell(order.action)
+        if not isinstance(order.action, Hold | Mute):  # those are told with what became of them
+            self._tell(order.action)
         return "done", ""
 
     async def _do(self, session: AgentSession[Any], action: Action) -> None:
@@ -95,32 +93,17 @@ class Steering:
                 raise CannotDo("The agent has no transfer target of this name")
             await self._control.transfer(target)
         elif isinstance(action, Hold):
-            await self._control.hold(is_on=action.is_on)
-            self._is_held = action.is_on
-            await self._hear_and_be_heard(session)
+            await self._holding.hold(action)
         elif isinstance(action, Supervised):
             await self._supervision.do(session, action)
         else:
-            (self._muted.add if action.is_on else self._muted.discard)(action.side)
-            await self._hear_and_be_heard(session)
+            await self._holding.mute(action)
 
     async def _say(self, session: AgentSession[Any], action: Say) -> None:
-        if self._is_held or "agent" in self._muted or self._supervision.is_taken_over:
+        if self._holding.is_silenced:
             raise CannotDo(
                 "The agent is not heard now: the call is on hold or taken over, or the agent is muted"
             )
         if action.interrupts:
             await session.interrupt(force=True)
         session.say(action.text)
-
-    async def _hear_and_be_heard(self, session: AgentSession[Any]) -> None:
-        is_there = not self._is_held and not self._supervision.is_taken_over
-        speaks = is_there and "agent" not in self._muted
-        hears = is_there and "caller" not in self._muted
-        if not speaks:
-            await session.interrupt(force=True)
-        session.input.set_audio_enabled(hears)
-        session.output.set_audio_enabled(speaks)
-        if self._watchdog is not None:
-            # Nobody is to be asked whether they are there, who cannot be heard.
-            self._watchdog.floor.is_on_hold = not (speaks and hears)

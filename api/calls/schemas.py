@@ -10,6 +10,7 @@ from pydantic import Field
 
 from api.calls import takeovers
 from api.calls.costs import CostSplit
+from api.calls.holds import CallHold, holds
 from api.calls.table import CallRow
 from api.calls.takeovers import Note
 from api.http.pages import Page
@@ -240,6 +241,8 @@ class Call(CallSummary):
     answer_times: AnswerTimes | None = None
     functions: list[CallFunction]
     warnings: list[CallWarning]
+    holds: list[CallHold]
+    """When it was on hold, by our side or by the caller's own telephone."""
     cost: CostSplit | None = None
     """What the providers cost, by list price; None until the call is settled."""
     call_analysis: Analysis | None = None
@@ -295,6 +298,7 @@ class Call(CallSummary):
                 for event in events
                 if isinstance(event, WarningRaised)
             ],
+            holds=holds(events),
             call_analysis=known.analysis,
             cost=known.cost,
             room_name=row.room_name,

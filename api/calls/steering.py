@@ -13,7 +13,7 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, SESSION, WORKERS
-from pipelines.contract import Action, AddContext, Hold, Mute, Say, Transfer
+from pipelines.contract import Action, AddContext, Hold, HoldSound, Mute, Say, Transfer
 
 routes = Routes("/v1/calls", tag="Calls")
 
@@ -51,6 +51,14 @@ class Side(Wire):
     side: Literal["agent", "caller"] = "agent"
 
 
+class Waiting(Wire):
+    """How to hold. Without it: with music, for ten minutes at most, and then the call goes on."""
+
+    sound: HoldSound = "music"
+    max_seconds: Annotated[int, Field(ge=1, le=3600)] = 600
+    at_limit: Literal["resume", "end"] = "resume"
+
+
 class Done(Wire):
     """The call did as it was told."""
 
@@ -77,9 +85,12 @@ async def transfer(request: web.Request, call_id: CallId, body: Destination) -> 
 
 
 @routes.post("/{call_id}/hold", errors=ERRORS)
-async def hold(request: web.Request, call_id: CallId) -> Done:
-    """Put the call on hold: neither side hears the other."""
-    return await order(request, call_id, Hold(is_on=True))
+async def hold(request: web.Request, call_id: CallId, body: Waiting | None) -> Done:
+    """Put the call on hold: neither side hears the other, and whoever waits hears music."""
+    how = body or Waiting()
+    return await order(
+        request, call_id, Hold(sound=how.sound, max_seconds=how.max_seconds, at_limit=how.at_limit)
+    )
 
 
 @routes.post("/{call_id}/resume", errors=ERRORS)

@@ -15,6 +15,7 @@ from livekit.agents import Agent, RunContext
 from livekit.agents.llm import RawFunctionTool, StopResponse, ToolResult, function_tool
 
 from pipelines.agent_config import AgentConfig, TransferTarget
+from pipelines.contract import HoldSound
 from pipelines.function_config import RunsLike
 from pipelines.goodbye import say_composed
 from pipelines.phrases import phrase
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 MAX_DIGITS = 32
 GOODBYE_SECONDS = 12.0
+HOLD_SPARE_SECONDS = 5
+"""A hold ends with its function; by itself only where that has died meanwhile."""
 MOST_HANDOVERS = 5
 """In one call: two agents that hand it to each other must not keep a caller for ever."""
 _DIGITS = re.compile(r"[0-9*#A-Dw,]{1,32}")
@@ -55,8 +58,8 @@ class CallControl(Protocol):
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the caller to a human and leave, without staying on the line (cold)."""
 
-    async def hold(self, *, is_on: bool) -> None:
-        """Let the other side wait, with music where the line has it, or come back."""
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music", seconds: int = 60) -> None:
+        """Let the other side wait, for so long at most and hearing this, or come back."""
 
     async def send_digits(self, digits: str) -> None:
         """Send tones to the other side."""
@@ -136,8 +139,12 @@ class _Builtins:
                 self._end,
             ),
             "hold_call": _Builtin(
-                "Wait in silence, when the person asks for a moment. It ends when they speak or press a key.",
-                {"seconds": {"type": "integer", "minimum": 1, "maximum": 55, "description": "At most."}},
+                "Wait in silence, when the person asks for a moment; it ends when they speak or press a key. "
+                "With music, put them on hold because you need the time: say so before.",
+                {
+                    "seconds": {"type": "integer", "minimum": 1, "maximum": 55, "description": "At most."},
+                    "music": {"type": "boolean", "description": "On hold: nobody hears the other."},
+                },
                 (),
                 _WAITS,
                 self._hold,
@@ -231,14 +238,17 @@ class _Builtins:
             raise CannotDo("This line cannot be held")
         await context.wait_for_playout()
         seconds = min(55, max(1, int(arguments.get("seconds") or 30)))
-        await self._control.hold(is_on=True)
+        is_held = bool(arguments.get("music"))
+        if is_held:
+            await self._control.hold(is_on=True, seconds=seconds + HOLD_SPARE_SECONDS)
         try:
             async with asyncio.timeout(seconds):
                 await self._control.digit()
         except TimeoutError:
             pass
         finally:
-            await self._control.hold(is_on=False)
+            if is_held:
+                await self._control.hold(is_on=False)
         return "The person is back on the line; ask whether they are ready."
 
     async def _collect(self, context: RunContext[Any], arguments: dict[str, Any]) -> Any:

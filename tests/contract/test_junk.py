@@ -162,7 +162,6 @@ def test_every_operation_that_takes_a_body_says_which(api: Api) -> None:
         "end_call",
         "export_account",
         "give_call_back",
-        "hold",
         "refresh_knowledge_base",
         "regenerate_greeting_audio",
         "release_demo_number",

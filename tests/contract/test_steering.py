@@ -9,13 +9,24 @@ from tests.contract.conftest import House
 from tests.support.api import Api, Person, running_api
 from tests.support.rehearsed_worker import Script
 
+HOLD = {
+    "action": "hold",
+    "is_on": True,
+    "sound": "music",
+    "max_seconds": 600,
+    "at_limit": "resume",
+    "by": "order",
+    "until": None,
+}
 ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("say", {"text": "One moment."}, {"action": "say", "text": "One moment.", "interrupts": False}),
     ("say", {"text": "Stop!", "interrupt": True}, {"action": "say", "text": "Stop!", "interrupts": True}),
     ("context", {"text": "He is a member."}, {"action": "context", "text": "He is a member."}),
     ("transfer", {"target": "Front desk"}, {"action": "transfer", "target": "Front desk"}),
-    ("hold", {}, {"action": "hold", "is_on": True}),
-    ("resume", {}, {"action": "hold", "is_on": False}),
+    ("hold", {}, HOLD),
+    ("hold", {"sound": "none", "max_seconds": 60}, HOLD | {"sound": "none", "max_seconds": 60}),
+    ("hold", {"at_limit": "end"}, HOLD | {"at_limit": "end"}),
+    ("resume", {}, HOLD | {"is_on": False}),
     ("mute", {"side": "caller"}, {"action": "mute", "side": "caller", "is_on": True}),
     ("unmute", {}, {"action": "mute", "side": "agent", "is_on": False}),
     ("whisper", {"text": "Be kind."}, {"action": "whisper", "text": "Be kind.", "name": "Supervisor"}),
@@ -130,6 +141,9 @@ def test_a_worker_that_is_not_connected_is_a_503(house: House, caller: Person) -
         ("say", {"text": "x" * 2_001}),
         ("context", {"text": 1}),
         ("mute", {"side": "both"}),
+        ("hold", {"sound": "jazz"}),
+        ("hold", {"max_seconds": 0}),
+        ("hold", {"max_seconds": 3601}),
         ("transfer", {"target": ""}),
         ("whisper", {}),
         ("whisper", {"text": "x", "participant_identity": "l1"}),
@@ -157,6 +171,17 @@ def test_what_lasts_is_told_to_the_process_that_takes_a_call_up(
     script = Script(call_id)
     script.started()
     known = {"action": "context", "text": "He is a member."}
-    house.worker.tell(script.steered(known, 2), script.lost(3))
+    held = HOLD | {"until": "2036-01-01T00:00:00Z"}
+    house.worker.tell(
+        script.steered(known, 2),
+        script.steered(HOLD | {"by": "caller"}, 3),
+        script.steered(held, 4),
+        script.steered(HOLD | {"by": "caller", "is_on": False}, 5),
+        script.lost(6),
+    )
     brief = house.worker.brief(call_id, "job-2", attempt=2).json
-    assert brief["steered"] == [known]
+    assert brief["steered"][0] == known
+    assert brief["steered"][2] == held
+    theirs, ours = caller.ask("GET", f"/v1/calls/{call_id}").json["holds"]
+    assert (theirs["by"], theirs["sound"], theirs["ended_by"]) == ("caller", None, "caller")
+    assert (ours["by"], ours["sound"], ours["ended_at"]) == ("order", "music", None)

@@ -13,6 +13,7 @@ from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from pipelines.agent_config import TransferTarget
+from pipelines.contract import HoldSound
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
@@ -138,10 +139,11 @@ class DeskLine:
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
-        self.is_hung_up = self.was_left_to_others = False
+        self.is_hung_up = self.was_left_to_others = self.is_held = False
         self.abilities: frozenset[Ability] = frozenset(("hold", "send_digits", "collect_digits"))
         self.keys = Keys()
         self.warn: Callable[[str, str], None] = lambda code, message: None
+        self.on_held: Callable[[bool], None] = lambda is_on: None
         self.sent_digits = ""
         self.transferred: list[TransferTarget] = []
         self._closed: asyncio.Future[LineClosed] = asyncio.get_running_loop().create_future()
@@ -175,8 +177,10 @@ class DeskLine:
     async def send_digits(self, digits: str) -> None:
         self.sent_digits += digits
 
-    async def hold(self, *, is_on: bool) -> None:
-        await self.tell({"kind": "hold", "is_on": is_on})
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music") -> None:
+        if is_on != self.is_held:
+            self.is_held = is_on
+            await self.tell({"kind": "hold", "is_on": is_on})
 
     async def transfer(self, target: TransferTarget) -> None:
         self.transferred.append(target)

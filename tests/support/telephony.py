@@ -298,18 +298,26 @@ class Caller:
         return next((event for event in self.seen if isinstance(event, sip.Ended)), None)
 
 
-async def _follow(dialog: sip.Dialog, seen: list[sip.Event]) -> None:
+async def _follow(dialog: sip.Dialog, seen: list[sip.Event], offered: Callable[[sip.Offer], None]) -> None:
     async for event in dialog.events():
         if isinstance(event, sip.Offer):
-            event.refuse(488)
+            offered(event)
         seen.append(event)
+
+
+def _refuse(offer: sip.Offer) -> None:
+    offer.refuse(488)
 
 
 @contextlib.asynccontextmanager
 async def calling(
-    stage: Stage, carrier: sip.Engine, number: str = NUMBER, **headers: str
+    stage: Stage,
+    carrier: sip.Engine,
+    number: str = NUMBER,
+    offered: Callable[[sip.Offer], None] = _refuse,
+    **headers: str,
 ) -> AsyncIterator[Caller]:
-    """Call the exchange, and be answered."""
+    """Call the exchange, and be answered. `offered` answers its re-INVITEs."""
     mine = bound()
     ours = sdp.Ours(mine.getsockname(), 7)
     began = time.perf_counter()
@@ -321,7 +329,7 @@ async def calling(
         headers=more,
     )
     seen: list[sip.Event] = []
-    following = asyncio.create_task(_follow(dialog, seen))
+    following = asyncio.create_task(_follow(dialog, seen, offered))
     try:
         async with asyncio.timeout(10):
             while not (found := [one for one in seen if isinstance(one, sip.Answered | sip.Ended)]):

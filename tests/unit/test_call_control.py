@@ -8,6 +8,7 @@ import pytest
 from livekit.agents import Agent, llm
 
 from pipelines.agent_config import AgentConfig, EngineConfig, GoodbyeConfig, TransferTarget
+from pipelines.contract import HoldSound
 from pipelines.tools.call_control import Ability, CannotDo, builtins
 from pipelines.tools.policy import Rails
 from tests.support.fake_providers import Call
@@ -37,7 +38,7 @@ class FakeControl:
             raise CannotDo(self.cannot)
         self.done.append(f"transfer {target.value}")
 
-    async def hold(self, *, is_on: bool) -> None:
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music", seconds: int = 60) -> None:
         self.done.append(f"hold {is_on}")
 
     async def send_digits(self, digits: str) -> None:
@@ -184,9 +185,10 @@ async def test_digits_are_collected_until_they_are_all_there() -> None:
             assert (await talk.says("pin"))[1] == f"-> The person typed {result}."
 
 
-async def test_a_hold_ends_with_a_key() -> None:
+@pytest.mark.parametrize(("more", "done"), [({}, []), ({"music": True}, ["hold True", "hold False"])])
+async def test_a_hold_ends_with_a_key(more: dict[str, bool], done: list[str]) -> None:
     control = FakeControl()
     control.keys.put_nowait("1")
-    async with conversation(tools(control), {"wait": Call("hold_call", {"seconds": 30})}) as talk:
+    async with conversation(tools(control), {"wait": Call("hold_call", {"seconds": 30, **more})}) as talk:
         assert (await talk.says("wait"))[1].startswith("-> The person is back")
-    assert control.done == ["hold True", "hold False"]
+    assert control.done == done

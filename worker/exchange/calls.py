@@ -20,7 +20,7 @@ from worker.exchange import sdp, sip
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.link import Changed, FromExchange, Key, Over, Take
 from worker.exchange.ports import Ports
-from worker.lines.rtp.media import Media
+from worker.lines.rtp.media import Media, OurDirection
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,9 @@ class PhoneCall:
     """How many shards have had it."""
     ended: sip.Ended | None = None
     is_transferring: bool = False
+    wish: OurDirection = "sendrecv"
+    """What our side wants of the sound (`exchange.holds`); `media.ours` is what was agreed on."""
+    agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     _notified: "asyncio.Queue[sip.Notified]" = field(default_factory=lambda: asyncio.Queue(16))
 
@@ -71,6 +74,7 @@ class PhoneCall:
                 media=self.media,
                 attempt=attempt,
                 is_ours=self.is_outbound,
+                wish=self.wish,
             ),
             self.sockets,
         )
@@ -94,6 +98,7 @@ class PhoneCall:
                 version=self.ours.version,
                 codec=self.media.codec,
                 taken=self.taken,
+                wish=self.wish,
             )
         )
 
@@ -131,16 +136,20 @@ class PhoneCall:
     def _offered(self, request: sip.Offer) -> None:
         self.ours = self.ours.next()
         if not request.body:
-            request.accept(body=self.ours.offer())
+            request.accept(body=self.ours.offer_again(self.media, self.wish))
             return
         try:
             offer = sdp.read(request.body)
             sdp.check_address(offer.remote, self.media.remote[0])
-            answer, media = self.ours.answer(offer, keep=self.media.codec)
+            answer, media = self.ours.answer(offer, keep=self.media.codec, direction=self.wish)
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress):
             request.refuse(488)
             return
         request.accept(body=answer)
+        self.agreed_on(media)
+
+    def agreed_on(self, media: Media) -> None:
+        """Both sides agreed on something else."""
         self.media = media
         self._tell(Changed(call_id=self.call_id, media=media))
         self.keep()

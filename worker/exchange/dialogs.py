@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from worker.lines.rtp.media import Address, CodecName, Media
+from worker.lines.rtp.media import Address, CodecName, Media, OurDirection
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class Kept(BaseModel):
     codec: CodecName
     taken: int = 1
     """How many shards have had it."""
+    wish: OurDirection = "sendrecv"
 
 
 class Dialogs:

@@ -18,18 +18,19 @@ import aiohttp
 import uvloop
 
 from pipelines.contract import Dial, HangUp, Obeyed, SipTrunk, TakeUp
-from worker.exchange import sdp, sip
+from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, local_host, opened
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.inbound import Inbound
-from worker.exchange.link import FromShard, HangUpLine, Here, Holding, Leave, TransferLine
+from worker.exchange.link import Agreed, FromShard, HangUpLine, Here, Holding, HoldLine, Leave, TransferLine
 from worker.exchange.outbound import Outbound
 from worker.exchange.ports import Ports
 from worker.exchange.shards import ConnectedShard, Shards
 from worker.exchange.transfers import Transfers
 from worker.exchange.trunks import Trunks, credential_of
+from worker.lines.rtp.media import OurDirection
 from worker.presence import ExchangePresence
 from worker.settings import WorkerSettings
 
@@ -206,7 +207,7 @@ class Exchange:
             self._presence.changed()
             return
         if isinstance(frame, Holding) and sockets is not None:
-            self._claimed(shard, frame.call_id, sockets)
+            self._claimed(shard, frame, sockets)
             return
         call = self._calls.get(frame.call_id)
         if call is None or call.talker is not shard:
@@ -218,10 +219,16 @@ class Exchange:
             case Leave():
                 shard.call_ids.discard(call.call_id)
                 self.spawn(self._orphaned(call))
+            case HoldLine():
+                self.spawn(self._hold(call, shard, frame.wish))
             case TransferLine():
                 self.spawn(self._transfers.transfer(call, frame.target, frame.value))
             case _:
                 pass
+
+    async def _hold(self, call: PhoneCall, shard: ConnectedShard, wish: OurDirection) -> None:
+        why_not = await holds.agree(call, wish)
+        shard.tell(Agreed(call_id=call.call_id, wish=wish, why_not=why_not))
 
     def _gone(self, shard: ConnectedShard) -> None:
         """A shard's process ended. Its calls wait for the api to name another attempt."""
@@ -269,8 +276,9 @@ class Exchange:
             self._api.tell_soon(call_id, "ended", 0, "its process was gone when the exchange came back")
 
     def _claimed(
-        self, shard: ConnectedShard, call_id: str, sockets: tuple[socket.socket, socket.socket]
+        self, shard: ConnectedShard, frame: Holding, sockets: tuple[socket.socket, socket.socket]
     ) -> None:
+        call_id = frame.call_id
         found = self._unclaimed.pop(call_id, None)
         trunk = self._trunks.get(found[0].trunk_id) if found is not None else None
         if found is None or call_id in self._calls:
@@ -288,11 +296,14 @@ class Exchange:
             is_outbound=kept.is_outbound,
             talker=shard,
             taken=kept.taken,
+            wish=kept.wish,
         )
         self._calls[call_id] = call
         shard.call_ids.add(call_id)
         call.keep()  # a third exchange must not count on from where this one began
         self.spawn(self.follow(call))
+        if frame.wish != call.media.ours:
+            self.spawn(self._hold(call, shard, frame.wish))
 
     # ── what we are called ───────────────────────────────────────────────────────────────────────
     @property

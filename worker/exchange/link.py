@@ -3,8 +3,9 @@
 shard    ──here {pid, call_ids}──────────────► exchange
 shard    ──holding {call_id} + RTP, RTCP─────►            again, after either was restarted
 exchange ──take {call_id, media} + RTP, RTCP─► shard      also a call whose shard died
-exchange ──changed, key, over, transferred───►
-shard    ──hang_up, leave, transfer──────────►
+exchange ──changed, key, over────────────────►
+shard    ──hang_up, leave────────────────────►
+shard    ──transfer, hold────────────────────►            answered with transferred, agreed
 """
 
 import array
@@ -18,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from worker.lines.line import HangUpCause
-from worker.lines.rtp.media import Media
+from worker.lines.rtp.media import Media, OurDirection
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class Holding(_Frame):
 
     kind: Literal["holding"] = "holding"
     call_id: str
+    wish: OurDirection = "sendrecv"
+    """What its line was told meanwhile, should nobody have listened."""
 
 
 class HangUpLine(_Frame):
@@ -72,6 +75,14 @@ class TransferLine(_Frame):
     value: str
 
 
+class HoldLine(_Frame):
+    """Hold the call, or go on with it: answered with `Agreed`."""
+
+    kind: Literal["hold"] = "hold"
+    call_id: str
+    wish: OurDirection
+
+
 # ── from the exchange ────────────────────────────────────────────────────────────────────────────
 class Take(_Frame):
     """A call is answered: hold it. Its sockets come with it."""
@@ -85,6 +96,8 @@ class Take(_Frame):
     can_transfer: bool = True
     is_ours: bool = False
     """We have called."""
+    wish: OurDirection = "sendrecv"
+    """Not both ways: it is on hold, and the line begins with that."""
 
 
 class Changed(_Frame):
@@ -121,8 +134,17 @@ class Transferred(_Frame):
     why_not: str = ""
 
 
-FromShard = Here | Holding | HangUpLine | Leave | TransferLine
-FromExchange = Take | Changed | Key | Over | Transferred
+class Agreed(_Frame):
+    """What came of a wish: agreed on, or why not."""
+
+    kind: Literal["agreed"] = "agreed"
+    call_id: str
+    wish: OurDirection
+    why_not: str = ""
+
+
+FromShard = Here | Holding | HangUpLine | Leave | TransferLine | HoldLine
+FromExchange = Take | Changed | Key | Over | Transferred | Agreed
 FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])
 FROM_EXCHANGE: TypeAdapter[FromExchange] = TypeAdapter(Annotated[FromExchange, Field(discriminator="kind")])
 

@@ -17,10 +17,12 @@ from pipelines.tools.call_control import CannotDo
 from worker import agents, call, knowledge, logs, roomless, tracing
 from worker.exchange.link import (
     FROM_EXCHANGE,
+    Agreed,
     Changed,
     HangUpLine,
     Here,
     Holding,
+    HoldLine,
     Key,
     Leave,
     Link,
@@ -35,6 +37,7 @@ from worker.host import Host
 from worker.lines.line import LineClosed
 from worker.lines.listening import ListeningRooms
 from worker.lines.phone import PhoneLine
+from worker.lines.rtp.media import OurDirection
 from worker.lines.rtp.sockets import Sockets
 from worker.settings import WorkerSettings
 
@@ -42,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.1
 TRANSFER_SECONDS = 40.0
+AGREE_SECONDS = 2.0
+"""For the other side to agree to hold, or to go on; our own end does not wait for longer."""
 MOST_CALLS = 200
 
 
@@ -50,12 +55,14 @@ class _Signalling:
     """SIP's part of one call, done by the exchange. Implements `lines.phone.Signalling`."""
 
     call_id: str
-    tell: Callable[[HangUpLine | Leave | TransferLine], None]
+    tell: Callable[[HangUpLine | Leave | TransferLine | HoldLine], None]
     can_transfer: bool
     over: "asyncio.Future[LineClosed]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     transferred: "asyncio.Future[Transferred] | None" = None
+    agreed: "asyncio.Future[str] | None" = None
+    wish: OurDirection = "sendrecv"
     is_hung_up: bool = False
 
     async def ended(self) -> LineClosed:
@@ -80,6 +87,14 @@ class _Signalling:
             raise CannotDo("Nobody answered there") from None
         if not told.is_done:
             raise CannotDo(told.why_not or "The carrier did not do it")
+
+    async def hold(self, wish: OurDirection) -> str:
+        """Hold the call or go on: why the other side did not agree within a moment, empty when it did."""
+        self.wish = wish
+        self.agreed = agreed = asyncio.get_running_loop().create_future()
+        self.tell(HoldLine(call_id=self.call_id, wish=wish))
+        await asyncio.wait({agreed}, timeout=AGREE_SECONDS)
+        return agreed.result() if agreed.done() else ""
 
 
 @dataclass
@@ -136,7 +151,7 @@ class Shard:
             self._link = Link(connected, self._received, closed.set)
             self._say_here()
             for call_id, held in self._calls.items():
-                self._link.send(Holding(call_id=call_id), held.sockets)
+                self._link.send(Holding(call_id=call_id, wish=held.signalling.wish), held.sockets)
             await closed.wait()
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -145,7 +160,7 @@ class Shard:
             takes = not self._is_stopping.is_set()
             self._link.send(Here(pid=os.getpid(), call_ids=tuple(self._calls), takes_calls=takes))
 
-    def _tell(self, frame: HangUpLine | Leave | TransferLine) -> None:
+    def _tell(self, frame: HangUpLine | Leave | TransferLine | HoldLine) -> None:
         # Without an exchange it is told by what the next `Here` does not name.
         if self._link is not None:
             self._link.send(frame)
@@ -166,6 +181,12 @@ class Shard:
             case Over():
                 if not held.signalling.over.done():
                     held.signalling.over.set_result(LineClosed(frame.cause, frame.detail))
+            case Agreed():
+                if frame.why_not:
+                    held.line.warn("hold_not_agreed", frame.why_not)
+                answered = held.signalling.agreed
+                if answered is not None and not answered.done() and frame.wish == held.signalling.wish:
+                    answered.set_result(frame.why_not)
             case Transferred():
                 waiting = held.signalling.transferred
                 if waiting is not None and not waiting.done():
@@ -179,10 +200,15 @@ class Shard:
                 "a call was handed over twice, or too many are here", extra={"call_id": frame.call_id}
             )
             return
-        signalling = _Signalling(frame.call_id, self._tell, frame.can_transfer)
+        signalling = _Signalling(frame.call_id, self._tell, frame.can_transfer, wish=frame.wish)
         rtp, rtcp = (one.dup() for one in sockets)
         line = PhoneLine(
-            signalling, frame.media, Sockets(rtp, rtcp), is_ours=frame.is_ours, rooms=self._rooms
+            signalling,
+            frame.media,
+            Sockets(rtp, rtcp),
+            is_ours=frame.is_ours,
+            rooms=self._rooms,
+            wish=frame.wish,
         )
         # What developers saved meanwhile counts, as in a process for each call.
         folder, kept = self._host.settings.functions, kept_code(self._host.settings.run)

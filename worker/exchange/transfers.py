@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from pipelines.contract import PhoneOnward
-from worker.exchange import sdp, sip
+from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api, NotAllowed
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, Talker, number_in
@@ -154,6 +154,8 @@ class Transfers:
         if call.is_over or call.talker is not talker:
             return "The call is not where it was"
         self._exchange.let_go(call)
+        if call.wish != "sendrecv":
+            self._exchange.spawn(holds.agree(call, "sendrecv"))
         Bridge(call, person, self._exchange.spawn)
         call.keep()
         person.keep()

@@ -8,7 +8,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import MediaQuality
+from pipelines.contract import HoldSound, MediaQuality
 from pipelines.tools.call_control import Ability
 from worker.lines.rtp.answering import AnsweredBy
 
@@ -52,6 +52,8 @@ class Line(Protocol):
 
     warn: Callable[[str, str], None]
     """Told what the call's record should say of the line, with a code and a sentence. The call sets it."""
+    on_held: Callable[[bool], None]
+    """Told when the other side holds the call, and when it comes back. The call sets it."""
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Wait for the other side, connect the session's audio to it and start the session.
@@ -75,8 +77,12 @@ class Line(Protocol):
     async def send_digits(self, digits: str) -> None:
         """Send tones. Raises `CannotDo` where the line has none."""
 
-    async def hold(self, *, is_on: bool) -> None:
-        """Let the other side wait, or come back. Raises `CannotDo`."""
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music") -> None:
+        """Let the other side wait, or come back. Raises `CannotDo`.
+
+        Meanwhile nothing of the voice is played; what it still says waits, and follows afterwards. Also
+        before `start`, and twice does no harm.
+        """
 
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the other side to somebody else and leave (cold). Raises `CannotDo`; the line stays then."""

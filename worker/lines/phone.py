@@ -20,17 +20,18 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
 from pipelines.background import Background
-from pipelines.contract import MediaQuality
+from pipelines.contract import HoldSound, MediaQuality
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, LineClosed
 from worker.lines.listening import ListeningRooms, PhoneListeners
+from worker.lines.music import Music
 from worker.lines.playout import Kept
 from worker.lines.rtp.answering import AnsweredBy, Answering
 from worker.lines.rtp.codecs import Resampler
-from worker.lines.rtp.media import FRAME_SECONDS, Media
+from worker.lines.rtp.media import FRAME_SECONDS, Media, OurDirection
 from worker.lines.rtp.reports import EVERY_SECONDS
 from worker.lines.rtp.sockets import Sockets
 from worker.lines.rtp.stream import RtpStream
@@ -61,6 +62,9 @@ class Signalling(Protocol):
     async def ended(self) -> LineClosed:
         """Return when the other side has hung up."""
 
+    async def hold(self, wish: OurDirection) -> str:
+        """Have the other side agree to wait, or to go on: within a moment, and why it did not."""
+
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the other side on. Raises `CannotDo`; the line stays then."""
 
@@ -79,7 +83,9 @@ class PhoneLine:
         *,
         is_ours: bool = False,
         rooms: ListeningRooms | None = None,
+        wish: OurDirection = "sendrecv",
     ) -> None:
+        """`wish` is how another process has left it: on hold, or not."""
         self._signalling, self._media, self._sockets = signalling, media, sockets
         self._loop = asyncio.get_running_loop()
         self._keys = Keys()
@@ -92,6 +98,11 @@ class PhoneLine:
         self.listeners = PhoneListeners(rooms, self._stream.rate)
         self._background: Background | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self._held: HoldSound | None = None
+        self._music = Music(self._stream.rate)
+        self._rendering: asyncio.Task[None] | None = None
+        self.on_held: Callable[[bool], None] = lambda is_on: None
+        self._wait({"sendrecv": None, "sendonly": "music", "inactive": "none"}[wish])
         self._captions: TranscriptSynchronizer | None = None
         self._closed: asyncio.Future[LineClosed] = self._loop.create_future()
         self._ticks = 0
@@ -104,6 +115,8 @@ class PhoneLine:
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Put the session on the line."""
         self._answering, self.listeners.tap = None, tap
+        if self._media.is_held_by_them:
+            self.on_held(True)
         if isinstance(agent, SpokenAgent) and agent.background is not None:
             self._background = agent.background
             self._preparing = asyncio.create_task(agent.background.prepare(self._stream.rate))
@@ -160,8 +173,22 @@ class PhoneLine:
         while self._stream.is_pressing and not self._is_hung_up:  # noqa: ASYNC110 - it is a clock's work
             await asyncio.sleep(FRAME_SECONDS)
 
-    async def hold(self, *, is_on: bool) -> None:
-        """Nothing need be done to wait: the line stays open, and soft noise shows it."""
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music") -> None:
+        """Play music in the place of the voice and hear nothing, whether or not the other side agrees."""
+        if is_on:
+            self._wait(sound)
+            await self._signalling.hold("inactive" if sound == "none" else "sendonly")
+        elif self._held is not None:
+            # It is silent until it has agreed: music, meanwhile, is better than a voice that hears nobody.
+            await self._signalling.hold("sendrecv")
+            self._wait(None)
+
+    def _wait(self, sound: HoldSound | None) -> None:
+        if sound == "music" and self._held != "music":
+            self._music.begin()
+            self._rendering = asyncio.create_task(self._music.prepare())
+        self._held = sound
+        self._output.hold(is_on=sound is not None or self._media.is_held_by_them)
 
     async def transfer(self, target: TransferTarget) -> None:
         """Hand the other side on."""
@@ -171,8 +198,12 @@ class PhoneLine:
 
     def change(self, media: Media) -> None:
         """Both sides agreed on something else: hold, or another address."""
-        self._media = media
+        was_held = self._media.is_held_by_them
         self._stream.change(media)
+        self._media = media
+        if was_held != media.is_held_by_them:
+            self._output.hold(is_on=self._held is not None or media.is_held_by_them)
+            self.on_held(media.is_held_by_them)
 
     def pressed(self, key: str) -> None:
         """The other side pressed a key, and said so by SIP."""
@@ -189,7 +220,7 @@ class PhoneLine:
         self._is_hung_up = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks = [task for task in (self._ending, self._preparing) if task is not None]
+        tasks = [task for task in (self._ending, self._preparing, self._rendering) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -213,7 +244,8 @@ class PhoneLine:
                         self._answering.hear(pcm)
                     self.listeners.caller(pcm)
                     # Music on hold is nobody's words.
-                    self._input.feed(bytes(len(pcm)) if self._media.is_on_hold else pcm)
+                    is_deaf = self._held is not None or self._media.is_on_hold
+                    self._input.feed(bytes(len(pcm)) if is_deaf else pcm)
             if behind > MOST_BEHIND:
                 self._stream.skip(behind)
                 behind = 0
@@ -228,13 +260,17 @@ class PhoneLine:
             logger.exception("a tick of a phone line failed")
 
     def _say(self) -> None:
+        frame = None if self._stream.is_pressing else self._output.next()
         if not self._media.they_listen:
             self._stream.skip(1)  # the agent waits, in the middle of a word if need be
             return
         if self._stream.is_pressing:
             self._stream.say(None)
             return
-        frame = self._output.next()
+        if self._held is not None:
+            samples = int(self._stream.rate * FRAME_SECONDS)
+            self._stream.say(self._music.next(samples) if self._held == "music" else None)
+            return
         if self._background is not None:
             samples = int(self._stream.rate * FRAME_SECONDS)
             frame = self._background.under(frame, self._stream.rate, samples)

@@ -18,6 +18,8 @@ from livekit import rtc
 from livekit.agents.voice import io
 
 from pipelines.background import Background
+from pipelines.contract import HoldSound
+from worker.lines.music import Music
 
 FRAME_SECONDS = 0.01
 LEAD_SECONDS = 0.02
@@ -51,7 +53,7 @@ class Kept(io.AudioOutput):
         self._step = int(sample_rate * frame_seconds)
         self._segments: deque[_Segment] = deque()
         self._changed = asyncio.Event()
-        self._is_paused = False
+        self._is_paused = self._is_held = False
         self._sent = 0.0
         """Seconds of the present segment that were sent."""
         self._run_from = self._run_at = 0.0
@@ -90,6 +92,13 @@ class Kept(io.AudioOutput):
         self._is_paused = False
         self._changed.set()
 
+    def hold(self, *, is_on: bool) -> None:
+        """Let all that is said wait, whoever pauses or resumes; only what is cut off ends meanwhile."""
+        if is_on and not self._is_held:
+            self._report()
+        self._is_held = is_on
+        self._changed.set()
+
     def next(self) -> rtc.AudioFrame | None:
         """What to send now, None when there is nothing; ends the segments that are over."""
         while self._segments:
@@ -97,7 +106,7 @@ class Kept(io.AudioOutput):
             size = self._step * _BYTES
             if segment.is_cut:
                 segment.pcm.clear()
-            elif self._is_paused:
+            elif self._is_paused or self._is_held:
                 return None
             if len(segment.pcm) >= size or (segment.pcm and not segment.is_open):
                 piece = bytes(segment.pcm[:size]).ljust(size, b"\0")
@@ -146,6 +155,8 @@ class Playout(Kept):
         self._sink = sink
         self._ready = ready
         self._background = background
+        self._music: Music | None = None
+        self._rendering: asyncio.Task[None] | None = None
         self._playing: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
 
@@ -160,6 +171,18 @@ class Playout(Kept):
         if self._ready is not None:
             await asyncio.shield(self._ready)
         await super().capture_frame(frame)
+        self._go()
+
+    def wait(self, sound: HoldSound | None) -> None:
+        """Let the voice wait behind music, or none; None lets it go on."""
+        self._music = None
+        if sound == "music":
+            self._music = Music(self._rate)
+            self._rendering = asyncio.create_task(self._music.prepare())
+            self._go()
+        self.hold(is_on=sound is not None)
+
+    def _go(self) -> None:
         if self._playing is None:
             self._playing = asyncio.create_task(self._play(), name="Playout")
 
@@ -170,8 +193,12 @@ class Playout(Kept):
         if self._playing is not None:
             self._playing.cancel()
             await asyncio.gather(self._playing, return_exceptions=True)
-        if self._preparing is not None:
-            await asyncio.gather(self._preparing, return_exceptions=True)
+        made = [task for task in (self._preparing, self._rendering) if task is not None]
+        await asyncio.gather(*made, return_exceptions=True)
+
+    def _of(self, music: Music) -> rtc.AudioFrame:
+        pcm = music.next(self._step) or bytes(self._step * _BYTES)  # not rendered yet
+        return rtc.AudioFrame(pcm, self._rate, 1, self._step)
 
     async def _play(self) -> None:
         due = 0.0
@@ -180,7 +207,9 @@ class Playout(Kept):
         while True:
             self._changed.clear()
             frame = self.next()
-            if self._background is not None:
+            if self._music is not None:
+                frame = self._of(self._music)
+            elif self._background is not None:
                 frame = self._background.under(frame, self._rate, self._step)
             if frame is None:
                 await self._changed.wait()

@@ -20,7 +20,7 @@ from livekit.agents.voice.room_io import (
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import LIVE_TOPIC, MediaQuality
+from pipelines.contract import LIVE_TOPIC, HoldSound, MediaQuality
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability, CannotDo
 from worker.conversation import TYPED
@@ -67,6 +67,8 @@ class RoomLine:
         self._room.on("participant_disconnected", self._participant_left)
         self._room.on("disconnected", self._room_lost)
         self.warn: Callable[[str, str], None] = lambda code, message: None
+        self.on_held: Callable[[bool], None] = lambda is_on: None
+        self._held: HoldSound | None = None
         self._keys = Keys()
         self._room.on("sip_dtmf_received", lambda event: self._keys.pressed(event.digit))
 
@@ -98,6 +100,7 @@ class RoomLine:
             agent.background if isinstance(agent, SpokenAgent) else None,
         )
         self._playout.begin()
+        self._playout.wait(self._held)
         # Where there is one already, RoomIO keeps captions in step with it.
         session.output.audio = self._playout
         self._io = RoomIO(session, self._room, participant=self._identity or None, options=options)
@@ -146,8 +149,13 @@ class RoomLine:
                 await self._room.local_participant.publish_dtmf(code=code, digit=digit)
             await asyncio.sleep(0.5 if digit == "w" else 0.3)
 
-    async def hold(self, *, is_on: bool) -> None:
-        """Tell the page; in a room nothing more need be done to wait."""
+    async def hold(self, *, is_on: bool, sound: HoldSound = "music") -> None:
+        """Let music be heard in the place of the voice, and tell the page."""
+        if (wanted := sound if is_on else None) == self._held:
+            return
+        self._held = wanted
+        if self._playout is not None:
+            self._playout.wait(wanted)
         await self.tell({"kind": "hold", "is_on": is_on})
 
     async def transfer(self, target: TransferTarget) -> None:

@@ -11,6 +11,8 @@ FRAME_UNITS = 160
 
 Address = tuple[str, int]
 CodecName = Literal["PCMU", "PCMA", "G722"]
+OurDirection = Literal["sendrecv", "sendonly", "inactive"]
+"""What we asked for: both ways; on hold with sound of ours; on hold without."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,17 @@ class Media:
     remote_rtcp: Address | None = None
     they_send: bool = True
     they_listen: bool = True
-    """Either is false while the other side holds the call."""
+    """Either is false while one of the two holds the call."""
+    ours: OurDirection = "sendrecv"
 
     @property
     def is_on_hold(self) -> bool:
         """Nobody talks now, and that is in order."""
         return not (self.they_send and self.they_listen)
+
+    @property
+    def is_held_by_them(self) -> bool:
+        """Not by us, or not only: whoever holds with `sendonly` listens to nothing."""
+        return (
+            not self.they_listen if self.ours == "sendonly" else self.ours == "sendrecv" and self.is_on_hold
+        )
