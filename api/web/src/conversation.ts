@@ -23,6 +23,8 @@ export class Conversation {
   agentState: AgentState | null = null;
   callId = "";
   isMuted = false;
+  /** The call is on hold: music is heard in the place of the agent. */
+  isOnHold = false;
   hasMicrophone = false;
   #room: CallRoom | null = null;
   #isAgentHere = false;
@@ -219,6 +221,10 @@ export class Conversation {
       case "function":
         this.events.emit("ran", { name: event.name, hasFailed: Boolean(event.error) });
         break;
+      case "hold":
+        this.isOnHold = event.isOn;
+        this.events.emit("agentState", this.agentState);
+        break;
       case "call_ended":
         this.#ending = { reason: event.reason, isFailure: event.status === "failed" };
     }
@@ -284,7 +290,7 @@ export class Conversation {
     this.captions = new Captions();
     this.agentState = null;
     this.callId = "";
-    this.isMuted = false;
+    this.isMuted = this.isOnHold = false;
     this.hasMicrophone = false;
     this.#isAgentHere = false;
     this.#ending = null;

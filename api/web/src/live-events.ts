@@ -11,6 +11,7 @@ export type LiveEvent =
   | { kind: "turn"; turn: { utterance_id: string; latency: Latency } }
   | ({ kind: "warning" } & Warning)
   | { kind: "function"; name: string; error?: string | null }
+  | { kind: "hold"; isOn: boolean }
   | { kind: "call_ended"; status: string; reason: string };
 
 /** Null for anything that this page does not know. */
@@ -35,6 +36,8 @@ export function readEvent(payload: Uint8Array): LiveEvent | null {
       return { kind: "warning", code: text(found.code), message: text(found.message) };
     case "function":
       return { kind: "function", name: text(found.name), error: found.error ? text(found.error) : null };
+    case "hold":
+      return { kind: "hold", isOn: found.is_on === true };
     case "call_ended":
       return { kind: "call_ended", status: text(found.status), reason: text(found.reason) };
     default:

@@ -62,6 +62,7 @@ export const strings = {
     thinking: "Thinking",
     speaking: "Speaking",
     muted: "You are muted",
+    held: "On hold",
     noMicrophone: "Type to talk",
     reconnecting: "The connection was lost. Reconnecting…",
     reconnected: "Connected again.",

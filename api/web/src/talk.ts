@@ -176,6 +176,7 @@ export class Talk {
       case "reconnecting":
         return strings.state.reconnecting;
       case "live":
+        if (this.conversation.isOnHold) return strings.state.held;
         if (agentState === null) return strings.state.greeting;
         if (agentState !== "listening") return strings.state[agentState];
         if (!hasMicrophone) return strings.state.noMicrophone;

@@ -17,6 +17,11 @@ describe("what the worker tells the page", () => {
     expect(read({ kind: "function", name: "book", error: "full" })).toMatchObject({ error: "full" });
   });
 
+  it("is a hold, and its end", () => {
+    expect(read({ kind: "hold", is_on: true })).toEqual({ kind: "hold", isOn: true });
+    expect(read({ kind: "hold" })).toEqual({ kind: "hold", isOn: false });
+  });
+
   it("is the end of the call", () => {
     expect(read({ kind: "call_ended", status: "failed", reason: "error: x" })).toEqual({
       kind: "call_ended",
