@@ -47,6 +47,7 @@ test: test-parts ## Get all that tests need, then run every test; PHONES=off doe
 test-parts: $(INSTALLED) $(PAGE) ## Get all that tests need
 	@.ci/packages
 	@.ci/buckets $(PY)
+	@.ci/livekit-mock $(PY)
 	@$(PY) -m api.cli livekit install >/dev/null
 	@[ "$(PHONES)" = off ] || ! .ci/phones --can || $(MAKE) --no-print-directory phones
 

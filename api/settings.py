@@ -137,6 +137,8 @@ class Settings:
     demo_numbers: tuple[str, ...]
     """Telephone numbers in E.164 form that are lent to accounts for a quarter of an hour."""
     tolls: Tolls
+    has_livekit_sip: bool
+    """Whether telephones come by livekit-sip instead of our own exchange."""
     contact_email: str
     """Who gets what strangers write; empty means the first account."""
     metrics_port: int
@@ -239,6 +241,7 @@ class Settings:
             ),
             demo_numbers=_demo_numbers(read.text("CALL2ME_DEMO_NUMBERS", "")),
             tolls=_tolls(read),
+            has_livekit_sip=read.choice("CALL2ME_PHONES", "exchange", ("exchange", "livekit")) == "livekit",
             contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),

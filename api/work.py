@@ -14,6 +14,7 @@ from api.campaigns import workflows as campaigns
 from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
 from api.http import idempotency
+from api.internal.livekit_phones import LiveKitPhones
 from api.internal.workers import Workers
 from api.keys import (
     ANSWERS,
@@ -37,6 +38,7 @@ from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
 from api.outside.bucket import BucketStorage
 from api.outside.google import GoogleTokens
+from api.outside.livekit_sip import LiveKitSip
 from api.outside.mail import FileMail, SmtpMail
 from api.outside.paddle import Paddle
 from api.outside.payments import Provider
@@ -203,6 +205,12 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.secrets.livekit_api_secret,
     )
     workers = app[WORKERS] = Workers(app[DATABASE], rooms)
+    telephones = None
+    if settings.has_livekit_sip:
+        keys = settings.secrets
+        sip = LiveKitSip(settings.livekit.url, keys.livekit_api_key, keys.livekit_api_secret)
+        telephones = LiveKitPhones(settings, app[DATABASE], rooms, sip, app[GUARD], workers.why_not)
+        workers.phones = telephones
     mail = (
         SmtpMail(settings.mail_url, settings.mail_from)
         if settings.mail_url
@@ -230,6 +238,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(workers.watch()),
         asyncio.create_task(workers.carry_orders()),
         asyncio.create_task(livekit_events.watch(app[DATABASE])),
+        *([asyncio.create_task(telephones.watch())] if telephones is not None else []),
         asyncio.create_task(sweeper.sweep_for_ever(SWEEPS | {"copies of knowledge": app[ANSWERS].sweep})),
         asyncio.create_task(availability.watch(app[DATABASE], app[READINESS])),
     ]
@@ -239,6 +248,8 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        if telephones is not None:
+            await telephones.close()
         await engine.close()
         await app[SPEECH].close()
         await app[ANSWERS].aclose()

@@ -23,6 +23,7 @@ from worker import call, knowledge, logs, tracing
 from worker.functions import kept_code
 from worker.host import Host
 from worker.lines.room import RoomLine
+from worker.lines.sip_transfer import SipTransfer
 from worker.presence import AgentsPresence
 from worker.settings import WorkerSettings
 
@@ -64,7 +65,7 @@ async def answer(context: JobContext) -> None:
             host,
             metadata.call_id,
             context.job.id,
-            functools.partial(RoomLine, context, connected),
+            functools.partial(RoomLine, context, connected, SipTransfer(host.settings, metadata.call_id)),
             attempt=metadata.attempt,
         )
     )

@@ -33,7 +33,6 @@ from pipelines.contract import (
     PhoneRang,
     PhoneRoute,
     PhoneTold,
-    SipTrunk,
     SipTrunks,
 )
 
@@ -136,22 +135,7 @@ async def get_knowledge(request: web.Request, base_id: str, version: int) -> web
 async def list_trunks(request: web.Request) -> SipTrunks:
     """Tell an exchange the trunks that are in use, whoever they belong to."""
     rows = await trunks.active(request[SESSION])
-    return SipTrunks(
-        trunks=tuple(
-            SipTrunk(
-                trunk_id=row.id,
-                server=row.sip_server,
-                proxies=tuple(row.sip_proxies),
-                transport=row.sip_transport,
-                username=row.sip_username or "",
-                password=row.sip_password.get_secret_value() if row.sip_password else "",
-                registers=row.registers,
-                allowed_addresses=tuple(row.allowed_addresses),
-                caller_id=row.outbound_caller_id or "",
-            )
-            for row in rows
-        )
-    )
+    return SipTrunks(trunks=tuple(trunks.as_told(row) for row in rows))
 
 
 @routes.post(

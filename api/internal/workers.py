@@ -24,6 +24,7 @@ from api.internal.mailbox import Mailbox, NotSent, Unanswered
 from api.internal.phones import WorkerPhones
 from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
+from api.outside.phones import Phones
 from api.outside.rooms import Rooms
 from pipelines.contract import (
     FROM_WORKER,
@@ -52,7 +53,7 @@ class Workers:
         self._rooms = rooms
         self._connected: dict[str, web.WebSocketResponse] = {}
         self._mailbox = Mailbox(database, self._connected)
-        self.phones = WorkerPhones(self.present, self._mailbox)
+        self.phones: Phones = WorkerPhones(self.present, self._mailbox)
         self._resuming = Resuming(database, rooms, self.phones)
         self._lost = LostCalls(database, rooms)
 

@@ -14,6 +14,7 @@ from api.http.errors import Conflict, Invalid, NotFound
 from api.phone_numbers.table import PhoneNumberRow
 from api.sip_trunks.schemas import SipTrunkCreate, SipTrunkUpdate
 from api.sip_trunks.table import SipTrunkRow
+from pipelines.contract import SipTrunk
 from pipelines.outbound import Guard, Refused
 
 MAX_TRUNKS = 100
@@ -105,6 +106,23 @@ async def active(session: AsyncSession) -> list[SipTrunkRow]:
         select(SipTrunkRow).where(col(SipTrunkRow.active)).order_by(col(SipTrunkRow.id))
     )
     return list(found.all())
+
+
+def as_told(row: SipTrunkRow) -> SipTrunk:
+    """A trunk for whoever speaks SIP, with what signs us in."""
+    return SipTrunk.model_validate(
+        {
+            "trunk_id": row.id,
+            "server": row.sip_server,
+            "proxies": row.sip_proxies,
+            "transport": row.sip_transport,
+            "username": row.sip_username or "",
+            "password": row.sip_password.get_secret_value() if row.sip_password else "",
+            "registers": row.registers,
+            "allowed_addresses": row.allowed_addresses,
+            "caller_id": row.outbound_caller_id or "",
+        }
+    )
 
 
 def refuse_unreachable(sent: SipTrunkCreate | SipTrunkUpdate, guard: Guard) -> None:

@@ -10,6 +10,7 @@ from api.db.columns import now
 from api.http.errors import Invalid
 from api.http.rate_limits import Limit
 from api.http.routes import Routes, body_of
+from api.internal.livekit_phones import LiveKitPhones
 from api.internal.workers import why_none
 from api.keys import CALLER, ROOMS, SESSION, SETTINGS, WORKERS
 from api.voice import events, service
@@ -63,6 +64,8 @@ async def receive_livekit_event(request: web.Request) -> EventTaken:
     token = request.headers.get("Authorization", "")
     event = events.verify(raw, token, request.app[SETTINGS].secrets)
     await events.keep(request[SESSION], event)
+    if isinstance(phones := request.app[WORKERS].phones, LiveKitPhones):
+        phones.happened(event)
     return EventTaken()
 
 

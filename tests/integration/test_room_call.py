@@ -30,6 +30,7 @@ SCRIPT = {
         "typed question": "Typed answer.",
         "my pin": {"name": "collect_digits", "arguments": {"count": 4}},
         "press two": {"name": "send_digits", "arguments": {"digits": "2"}},
+        "a human": {"name": "transfer_call", "arguments": {"target": "Desk"}},
         "book it": {"name": "book", "arguments": {"day": "Monday"}},
     },
 }
@@ -141,9 +142,10 @@ async def test_a_call_is_greeted_answered_interrupted_and_recorded(stage: Rehear
 @pytest.mark.e2e
 @pytest.mark.asyncio(loop_scope="module")
 async def test_keys_go_both_ways_in_a_room(stage: Rehearsal) -> None:
-    engine = EngineConfig(builtin_functions=("dtmf_input", "send_digits"))
-    stage.briefs["keys"] = brief("keys", engine=engine)
-    async with stage.call("keys") as caller:
+    engine = EngineConfig(builtin_functions=("dtmf_input", "send_digits", "transfer_call"))
+    desk = {"name": "Desk", "kind": "sip", "value": "desk@pbx.example"}
+    stage.briefs["keys"] = brief("keys", engine=engine, transfer_targets=[desk])
+    async with stage.call("keys", kind="sip") as caller:
         pressed: list[str] = []
         caller.room.on("sip_dtmf_received", lambda key: pressed.append(key.digit))
         await caller.hear(after=0)
@@ -156,6 +158,18 @@ async def test_keys_go_both_ways_in_a_room(stage: Rehearsal) -> None:
         async with asyncio.timeout(20):
             while pressed != ["2"]:
                 await asyncio.sleep(0.05)
+        # This livekit-server has no livekit-sip that could refer anybody.
+        await caller.type("a human")
+        async with asyncio.timeout(20):
+            while not (
+                tried := [
+                    e
+                    for e in stage.events("keys")
+                    if getattr(e, "name", "") == "transfer_call" and e.kind == "function"
+                ]
+            ):
+                await asyncio.sleep(0.05)
+        assert (tried[0].error or tried[0].result or "").startswith("Nobody could be reached there")
     await stage.ended("keys")
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import psutil
@@ -24,6 +24,9 @@ from bench.parts.caller import Caller
 from pipelines.contract import AGENT_NAME, EVENT, BriefRequest, CallBrief, CallEvent, JobMetadata
 from tests.support.livekit_server import binary
 from tests.support.stack import ROOT, free_port
+
+Kind = Literal["standard", "sip"]
+"""What somebody in a room is; livekit-sip brings the latter."""
 
 KEY, SECRET = "rehearsal", "rehearsal-secret-of-more-than-32-letters"
 
@@ -67,12 +70,14 @@ class Rehearsal:
         os.kill(self.worker_pid, signal.SIGTERM)
 
     @contextlib.asynccontextmanager
-    async def call(self, call_id: str, identity: str = "caller") -> AsyncIterator[Caller]:
+    async def call(
+        self, call_id: str, identity: str = "caller", kind: Kind = "standard"
+    ) -> AsyncIterator[Caller]:
         """Somebody joins the room of a call, as the api's token lets them."""
-        async with Caller.joined(self.livekit_url, self.token(call_id, identity)) as caller:
+        async with Caller.joined(self.livekit_url, self.token(call_id, identity, kind)) as caller:
             yield caller
 
-    def token(self, call_id: str, identity: str = "caller") -> str:
+    def token(self, call_id: str, identity: str = "caller", kind: Kind = "standard") -> str:
         """What lets somebody join a call, with the room as the api asks for it."""
         dispatch = api.RoomAgentDispatch(
             agent_name=AGENT_NAME, metadata=JobMetadata(call_id=call_id).model_dump_json()
@@ -80,6 +85,7 @@ class Rehearsal:
         token = (
             api.AccessToken(KEY, SECRET)
             .with_identity(identity)
+            .with_kind(kind)
             .with_ttl(timedelta(minutes=5))
             .with_grants(api.VideoGrants(room_join=True, room=f"room-{call_id}"))
             .with_room_config(

@@ -1,7 +1,6 @@
 """A worker that we own: it says what a test tells it to, over the real wire."""
 
 import asyncio
-import contextlib
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -93,14 +92,24 @@ class RehearsedWorker:
     # ── the WebSocket, in a thread of its own ────────────────────────────────────────────────────
     def _run(self) -> None:
         try:
-            # The api lets a worker go that was silent for too long, as one on a machine that stood still is.
-            with contextlib.suppress(aiohttp.ClientConnectionResetError):
-                self._loop.run_until_complete(self._speak())
+            self._loop.run_until_complete(self._stay())
         finally:
             self._loop.close()
 
-    async def _speak(self) -> None:
+    async def _stay(self) -> None:
+        """The api lets one go that was silent for too long, as on a busy machine: it comes back."""
         self._leave = asyncio.Event()
+        while not self._leave.is_set():
+            try:
+                await self._speak(self._leave)
+            except aiohttp.ClientConnectionResetError:
+                continue
+            except aiohttp.ClientError:
+                if not self._connected.is_set():
+                    raise
+                return  # the api itself is gone
+
+    async def _speak(self, leave: asyncio.Event) -> None:
         headers = {"X-Internal-Key": self._api.secrets["internal_key"]}
         async with (
             aiohttp.ClientSession() as session,
@@ -116,12 +125,12 @@ class RehearsedWorker:
             await socket.send_str(json.dumps(hello))
             listening = asyncio.ensure_future(self._listen(socket))
             try:
-                while not self._leave.is_set():
+                while not leave.is_set():
                     await socket.send_str(json.dumps({"kind": "status", **self.status}))
                     self._connected.set()
                     try:
                         async with asyncio.timeout(0.25):
-                            await self._leave.wait()
+                            await leave.wait()
                     except TimeoutError:
                         continue
                 if self._says_goodbye:

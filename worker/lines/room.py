@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from livekit import rtc
@@ -49,14 +49,24 @@ _LEFT_FOR_GOOD = frozenset(
 )
 
 
+Transfer = Callable[[str, str, TransferTarget], Awaitable[None]]
+"""Hands a telephone on: the room, who is in it, and to whom. Raises `CannotDo`."""
+
+
 class RoomLine:
     """The room of a LiveKit job. `connected` is the task that joins it; it may still be under way."""
 
-    def __init__(self, context: JobContext, connected: "asyncio.Task[None]", identity: str) -> None:
+    def __init__(
+        self,
+        context: JobContext,
+        connected: "asyncio.Task[None]",
+        transfer: Transfer | None,
+        identity: str,
+    ) -> None:
         self._context = context
         self._room = context.room
         self._connected = connected
-        self._identity = identity
+        self._identity, self._transfer = identity, transfer
         self._io: RoomIO | None = None
         self._playout: Playout | None = None
         self._came = asyncio.Event()
@@ -135,8 +145,9 @@ class RoomLine:
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        """Keys come from phones and from pages that send them; nobody can be transferred out of a room."""
-        return frozenset(("hold", "send_digits", "collect_digits"))
+        """Keys come from phones and from pages that send them; only a telephone can be handed on."""
+        can: tuple[Ability, ...] = ("hold", "send_digits", "collect_digits")
+        return frozenset((*can, "transfer") if self._telephone() else can)
 
     async def digit(self) -> str:
         """The next key that somebody in the room presses."""
@@ -159,8 +170,10 @@ class RoomLine:
         await self.tell({"kind": "hold", "is_on": is_on})
 
     async def transfer(self, target: TransferTarget) -> None:
-        """Not out of a room."""
-        raise CannotDo("Nobody can be transferred out of this room")
+        """Hand a telephone on; a page stays."""
+        if (identity := self._telephone()) is None or self._transfer is None:
+            raise CannotDo("Nobody can be transferred out of this room")
+        await self._transfer(self._room.name, identity, target)
 
     def measured(self) -> MediaQuality | None:
         """LiveKit's server measures rooms."""
@@ -188,6 +201,12 @@ class RoomLine:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         publication = await self._room.local_participant.publish_track(track, options)
         await publication.wait_for_subscription()
+
+    def _telephone(self) -> str | None:
+        """Identity of the other side, where that is a telephone."""
+        people = self._room.remote_participants.values() if self._room.isconnected() else ()
+        sip = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+        return next((one.identity for one in people if self._is_ours(one) and one.kind == sip), None)
 
     def _is_ours(self, participant: rtc.RemoteParticipant) -> bool:
         if self._identity:
