@@ -137,7 +137,7 @@ class LiveKitRooms:
                     can_publish_sources=["microphone"] if ticket.may_speak else [],
                     can_subscribe=True,
                     can_publish_data=ticket.may_speak,
-                    hidden=ticket.is_hidden,
+                    hidden=ticket.is_hidden or None,
                     can_update_own_metadata=False,
                 )
             )
