@@ -16,6 +16,8 @@ from tests.support.ports import free_port
 from worker.exchange.sip import Credential
 
 CREDENTIAL = Credential("alice", "secret")
+DID = "+905331112233"
+"""A number whose calls go to who is registered with that credential."""
 _CONFIGURATION = Path(__file__).with_name("carrier.cfg")
 
 
@@ -51,11 +53,13 @@ class Relay(asyncio.DatagramProtocol):
 class Carrier:
     """Calls go to `proxy` (or `tcp_proxy`), and from there to `far`."""
 
-    def __init__(self, far: FarEnd, relay: Relay, port: int, relayed: int) -> None:
+    def __init__(self, far: FarEnd, relay: Relay, port: int, relayed: int, inner: int) -> None:
         self.far = far
         self.relay = relay
         self.port = port
         self.proxy_port = relayed
+        self.inner = inner
+        """Where telephones register."""
         self.proxy = f"sip:127.0.0.1:{relayed}"
         self.tcp_proxy = f"sip:127.0.0.1:{port};transport=tcp"
 
@@ -96,7 +100,7 @@ async def _relayed(folder: Path, far: FarEnd) -> AsyncIterator[Carrier | None]:
     relayed = transport.get_extra_info("sockname")[1]
     process = _begin(folder, port=port, relayed=relayed, inner=inner, far=far.port)
     try:
-        yield Carrier(far, relay, port, relayed) if await _is_up(port, process) else None
+        yield Carrier(far, relay, port, relayed, inner) if await _is_up(port, process) else None
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 10)
@@ -105,7 +109,7 @@ async def _relayed(folder: Path, far: FarEnd) -> AsyncIterator[Carrier | None]:
 
 def _begin(folder: Path, *, port: int, relayed: int, inner: int, far: int) -> "subprocess.Popen[bytes]":
     text = _CONFIGURATION.read_text()
-    names = {"PORT": port, "RELAY": relayed, "INNER": inner, "FAR": far, "MODULES": _modules()}
+    names = {"PORT": port, "RELAY": relayed, "INNER": inner, "FAR": far, "DID": DID, "MODULES": _modules()}
     for name, value in names.items():
         text = text.replace(name, str(value))
     file = folder / "carrier.cfg"

@@ -1,0 +1,138 @@
+"""A real telephone to tests: what somebody does at it, and what is heard there."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+import wave
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.support.speech import understood
+from tests.support.stack import ROOT
+
+RATE = 8000
+LOUD = 500
+_HEADER_BYTES = 44
+
+Pcm = NDArray[np.int16]
+
+
+class Pjsip:
+    """One process of `tests.support.pjsip_phone`."""
+
+    def __init__(self, folder: Path, process: asyncio.subprocess.Process) -> None:
+        self.folder, self._process = folder, process
+        self.seen: list[dict[str, Any]] = []
+        self._arrived = asyncio.Event()
+        self._sounds = 0
+
+    # ── what somebody does ───────────────────────────────────────────────────────────────────────
+    def do(self, action: str, call: int = 0, value: str = "") -> None:
+        """`dial`, `answer`, `hold`, `resume`, `keys`, `hang_up`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": action, "call": call, "value": value}).encode() + b"\n")
+
+    def say(self, pcm: Pcm, call: int = 0) -> float:
+        """int16 mono at 8 kHz; how many seconds it lasts."""
+        self._sounds += 1
+        self.do("play", call, written(self.folder / f"say-{self._sounds}.wav", pcm))
+        return len(pcm) / RATE
+
+    # ── what is seen ─────────────────────────────────────────────────────────────────────────────
+    def all(self, name: str, call: int | None = None) -> list[Any]:
+        """Everything that was told under a name, of one call or of all."""
+        return [one[name] for one in self.seen if name in one and call in (None, one.get("call"))]
+
+    async def until(self, true: Callable[[], Any], seconds: float = 15.0) -> Any:
+        """Wait for what it tells to make this true."""
+        async with asyncio.timeout(seconds):
+            while not (found := true()):
+                self._arrived.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), 0.05)
+        return found
+
+    async def talks(self, call: int = 0, seconds: float = 15.0) -> None:
+        """The call is answered, and sound runs."""
+        await self.until(lambda: "CONFIRMED" in self.all("state", call) and self.all("sounds", call), seconds)
+
+    # ── what is heard ────────────────────────────────────────────────────────────────────────────
+    def heard(self, call: int = 0) -> Pcm:
+        """What was recorded so far, a quarter of a second behind."""
+        path = self.folder / f"{call}.wav"
+        data = path.read_bytes()[_HEADER_BYTES:] if path.exists() else b""
+        return np.frombuffer(data[: len(data) // 2 * 2], np.int16)
+
+    async def hears(self, call: int = 0, since: int = 0, seconds: float = 20.0, quiet: float = 1.0) -> str:
+        """Words that were said from a place of the recording on, once it is quiet for a while."""
+
+        def is_said() -> bool:
+            sound = self.heard(call)[since:]
+            loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > LOUD)
+            return bool(len(loud)) and len(sound) - loud[-1] > quiet * RATE
+
+        await self.until(is_said, seconds)
+        return understood(self.heard(call)[since:].repeat(2), 16_000)
+
+
+def written(path: Path, pcm: Pcm) -> str:
+    """A file with this in it."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm.tobytes())
+    return str(path)
+
+
+def longest_silence(sound: Pcm) -> float:
+    """Seconds between one sound and the next, at most."""
+    loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > LOUD)
+    return float(np.diff(loud).max() / RATE) if len(loud) > 1 else len(sound) / RATE
+
+
+@contextlib.asynccontextmanager
+async def pjsip(lines: Mapping[str, Mapping[str, Any]], proxy: str = "") -> AsyncIterator[Pjsip]:
+    """A telephone with these numbers; registered at the proxy, where there is one."""
+    with tempfile.TemporaryDirectory(prefix="phone-") as folder:
+        told = {"folder": folder, "proxy": proxy, "lines": lines}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.pjsip_phone", json.dumps(told)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        phone = Pjsip(Path(folder), process)
+        reading = asyncio.create_task(_read(phone, process))
+        try:
+            await phone.until(lambda: phone.all("port"), 20)
+            if proxy:
+                await phone.until(lambda: phone.all("registered").count(200) >= len(lines), 20)
+            yield phone
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                code = await asyncio.wait_for(process.wait(), 20)
+            except TimeoutError:
+                process.kill()
+                raise
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+            assert code == 0, "PJSIP did not end well"
+
+
+async def _read(phone: Pjsip, process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        # PJSIP says what it likes before it is told to be quiet.
+        if line.startswith(b"{"):
+            phone.seen.append(json.loads(line))
+            phone._arrived.set()
