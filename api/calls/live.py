@@ -15,7 +15,7 @@ from api.db.engine import Database
 from api.http.errors import TooManyRequests
 
 EVENT_STREAM = "text/event-stream"
-_HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 LOOK_SECONDS = 0.4
 SIGN_OF_LIFE_SECONDS = 10.0
 LONGEST_SECONDS = 3 * 3600.0
@@ -61,7 +61,7 @@ async def stream(
     follows: bool,
 ) -> web.StreamResponse:
     """Send it until the call is over. `id` is an event's number: `Last-Event-ID` goes on behind it."""
-    response = web.StreamResponse(headers=_HEADERS)
+    response = web.StreamResponse(headers=HEADERS)
     loop = asyncio.get_running_loop()
     began = told_at = loop.time()
     status, ended_at = "", 0.0
@@ -75,10 +75,10 @@ async def stream(
                 break
             if call.status != status:
                 status, told_at = call.status, loop.time()
-                await response.write(_event("status", {"call_status": status}))
+                await response.write(event("status", {"call_status": status}))
             for row in rows:
                 after, told_at = row.sequence, loop.time()
-                await response.write(_event(row.kind, _told(row), row.sequence))
+                await response.write(event(row.kind, _told(row), row.sequence))
             if len(rows) == _PIECE:
                 continue
             if not follows:
@@ -87,7 +87,7 @@ async def stream(
                 ended_at = ended_at or loop.time()
                 if call.settled_at or not call.is_presumed or loop.time() - ended_at > WORD_SECONDS:
                     over = {"call_status": call.status, "disconnection_reason": call.disconnection_reason}
-                    await response.write(_event("end", over))
+                    await response.write(event("end", over))
                     break
             if loop.time() - told_at > SIGN_OF_LIFE_SECONDS:
                 told_at = loop.time()
@@ -114,6 +114,7 @@ def _told(row: CallEventRow) -> dict[str, Any]:
     return {"sequence": row.sequence, "type": row.kind, "at": row.at.isoformat(), **told}
 
 
-def _event(name: str, data: dict[str, Any], number: int | None = None) -> bytes:
+def event(name: str, data: dict[str, Any], number: int | None = None) -> bytes:
+    """One as it goes over the wire."""
     head = f"id: {number}\n" if number is not None else ""
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")

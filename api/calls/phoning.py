@@ -22,7 +22,7 @@ from api.db.engine import Database, after_commit
 from api.durable import engine
 from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
-from api.outside.phones import Phones, PhonesUnavailable
+from api.outside.phones import Phones, PhonesUnavailable, Unsure
 from api.phone_numbers import service as numbers
 from pipelines.contract import Dial, PhoneOnward, PhoneTold
 
@@ -34,6 +34,8 @@ UNTOLD_SECONDS = 30.0
 SOON_SECONDS = 0.5
 """Whoever wrote the row has it dialled itself, after its commit."""
 MOST_AT_ONCE = 16
+NOT_DIALLED = "not_dialled"
+"""How the reason of a call begins that never left this house."""
 _BUSY = (486, 600)
 _NOBODY = (408, 480, 487)
 
@@ -97,8 +99,9 @@ async def place(database: Database, phones: Phones, call_id: str) -> None:
     try:
         worker_id = await phones.dial(order)
     except PhonesUnavailable as error:
+        cause = "error" if isinstance(error, Unsure) else NOT_DIALLED
         async with database.transaction() as session:
-            await over(session, call_id, "failed", f"error: {error}")
+            await over(session, call_id, "failed", f"{cause}: {error}")
         return
     async with database.transaction() as session:
         call = await session.get(CallRow, call_id, with_for_update=True)

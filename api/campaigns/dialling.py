@@ -16,14 +16,15 @@ from api.calls.schemas import OutboundCall
 from api.calls.table import RUNNING as GOING_ON
 from api.calls.table import CallRow
 from api.campaigns.judging import judge, look_up
+from api.campaigns.outcomes import ANSWERED, REACHED, UNDIALLED, outcome_of
 from api.campaigns.table import (
     CALLING,
     CANCELLED,
     COMPLETED,
+    DONE,
     FAILED,
     PAUSED,
     PENDING,
-    REACHED,
     RUNNING,
     SKIPPED,
     CampaignContactRow,
@@ -44,8 +45,9 @@ WATCH_SECONDS = 2.0
 NO_LINE_SECONDS = 30.0
 COLLAPSE_AFTER = 20
 """So many calls in a row that reach nobody pause a campaign."""
+MOST_UNDIALLED = 5
+"""Calls to one person that never left this house: then it is called a failure."""
 _LONGEST_SECONDS = 60.0
-_REACHED = frozenset({"completed", "transferred", "ended"})
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ async def _has_collapsed(session: AsyncSession, row: CampaignRow) -> bool:
         .limit(COLLAPSE_AFTER)
     )
     newest = found.all()
-    return len(newest) == COLLAPSE_AFTER and not _REACHED.intersection(newest)
+    return len(newest) == COLLAPSE_AFTER and not ANSWERED.intersection(newest)
 
 
 async def _note_ended(session: AsyncSession, row: CampaignRow, at: datetime) -> int:
@@ -106,20 +108,31 @@ async def _note_ended(session: AsyncSession, row: CampaignRow, at: datetime) -> 
         if call is not None and call.status in GOING_ON:
             going_on += 1
             continue
-        person.outcome = "deleted" if call is None else call.status
+        person.outcome = outcome_of(call)
         person.ended_at = at if call is None or call.ended_at is None else call.ended_at
-        if person.outcome in _REACHED:
-            person.status, person.reason = REACHED, None
-        elif person.outcome in row.retry_on and person.attempts <= row.retry_count:
-            is_over = row.status == CANCELLED
-            person.status, person.reason = (
-                (SKIPPED, "cancelled") if is_over else (PENDING, "called again later")
-            )
-            person.due_at = at + timedelta(minutes=row.retry_delay_minutes)
-        else:
-            person.status, person.reason = FAILED, None if call is None else call.disconnection_reason
+        _conclude(row, person, call, at)
         session.add(person)
     return going_on
+
+
+def _conclude(row: CampaignRow, person: CampaignContactRow, call: CallRow | None, at: datetime) -> None:
+    """Whether that was it, or they are called again."""
+    again_at = None
+    if person.outcome == UNDIALLED and person.undialled < MOST_UNDIALLED:
+        # Nothing rang anywhere, so it was no attempt.
+        person.undialled += 1
+        person.attempts -= 1
+        again_at = at + timedelta(seconds=NO_LINE_SECONDS)
+    elif person.outcome in row.retry_on and person.attempts <= row.retry_count:
+        again_at = at + timedelta(minutes=row.retry_delay_minutes)
+    if person.outcome in REACHED:
+        person.status, person.reason = DONE, None
+    elif again_at is None:
+        person.status, person.reason = FAILED, None if call is None else call.disconnection_reason
+    elif row.status == CANCELLED:
+        person.status, person.reason = SKIPPED, "cancelled"
+    else:
+        person.status, person.reason, person.due_at = PENDING, "called again later", again_at
 
 
 async def _call(session: AsyncSession, row: CampaignRow, calling: int, at: datetime) -> float | None:
@@ -127,13 +140,13 @@ async def _call(session: AsyncSession, row: CampaignRow, calling: int, at: datet
     room = min(row.max_concurrent - calling, await _pace(session, row, at))
     placed, held = 0, False
     due = await _due(session, row, at) if room > 0 else []
-    known = await look_up(session, row.owner_id, [person.phone_number for person in due])
+    known = await look_up(session, row, [person.phone_number for person in due], at)
     for person in due:
         verdict = judge(row, person, known, at)
         if verdict.skip:
             person.status, person.reason = SKIPPED, verdict.skip
         elif verdict.not_before is not None:
-            person.due_at, person.reason = verdict.not_before, "outside of calling hours"
+            person.due_at, person.reason = verdict.not_before, verdict.waits
         elif placed < room:
             if held := not await _place(session, row, person, at):
                 break

@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import telephone
+from api.calls import tolls
+from api.calls.table import CallRow
 from api.campaigns.hours import opening
 from api.campaigns.table import CampaignContactRow, CampaignRow
 from api.contacts import service as contacts
 from api.contacts.table import DENIED, GRANTED, ContactRow
+from api.durable import engine
 from api.hours import CallingHours
 
 _ZONE_COLUMNS = ("timezone", "time_zone")
+HOURS, OFTEN = "outside of calling hours", "called as often as allowed today"
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -25,19 +30,26 @@ class Verdict:
     """Why they are not called at all; empty where they may be."""
     not_before: datetime | None = None
     """When they may be called, where that is later."""
+    waits: str = ""
+    """Why it is later."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of some people: who must not be called, and who of them is a contact."""
+    """What is known of some people: who must not be called, who is a contact, who was called today."""
 
     barred: set[str]
     contacts: Mapping[str, ContactRow]
+    called: Mapping[str, Sequence[datetime]]
+    """When a number was called in the last day, by whatever of the owner's, newest first."""
 
 
-async def look_up(session: AsyncSession, owner_id: str, numbers: Sequence[str]) -> Known:
+async def look_up(
+    session: AsyncSession, campaign: CampaignRow, numbers: Sequence[str], at: datetime
+) -> Known:
     """Ask for some numbers at once."""
-    known: dict[str, ContactRow] = {}
+    owner_id, known = campaign.owner_id, dict[str, ContactRow]()
+    called: dict[str, list[datetime]] = {}
     for start in range(0, len(numbers), contacts.IN_ONE_QUERY):
         found = await session.exec(
             select(ContactRow).where(
@@ -46,20 +58,44 @@ async def look_up(session: AsyncSession, owner_id: str, numbers: Sequence[str]) 
             )
         )
         known.update({row.phone_number: row for row in found.all()})
-    return Known(await contacts.barred(session, owner_id, numbers), known)
+        if campaign.max_daily_per_number is None:
+            continue
+        dialled = await session.exec(
+            select(CallRow.to_number, CallRow.created_at)
+            .where(
+                CallRow.owner_id == owner_id,
+                CallRow.direction == "outbound",
+                col(CallRow.created_at) > at - _DAY,
+                col(CallRow.to_number).in_(numbers[start : start + contacts.IN_ONE_QUERY]),
+            )
+            .order_by(col(CallRow.created_at).desc())
+        )
+        for number, when in dialled.all():
+            called.setdefault(number or "", []).append(when)
+    return Known(await contacts.barred(session, owner_id, numbers), known, called)
 
 
 def judge(campaign: CampaignRow, person: CampaignContactRow, known: Known, at: datetime) -> Verdict:
     """Whether this person may be called now."""
     contact = known.contacts.get(person.phone_number)
-    skip = _why_never(campaign, person, contact, known)
-    if skip or campaign.calling_hours is None:
+    if skip := _why_never(campaign, person, contact, known):
         return Verdict(skip)
-    hours = CallingHours.model_validate(campaign.calling_hours)
-    opens = opening(hours, zones_of(campaign, person, contact), at)
-    if opens is None:
-        return Verdict(skip="no_common_hour")
-    return Verdict() if opens <= at else Verdict(not_before=opens)
+    rested = soonest = _rested(campaign, known.called.get(person.phone_number, ()), at)
+    if campaign.calling_hours is not None:
+        hours = CallingHours.model_validate(campaign.calling_hours)
+        opens = opening(hours, zones_of(campaign, person, contact), soonest)
+        if opens is None:
+            return Verdict(skip="no_common_hour")
+        soonest = opens
+    if soonest <= at:
+        return Verdict()
+    return Verdict(not_before=soonest, waits=HOURS if soonest > rested else OFTEN)
+
+
+def _rested(campaign: CampaignRow, called: Sequence[datetime], at: datetime) -> datetime:
+    """When one call more is not one too many of a day."""
+    most = campaign.max_daily_per_number
+    return at if most is None or len(called) < most else max(at, called[most - 1] + _DAY)
 
 
 def _why_never(
@@ -71,7 +107,13 @@ def _why_never(
         return "consent_denied"
     if campaign.consent_required and (contact is None or contact.consent != GRANTED):
         return "no_consent"
-    return "" if telephone.is_valid(person.phone_number) else "invalid_number"
+    if not telephone.is_valid(person.phone_number):
+        return "invalid_number"
+    try:
+        tolls.check(engine.reach().tolls, person.phone_number)
+    except tolls.DestinationRefused:
+        return "destination_refused"
+    return ""
 
 
 def zones_of(

@@ -33,7 +33,7 @@ async def preview(session: AsyncSession, row: CampaignRow) -> Preview:
     opens: datetime | None = None
     examples: list[SkippedPerson] = []
     async for people in _pieces(session, row, PENDING):
-        known = await look_up(session, row.owner_id, [person.phone_number for person, _ in people])
+        known = await look_up(session, row, [person.phone_number for person, _ in people], at)
         for person, _ in people:
             verdict = judge(row, person, known, at)
             if verdict.skip:
@@ -63,11 +63,6 @@ async def results(session: AsyncSession, row: CampaignRow) -> Results:
     """A campaign in figures."""
     mine = col(CampaignContactRow.campaign_id) == row.id
     totals = Totals.of((await service.counted(session, [row.id])).get(row.id, {}))
-    outcomes = await session.exec(
-        select(CampaignContactRow.outcome, func.count())
-        .where(mine, col(CampaignContactRow.outcome).is_not(None))
-        .group_by(col(CampaignContactRow.outcome))
-    )
     reasons = await session.exec(
         select(CampaignContactRow.reason, func.count())
         .where(mine, col(CampaignContactRow.status) == SKIPPED)
@@ -86,7 +81,7 @@ async def results(session: AsyncSession, row: CampaignRow) -> Results:
         name=row.name,
         status=cast("Status", row.status),
         stats=totals,
-        outcomes={str(name): int(count) for name, count in outcomes.all()},
+        outcomes=await service.outcomes(session, row.id),
         skipped_reasons={str(name or ""): int(count) for name, count in reasons.all()},
         success_rate=round(totals.completed / over, 4) if over else None,
         total_attempts=int(attempts.one() or 0),

@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from api.agents import service as agents
-from api.campaigns import people, results, service
+from api.calls.live import EVENT_STREAM, TooManyStreams
+from api.campaigns import live, people, results, service
 from api.campaigns.people import TooManyPeople
 from api.campaigns.schemas import (
     Action,
@@ -22,6 +23,7 @@ from api.campaigns.schemas import (
     Person,
     PersonQuery,
     Preview,
+    ProgressQuery,
     Results,
     ResultsQuery,
 )
@@ -33,7 +35,7 @@ from api.http.routes import Routes
 from api.http.sheets import MAX_SHEET_BYTES, BadSheet
 from api.http.transactions import let_go
 from api.http.uploads import NoFile, read_file
-from api.keys import CALLER, DATABASE, SESSION
+from api.keys import CALLER, DATABASE, SESSION, WATCHERS
 
 CSV = "text/csv"
 _ACTING = [CampaignNotFound, WrongState, NobodyToCall, agents.AgentNotFound]
@@ -188,6 +190,19 @@ async def get_campaign_results(
         await response.write(lines)
     await response.write_eof()
     return response
+
+
+@routes.get("/{campaign_id}/events", errors=[CampaignNotFound, TooManyStreams], produces=[EVENT_STREAM])
+async def watch_campaign(request: web.Request, campaign_id: str, query: ProgressQuery) -> web.StreamResponse:
+    """Watch a campaign as server-sent events: how far it is, and again each time that changes, to its end."""
+    caller, row = request[CALLER], await _row(request, campaign_id)
+    await let_go(request)
+    watchers = request.app[WATCHERS]
+    watchers.take(caller.owner_id)
+    try:
+        return await live.stream(request, request.app[DATABASE], watchers, row.id, follows=query.follow)
+    finally:
+        watchers.give(caller.owner_id)
 
 
 async def _row(request: web.Request, campaign_id: str) -> CampaignRow:

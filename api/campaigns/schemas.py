@@ -16,12 +16,13 @@ Name = Annotated[str, Field(min_length=1, max_length=255)]
 Description = Annotated[str, Field(max_length=2000)]
 AtOnce = Annotated[int, Field(ge=1, le=100)]
 EachMinute = Annotated[int, Field(ge=1, le=60)]
+PerDay = Annotated[int, Field(ge=1, le=20)]
 DelayMinutes = Annotated[int, Field(ge=1, le=1440)]
 Mapped = Annotated[
     dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=100)]], Field(max_length=100)
 ]
-Outcome = Literal["no_answer", "busy", "failed"]
-RetryOn = Annotated[list[Outcome], Field(max_length=3)]
+Outcome = Literal["no_answer", "busy", "failed", "voicemail", "rejected"]
+RetryOn = Annotated[list[Outcome], Field(max_length=5)]
 Status = Literal["draft", "running", "paused", "completed", "cancelled"]
 PersonStatus = Literal["pending", "calling", "completed", "failed", "skipped"]
 Action = Literal["start", "pause", "resume", "cancel"]
@@ -39,7 +40,9 @@ class CampaignCreate(Wire):
     calls_per_minute: EachMinute = 10
     retry_count: Annotated[int, Field(ge=0, le=3)] = 0
     retry_delay_minutes: DelayMinutes = 5
-    retry_on: RetryOn = Field(default_factory=lambda: list[Outcome](("no_answer", "busy", "failed")))
+    retry_on: RetryOn = Field(
+        default_factory=lambda: list[Outcome](("no_answer", "busy", "failed", "voicemail"))
+    )
     """After which outcomes somebody is called again."""
     variable_mapping: Mapped = Field(default_factory=dict)
     """From columns of the file to variables of the agent."""
@@ -49,6 +52,8 @@ class CampaignCreate(Wire):
     """The clock of numbers that do not say where they are."""
     consent_required: bool = False
     """Call only contacts whose consent is `granted`."""
+    max_daily_per_number: PerDay | None = None
+    """How often anybody is called within 24 hours at most, by whatever of yours; left out, as it comes."""
 
 
 class CampaignUpdate(Wire):
@@ -66,6 +71,7 @@ class CampaignUpdate(Wire):
     calling_hours: Literal["any"] | CallingHours | None = None
     timezone: TimeZone | None = None
     consent_required: bool | None = None
+    max_daily_per_number: PerDay | None = None
 
 
 class Totals(Wire):
@@ -114,6 +120,7 @@ class Campaign(Wire):
     calling_hours: CallingHours | None
     timezone: str
     consent_required: bool
+    max_daily_per_number: int | None
     total_contacts: int
     stats: Totals
     started_at: datetime | None
@@ -130,6 +137,35 @@ class Campaign(Wire):
         )
         told = {"campaign_id": row.id, "total_contacts": totals.contacts, "stats": totals}
         return cls.model_validate({**values, **told})
+
+
+class Progress(Wire):
+    """How far a campaign is."""
+
+    campaign_id: str
+    status: Status
+    problem: str | None
+    stats: Totals
+    outcomes: dict[str, int]
+    """How many newest calls ended how."""
+
+    @classmethod
+    def of(cls, row: CampaignRow, counted: Mapping[str, int], outcomes: dict[str, int]) -> "Progress":
+        """A row, how many of its people are how far, and how their calls ended."""
+        told = {"campaign_id": row.id, "status": row.status, "problem": row.problem}
+        return cls.model_validate({**told, "stats": Totals.of(counted), "outcomes": outcomes})
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing changes any more."""
+        return self.status in ("completed", "cancelled") and not self.stats.in_progress
+
+
+class ProgressQuery(Wire):
+    """How long to watch."""
+
+    follow: bool = True
+    """False: how far it is now, and no more."""
 
 
 class CampaignQuery(Wire):
@@ -228,7 +264,7 @@ class Person(Wire):
     @classmethod
     def of(cls, row: CampaignContactRow) -> "Person":
         """A row."""
-        return cls.model_validate(row.model_dump(exclude={"campaign_id", "position"}))
+        return cls.model_validate(row.model_dump(exclude={"campaign_id", "position", "undialled"}))
 
 
 class People(Wire):

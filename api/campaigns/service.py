@@ -16,6 +16,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from api.agents import service as agents
 from api.campaigns import workflows
+from api.campaigns.judging import HOURS, OFTEN
 from api.campaigns.schemas import Action, CampaignCreate, CampaignQuery, CampaignUpdate
 from api.campaigns.table import (
     CANCELLED,
@@ -126,6 +127,16 @@ async def counted(session: AsyncSession, ids: Sequence[str]) -> Mapping[str, Map
     return counts
 
 
+async def outcomes(session: AsyncSession, campaign_id: str) -> dict[str, int]:
+    """How many newest calls ended how."""
+    found = await session.exec(
+        select(CampaignContactRow.outcome, func.count())
+        .where(CampaignContactRow.campaign_id == campaign_id, col(CampaignContactRow.outcome).is_not(None))
+        .group_by(col(CampaignContactRow.outcome))
+    )
+    return {str(name): int(count) for name, count in found.all()}
+
+
 async def change(
     session: AsyncSession, caller: Caller, campaign_id: str, changes: CampaignUpdate
 ) -> CampaignRow:
@@ -138,6 +149,8 @@ async def change(
         sent["calling_hours"] = None
     for name, value in sent.items():
         setattr(row, name, value)
+    if {"calling_hours", "timezone", "max_daily_per_number"} & sent.keys():
+        await _look_again(session, row)
     row.updated_at = now()
     session.add(row)
     await session.flush()
@@ -173,6 +186,28 @@ async def act(session: AsyncSession, caller: Caller, campaign_id: str, action: A
     return row
 
 
+async def _look_again(session: AsyncSession, row: CampaignRow) -> None:
+    """Who only waits for an hour is judged anew, by other rules."""
+    await session.exec(
+        update(CampaignContactRow)
+        .where(
+            col(CampaignContactRow.campaign_id) == row.id,
+            col(CampaignContactRow.status) == PENDING,
+            col(CampaignContactRow.reason).in_((HOURS, OFTEN)),
+        )
+        .values(due_at=now())
+    )
+    if row.status == RUNNING:
+        _beat(session, row)
+
+
+def _beat(session: AsyncSession, row: CampaignRow) -> None:
+    """Have it looked at as soon as this is committed."""
+    row.beat += 1
+    row.beat_at = now()
+    after_commit(session, partial(workflows.queue, row.id, row.beat))
+
+
 async def _begin(session: AsyncSession, caller: Caller, row: CampaignRow) -> None:
     await agents.get(session, caller, row.agent_id)
     if row.status == DRAFT and not (await counted(session, [row.id])).get(row.id):
@@ -180,6 +215,4 @@ async def _begin(session: AsyncSession, caller: Caller, row: CampaignRow) -> Non
     row.status, row.problem = RUNNING, None
     row.running_since = now()
     row.started_at = row.started_at or row.running_since
-    row.beat += 1
-    row.beat_at = now()
-    after_commit(session, partial(workflows.queue, row.id, row.beat))
+    _beat(session, row)

@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 from api.db.columns import Json, UtcDateTime, new_id, now
 
 DRAFT, RUNNING, PAUSED, COMPLETED, CANCELLED = "draft", "running", "paused", "completed", "cancelled"
-PENDING, CALLING, REACHED, FAILED, SKIPPED = "pending", "calling", "completed", "failed", "skipped"
+PENDING, CALLING, DONE, FAILED, SKIPPED = "pending", "calling", "completed", "failed", "skipped"
 
 
 class CampaignRow(SQLModel, table=True):
@@ -37,6 +37,8 @@ class CampaignRow(SQLModel, table=True):
     timezone: str = "Europe/Istanbul"
     """Of numbers that do not say where they are."""
     consent_required: bool = False
+    max_daily_per_number: int | None = None
+    """How often a number is called in 24 hours at most, all calls of the owner's counted."""
     columns: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
     """Names of the variables that its people have, in the order in which they came."""
     beat: int = 0
@@ -74,7 +76,9 @@ class CampaignContactRow(SQLModel, table=True):
     call_id: str | None = Field(default=None, index=True)
     """The newest call."""
     outcome: str | None = None
-    """How that call ended."""
+    """How that call ended (`outcomes`)."""
+    undialled: int = 0
+    """How many of its calls never left this house: they are no attempts."""
     due_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     """Not called before this."""
     dialled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -6,7 +6,7 @@ from api.calls import orders
 from api.db.columns import new_id
 from api.internal.mailbox import Mailbox, NotSent, Unanswered
 from api.internal.table import WorkerRow
-from api.outside.phones import PhonesUnavailable
+from api.outside.phones import PhonesUnavailable, Unsure
 from pipelines.contract import Dial, Obeyed, TakeUp
 
 DIAL_SECONDS = 8.0
@@ -50,9 +50,7 @@ class WorkerPhones:
             except NotSent:
                 continue  # and never will be: the next may
             except Unanswered:
-                raise PhonesUnavailable(
-                    "the worker did not answer: the call may or may not have been dialled"
-                ) from None
+                raise Unsure(Unsure.__doc__) from None
             if isinstance(told, Obeyed) and told.outcome != "done":
                 raise PhonesUnavailable(told.message or "the exchange refused")
             return row.id

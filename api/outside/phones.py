@@ -9,6 +9,10 @@ class PhonesUnavailable(Exception):
     """No exchange could place a call now"""
 
 
+class Unsure(PhonesUnavailable):
+    """The worker did not answer: the call may or may not have been dialled"""
+
+
 class Phones(Protocol):
     """Exchanges that could place a call: our own in each worker, or another daemon behind the same words."""
 
@@ -21,7 +25,7 @@ class Phones(Protocol):
     async def dial(self, order: Dial) -> str:
         """Have a call placed; the worker that does. Sent once, for nobody knows what came of a lost order.
 
-        Raises `PhonesUnavailable` with a sentence.
+        Raises `PhonesUnavailable` with a sentence; `Unsure` where it may have been dialled all the same.
         """
 
     async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:

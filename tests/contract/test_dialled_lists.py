@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.contract.conftest import House
+from tests.contract.test_live_calls import Watching
 from tests.contract.test_phone_calls import bound, dialled, goes, line, owner, until
 from tests.support.api import Person
 from tests.support.rehearsed_worker import Script
@@ -13,7 +14,7 @@ from tests.support.rehearsed_worker import Script
 __all__ = ["line", "owner"]
 """Fixtures."""
 
-ANSWERS, BUSY, AWAY = "+905391110001", "+905391110002", "+905391110003"
+ANSWERS, BUSY, AWAY, MACHINE = "+905391110001", "+905391110002", "+905391110003", "+905391110004"
 
 
 def _orders(house: House, number: str) -> Counter[str]:
@@ -28,10 +29,12 @@ def test_a_campaign_dials_everybody_once_and_hears_what_came_of_it(house: House,
     owner.made("/v1/contacts", {"phone_number": ANSWERS, "name": "Ada", "variables": {"plan": "gold"}})
     wanted = {"agent_id": agent_id, "name": "Fair", "calls_per_minute": 60, "max_concurrent": 2}
     path = f"/v1/campaigns/{owner.made('/v1/campaigns', wanted)['campaign_id']}"
-    people = [{"phone_number": one, "variables": {"day": "Monday"}} for one in (ANSWERS, BUSY, AWAY)]
+    people = [{"phone_number": one, "variables": {"day": "Monday"}} for one in (ANSWERS, BUSY, AWAY, MACHINE)]
     owner.made(f"{path}/contacts", {"contacts": people})
     assert owner.ask("GET", f"{path}/preview").json["problems"] == []
     assert owner.ask("POST", f"{path}/start").status == 200
+    assert house.person().ask("GET", f"{path}/events").status == 404
+    watching = Watching(f"{house.api.url}{path}/events", owner.token)
 
     def call_of(who: str) -> str:
         listed = owner.ask("GET", f"{path}/contacts").json["contacts"]
@@ -44,18 +47,29 @@ def test_a_campaign_dials_everybody_once_and_hears_what_came_of_it(house: House,
     busy = until(lambda: call_of(BUSY), 20)
     dialled(house, busy)
     stats = owner.ask("GET", path).json["stats"]
-    assert (stats["in_progress"], stats["pending"]) == (2, 1), "two at once, the third waits"
+    assert (stats["in_progress"], stats["pending"]) == (2, 2), "two at once, the others wait"
     goes(house, busy, "ended", 486, "Busy Here")
     away = until(lambda: call_of(AWAY), 20)
     dialled(house, away)
     goes(house, away, "ended", 480, "Temporarily Unavailable")
+    machine = until(lambda: call_of(MACHINE), 20)
+    dialled(house, machine)
+    assert house.worker.brief(machine).status == 200
+    heard = Script(machine)
+    house.worker.tell(heard.started(), heard.ended(2, "ended", "voicemail"))
     script = Script(answered)
     house.worker.tell(script.started(), script.ended(9))
     done = until(lambda: (got := owner.ask("GET", path).json)["status"] == "completed" and got, 20)
-    assert (done["stats"]["completed"], done["stats"]["failed"]) == (1, 2)
+    assert (done["stats"]["completed"], done["stats"]["failed"]) == (1, 3)
     results = owner.ask("GET", f"{path}/results").json
-    assert results["outcomes"] == {"completed": 1, "busy": 1, "no_answer": 1}
-    assert _orders(house, number) == {ANSWERS: 1, BUSY: 1, AWAY: 1}
+    assert results["outcomes"] == {"completed": 1, "busy": 1, "no_answer": 1, "voicemail": 1}
+    assert _orders(house, number) == {ANSWERS: 1, BUSY: 1, AWAY: 1, MACHINE: 1}
+    watching.join(10)
+    assert watching.names()[-1] == "end"
+    told = [one["stats"] for _, one in watching.events]
+    assert told[0]["completed"] == 0
+    assert told[-1] == done["stats"]
+    assert watching.events[-1][1]["outcomes"] == results["outcomes"]
 
 
 @pytest.mark.usefixtures("line")

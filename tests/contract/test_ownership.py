@@ -227,7 +227,7 @@ def _member(person: Person) -> str:
 
 UNOWNED = {"voice_id", "external_id"}
 """Ids of things that belong to nobody, and names that each owner gives for themselves."""
-QUERIES = {"watch_call": "follow=false"}
+QUERIES = {"watch_call": "follow=false", "watch_campaign": "follow=false"}
 """So that an answer that would go on with its call ends."""
 
 

@@ -198,7 +198,7 @@ def test_what_the_exchange_refuses_is_over_and_never_dialled_again(house: House,
     call = until(
         lambda: (found := owner.ask("GET", f"/v1/calls/{call_id}").json)["call_status"] == "failed" and found
     )
-    assert call["disconnection_reason"] == "error: the trunk is not registered"
+    assert call["disconnection_reason"] == "not_dialled: the trunk is not registered"
 
 
 @pytest.mark.usefixtures("line")

@@ -11,9 +11,8 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from tests.e2e.test_browser_call import CHROMIUM_FLAGS, sign_in_link
-from tests.integration.test_phone_call import words
 from tests.support.ports import free_port
-from tests.support.speech import understood
+from tests.support.speech import understood, words
 from tests.support.stack import ROOT, Stack, process_of, running
 from tests.support.telephony import Caller, calling
 from worker.exchange import sip

@@ -10,8 +10,8 @@ import pytest
 
 from pipelines.contract import HangUp
 from tests.integration.sip.test_restored import challenged
-from tests.integration.test_phone_call import words
 from tests.support.far_end import FarEnd
+from tests.support.speech import words
 from tests.support.telephone import telephone
 from tests.support.telephony import NUMBER, Stage, calling, refused, sockets, staged
 from worker.exchange import sdp, sip
@@ -177,6 +177,22 @@ async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]
         events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
         assert events[-1].reason == "user_hangup"
         await stage.until(lambda: stage.end_of("c1"))
+
+
+async def test_a_call_that_rings_when_the_exchange_dies_is_told_as_over(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, carrier = house
+    stage.dial()
+    dialog = await anext(carrier.invitations())
+    dialog.ring()
+    await stage.until(lambda: "ringing" in stage.states("o1"))
+    stage.processes["exchange"].kill()
+    await stage.processes["exchange"].wait()
+    await stage.start("exchange")
+    end = await stage.until(lambda: stage.end_of("o1"))
+    assert (end.sip_code, end.sip_reason) == (0, "the exchange was restarted while it rang")
+    assert not list((stage.home / "run" / "dialogs").iterdir())
 
 
 async def test_a_restarted_exchange_answers_what_its_carrier_asks_for_at_the_end(

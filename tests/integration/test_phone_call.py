@@ -31,7 +31,7 @@ from pipelines.tools.developer import Functions
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
 from tests.support.rehearsal import KEY, SECRET
 from tests.support.rtp import Sender
-from tests.support.speech import spoken
+from tests.support.speech import words
 from tests.support.stack import free_port
 from tests.support.telephone import Telephone, bound, telephone
 from tests.unit.test_rtp import key_packets
@@ -97,12 +97,6 @@ class Held:
             while not true():
                 assert not self.task.done(), self.task.exception()
                 await asyncio.sleep(0.01)
-
-
-def words(text: str) -> np.ndarray:
-    """8 kHz."""
-    sound = spoken(text)
-    return sound[: len(sound) // 6 * 6].reshape(-1, 6).mean(axis=1).astype(np.int16)
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.integration.test_phone_call import words
+from tests.support.speech import words
 from tests.support.telephone import Telephone, telephone
 from tests.support.telephony import NUMBER, Caller, Stage, calling, sockets, staged
 from worker.exchange import sdp, sip

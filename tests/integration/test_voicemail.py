@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration.test_phone_call import words
+from tests.support.speech import words
 from tests.support.telephone import Telephone, telephone
 from tests.support.telephony import Stage, sockets, staged
 from tests.unit.test_answering import GREETING, tone

@@ -1,10 +1,10 @@
 """A real telephone, PJSIP, in a process of its own, told by JSON lines what to do.
 
-    python -m tests.support.pjsip_phone '{"folder": "…", "proxy": "127.0.0.1:5060", "lines": {"+14155550123": {"rings": 3.0}}}'
+    python -m tests.support.pjsip_phone '{"folder": "…", "proxy": "…", "lines": {"+14155550123": {}}}'
 
 `lines` are its numbers, registered at the proxy where there is one, and what each does when somebody calls:
-`rings` seconds, then `answers` with that code, then `plays` a file, then acts. `tests.support.pjsip` holds the
-other end; here is only what runs in PJSIP's process. What it sees is written as JSON lines; the first is its port.
+`rings` for seconds, then `answers` with that code, `plays` a file, `then` acts. What it sees is written as
+JSON lines; the first is its port. `tests.support.pjsip` starts it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import pjsua2 as pj
 
 RATE = 8000
 CODECS = ("PCMU", "PCMA", "G722")
-SECRET = "secret"  # noqa: S105 - the carrier's of these tests
+SECRET = "secret"
 
 
 def say(**seen: object) -> None:

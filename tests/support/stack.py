@@ -44,6 +44,10 @@ class Stack:
         """The JSON of a POST that must succeed."""
         return await self._json("POST", path, json=body or {})
 
+    async def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON of a PATCH that must succeed."""
+        return await self._json("PATCH", path, json=body)
+
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
         async with self.http.request(method, self.url + path, headers=headers, **options) as reply:
@@ -86,6 +90,23 @@ def _process_of(call_id: str) -> psutil.Process | None:
             for file in Path(f"/proc/{process.pid}/fd").iterdir():
                 if call_id in os.fspath(file.readlink()):
                     return process
+    return None
+
+
+async def service_of(home: Path, *arguments: str) -> psutil.Process:
+    """The process of this home that was started with these arguments of Python."""
+    async with asyncio.timeout(30):
+        while (found := _service_of(home, list(arguments))) is None:
+            await asyncio.sleep(0.02)
+    return found
+
+
+def _service_of(home: Path, arguments: list[str]) -> psutil.Process | None:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            is_one = process.cmdline()[1:] == arguments
+            if is_one and process.environ().get("CALL2ME_HOME") == str(home):
+                return process
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is known of each call that is answered, on disk: a restarted exchange goes on with it.
+"""What is known of each call, on disk: a restarted exchange goes on with it, or tells that it rang.
 
 One file a call, written whole before it counts and removed when the call is over. No credential is in it:
 the trunk's is asked for again.
@@ -45,6 +45,21 @@ class Dialogs:
         self._folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
 
+    def rings(self, call_id: str) -> None:
+        """Somebody is about to be called. Until the call is kept or forgotten, that is all there is of it."""
+        try:
+            (self._folder / f"{call_id}.rings").touch(mode=0o600)
+        except OSError:
+            logger.error("a call that rings was not written down", extra={"call_id": call_id})
+
+    def rang(self) -> list[str]:
+        """Whom an exchange before us was calling when it died. They are forgotten by this."""
+        rang = sorted(self._folder.glob("*.rings"))
+        for path in rang:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return [path.stem for path in rang if not path.with_suffix(".json").exists()]
+
     def keep(self, call: Kept) -> None:
         """Write it down. A full disk must not end a call: it would only not survive us."""
         path = self._folder / f"{call.call_id}.json"
@@ -54,13 +69,15 @@ class Dialogs:
             with os.fdopen(descriptor, "w") as file:
                 file.write(call.model_dump_json())
             draft.rename(path)
+            path.with_suffix(".rings").unlink(missing_ok=True)
         except OSError:
             logger.error("a dialog was not written down", extra={"call_id": call.call_id})
 
     def forget(self, call_id: str) -> None:
         """The call is over."""
-        with contextlib.suppress(OSError):
-            (self._folder / f"{call_id}.json").unlink()
+        for kind in ("json", "rings"):
+            with contextlib.suppress(OSError):
+                (self._folder / f"{call_id}.{kind}").unlink()
 
     def kept(self) -> list[Kept]:
         """Those that an exchange before us left."""

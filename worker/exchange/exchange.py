@@ -248,6 +248,8 @@ class Exchange:
     # ── after a restart ──────────────────────────────────────────────────────────────────────────
     async def _restore(self) -> None:
         """Go on with the dialogs of an exchange before us, with what answers their carriers' challenges."""
+        for call_id in self._dialogs.rang():
+            self._api.tell_soon(call_id, "ended", 0, "the exchange was restarted while it rang")
         if not (left := self._dialogs.kept()):
             return
         with contextlib.suppress(TimeoutError):

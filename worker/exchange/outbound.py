@@ -55,6 +55,7 @@ class Outbound:
             sockets, ours = self._exchange.open(host_of(trunk.server))
         except Unavailable:
             return "every port for sound is taken"
+        self._dialogs.rings(order.call_id)
         try:
             dialog = self._engine.invite(
                 f"sip:{order.to_number}@{trunk.server};transport={trunk.transport}",
@@ -66,6 +67,7 @@ class Outbound:
             )
         except sip.SipError as error:
             _close(sockets)
+            self._dialogs.forget(order.call_id)
             return str(error)
         self.ringing[order.call_id] = dialog
         self._exchange.spawn(self._follow(order.call_id, dialog, trunk, sockets, ours))
@@ -102,6 +104,7 @@ class Outbound:
             self.ringing.pop(call_id, None)
             if call is not None:
                 self._exchange.over(call)
+            self._dialogs.forget(call_id)
             _close(sockets)
         self._api.tell_soon(call_id, "ended", *ended)
 

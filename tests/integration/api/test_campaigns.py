@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
 from api.db.vault import Vault
+from api.durable import engine
 from api.http.callers import Caller
 from api.http.errors import ApiError, PaymentRequired
 from api.phone_numbers.service import NoNumber
 from api.secret_keys import fresh_encryption_key
+from api.settings import Tolls
 from api.users.table import UserRow
 from api.webhooks import service as webhooks
 from api.webhooks.table import WebhookEventRow
@@ -38,11 +41,15 @@ class Line:
     def __init__(self) -> None:
         self.fails_with: ApiError | None = None
         self.dialled: list[OutboundCall] = []
+        self.ends: dict[str, dict[str, Any]] = {}
+        """What a call to a number has besides its status."""
 
     async def dial(self, session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
         """As `calls.service.dial`."""
         row = CallRow(owner_id=caller.owner_id, agent_id=wanted.agent_id, to_number=wanted.to_number)
-        row.status = STATUS.get(wanted.to_number[-1], "completed")
+        row.direction, row.status = "outbound", STATUS.get(wanted.to_number[-1], "completed")
+        for name, value in self.ends.get(wanted.to_number, {}).items():
+            setattr(row, name, value)
         session.add(row)
         await session.flush()
         if self.fails_with is not None:
@@ -56,6 +63,8 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Line:
     """In place of the one that is not there."""
     line = Line()
     monkeypatch.setattr(calls, "dial", line.dial)
+    rules = SimpleNamespace(tolls=Tolls(blocked_prefixes=("+90533",)))
+    monkeypatch.setattr(engine, "reach", lambda: rules)
     return line
 
 
@@ -177,6 +186,64 @@ async def test_who_did_not_answer_is_called_again_and_a_failure_is_kept(
     assert done.completed_at is not None
 
 
+async def test_a_call_is_judged_by_what_answered_it_and_by_the_carriers_word(
+    database: Database, line: Line
+) -> None:
+    ends: dict[str, dict[str, Any]] = {
+        "+905320000040": {"status": "ended", "disconnection_reason": "voicemail"},
+        "+905320000041": {"status": "completed", "disconnection_reason": "voicemail_message_left"},
+        "+905320000042": {"status": "failed", "sip_code": 603, "disconnection_reason": "sip_603: Decline"},
+        "+905320000043": {"status": "failed", "sip_code": 404, "disconnection_reason": "sip_404: Not Found"},
+        "+905320000044": {"status": "failed", "disconnection_reason": "not_dialled: no phone line"},
+        "+905320000045": {"status": "failed", "sip_code": 500, "disconnection_reason": "sip_500"},
+    }
+    line.ends = ends
+    row = await campaign(database, list(ends), retry_count=1, retry_on=["voicemail", "failed"])
+    for _ in range(40):
+        await look(database, row)
+        await pass_time(database, row, minutes=10)
+    most = 1 + dialling.MOST_UNDIALLED
+    dialled = Counter(call.to_number for call in line.dialled)
+    assert [dialled[number] for number in ends] == [2, 1, 1, 1, most, 2]
+    async with database.transaction(writes=False) as session:
+        told = await results.results(session, await session.get_one(CampaignRow, row.id))
+    assert told.outcomes == {
+        "voicemail": 1,
+        "message_left": 1,
+        "rejected": 1,
+        "invalid_number": 1,
+        "not_dialled": 1,
+        "failed": 1,
+    }
+    assert await statuses(database, row) == ["failed", "completed", "failed", "failed", "failed", "failed"]
+    assert told.total_attempts == 8, "what never left the house is no attempt but the last one"
+
+
+async def test_nobody_is_called_more_often_in_a_day_than_allowed(database: Database, line: Line) -> None:
+    number = "+905320000001"
+    async with database.transaction() as session:
+        for hours in (30, 20, 3):
+            row = CallRow(owner_id="user_1", to_number=number, direction="outbound", status="no_answer")
+            row.created_at = now() - timedelta(hours=hours)
+            session.add(row)
+    often = await campaign(database, [number], max_daily_per_number=2)
+    await look(database, often)
+    assert line.dialled == []
+    async with database.transaction(writes=False) as session:
+        (person,) = await people(session, often)
+        told = await results.preview(session, await session.get_one(CampaignRow, often.id))
+    assert person.reason == "called as often as allowed today"
+    assert abs(person.due_at - now() - timedelta(hours=4)) < timedelta(minutes=1)
+    assert (told.callable_now, told.callable_later) == (0, 1)
+    await pass_time(database, often, minutes=5 * 60)
+    async with database.transaction() as session:
+        for call in (await session.exec(select(CallRow))).all():
+            call.created_at -= timedelta(hours=5)
+            session.add(call)
+    await look(database, often)
+    assert len(line.dialled) == 1
+
+
 async def test_a_retry_waits_for_its_delay(database: Database, line: Line) -> None:
     row = await campaign(database, ["+905320000001"], retry_count=1, retry_on=["no_answer"])
     await look(database, row)
@@ -190,21 +257,26 @@ async def test_a_retry_waits_for_its_delay(database: Database, line: Line) -> No
 
 
 async def test_who_must_not_be_called_is_not(database: Database, line: Line) -> None:
-    numbers = ["+905320000004", "+905320000005", "+15550100200", "+905320000006"]
+    numbers = ["+905320000004", "+905320000005", "+15550100200", "+905320000006", "+905330000006"]
     row = await campaign(database, numbers)
     async with database.transaction() as session:
         session.add(DoNotCallRow(owner_id="user_1", phone_number=numbers[0]))
         session.add(ContactRow(owner_id="user_1", phone_number=numbers[1], consent="denied"))
     async with database.transaction(writes=False) as session:
         told = await results.preview(session, await session.get_one(CampaignRow, row.id))
-    assert told.skipped == {"do_not_call": 1, "consent_denied": 1, "invalid_number": 1}
-    assert (told.total, told.callable_now, told.callable_later) == (4, 1, 0)
+    assert told.skipped == {
+        "do_not_call": 1,
+        "consent_denied": 1,
+        "invalid_number": 1,
+        "destination_refused": 1,
+    }
+    assert (told.total, told.callable_now, told.callable_later) == (5, 1, 0)
     assert told.problems == [
         "This agent has no number to call from: bind one to it, or name one in from_number"
     ]
     await look(database, row)
     assert [call.to_number for call in line.dialled] == ["+905320000006"]
-    assert await statuses(database, row) == ["skipped", "skipped", "skipped", "calling"]
+    assert await statuses(database, row) == ["skipped", "skipped", "skipped", "calling", "skipped"]
 
 
 async def test_consent_can_be_asked_for(database: Database, line: Line) -> None:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:06:27.466359
+Created: 2026-11-29 00:27:14.161850
 """
 
 from collections.abc import Sequence
@@ -535,6 +535,7 @@ def upgrade() -> None:
         sa.Column("calling_hours", api.db.columns.Json, nullable=True),
         sa.Column("timezone", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("consent_required", sa.Boolean(), nullable=False),
+        sa.Column("max_daily_per_number", sa.Integer(), nullable=True),
         sa.Column("columns", api.db.columns.Json, nullable=False),
         sa.Column("beat", sa.Integer(), nullable=False),
         sa.Column("beat_at", api.db.columns.UtcDateTime(), nullable=True),
@@ -1023,6 +1024,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("undialled", sa.Integer(), nullable=False),
         sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("dialled_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("ended_at", api.db.columns.UtcDateTime(), nullable=True),

@@ -1,0 +1,31 @@
+"""How a call ended, more exactly than its status has it: by the carrier's word and the agent's."""
+
+from api.calls.phoning import NOT_DIALLED
+from api.calls.table import CallRow
+
+VOICEMAIL, MESSAGE_LEFT, REJECTED, INVALID_NUMBER = "voicemail", "message_left", "rejected", "invalid_number"
+UNDIALLED, DELETED = "not_dialled", "deleted"
+REACHED = frozenset({"completed", "transferred", "ended", MESSAGE_LEFT})
+"""Somebody was spoken with, or has the message."""
+ANSWERED = REACHED | {VOICEMAIL}
+"""The line works, and the number is somebody's."""
+_SPOKEN = {"voicemail": VOICEMAIL, "voicemail_message_left": MESSAGE_LEFT}
+_REFUSED = {
+    **dict.fromkeys((403, 603, 607, 608), REJECTED),
+    # RFC 3261: not found, gone, incomplete, nowhere. The same number again is the same answer again.
+    **dict.fromkeys((404, 410, 484, 604), INVALID_NUMBER),
+}
+
+
+def outcome_of(call: CallRow | None) -> str:
+    """Of a call that is over; None is one that was deleted meanwhile."""
+    if call is None:
+        return DELETED
+    reason = call.disconnection_reason or ""
+    if spoken := _SPOKEN.get(reason):
+        return spoken
+    if call.status != "failed":
+        return call.status
+    if reason.startswith(NOT_DIALLED):
+        return UNDIALLED
+    return _REFUSED.get(call.sip_code or 0, call.status)
