@@ -104,7 +104,7 @@ async def service_of(home: Path, *arguments: str) -> psutil.Process:
 def _service_of(home: Path, arguments: list[str]) -> psutil.Process | None:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            is_one = process.cmdline()[1:] == arguments
+            is_one = process.cmdline()[1 : len(arguments) + 1] == arguments
             if is_one and process.environ().get("CALL2ME_HOME") == str(home):
                 return process
     return None
