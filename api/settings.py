@@ -99,6 +99,8 @@ class Tolls:
     """With their plus."""
     allows_costly: bool = False
     """Premium-rate and shared-cost numbers."""
+    daily_usd: int = 0
+    """What the calls out of one owner may cost within 24 hours; 0: as much as they like."""
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,7 @@ def _tolls(read: Environment) -> Tolls:
     if not all(re.fullmatch(r"\+[1-9]\d{0,14}", one) for one in prefixes):
         raise SettingsError("CALL2ME_DIAL_BLOCKED_PREFIXES must be beginnings of numbers, like +882,+1900.")
     is_costly = read.choice("CALL2ME_DIAL_PREMIUM", "off", ("off", "on")) == "on"
-    return Tolls(countries, prefixes, is_costly)
+    return Tolls(countries, prefixes, is_costly, read.number("CALL2ME_DIAL_DAILY_USD", 0, 0, 1_000_000))
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls import lifecycle, outbox, tolls, workflows
+from api.calls import lifecycle, outbox, spending, tolls, workflows
 from api.calls.schemas import OutboundCall
 from api.calls.table import RUNNING, CallRow
 from api.contacts import service as contacts
@@ -61,6 +61,7 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
     await agents.get(session, caller, wanted.agent_id)
     await contacts.refuse_barred(session, caller.owner_id, wanted.to_number)
     tolls.check(engine.reach().tolls, wanted.to_number)
+    await spending.check(session, engine.reach().tolls, caller.owner_id)
     if why_not := await engine.reach().phones.phones_why_not():
         raise NoPhoneLine(why_not)
     route = await numbers.outbound(session, caller.owner_id, wanted.agent_id, wanted.from_number)
@@ -147,7 +148,12 @@ async def onward(session: AsyncSession, call_id: str, asked: str) -> PhoneOnward
     call = found.one_or_none()
     if call is None or call.call_type != "phone_call" or call.is_over:
         raise PhoneCallGone
-    number = tolls.destination(engine.reach().tolls, asked, numbers.LOCAL_REGION)
+    rules = engine.reach().tolls
+    number = tolls.destination(rules, asked, numbers.LOCAL_REGION)
+    try:
+        await spending.check(session, rules, call.owner_id)
+    except spending.SpentToday as error:
+        raise tolls.DestinationRefused(str(error)) from None
     ours = call.to_number if call.direction == "inbound" else call.from_number
     return PhoneOnward(to_number=number, from_number=ours or "")
 

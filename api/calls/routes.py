@@ -63,6 +63,7 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
         phoning.NoTrunk,
         phoning.NoPhoneLine,
         tolls.DestinationRefused,
+        service.SpentToday,
     ],
     aliases=["/outbound"],
     location="/v1/calls/{call_id}",

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.schemas import AgentSettings
-from api.calls import analysis, attempts, costs, lifecycle, phoning, tolls
+from api.calls import analysis, attempts, costs, lifecycle, phoning, spending, tolls
 from api.calls.costs import Prices
 from api.calls.schemas import CallQuery, Known
 from api.calls.settlement import events_of
@@ -175,6 +175,7 @@ async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple
 dial = phoning.dial
 NoPhoneLine = phoning.NoPhoneLine
 DestinationRefused = tolls.DestinationRefused
+SpentToday = spending.SpentToday
 
 
 async def delete(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:

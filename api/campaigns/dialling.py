@@ -181,7 +181,7 @@ async def _place(session: AsyncSession, row: CampaignRow, person: CampaignContac
         person.status, person.reason = SKIPPED, "do_not_call"
     except calls.DestinationRefused:
         person.status, person.reason = SKIPPED, "destination_refused"
-    except Unavailable as error:
+    except (Unavailable, calls.SpentToday) as error:
         row.problem = str(error)[:500]
         return False
     except ApiError as error:

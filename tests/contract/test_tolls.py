@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.test_phone_calls import bound, goes, line, rings, until
+from tests.contract.test_phone_calls import bound, dialled, goes, line, rings, until
 from tests.support.api import Person
 from tests.support.house import House, running_house
+from tests.support.rehearsed_worker import Script
 
 __all__ = ["line"]
 REFUSED = {
@@ -24,7 +25,9 @@ REFUSED = {
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One that calls two countries."""
-    with running_house(tmp_path_factory.mktemp("tolls"), CALL2ME_DIAL_COUNTRIES="tr, US") as house:
+    with running_house(
+        tmp_path_factory.mktemp("tolls"), CALL2ME_DIAL_COUNTRIES="tr, US", CALL2ME_DIAL_DAILY_USD="5"
+    ) as house:
         yield house
 
 
@@ -76,3 +79,25 @@ def test_a_campaign_skips_whom_it_must_not_call(house: House, owner: Person) -> 
     until(lambda: owner.ask("GET", path).json["status"] == "completed", 20)
     assert owner.ask("GET", f"{path}/results").json["skipped_reasons"] == {"destination_refused": 1}
     assert owner.ask("GET", "/v1/calls").json["total"] == 0
+
+
+@pytest.mark.usefixtures("line")
+def test_who_has_spent_enough_today_calls_nobody_any_more(house: House, owner: Person) -> None:
+    agent_id, number, trunk_id = bound(owner)
+    asked = {"agent_id": agent_id, "to_number": "+905339876543"}
+    call_id = owner.made("/v1/calls", asked)["call_id"]
+    dialled(house, call_id)
+    assert house.worker.brief(call_id).status == 200
+    script = Script(call_id)
+    house.worker.tell(script.started(), script.said("user", "Hi.", 1, 2), script.ended(2 * 3600))
+    charged = "/v1/wallet/transactions"
+    until(lambda: [one for one in owner.ask("GET", charged).json["transactions"] if one["call_id"]], 30)
+    came_in = rings(house, trunk_id, number, "spent@carrier").json["call_id"]
+    refused = owner.ask("POST", "/v1/calls", asked)
+    assert (refused.status, "24 hours" in refused.detail) == (429, True), refused.raw
+    assert owner.ask("DELETE", f"/v1/calls/{call_id}").status in {200, 204}
+    assert owner.ask("POST", "/v1/calls", asked).status == 429, "deleting a call makes no room"
+    onward = f"/internal/phones/calls/{came_in}/onward"
+    assert house.worker._internal("POST", onward, {"to_number": "+905339876543"}).status == 403
+    other = house.person()
+    assert other.ask("POST", "/v1/calls", {**asked, "agent_id": bound(other)[0]}).status == 201

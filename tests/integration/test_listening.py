@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pipelines.contract import Action, GiveBack, Listen, Steered, TakeOver, Whisper
-from tests.integration.test_phone_call import words
 from tests.support.listener import FRAME, RATE, listening, token_for
+from tests.support.speech import words
 from tests.support.stack import ROOT
 from tests.support.telephony import NUMBER, Stage, staged
 

@@ -22,10 +22,10 @@ from pipelines.contract import (
     Whisper,
     WhisperAloud,
 )
-from tests.integration.test_phone_call import Held, calling, words
+from tests.integration.test_phone_call import Held, calling
 from tests.support.listener import Listener, listening, token_for
 from tests.support.rehearsal import livekit
-from tests.support.speech import spoken
+from tests.support.speech import spoken, words
 from worker.lines import listening as rooms
 from worker.lines import listening_room
 from worker.liveness import Liveness

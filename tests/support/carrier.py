@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-from tests.support.far_end import FarEnd
+from tests.support.far_end import FarEnd, Message
 from tests.support.ports import free_port
 from worker.exchange.sip import Credential
 
@@ -30,6 +30,8 @@ class Relay(asyncio.DatagramProtocol):
         self.lose_next = 0
         """So many of the next packets towards the carrier are lost."""
         self.lost = 0
+        self.invited: dict[str, str] = {}
+        """Whom the engine has called: numbers by Call-ID, so however often an INVITE is repeated."""
         self._carrier = ("127.0.0.1", carrier)
         self._engine = self._carrier
         self._random = random.Random(4)  # noqa: S311 - the same packets are lost in every run
@@ -41,6 +43,9 @@ class Relay(asyncio.DatagramProtocol):
         from_carrier = address == self._carrier
         if not from_carrier:
             self._engine = address
+            if data.startswith(b"INVITE "):
+                invite = Message(data)
+                self.invited.setdefault(invite.get("call-id"), invite.user)
         if self.lose_next and not from_carrier:
             self.lose_next -= 1
             self.lost += 1

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:27:14.161850
+Created: 2026-11-29 00:27:30.259326
 """
 
 from collections.abc import Sequence
