@@ -7,17 +7,19 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
-from tests.support.carrier import DID
+from tests.support import baresip
+from tests.support.carrier import CREDENTIAL, DID
 from tests.support.carrier_house import House, carrier_house, refusing
 from tests.support.far_end import FarCall
-from tests.support.pjsip import RATE, Pjsip, longest_silence, written
-from tests.support.speech import words
+from tests.support.pjsip import RATE, Pjsip, longest_silence, silent, written
+from tests.support.speech import understood, words
 from tests.support.stack import process_of, service_of
 from tests.unit.test_answering import GREETING, tone
 
@@ -46,7 +48,7 @@ SERVICES = "Which services do you offer?"
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """Everything, once for all that is here."""
     folder = tmp_path_factory.mktemp("carrier")
-    machine = np.concatenate([words(GREETING), np.zeros(4000, np.int16), tone(1000.0, 0.4)])
+    machine = np.concatenate([words(GREETING), silent(0.5), tone(1000.0, 0.4)])
     lines: dict[str, dict[str, Any]] = {
         PERSON: {"rings": 3.0},
         FORK: {"rings": 1.0, "then": [(2.0, "hang_up")]},
@@ -136,6 +138,16 @@ async def test_calls_out_end_as_the_far_side_says_even_when_every_tenth_packet_i
     assert "call us back" in await phone.hears(await house.called(MACHINE), quiet=0)
     (fork,) = [call for call in far.calls if call.invite.user == FORK]
     assert fork.of("CANCEL"), "whoever answers second is not waited for"
+
+
+async def test_another_makers_telephone_is_answered_too(house: House, tmp_path: Path) -> None:
+    await house.change(begin_message="Hello.")
+    said = np.concatenate([silent(4.0), words(SATURDAY), silent(10.0)])
+    proxy = f"127.0.0.1:{house.trunk.inner}"
+    heard = await baresip.call(tmp_path, proxy, "+14155550300", CREDENTIAL.password, DID, said)
+    assert CLOSES.search(understood(heard.repeat(2), 16_000))
+    call = (await house.stack.get("/v1/calls"))["calls"][0]
+    assert (call["from_number"], call["to_number"]) == ("+14155550300", DID)
 
 
 async def test_a_caller_is_handed_to_the_desk_by_the_carrier(house: House) -> None:

@@ -95,7 +95,7 @@ async def test_thirty_people_are_called_once_each_across_two_deaths(tmp_path: Pa
         shard = await service_of(house.stack.home, *SHARD)
         for process in (await service_of(house.stack.home, *EXCHANGE), shard):
             process.kill()
-        told = await _until(house, path, 240, completed=10, called=29)
+        told = await _until(house, path, 240, called=29)
         (waits,) = [one for one in await _people(house, path) if one["phone_number"] == LATER]
         assert (waits["status"], waits["reason"]) == ("pending", "outside of calling hours")
         await house.stack.patch(path, {"calling_hours": "any"})
@@ -107,22 +107,21 @@ async def test_thirty_people_are_called_once_each_across_two_deaths(tmp_path: Pa
         await asyncio.sleep(2)
         invited, rung = Counter(house.trunk.relay.invited.values()), _rung(house)
     attempts = {number: people[number]["attempts"] for number in NUMBERS}
-    assert invited == attempts, "what is written down is what the carrier saw"
     assert set(attempts) == set(NUMBERS), "none is forgotten"
     again = Counter(n for n, times in attempts.items() if times == 2)
     assert set(again) <= {number for number, outcome in NUMBERS.items() if outcome == "no_answer"}
-    assert invited.total() - again.total() == 30, "nobody is called twice who was not to be"
     # What rang when the exchange died is a failure, and says why.
     broken = [n for n in NUMBERS if people[n]["outcome"] != NUMBERS[n]]
     assert len(broken) <= 6, [(n, people[n]) for n in broken]
-    # An exchange may have died before the carrier's challenge was answered: whether it rang, nobody knows then.
-    assert rung <= invited
-    assert set(invited - rung) <= set(broken)
+    # What is written down is what the carrier saw, but for an order that died with an exchange.
+    assert rung <= invited <= Counter(attempts)
+    assert set(Counter(attempts) - rung) <= set(broken)
+    assert sum(attempts.values()) - again.total() == 30, "nobody is called twice who was not to be"
     assert all(people[number]["outcome"] == "failed" and people[number]["reason"] for number in broken)
     assert again.total() >= 4 - len(broken)
     assert {number: people[number]["reason"] for number in NEVER} == NEVER
     assert told["stats"]["skipped"] == len(NEVER)
-    assert results["total_attempts"] == invited.total()
+    assert results["total_attempts"] == sum(attempts.values())
     with closing(sqlite3.connect(tmp_path / "home" / "call2me.sqlite")) as connection:
         events = connection.execute("SELECT type FROM webhook_events WHERE type LIKE 'campaign.%'").fetchall()
     assert events == [("campaign.completed",)]

@@ -91,6 +91,11 @@ def written(path: Path, pcm: Pcm) -> str:
     return str(path)
 
 
+def silent(seconds: float) -> Pcm:
+    """Nothing, for that long."""
+    return np.zeros(int(seconds * RATE), np.int16)
+
+
 def longest_silence(sound: Pcm) -> float:
     """Seconds between one sound and the next, at most."""
     loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > LOUD)

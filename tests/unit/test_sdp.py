@@ -42,6 +42,10 @@ def test_what_we_offer_and_they_answer_is_agreed_on() -> None:
     theirs, media = Ours(("198.51.100.7", 4000), 1).answer(offer)
     agreed = OURS.agreed(read(theirs))
     assert (agreed.codec, agreed.remote, agreed.digits_payload_type) == ("PCMU", ("198.51.100.7", 4000), 101)
+    assert agreed.offered_digits_type is None
+    renamed = theirs.replace(b"101", b"96")
+    agreed = OURS.agreed(read(renamed))
+    assert (agreed.digits_payload_type, agreed.offered_digits_type) == (96, 101)
     assert media.remote == OURS.address
 
 

@@ -11,11 +11,12 @@ import pytest
 from livekit.agents import (
     AgentStateChangedEvent,
     ConversationItemAddedEvent,
+    FunctionToolsExecutedEvent,
     ToolExecutionUpdatedEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
 )
-from livekit.agents.llm import ChatMessage, FunctionCall
+from livekit.agents.llm import ChatMessage, FunctionCall, FunctionCallOutput
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from pipelines.agent_config import AgentConfig, LimitConfig, ReminderConfig
@@ -107,11 +108,9 @@ class Watched:
                 self.agent(state)
             case ["user", state]:
                 self.user(state)
-            case ["words", text]:
-                event = UserInputTranscribedEvent(transcript=text, is_final=True)
+            case ["words" | "noise", *text]:
+                event = UserInputTranscribedEvent(transcript="".join(text) or " ", is_final=True)
                 self.tell("user_input_transcribed", event)
-            case ["noise"]:
-                self.tell("user_input_transcribed", UserInputTranscribedEvent(transcript=" ", is_final=True))
             case ["calls", name]:
                 call = FunctionCall(call_id=name, name=name, arguments="{}")
                 started = ToolCallStarted(function_call=call)
@@ -119,6 +118,13 @@ class Watched:
             case ["returns", name]:
                 ended = ToolCallEnded(id=name, call_id=name, message="", status="done")
                 self.tell("tool_execution_updated", ToolExecutionUpdatedEvent(update=ended))
+            case ["presses", name]:
+                self.happens(f"calls {name}")
+                self.happens(f"returns {name}")
+                call = FunctionCall(call_id=name, name=name, arguments="{}")
+                output = FunctionCallOutput(call_id=name, output="", is_error=False, reply_required=False)
+                executed = FunctionToolsExecutedEvent(function_calls=[call], function_call_outputs=[output])
+                self.tell("function_tools_executed", executed)
             case ["makes", seconds]:
                 self.made += float(seconds)
             case ["is", "cut"]:
@@ -240,6 +246,7 @@ TURNS: dict[str, tuple[list[Row], list[Row]]] = {
         [(1, "asks"), (2, "user speaking"), (20, "user listening"), (22, "answers")],
         [],
     ),
+    "keys that were pressed want no words": ([(1, "asks"), (2, "presses send_digits")], []),
     "a function under way is no silence, what it found has to be told": (
         [(1, "asks"), (2, "calls book"), (7, "returns book")],
         [(11, "turn_silent"), (11, "asked again"), (19, "turn_unanswered"), (19, "sorry")],

@@ -109,6 +109,7 @@ class Bridge:
             for one in side.latch.take(packet, source, now):
                 side.heard_at = now
                 types = dict(zip(side.types(), other.types(), strict=True))
+                types.setdefault(side.call.media.offered_digits_type, other.call.media.digits_payload_type)
                 if (type_ := types.get(one.payload_type)) is not None:
                     one.payload_type = type_
                     other.say(one)

@@ -246,8 +246,10 @@ class Ours:
         """What an answer to our offer means. Raises `NoCodec` for one that we never offered."""
         for type_, name in answer.codecs:
             if name in self.codecs and type_ == _TYPES[name]:
-                digits = _DIGITS if answer.digits == _DIGITS else None
-                return _media(answer, type_, name, digits, _NOISE if answer.noise == _NOISE else None)
+                # RFC 3264, 6.1: what we send is numbered as they have it, whatever we called it.
+                made = _media(answer, type_, name, answer.digits, _NOISE if answer.noise == _NOISE else None)
+                is_other = answer.digits not in (None, _DIGITS)
+                return replace(made, offered_digits_type=_DIGITS if is_other else None)
         raise NoCodec
 
     def _written(self, streams: list[list[str]]) -> bytes:

@@ -7,6 +7,7 @@ from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
     ConversationItemAddedEvent,
+    FunctionToolsExecutedEvent,
     ToolExecutionUpdatedEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
@@ -44,6 +45,7 @@ class Floor:
         session.on("user_input_transcribed", self._words_heard)
         session.on("conversation_item_added", self._item_added)
         session.on("tool_execution_updated", self._tool_updated)
+        session.on("function_tools_executed", self._tools_executed)
 
     def is_anybody_busy(self, now: float, patience: float) -> bool:
         """True while somebody speaks or thinks; noise that lasts longer than `patience` is nobody."""
@@ -93,3 +95,7 @@ class Floor:
             self.tools.pop(update.call_id, None)
             if self.asked_at is not None:
                 self.asked_at = self._clock()  # what it found has yet to be told
+
+    def _tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
+        if not event.has_tool_reply:
+            self.quiet_since, self.asked_at = self._clock(), None  # keys pressed: nothing is to be said

@@ -24,6 +24,8 @@ class Media:
     remote: Address
     """Where the other side says it listens; behind NAT it is heard from elsewhere."""
     digits_payload_type: int | None = None
+    offered_digits_type: int | None = None
+    """Ours, where an answer chose another number for digits: the other side may send either."""
     noise_payload_type: int | None = None
     """Comfort noise, RFC 3389."""
     remote_rtcp: Address | None = None
@@ -31,6 +33,10 @@ class Media:
     they_listen: bool = True
     """Either is false while one of the two holds the call."""
     ours: OurDirection = "sendrecv"
+
+    def are_digits(self, payload_type: int) -> bool:
+        """Whether a packet of this type is a key."""
+        return payload_type in (self.digits_payload_type, self.offered_digits_type)
 
     @property
     def is_on_hold(self) -> bool:

@@ -113,12 +113,12 @@ class RtpStream:
         self._packet_at = now
         media, type_ = self._media, packet.payload_type
         is_sound = type_ == media.payload_type
-        if not is_sound and type_ not in (media.digits_payload_type, media.noise_payload_type):
+        if not is_sound and type_ != media.noise_payload_type and not media.are_digits(type_):
             return  # not what was agreed on
         self._heard.add(packet.sequence_number, packet.timestamp, now, is_sound=is_sound)
         if is_sound:
             self._jitter.measure(packet.timestamp, now)
-        elif type_ == media.digits_payload_type:
+        elif media.are_digits(type_):
             if (key := self._keys_in.take(packet, now)) is not None:
                 self._on_key(key)
         else:
