@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pipelines.contract import Hold, Say, Steered
-from tests.integration.test_phone_call import words
 from tests.support.rtp import Sender
+from tests.support.speech import words
 from tests.support.telephony import Caller, Stage, calling, staged
 from tests.unit.test_rtp import key_packets
 from worker.exchange import sdp, sip

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.test_phone_call import words
+from tests.support.speech import words
 from tests.support.telephony import NUMBER, Caller, calling, refused, sockets, staged
 from worker.exchange import sdp, sip
 
