@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support import baresip
-from tests.support.carrier import CREDENTIAL, DID
+from tests.support.carrier import CREDENTIAL, DID, FORK
 from tests.support.carrier_house import House, carrier_house, refusing
 from tests.support.far_end import FarCall
 from tests.support.pjsip import RATE, Pjsip, longest_silence, silent, written
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="pjsua2-python has wheels for Linux only"),
 ]
 
-PERSON, FORK, MACHINE, DESK = "+14155550123", "+14155550177", "+14155550199", "+14155550150"
+PERSON, MACHINE, DESK = "+14155550123", "+14155550199", "+14155550150"
 REFUSALS = {
     "+14155550161": (486, "busy"),
     "+14155550162": (480, "no_answer"),

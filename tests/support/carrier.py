@@ -18,6 +18,8 @@ from worker.exchange.sip import Credential
 CREDENTIAL = Credential("alice", "secret")
 DID = "+905331112233"
 """A number whose calls go to who is registered with that credential."""
+FORK = "+14155550177"
+"""A number that rings at the far end and at the telephone that is registered with it."""
 _CONFIGURATION = Path(__file__).with_name("carrier.cfg")
 
 
@@ -114,7 +116,15 @@ async def _relayed(folder: Path, far: FarEnd) -> AsyncIterator[Carrier | None]:
 
 def _begin(folder: Path, *, port: int, relayed: int, inner: int, far: int) -> "subprocess.Popen[bytes]":
     text = _CONFIGURATION.read_text()
-    names = {"PORT": port, "RELAY": relayed, "INNER": inner, "FAR": far, "DID": DID, "MODULES": _modules()}
+    names = {
+        "PORT": port,
+        "RELAY": relayed,
+        "INNER": inner,
+        "FAR": far,
+        "DID": DID,
+        "FORK": FORK,
+        "MODULES": _modules(),
+    }
     for name, value in names.items():
         text = text.replace(name, str(value))
     file = folder / "carrier.cfg"
