@@ -69,10 +69,12 @@ class OracleSTT(stt.STT[str]):
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
     ) -> stt.RecognizeStream:
         """Listen from now on."""
-        return _Stream(self, conn_options)
+        return OracleStream(self, conn_options)
 
 
-class _Stream(stt.RecognizeStream):
+class OracleStream(stt.RecognizeStream):
+    """One call's."""
+
     def __init__(self, oracle: OracleSTT, conn_options: APIConnectOptions) -> None:
         super().__init__(stt=oracle, conn_options=conn_options)
         self._oracle = oracle
@@ -82,7 +84,11 @@ class _Stream(stt.RecognizeStream):
         async for frame in self._input_ch:
             if isinstance(frame, rtc.AudioFrame):
                 self._heard += frame.duration
+                self.heard(frame)
                 self._tell()
+
+    def heard(self, frame: rtc.AudioFrame) -> None:
+        """A frame came; whoever was told beforehand what is said need not listen."""
 
     def _tell(self) -> None:
         while self._oracle.labels:

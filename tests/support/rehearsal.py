@@ -126,8 +126,13 @@ async def livekit(home: Path) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def rehearsal(script: Mapping[str, Any], functions: str = "") -> AsyncIterator[Rehearsal]:
-    """Start a livekit-server, an api of sorts, and the agent server; stop them all at the end."""
+async def rehearsal(
+    script: Mapping[str, Any], functions: str = "", worker: str = _WORKER
+) -> AsyncIterator[Rehearsal]:
+    """Start a livekit-server, an api of sorts, and the agent server; stop them all at the end.
+
+    `worker` is what the agent server's process runs.
+    """
     home = Path(tempfile.mkdtemp(prefix="c2m-"))
     api_port = free_port()
     (home / "functions").mkdir()
@@ -152,10 +157,10 @@ async def rehearsal(script: Mapping[str, Any], functions: str = "") -> AsyncIter
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", api_port).start()
-        worker = await stack.enter_async_context(
-            _process([sys.executable, "-c", _WORKER], environment, stage.worker_log)
+        serving = await stack.enter_async_context(
+            _process([sys.executable, "-c", worker], environment, stage.worker_log)
         )
-        stage.worker_pid = worker.pid
+        stage.worker_pid = serving.pid
         await _registered(stage)
         yield stage
 

@@ -140,9 +140,11 @@ async def staged(
     shards: int = 2,
     has_rooms: bool = False,
     most_calls: int = 24,
+    shard: str = _SHARD,
+    settings: dict[str, str] | None = None,
     **agent: Any,
 ) -> AsyncIterator[tuple[Stage, sip.Engine]]:
-    """The stage, and the carrier's own SIP."""
+    """The stage, and the carrier's own SIP. `shard` is what a shard's process runs."""
     home = Path(tempfile.mkdtemp(prefix="c2m-"))
     for name in ("spool", "run", "logs"):
         (home / name).mkdir()
@@ -186,13 +188,14 @@ async def staged(
             "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{stage.sip_port}",
             "CALL2ME_RTP_PORTS": f"{first}-{min(first + 200, 65_535)}",
             "REHEARSAL": json.dumps({"heard": heard, "answers": answers or {}}),
+            **(settings or {}),
         }
 
         if has_rooms:
             environment["LIVEKIT_URL"] = stage.livekit_url
 
         async def start(name: str) -> None:
-            command = ["-m", "worker", "exchange"] if name == "exchange" else ["-c", _SHARD]
+            command = ["-m", "worker", "exchange"] if name == "exchange" else ["-c", shard]
             log = stack.enter_context((home / "logs" / f"{name}.log").open("ab"))
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, cwd=ROOT, env=environment, stdout=log, stderr=log
