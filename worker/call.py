@@ -31,7 +31,7 @@ from worker.page import Page
 from worker.presence import CallPresence
 from worker.racing import first
 from worker.reception import receive
-from worker.recording import Recording
+from worker.recording import PHONE_RATE, RATE, Recording
 from worker.spool import AlreadySpooled, Spool
 from worker.steering import Steering
 from worker.supervision import Supervision
@@ -108,6 +108,7 @@ class _Call:
             brief.agent.transfer_targets,
             self._told.steered,
         )
+        self._recorded_rate = PHONE_RATE if presence.is_on_phone else RATE
 
     async def run(self) -> None:
         ending, recorded_ms = endings.STOPPED, 0
@@ -136,7 +137,7 @@ class _Call:
         session = pipeline.session()
         recording = None
         if self._brief.agent.enable_recording and (path := self._spool.recording) is not None:
-            recording = Recording(path)
+            recording = Recording(path, self._recorded_rate)
         try:
             ending = await self._talk(session, pipeline, recording)
         finally:

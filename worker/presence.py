@@ -178,6 +178,11 @@ class CallPresence(_Held):
         self.orders: asyncio.Queue[HangUp | Order] = asyncio.Queue(maxsize=8)
         """What the api orders; one that does not fit any more is dropped."""
 
+    @property
+    def is_on_phone(self) -> bool:
+        """A telephone call."""
+        return self._here.is_on_phone
+
     def has_attempt(self, attempt: int) -> None:
         """The brief has come; which attempt at the call this is."""
         self._here = self._here.model_copy(update={"attempt": attempt})

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 seal = ogg.seal
 
 RATE = ogg.CLOCK_HZ
+PHONE_RATE = 16_000
+"""More than a telephone's sound has; to write it at 48 kHz costs a third of a whole call more."""
 BIT_RATE = 48_000
 SETTLE_SECONDS = 0.4
 """How far behind the clock the file is: the agent's side is known this late (see `lines.heard`)."""
@@ -41,14 +43,16 @@ QUEUE_BOUND = 400
 
 Samples = NDArray[np.int16]
 Side = Literal["caller", "agent"]
-_FRAME = RATE // 50
+_FRAMES_A_SECOND = 50
+_BYTES = 2
 
 
 class Track:
-    """One channel on the timeline. Positions are 48 kHz samples since the recording began."""
+    """One channel on the timeline. Positions are samples at `rate` since the recording began."""
 
-    def __init__(self, slack_seconds: float) -> None:
-        self._slack = round(slack_seconds * RATE)
+    def __init__(self, slack_seconds: float, rate: int = RATE) -> None:
+        self._rate = rate
+        self._slack = round(slack_seconds * rate)
         self._placed: list[tuple[int, Samples]] = []
         self._next = 0
         self._resampler: av.AudioResampler | None = None
@@ -61,20 +65,22 @@ class Track:
 
     def push(self, position: int, pcm: bytes, sample_rate: int) -> None:
         """Place sound. What continues the last piece to within the slack is joined to it without a seam."""
-        if (
-            self._resampler is None
-            or sample_rate != self._source_rate
-            or abs(position - self._next) > self._slack
-        ):
+        if sample_rate != self._source_rate or abs(position - self._next) > self._slack:
             self._begin(position, sample_rate)
-        frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, np.int16).reshape(1, -1), "s16", "mono")
+        if self._resampler is None:
+            self._put(np.frombuffer(pcm, np.int16))
+            return
+        frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // _BYTES)
+        frame.planes[0].update(pcm)
         frame.sample_rate = sample_rate
         self._place(frame)
 
     def _begin(self, position: int, sample_rate: int) -> None:
         if self._resampler is not None:
             self._place(None)
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        self._resampler = None
+        if sample_rate != self._rate:
+            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
         self._source_rate = sample_rate
         self._next = max(self._next, position)
 
@@ -82,9 +88,11 @@ class Track:
         if self._resampler is None:
             return
         for resampled in self._resampler.resample(frame):
-            samples = resampled.to_ndarray().reshape(-1).astype(np.int16, copy=False)
-            self._placed.append((self._next, samples))
-            self._next += len(samples)
+            self._put(np.frombuffer(bytes(resampled.planes[0]), np.int16, resampled.samples))
+
+    def _put(self, samples: Samples) -> None:
+        self._placed.append((self._next, samples))
+        self._next += len(samples)
 
     def take(self, start: int, end: int) -> Samples:
         """The channel over [start, end), silent where nothing was placed; what is taken is forgotten."""
@@ -109,13 +117,15 @@ class Recording:
     its queue is dropped and counted, never waited for.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path = path
+    def __init__(self, path: Path, rate: int = RATE, *, clock: Callable[[], float] = time.time) -> None:
+        """`rate` is one that Opus knows."""
+        self._path, self._rate = path, rate
+        self._frame = rate // _FRAMES_A_SECOND
         self._clock = clock
         self._began_at = clock()
         self._queue: queue.Queue[tuple[Side, bytes, int, float]] = queue.Queue(QUEUE_BOUND)
         self._stopping = threading.Event()
-        self._tracks = {"caller": Track(0.4), "agent": Track(0.1)}
+        self._tracks = {"caller": Track(0.4, rate), "agent": Track(0.1, rate)}
         self._cursor = 0
         self.dropped = 0
         self.failure = ""
@@ -148,13 +158,13 @@ class Recording:
     def _run(self) -> None:
         try:
             with self._path.open("wb", buffering=0) as file:
-                encoder = _Encoder(round(self._began_at * 1000))
+                encoder = _Encoder(round(self._began_at * 1000), self._rate)
                 file.write(encoder.headers())
                 while not self._stopping.wait(TICK_SECONDS):
                     self._place_waiting()
                     self._write(file.write, encoder, self._settled())
                 self._place_waiting()
-                self._write(file.write, encoder, round((self._clock() - self._began_at) * RATE))
+                self._write(file.write, encoder, round((self._clock() - self._began_at) * self._rate))
                 file.write(encoder.finish())
         except Exception as error:  # the call must go on without its recording
             self.failure = f"{type(error).__name__}: {error}"
@@ -169,16 +179,16 @@ class Recording:
                 side, pcm, sample_rate, at = self._queue.get_nowait()
             except queue.Empty:
                 return
-            self._tracks[side].push(round((at - self._began_at) * RATE), pcm, sample_rate)
+            self._tracks[side].push(round((at - self._began_at) * self._rate), pcm, sample_rate)
 
     def _settled(self) -> int:
         now = self._clock() - self._began_at
-        heard = self._tracks["caller"].placed_through / RATE
-        return round(max(min(now - SETTLE_SECONDS, heard), now - STALL_SECONDS) * RATE)
+        heard = self._tracks["caller"].placed_through / self._rate
+        return round(max(min(now - SETTLE_SECONDS, heard), now - STALL_SECONDS) * self._rate)
 
     def _write(self, write: Callable[[bytes], object], encoder: "_Encoder", until: int) -> None:
-        while self._cursor + _FRAME <= until:
-            end = self._cursor + _FRAME
+        while self._cursor + self._frame <= until:
+            end = self._cursor + self._frame
             left = self._tracks["caller"].take(self._cursor, end)
             right = self._tracks["agent"].take(self._cursor, end)
             self._cursor = end
@@ -187,14 +197,14 @@ class Recording:
 
 
 class _Encoder:
-    def __init__(self, began_ms: int) -> None:
+    def __init__(self, began_ms: int, rate: int) -> None:
         context = av.CodecContext.create("libopus", "w")
-        context.sample_rate = RATE
+        context.sample_rate = self._rate = rate
         context.layout = "stereo"
         context.format = "s16"
         context.bit_rate = BIT_RATE
-        # A third of the default's work; at this rate speech sounds the same.
-        context.options = {"compression_level": "3", "frame_duration": "20"}
+        # A third of the default's work, for a telephone a quarter; at this rate speech sounds the same.
+        context.options = {"compression_level": "3" if rate == RATE else "0", "frame_duration": "20"}
         context.open()
         self._context = context
         self._pages = ogg.OpusPages(bytes(context.extradata or b""), random.getrandbits(32), began_ms)
@@ -205,9 +215,10 @@ class _Encoder:
         return self._pages.headers()
 
     def encode(self, samples: Samples) -> bytes:
-        """A page, when one is full. `samples` are 20 ms, shape (960, 2)."""
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", "stereo")
-        frame.sample_rate = RATE
+        """A page, when one is full. `samples` are 20 ms, shape (samples, 2)."""
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=len(samples))
+        frame.planes[0].update(samples.tobytes())
+        frame.sample_rate = self._rate
         self._packets += [bytes(packet) for packet in self._context.encode(frame)]
         return self._page() if len(self._packets) >= PAGE_PACKETS else b""
 
@@ -217,5 +228,5 @@ class _Encoder:
 
     def _page(self, *, is_last: bool = False) -> bytes:
         packets, self._packets = self._packets, []
-        self._granule += len(packets) * _FRAME
+        self._granule += len(packets) * RATE // _FRAMES_A_SECOND  # of 48 kHz, whatever is coded
         return self._pages.page(packets, self._granule, is_last=is_last)

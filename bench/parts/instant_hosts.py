@@ -1,7 +1,8 @@
-"""The processes that are measured, as the product starts them, with ears, mind and voice that take no time."""
+"""The processes that are measured, as the product starts them; their ears, mind and voice take no time."""
 
 import asyncio
 import dataclasses
+import logging
 
 import uvloop
 from livekit.agents import JobProcess
@@ -38,5 +39,6 @@ def prepare_room_call(process: JobProcess) -> None:
 def hold_room_calls() -> None:
     """An agent server, until SIGTERM."""
     watch_life_pipe()
+    logging.basicConfig(level=logging.INFO)  # that it is registered is read from its log
     settings = WorkerSettings.load()
     asyncio.run(agents.run(settings, agents.server(settings, prepare_room_call)))

@@ -5,15 +5,13 @@ are final at its last sound, to the frame; so what is measured after that is nob
 """
 
 import functools
-import json
-import os
 
 import numpy as np
 from livekit import rtc
 from livekit.agents import APIConnectOptions, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 
-from bench.parts.oracle import LONG, SHORT, OracleSTT, OracleStream, ToneVoice
+from bench.parts.oracle import LONG, SHORT, OracleStream, OracleSTT, ToneVoice
 from bench.parts.script import RATE, utterances
 from tests.support.fake_providers import FakeParts, TableLLM
 

@@ -62,11 +62,20 @@ class Figures:
     late: int = 0
 
 
+@dataclass(frozen=True)
+class Impairment:
+    """What a network does to packets: so many are lost, the others each up to so many seconds late."""
+
+    loss: float
+    jitter_seconds: float
+
+
 class PhoneCaller:
     """One call. All moments are `time.monotonic()`."""
 
-    def __init__(self, mine: socket.socket, remote: Address) -> None:
-        self._socket, self._remote = mine, remote
+    def __init__(self, mine: socket.socket, remote: Address, impairment: Impairment | None = None) -> None:
+        self._socket, self._remote, self._impairment = mine, remote, impairment
+        self._chance = random.Random(1)  # noqa: S311 - the same losses each time
         self._loop = asyncio.get_running_loop()
         self._pending: list[bytes] = []
         self._head = bytes((0x80, 0)), random.getrandbits(32).to_bytes(4, "big")
@@ -121,8 +130,7 @@ class PhoneCaller:
             self._sequence += 1
             number = (self._sequence & 0xFFFF).to_bytes(2, "big")
             at = ((self._sequence * _FRAME) & 0xFFFFFFFF).to_bytes(4, "big")
-            with contextlib.suppress(OSError):
-                self._socket.sendto(self._head[0] + number + at + self._head[1] + payload, self._remote)
+            self._leave(self._head[0] + number + at + self._head[1] + payload)
             now = time.monotonic()
             figures.sent += 1
             figures.late += now - due > LATE_SECONDS
@@ -131,6 +139,16 @@ class PhoneCaller:
                 self._said = None
             due += FRAME_SECONDS
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def _leave(self, packet: bytes) -> None:
+        if (network := self._impairment) is None:
+            self._send(packet)
+        elif self._chance.random() >= network.loss:
+            self._loop.call_later(self._chance.random() * network.jitter_seconds, self._send, packet)
+
+    def _send(self, packet: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendto(packet, self._remote)
 
     def _hear(self) -> None:
         with contextlib.suppress(OSError):
@@ -163,15 +181,19 @@ class PhoneCaller:
         self._loop.remove_reader(self._socket)
 
 
-async def call(carrier: sip.Engine, port: int, seconds: float, answered: asyncio.Semaphore) -> Figures:
+async def call(
+    carrier: sip.Engine,
+    port: int,
+    seconds: float,
+    answered: asyncio.Semaphore,
+    impairment: Impairment | None = None,
+) -> Figures:
     """Call the exchange at this port and talk; `answered` is released once the phone is picked up."""
     mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     mine.bind(("127.0.0.1", 0))
     ours = sdp.Ours(mine.getsockname(), 7)
     began = time.monotonic()
-    dialog = carrier.invite(
-        f"sip:{NUMBER}@127.0.0.1:{port}", ours.offer(), caller="sip:+14155550100@carrier"
-    )
+    dialog = carrier.invite(f"sip:{NUMBER}@127.0.0.1:{port}", ours.offer(), caller="sip:+14155550100@carrier")
     with mine:
         async for event in dialog.events():
             if isinstance(event, sip.Answered):
@@ -180,7 +202,7 @@ async def call(carrier: sip.Engine, port: int, seconds: float, answered: asyncio
                 raise RuntimeError(f"the call failed: {event.code}")
         took = (time.monotonic() - began) * 1000
         answered.release()
-        caller = PhoneCaller(mine, ours.agreed(sdp.read(event.body)).remote)
+        caller = PhoneCaller(mine, ours.agreed(sdp.read(event.body)).remote, impairment)
         sending = asyncio.create_task(caller.send())
         try:
             caller.figures.answered_in = took

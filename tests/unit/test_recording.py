@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines import ogg
-from worker.recording import RATE, Recording, Track, seal
+from worker.recording import PHONE_RATE, RATE, Recording, Track, seal
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0) -> bytes:
@@ -36,8 +36,9 @@ def loud_spans(channel: np.ndarray) -> list[tuple[float, float]]:
     return [(marks[i] * 0.02, marks[i + 1] * 0.02) for i in range(0, len(marks), 2)]
 
 
-async def test_both_sides_stand_where_they_were_heard(tmp_path: Path) -> None:
-    recording = Recording(tmp_path / "call.ogg")
+@pytest.mark.parametrize("rate", [RATE, PHONE_RATE])
+async def test_both_sides_stand_where_they_were_heard(tmp_path: Path, rate: int) -> None:
+    recording = Recording(tmp_path / "call.ogg", rate)
     began = time.time()
     recording.caller(tone(0.5, 16_000), 16_000, began + 0.2)
     recording.agent(tone(0.3, 24_000), 24_000, began + 0.6)

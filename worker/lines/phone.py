@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
+from livekit.agents.voice.transcription._speaking_rate import SpeakingRateDetector
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
@@ -27,10 +27,10 @@ from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, LineClosed
 from worker.lines.listening import ListeningRooms, PhoneListeners
+from worker.lines.microphone import Microphone
 from worker.lines.music import Music
 from worker.lines.playout import Kept
 from worker.lines.rtp.answering import AnsweredBy, Answering
-from worker.lines.rtp.codecs import Resampler
 from worker.lines.rtp.media import FRAME_SECONDS, Media, OurDirection
 from worker.lines.rtp.reports import EVERY_SECONDS
 from worker.lines.rtp.sockets import Sockets
@@ -38,16 +38,17 @@ from worker.lines.rtp.stream import RtpStream
 
 logger = logging.getLogger(__name__)
 
-LISTEN_RATE = 16_000
 UNHEARD_SECONDS = 6.0
 """Nothing at all heard for so long from the beginning is worth a word in the call's record."""
 NO_MEDIA_SECONDS = 20.0
 LISTENS_SECONDS = 3.0
 """A machine that has said all and never beeps."""
 AFTER_BEEP_SECONDS = 0.2
+PACE_SECONDS = 0.3
+"""LiveKit's 0.1 s is a tenth of what a call costs, for a transcript that is cut at the same word."""
 MOST_BEHIND = 5
 """Frames that are still sent after a standstill of our own; of a longer one nobody wants to hear the end."""
-_KEPT_FRAMES = 100
+_MOST_CAUGHT_UP = 100
 _REPORT_TICKS = round(EVERY_SECONDS / FRAME_SECONDS)
 _LOOK_TICKS = round(1 / FRAME_SECONDS)
 
@@ -93,7 +94,7 @@ class PhoneLine:
         self.warn: Callable[[str, str], None] = lambda code, message: None
         self._stream = RtpStream(media, sockets.send, sockets.send_report, on_key=self._keys.pressed)
         self._answering = Answering(self._stream.rate) if is_ours else None
-        self._input = _Microphone(self._stream.rate)
+        self._input = Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
         self.listeners = PhoneListeners(rooms, self._stream.rate)
         self._background: Background | None = None
@@ -124,6 +125,8 @@ class PhoneLine:
         self._captions = TranscriptSynchronizer(
             next_in_chain_audio=self._output, next_in_chain_text=_Nowhere(label="Phone", next_in_chain=None)
         )
+        # How quickly the voice speaks is looked at so often by a Fourier transform of a second each time.
+        self._captions._opts.speaking_rate_detector = SpeakingRateDetector(step_size=PACE_SECONDS)
         audio = self._captions.audio_output
         session.input.audio = HeardInput(self._input, tap) if tap is not None else self._input
         session.output.audio = HeardOutput(audio, tap) if tap is not None else audio
@@ -238,7 +241,7 @@ class PhoneLine:
         self._due += (behind + 1) * FRAME_SECONDS
         self._timer = self._loop.call_later(max(0.0, self._due - time.monotonic()), self._tick)
         try:
-            for _ in range(min(behind, _KEPT_FRAMES) + 1):
+            for _ in range(min(behind, _MOST_CAUGHT_UP) + 1):
                 for pcm in self._stream.hears():
                     if self._answering is not None:
                         self._answering.hear(pcm)
@@ -292,38 +295,6 @@ class PhoneLine:
     def _close(self, closed: LineClosed) -> None:
         if not self._closed.done():
             self._closed.set_result(closed)
-
-
-class _Microphone(io.AudioInput):
-    """What the other side says, for the session, at `LISTEN_RATE`."""
-
-    def __init__(self, rate: int) -> None:
-        super().__init__(label="Phone")
-        self._resampler = Resampler(rate, LISTEN_RATE)
-        self._frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue(_KEPT_FRAMES)
-        self._is_attached = False
-
-    def on_attached(self) -> None:
-        """Somebody listens."""
-        self._is_attached = True
-
-    def on_detached(self) -> None:
-        """Nobody listens: what is said now is never heard."""
-        self._is_attached = False
-        while not self._frames.empty():
-            self._frames.get_nowait()
-
-    def feed(self, pcm: bytes) -> None:
-        """20 ms."""
-        pcm = self._resampler.push(pcm)
-        if not self._is_attached or not pcm:
-            return
-        if self._frames.full():
-            self._frames.get_nowait()
-        self._frames.put_nowait(rtc.AudioFrame(pcm, LISTEN_RATE, 1, len(pcm) // 2))
-
-    async def __anext__(self) -> rtc.AudioFrame:
-        return await self._frames.get()
 
 
 class _Nowhere(io.TextOutput):

@@ -19,7 +19,7 @@ FIRST_WAIT_SECONDS = 0.06
 MOST_AHEAD = 150
 """Packets: three seconds. Further ahead it is another stream, or none."""
 _WINDOW = 250
-_LOOK_EVERY = 10
+_LOOK_EVERY = 25
 _EXTRA_SECONDS = 0.01
 
 

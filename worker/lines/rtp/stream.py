@@ -1,5 +1,6 @@
 """The two directions of one call's RTP: told of packets, asked for frames, sending on somebody's clock."""
 
+import functools
 import random
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from worker.lines.rtp.digits import DigitsIn, DigitsOut, Event, tone
 from worker.lines.rtp.ear import Ear
 from worker.lines.rtp.jitter import Gap, JitterBuffer
 from worker.lines.rtp.latch import Latch
-from worker.lines.rtp.media import FRAME_SECONDS, FRAME_UNITS, Address, Media
+from worker.lines.rtp.media import FRAME_SECONDS, FRAME_UNITS, Address, CodecName, Media
 from worker.lines.rtp.quality import Reception, mos
 from worker.lines.rtp.reports import Reports
 
@@ -53,7 +54,7 @@ class RtpStream:
         self._sequence, self._timestamp = random.getrandbits(16), random.getrandbits(32)
         self._is_resumed = True
         self._tone_frame = 0
-        self._noise = _noise_of(self.rate)
+        self._noise = _noise_of(media.codec)
         self._noise_at = 0
         self._reports = Reports(self._ssrc, send_report)
         self._began_at = clock()
@@ -160,9 +161,10 @@ class RtpStream:
                     self._is_resumed = True
                     return
         if pcm is None:
-            pcm = self._noise[self._noise_at]
+            said = self._noise[self._noise_at]
             self._noise_at = (self._noise_at + 1) % len(self._noise)
-        self._packet(self._media.payload_type, self._codec.encode(pcm), self._timestamp, self._is_resumed)
+        payload = said if pcm is None and not self._codec.has_memory else self._codec.encode(pcm or said)
+        self._packet(self._media.payload_type, payload, self._timestamp, self._is_resumed)
         self._is_resumed = False
         self._timestamp = (self._timestamp + FRAME_UNITS) & 0xFFFFFFFF
 
@@ -210,7 +212,13 @@ class RtpStream:
         )
 
 
-def _noise_of(rate: int) -> list[bytes]:
-    """A second and more of very soft noise, in frames."""
-    made = np.random.default_rng(1).normal(0, _NOISE_RMS, (_NOISE_FRAMES, int(rate * FRAME_SECONDS)))
-    return [frame.tobytes() for frame in made.astype(np.int16)]
+@functools.cache
+def _noise_of(codec: CodecName) -> tuple[bytes, ...]:
+    """A second and more of very soft noise, in frames: coded already, since most of a call is this.
+
+    As PCM where the codec has a memory: the other side's would part from ours.
+    """
+    coder = codec_of(codec)
+    made = np.random.default_rng(1).normal(0, _NOISE_RMS, (_NOISE_FRAMES, int(coder.rate * FRAME_SECONDS)))
+    frames = (frame.tobytes() for frame in made.astype(np.int16))
+    return tuple(frame if coder.has_memory else coder.encode(frame) for frame in frames)
