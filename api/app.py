@@ -54,6 +54,7 @@ from api.knowledge_base import routes as knowledge_base
 from api.notifications import routes as notifications
 from api.payments import exchange
 from api.payments import routes as payments
+from api.phone_numbers import market_routes as numbers_market
 from api.phone_numbers import routes as phone_numbers
 from api.privacy import routes as privacy
 from api.public import routes as public
@@ -110,7 +111,7 @@ RESOURCES: tuple[Routes, ...] = (
     schedules.routes,
     campaigns.routes,
     phone_numbers.routes,
-    phone_numbers.market,
+    numbers_market.numbers,
     phone_numbers.lent,
     sip_trunks.routes,
     sip.routes,

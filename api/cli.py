@@ -184,6 +184,7 @@ def restore(file: Path, replace: bool) -> None:
 main.add_command(command_groups.secrets)
 main.add_command(command_groups.functions)
 main.add_command(command_groups.livekit)
+main.add_command(command_groups.telnyx)
 
 
 @main.command()

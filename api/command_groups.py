@@ -1,4 +1,4 @@
-"""Commands with commands below them: `call2me user|wallet|secrets|functions|livekit …`.
+"""Commands with commands below them: `call2me user|wallet|secrets|functions|livekit|telnyx …`.
 
 Imports stand inside the commands, as in `api.cli`.
 """
@@ -217,3 +217,23 @@ def livekit_path() -> None:
     if (found := find(Settings.load())) is None:
         raise click.ClickException("livekit-server is missing; `call2me livekit install` gets it.")
     click.echo(found.path)
+
+
+@click.group()
+def telnyx() -> None:
+    """The carrier that sells numbers."""
+
+
+@telnyx.command("check")
+def check_telnyx() -> None:
+    """Ask the real Telnyx whether numbers could be bought.
+
+    With the real key; buys and changes nothing. The exit code is 1 when something is wrong.
+    """
+    from api.up.carrier import check
+
+    is_sound = True
+    for is_good, words in check(Settings.load()):
+        click.echo(f"{'ok' if is_good else 'BROKEN':<7} {words}")
+        is_sound = is_sound and is_good
+    sys.exit(0 if is_sound else 1)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from api.http.routes import Routes
     from api.internal.workers import Workers
     from api.knowledge_base.answers import Answers
+    from api.outside.carrier import Carrier
     from api.outside.google import GoogleTokens
     from api.outside.payments import Provider
     from api.outside.rooms import Rooms
@@ -49,6 +50,7 @@ STORAGE: "web.AppKey[Storage]" = web.AppKey("storage")
 KNOWLEDGE: "web.AppKey[Storage]" = web.AppKey("knowledge")
 ANSWERS: "web.AppKey[Answers]" = web.AppKey("answers")
 SPEECH: "web.AppKey[Speech]" = web.AppKey("speech")
+CARRIER: "web.AppKey[Carrier | None]" = web.AppKey("carrier")
 GOOGLE: "web.AppKey[GoogleTokens]" = web.AppKey("google")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 TALKS: "web.AppKey[Talks]" = web.AppKey("talks")

@@ -1,5 +1,6 @@
 """The api's settings: the environment is read here, once, into frozen values handed down."""
 
+import base64
 import os
 import re
 from collections.abc import Mapping
@@ -104,6 +105,21 @@ class Tolls:
 
 
 @dataclass(frozen=True)
+class Carrier:
+    """Who sells numbers here: Telnyx; nobody where there is no key."""
+
+    telnyx_key: str = field(repr=False)
+    telnyx_public_keys: tuple[str, ...]
+    """What its events are signed with, base64; several while one is being changed."""
+    telnyx_url: str
+    sip_server: str
+    """Where calls of the numbers that are bought come from, and go to: `host` or `host:port`."""
+    sip_transport: str
+    countries: frozenset[str]
+    """Two letters each: where numbers may be bought."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the api was told. Paths are absolute, addresses have no trailing slash."""
 
@@ -141,6 +157,7 @@ class Settings:
     tolls: Tolls
     has_livekit_sip: bool
     """Whether telephones come by livekit-sip instead of our own exchange."""
+    carrier: Carrier
     contact_email: str
     """Who gets what strangers write; empty means the first account."""
     metrics_port: int
@@ -244,6 +261,7 @@ class Settings:
             demo_numbers=_demo_numbers(read.text("CALL2ME_DEMO_NUMBERS", "")),
             tolls=_tolls(read),
             has_livekit_sip=read.choice("CALL2ME_PHONES", "exchange", ("exchange", "livekit")) == "livekit",
+            carrier=_carrier(read),
             contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
@@ -321,6 +339,37 @@ def _tolls(read: Environment) -> Tolls:
         raise SettingsError("CALL2ME_DIAL_BLOCKED_PREFIXES must be beginnings of numbers, like +882,+1900.")
     is_costly = read.choice("CALL2ME_DIAL_PREMIUM", "off", ("off", "on")) == "on"
     return Tolls(countries, prefixes, is_costly, read.number("CALL2ME_DIAL_DAILY_USD", 0, 0, 1_000_000))
+
+
+def _carrier(read: Environment) -> Carrier:
+    keys = _several(read.text("TELNYX_PUBLIC_KEY", ""))
+    if not all(_is_public_key(key) for key in keys):
+        raise SettingsError(
+            "TELNYX_PUBLIC_KEY must be the public key of your account, as the portal shows it."
+        )
+    sip = re.fullmatch(
+        r"(udp|tcp|tls):([\w.-]+(:\d{1,5})?)", read.text("CALL2ME_TELNYX_SIP", "udp:sip.telnyx.com")
+    )
+    if sip is None:
+        raise SettingsError("CALL2ME_TELNYX_SIP must be like udp:sip.telnyx.com.")
+    countries = frozenset(one.upper() for one in _several(read.text("CALL2ME_NUMBER_COUNTRIES", "US,CA")))
+    if not all(re.fullmatch(r"[A-Z]{2}", one) for one in countries):
+        raise SettingsError("CALL2ME_NUMBER_COUNTRIES must be countries of two letters, like US,CA.")
+    return Carrier(
+        telnyx_key=read.text("TELNYX_API_KEY", ""),
+        telnyx_public_keys=keys,
+        telnyx_url=_api_url(read, "CALL2ME_TELNYX_URL", "https://api.telnyx.com/v2"),
+        sip_server=sip[2],
+        sip_transport=sip[1],
+        countries=countries,
+    )
+
+
+def _is_public_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,6 +18,7 @@ from api.internal.livekit_phones import LiveKitPhones
 from api.internal.workers import Workers
 from api.keys import (
     ANSWERS,
+    CARRIER,
     CLAIMANT,
     DATABASE,
     GOOGLE,
@@ -37,6 +38,7 @@ from api.keys import (
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
 from api.outside.bucket import BucketStorage
+from api.outside.carrier import Carrier
 from api.outside.google import GoogleTokens
 from api.outside.livekit_sip import LiveKitSip
 from api.outside.mail import FileMail, SmtpMail
@@ -46,13 +48,16 @@ from api.outside.rooms import LiveKitRooms
 from api.outside.speech import Speech
 from api.outside.storage import FolderStorage, Storage
 from api.outside.stripe import Stripe
+from api.outside.telnyx import Telnyx
 from api.payments import recharge
-from api.phone_numbers import demo
+from api.phone_numbers import demo, renting
+from api.phone_numbers import workflows as numbers
 from api.privacy import erasure, exporting, retention
 from api.public import events
 from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
+from api.settings import Carrier as CarrierSettings
 from api.settings import Payments
 from api.status import service as availability
 from api.voice import events as livekit_events
@@ -70,6 +75,7 @@ QUEUES = {
     erasure.QUEUE: erasure.QUEUED_AT_ONCE,
     schedules.QUEUE: schedules.AT_ONCE,
     campaigns.QUEUE: campaigns.AT_ONCE,
+    numbers.QUEUE: numbers.AT_ONCE,
 }
 
 
@@ -117,6 +123,8 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "forgotten knowledge": knowledge.sweep_forgotten,
     "old audit log": _forget_old_audit,
     "lent numbers": demo.sweep,
+    "bought numbers": numbers.sweep,
+    "rents": renting.sweep,
     "old events": events.sweep,
     "old messages": public_letters.sweep,
     "what agents keep no longer": retention.sweep,
@@ -137,6 +145,7 @@ def install(app: web.Application) -> None:
         app[SETTINGS].providers.reranker,
     )
     app[PAYMENTS] = _payments(app[SETTINGS].payments)
+    app[CARRIER] = _carrier(app[SETTINGS].carrier)
     app[WATCHERS] = Watchers()
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[GOOGLE] = GoogleTokens(app[SETTINGS].google, app[GUARD])
@@ -189,6 +198,12 @@ def _payments(settings: Payments) -> dict[str, Provider]:
     return made
 
 
+def _carrier(settings: CarrierSettings) -> Carrier | None:
+    if not settings.telnyx_key:
+        return None
+    return Telnyx(settings.telnyx_key, settings.telnyx_public_keys, settings.telnyx_url)
+
+
 async def _let_workers_go(app: web.Application) -> None:
     """Before the server waits for its handlers: a worker's WebSocket would never end by itself."""
     app[WATCHERS].is_closing = True
@@ -229,6 +244,9 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         app[PAYMENTS],
         workers.phones,
         settings.tolls,
+        app[CARRIER],
+        (settings.carrier.sip_server, settings.carrier.sip_transport),
+        settings.is_billing,
     )
     engine.launch(settings, reach)
     app[CLAIMANT].holder, app[CLAIMANT].is_gone = engine.holder(), engine.is_gone
@@ -255,5 +273,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         await app[ANSWERS].aclose()
         for provider in app[PAYMENTS].values():
             await provider.close()
+        if (carrier := app[CARRIER]) is not None:
+            await carrier.close()
         await rooms.close()
         await app[GUARD].close()

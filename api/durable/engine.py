@@ -20,6 +20,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from api.db.engine import Database
 from api.durable import slots
+from api.outside.carrier import Carrier
 from api.outside.mail import Mail
 from api.outside.payments import Provider
 from api.outside.phones import NoPhones, Phones
@@ -60,6 +61,11 @@ class Reach:
     payments: Mapping[str, Provider] = field(default_factory=dict)
     phones: Phones = field(default_factory=NoPhones)
     tolls: Tolls = field(default_factory=Tolls)
+    carrier: Carrier | None = None
+    """Who sells numbers; None where nobody does."""
+    carrier_sip: tuple[str, str] = ("", "")
+    """Its SIP server and the transport to it."""
+    is_billing: bool = False
 
 
 @dataclass

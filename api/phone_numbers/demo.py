@@ -21,7 +21,7 @@ from api.http.errors import Conflict, Unavailable
 from api.phone_numbers import service
 from api.phone_numbers.schemas import DEMO, DemoEligibility, DemoPool
 from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
-from api.wallet.table import TransactionRow
+from api.wallet import rents
 
 MINUTES = 15
 DISPLAY_NAME = "Demo"
@@ -45,15 +45,6 @@ async def eligibility(session: AsyncSession, caller: Caller, numbers: Sequence[s
     """Whether `reserve` would lend one, and why not."""
     used = await session.get(DemoReservationRow, caller.owner_id)
     lent = await current(session, caller)
-    paid = await session.exec(
-        select(TransactionRow.id)
-        .where(
-            TransactionRow.owner_id == caller.owner_id,
-            TransactionRow.type == "topup",
-            col(TransactionRow.key).not_like("bonus:%"),
-        )
-        .limit(1)
-    )
     reason = None
     if not numbers:
         reason = "no_demo_numbers"
@@ -64,7 +55,7 @@ async def eligibility(session: AsyncSession, caller: Caller, numbers: Sequence[s
     return DemoEligibility(
         eligible=reason is None,
         reason=reason,
-        has_paid_topup=paid.one_or_none() is not None,
+        has_paid_topup=await rents.has_paid(session, caller.owner_id),
         has_used_demo=used is not None,
         active_reservation_id=lent[0].id if lent else None,
     )

@@ -1,33 +1,31 @@
-"""/v1/phone-numbers and /v1/numbers: numbers of one's own, and those that a carrier sells."""
+"""/v1/phone-numbers: numbers that somebody has, whether brought along, bought or lent."""
 
 from aiohttp import web
 
 from api.agents import service as agents
 from api.http.routes import Routes
+from api.http.transactions import let_go
 from api.keys import CALLER, GUARD, SESSION, SETTINGS
-from api.phone_numbers import demo, service
+from api.phone_numbers import demo, health, service, workflows
+from api.phone_numbers.buying import StillOrdered
+from api.phone_numbers.market_routes import PURCHASE_ERRORS, purchased
+from api.phone_numbers.market_schemas import NumberHealth, Purchase
 from api.phone_numbers.schemas import (
     AgentOfNumber,
     Binding,
-    Countries,
     DemoEligibility,
     DemoPool,
     DemoReleased,
     DemoReservation,
     DemoReserve,
-    NumberSearch,
-    NumbersFound,
     PhoneNumber,
     PhoneNumberCreate,
     PhoneNumberUpdate,
-    Purchase,
-    Released,
 )
-from api.phone_numbers.service import NobodyAnswers, NoCarrier, NumberNotFound, NumberTaken
+from api.phone_numbers.service import BoughtHere, NobodyAnswers, NumberNotFound, NumberTaken
 from api.sip_trunks.service import TrunkNotFound
 
 routes = Routes("/v1/phone-numbers", tag="Phone numbers")
-market = Routes("/v1/numbers", tag="Phone numbers")
 lent = Routes("/v1/demo", tag="Phone numbers")
 
 
@@ -39,11 +37,16 @@ async def list_phone_numbers(request: web.Request) -> list[PhoneNumber]:
 
 @routes.post(
     status=201,
-    errors=[agents.AgentNotFound, TrunkNotFound, NumberTaken, NoCarrier],
+    errors=[agents.AgentNotFound, TrunkNotFound, NumberTaken, *PURCHASE_ERRORS],
     location="/v1/phone-numbers/{number}",
+    resumes=True,
 )
 async def create_phone_number(request: web.Request, body: PhoneNumberCreate) -> PhoneNumber:
-    """Register a number that you have with a carrier of your own."""
+    """Register a number that you have with a carrier of your own; with a `country` instead, buy one there."""
+    if body.number is None and body.country is not None:
+        wanted = Purchase.model_validate(body.model_dump(exclude={"display_name", "trunk_id", "number"}))
+        order = await purchased(request, wanted)
+        return PhoneNumber.of(*await service.named(request[SESSION], request[CALLER], order.number))
     not_own = request.app[SETTINGS].demo_numbers
     return PhoneNumber.of(*await service.register(request[SESSION], request[CALLER], body, not_own))
 
@@ -54,7 +57,7 @@ async def get_phone_number(request: web.Request, number: str) -> PhoneNumber:
     return PhoneNumber.of(*await service.named(request[SESSION], request[CALLER], number))
 
 
-@routes.patch("/{number}", errors=[NumberNotFound, agents.AgentNotFound, TrunkNotFound])
+@routes.patch("/{number}", errors=[NumberNotFound, agents.AgentNotFound, TrunkNotFound, BoughtHere])
 async def update_phone_number(request: web.Request, number: str, body: PhoneNumberUpdate) -> PhoneNumber:
     """Change a number; what is not sent stays as it is."""
     return PhoneNumber.of(
@@ -62,10 +65,10 @@ async def update_phone_number(request: web.Request, number: str, body: PhoneNumb
     )
 
 
-@routes.delete("/{number}", errors=[NumberNotFound])
+@routes.delete("/{number}", errors=[NumberNotFound, StillOrdered])
 async def delete_phone_number(request: web.Request, number: str) -> None:
-    """Forget a number. With its carrier it stays yours."""
-    await service.remove(request[SESSION], request[CALLER], number)
+    """Forget a number: with its carrier it stays yours. One that was bought here is given back."""
+    await workflows.remove(request[SESSION], request[CALLER], number)
 
 
 @routes.post("/{number}/bind", errors=[NumberNotFound, agents.AgentNotFound], aliases=["/{number}/assign"])
@@ -93,36 +96,12 @@ async def get_agent_of_number(request: web.Request, number: str) -> AgentOfNumbe
     return AgentOfNumber.of(agent.id, agent.owner_id, agents.settings_of(agent))
 
 
-# ── what a carrier sells ─────────────────────────────────────────────────────────────────────────
-@market.get("/allowed-countries")
-async def list_countries_of_numbers(request: web.Request) -> Countries:
-    """List where numbers can be bought: nowhere while no carrier is set up."""
-    return Countries()
-
-
-@market.get("/search", errors=[NoCarrier])
-async def search_numbers(request: web.Request, query: NumberSearch) -> NumbersFound:
-    """Search numbers that can be bought."""
-    raise NoCarrier
-
-
-@market.post("/purchase", errors=[NoCarrier], aliases=["//v1/phone-numbers/buy"])
-async def purchase_number(request: web.Request, body: Purchase) -> Released:
-    """Buy a number."""
-    raise NoCarrier
-
-
-@market.post("/checkout", errors=[NoCarrier])
-async def checkout_number(request: web.Request, body: Purchase) -> Released:
-    """Buy a number and pay for it at once."""
-    raise NoCarrier
-
-
-@market.delete("/{phone_number}", status=200, errors=[NumberNotFound])
-async def release_number(request: web.Request, phone_number: str) -> Released:
-    """Give a number back; one of your own is forgotten here."""
-    number = await service.remove(request[SESSION], request[CALLER], phone_number)
-    return Released(phone_number=number)
+@routes.get("/{number}/health", errors=[NumberNotFound])
+async def get_health_of_number(request: web.Request, number: str) -> NumberHealth:
+    """Find out whether a number works: its carrier, its connection, its trunk, its agent."""
+    known = await health.known(request[SESSION], request[CALLER], number)
+    await let_go(request)
+    return await health.check(known)
 
 
 # ── numbers to be tried ──────────────────────────────────────────────────────────────────────────

@@ -11,12 +11,25 @@ from api.agents.schemas import AgentSettings
 from api.db.columns import now
 from api.http.wire import Wire
 from api.phone_numbers.answering import Answering
-from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
+from api.phone_numbers.table import (
+    ACTIVE,
+    DemoReservationRow,
+    NumberOrderRow,
+    PhoneNumberRow,
+)
+from api.wallet.money import dollars
 
 DEMO = "telnyx-demo"
 """The contract's word for the provider of a number that is only lent."""
+BOUGHT = "telnyx"
+"""Of a number that was bought here."""
 Named = Annotated[str, Field(max_length=255)]
 Id = Annotated[str, Field(max_length=50)]
+Country = Annotated[str, Field(max_length=50)]
+Kind = Literal[
+    "local", "mobile", "national", "toll_free", "toll-free", "tollfree", "shared_cost", "shared-cost"
+]
+Digits = Annotated[str, Field(max_length=10, pattern=r"^\d*$")]
 
 
 class PhoneNumberCreate(Wire):
@@ -29,7 +42,10 @@ class PhoneNumberCreate(Wire):
     display_name: Named | None = None
     trunk_id: Id | None = None
     agent_id: Id | None = None
-    country: Annotated[str, Field(max_length=50)] | None = None
+    country: Country | None = None
+    type: Kind | None = None
+    """Of one that is to be bought; so is the area code."""
+    area_code: Digits | None = None
 
 
 class PhoneNumberUpdate(Wire):
@@ -73,9 +89,14 @@ class PhoneNumber(Wire):
 
     @classmethod
     def of(
-        cls, row: PhoneNumberRow, agent_name: str | None = None, trunk_name: str | None = None
+        cls,
+        row: PhoneNumberRow,
+        agent_name: str | None = None,
+        trunk_name: str | None = None,
+        order: NumberOrderRow | None = None,
     ) -> "PhoneNumber":
-        """A row, and what its agent and its trunk are called."""
+        """A row, what its agent and its trunk are called, and the order it came by."""
+        is_at_rest = row.standing == ACTIVE and not row.active
         return cls(
             number=row.number,
             phone_number=row.number,
@@ -88,8 +109,10 @@ class PhoneNumber(Wire):
             provider=row.provider,
             is_demo=row.provider == DEMO,
             active=row.active,
-            status="active" if row.active else "inactive",
             answering=None if row.answering is None else Answering.model_validate(row.answering),
+            monthly_price_usd=dollars(order.monthly_micros) if order else None,
+            next_billing_at=order.paid_until if order else None,
+            status="inactive" if is_at_rest else row.standing,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -184,38 +207,9 @@ class AgentOfNumber(Wire):
 
 
 class Countries(Wire):
-    """Where numbers can be bought."""
+    """Where numbers can be bought, as two letters each."""
 
     countries: list[str] = Field(default_factory=list)
-
-
-class NumberSearch(Wire):
-    """Which numbers to look for."""
-
-    country: Annotated[str, Field(max_length=50)] = "US"
-    locality: Annotated[str, Field(max_length=100)] | None = None
-    area_code: Annotated[str, Field(max_length=10)] | None = None
-    phone_number_type: Annotated[str, Field(max_length=20)] = "local"
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
-    provider: Annotated[str, Field(max_length=20)] | None = None
-
-
-class NumbersFound(Wire):
-    """Numbers that can be bought."""
-
-    numbers: list[dict[str, Any]]
-    total: int
-    requires_payment: bool = False
-    upfront_price_usd: float = 0.0
-
-
-class Purchase(Wire):
-    """A number to be bought."""
-
-    phone_number: Annotated[str, Field(min_length=8, max_length=50)] | None = None
-    country: Annotated[str, Field(max_length=50)] | None = None
-    agent_id: Id | None = None
-    provider: Annotated[str, Field(max_length=20)] | None = None
 
 
 class Released(Wire):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import or_
+from sqlalchemy import and_, or_
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,10 +14,18 @@ from api.agents.table import AgentRow
 from api.db.columns import now
 from api.db.inserts import insert_new
 from api.http.callers import Caller
-from api.http.errors import BadRequest, Conflict, Invalid, NotFound, Unavailable
+from api.http.errors import BadRequest, Conflict, Invalid, NotFound
 from api.phone_numbers.answering import Answering
-from api.phone_numbers.schemas import DEMO, PhoneNumberCreate, PhoneNumberUpdate
-from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
+from api.phone_numbers.schemas import BOUGHT, DEMO, PhoneNumberCreate, PhoneNumberUpdate
+from api.phone_numbers.table import (
+    ACTIVE,
+    LIVE,
+    ORDERING,
+    OURS,
+    DemoReservationRow,
+    NumberOrderRow,
+    PhoneNumberRow,
+)
 from api.sip_trunks import service as trunks
 from api.sip_trunks.table import SipTrunkRow
 from api.webhooks.urls import reachable
@@ -26,8 +34,8 @@ from pipelines.outbound import Guard
 LOCAL_REGION = "TR"
 """Where a number without a country code is taken to be from: the contract says so."""
 
-Named = tuple[PhoneNumberRow, str | None, str | None]
-"""A number, what its agent is called, what its trunk is called."""
+Named = tuple[PhoneNumberRow, str | None, str | None, NumberOrderRow | None]
+"""A number, what its agent is called, what its trunk is called, and the order it came by."""
 
 
 class NumberNotFound(NotFound):
@@ -42,9 +50,8 @@ class NumberTaken(Conflict):
     """This number is registered already"""
 
 
-class NoCarrier(Unavailable):
-    """No carrier is set up on this installation, so no number can be bought; register one of your own with
-    POST /v1/phone-numbers"""
+class BoughtHere(Conflict):
+    """This number was bought here: its calls come over the connection that was made for it"""
 
 
 class NoNumber(BadRequest):
@@ -71,13 +78,11 @@ async def register(
 ) -> Named:
     """A number that its owner brings along. Those that are `lent` to be tried are nobody's own."""
     if wanted.number is None:
-        if wanted.country is not None:
-            raise NoCarrier
         raise Invalid.at("body", "number", msg="Field required", type="missing")
     number = telephone.normal(wanted.number, LOCAL_REGION)
     if number is None:
         raise Invalid.at("body", "number", msg="Not a telephone number", type="phone_number")
-    if number in lent:
+    if number in lent or await is_live(session, number):
         raise NumberTaken
     row = PhoneNumberRow(number=number, owner_id=caller.owner_id, display_name=wanted.display_name or None)
     await _bind(session, row, wanted.model_dump(include={"agent_id", "trunk_id"}, exclude_none=True))
@@ -163,10 +168,20 @@ async def remove(session: AsyncSession, caller: Caller, number: str) -> str:
     return row.number
 
 
+async def is_live(session: AsyncSession, number: str) -> bool:
+    """Whether a number is the carrier's and ours, or may be: then nobody registers it as their own."""
+    found = await session.exec(
+        select(NumberOrderRow.id)
+        .where(NumberOrderRow.number == number, col(NumberOrderRow.status).in_(LIVE))
+        .limit(1)
+    )
+    return found.one_or_none() is not None
+
+
 async def answering(session: AsyncSession, caller: Caller, number: str) -> AgentRow:
     """The agent that answers one of the caller's numbers."""
     row = await get(session, caller, number)
-    if row.agent_id is None or not row.active:
+    if row.agent_id is None or not row.active or row.standing != ACTIVE:
         raise NobodyAnswers
     return await agents.get(session, caller, row.agent_id)
 
@@ -178,9 +193,7 @@ async def inbound(session: AsyncSession, number: str, trunk_id: str | None = Non
     A number that is bound to a trunk takes calls from that trunk only.
     """
     found = await session.exec(
-        _routed().where(
-            col(PhoneNumberRow.number) == _spelled(number), col(PhoneNumberRow.active), in_force()
-        )
+        _routed().where(col(PhoneNumberRow.number) == _spelled(number), is_usable(), in_force())
     )
     if (row := found.one_or_none()) is None:
         return None
@@ -201,7 +214,7 @@ async def outbound(
     """
     asked = _routed().where(
         col(PhoneNumberRow.owner_id) == owner_id,
-        col(PhoneNumberRow.active),
+        is_usable(),
         col(PhoneNumberRow.provider) != DEMO,  # it is lent to be called
     )
     if from_number is not None:
@@ -217,6 +230,11 @@ async def outbound(
     return Route(known.number, known.owner_id, known.agent_id, trunk)
 
 
+def is_usable() -> Any:
+    """A condition: the number's owner wants it to ring, and it may."""
+    return and_(col(PhoneNumberRow.active), col(PhoneNumberRow.standing) == ACTIVE)
+
+
 def in_force() -> Any:
     """A condition: the number was not lent, or is still."""
     return or_(col(PhoneNumberRow.until).is_(None), col(PhoneNumberRow.until) > now())
@@ -228,9 +246,18 @@ def _spelled(number: str) -> str:
 
 def _named() -> Any:
     return (
-        select(PhoneNumberRow, AgentRow.name, SipTrunkRow.name)
+        select(PhoneNumberRow, AgentRow.name, SipTrunkRow.name, NumberOrderRow)
         .join(AgentRow, col(AgentRow.id) == col(PhoneNumberRow.agent_id), isouter=True)
         .join(SipTrunkRow, col(SipTrunkRow.id) == col(PhoneNumberRow.trunk_id), isouter=True)
+        .join(
+            NumberOrderRow,
+            and_(
+                col(NumberOrderRow.number) == col(PhoneNumberRow.number),
+                col(NumberOrderRow.owner_id) == col(PhoneNumberRow.owner_id),
+                col(NumberOrderRow.status).in_((ORDERING, OURS)),
+            ),
+            isouter=True,
+        )
     )
 
 
@@ -247,6 +274,8 @@ async def _bind(session: AsyncSession, row: PhoneNumberRow, sent: dict[str, Any]
         if row.agent_id is not None:
             await agents.of_owner(session, row.owner_id, row.agent_id)
     if "trunk_id" in sent:
+        if row.provider == BOUGHT:
+            raise BoughtHere
         row.trunk_id = sent["trunk_id"] or None
         if row.trunk_id is not None:
             await trunks.get(session, row.owner_id, row.trunk_id)

@@ -5,6 +5,7 @@ asked ─► nobody signs in ─► calls end, are settled ─► recordings, ca
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from dbos import DBOS
 from sqlalchemy import delete, func, or_, update
@@ -16,11 +17,14 @@ from api.audit.table import AuditRow
 from api.calls import lifecycle
 from api.calls.table import RUNNING, CallRow, CallUsageRow
 from api.db.columns import now
+from api.db.engine import after_commit
 from api.durable import engine
 from api.durable.table import LetterRow
 from api.knowledge_base import service as knowledge
 from api.knowledge_base.table import KnowledgeBaseRow
 from api.outside.mail import Letter, MailFailed
+from api.phone_numbers import buying
+from api.phone_numbers import workflows as numbers
 from api.privacy.owned import ERASED_BY_ITSELF, KEPT, owned, owner_column
 from api.privacy.retention import recordings_of
 from api.privacy.table import AccountExportRow
@@ -84,6 +88,8 @@ async def end_calls(user_id: str) -> int:
     async with engine.reach().database.transaction() as session:
         # Without an agent nothing begins any more: no schedule, no widget, no number.
         await session.exec(delete(AgentRow).where(col(AgentRow.owner_id) == user_id))
+        for order_id in await buying.abandon(session, user_id):
+            after_commit(session, partial(numbers.queue_release, order_id, 1))
         await session.exec(
             delete(CallRow).where(
                 col(CallRow.owner_id) == user_id,

@@ -53,7 +53,7 @@ async def rules(session: AsyncSession, caller: Caller, told: Mapping[str, str]) 
         .join(SipTrunkRow, col(SipTrunkRow.id) == col(PhoneNumberRow.trunk_id))
         .where(
             PhoneNumberRow.owner_id == caller.owner_id,
-            col(PhoneNumberRow.active),
+            numbers.is_usable(),
             col(PhoneNumberRow.agent_id).is_not(None),
             col(SipTrunkRow.active),
             numbers.in_force(),

@@ -16,7 +16,8 @@ class SipTrunkRow(SQLModel, table=True):
     __tablename__ = "sip_trunks"
 
     id: str = Field(default_factory=lambda: new_id("trunk"), primary_key=True)
-    owner_id: str = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    owner_id: str | None = Field(default=None, foreign_key="users.id", ondelete="CASCADE", index=True)
+    """None: of this installation, for the numbers that are bought here."""
     name: str
     sip_server: str
     """`host` or `host:port`."""

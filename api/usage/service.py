@@ -16,7 +16,7 @@ from api.knowledge_base.table import KnowledgeBaseRow
 from api.phone_numbers.table import PhoneNumberRow
 from api.usage.schemas import AgentStats, DayOfUse, GlobalStats, UserStats, UserUsage
 from api.users import service as users
-from api.wallet import ledger
+from api.wallet import ledger, rents
 from api.wallet.money import dollars, text
 from api.wallet.reading import first_day, used_since
 from api.wallet.table import TransactionRow
@@ -29,15 +29,6 @@ async def stats(session: AsyncSession, caller: Caller) -> UserStats:
         select(AgentRow.id)
         .where(AgentRow.owner_id == owner_id)
         .order_by(col(AgentRow.created_at), col(AgentRow.id))
-        .limit(1)
-    )
-    paid = await session.exec(
-        select(TransactionRow.id)
-        .where(
-            TransactionRow.owner_id == owner_id,
-            TransactionRow.type == "topup",
-            col(TransactionRow.key).not_like("bonus:%"),
-        )
         .limit(1)
     )
     calls = await session.exec(
@@ -58,7 +49,7 @@ async def stats(session: AsyncSession, caller: Caller) -> UserStats:
         total_api_keys=keys.one(),
         total_phone_numbers=await _count(session, PhoneNumberRow, owner_id),
         first_agent_id=first.one_or_none(),
-        has_paid_topup=paid.one_or_none() is not None,
+        has_paid_topup=await rents.has_paid(session, owner_id),
         onboarding=(await users.get(session, caller)).onboarding,
     )
 

@@ -14,6 +14,8 @@ from tests.support.api import PASSWORD, ROOT, Person
 from tests.support.house import ENGLISH_AGENT, House, running_house
 from tests.support.payment_servers import STRIPE_SECRET, FakeStripe, serving
 from tests.support.rehearsed_worker import Script
+from tests.support.telnyx import KEY as TELNYX_KEY
+from tests.support.telnyx import telnyx
 
 DOCS = ROOT / "docs"
 KNOWN = ("URL", "KEY", "TOKEN", "AGENT", "NUMBER", "CALL", "EMAIL", "PASSWORD")
@@ -63,14 +65,17 @@ _numbers = count(1000)
 
 @pytest.fixture(scope="module")
 def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, FakeStripe]]:
-    """One server for all pages: with calls, and with somebody who takes money."""
+    """One server for all pages: with calls, with somebody who takes money, and with a carrier."""
     stripe = FakeStripe()
-    with serving(stripe):
+    with serving(stripe), telnyx() as carrier:
+        carrier.sell("+13125550100")
         settings = {
             "CALL2ME_PAYMENTS": "stripe",
             "STRIPE_API_KEY": "sk_test_stand_in",
             "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
             "CALL2ME_STRIPE_URL": stripe.url,
+            "TELNYX_API_KEY": TELNYX_KEY,
+            "CALL2ME_TELNYX_URL": carrier.url,
         }
         with running_house(tmp_path_factory.mktemp("docs"), **settings) as house:
             yield house, stripe

@@ -14,6 +14,7 @@ from api.calls.table import CallRow
 from api.db.columns import new_id, now
 from api.db.engine import Database
 from api.payments.table import PaymentMethodRow, PaymentRow
+from api.phone_numbers.table import NumberOrderRow
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
 from tests.support.knowledge import uploaded
@@ -135,6 +136,29 @@ def _number(person: Person) -> str:
     return str(made["number"])
 
 
+def _number_order(person: Person) -> str:
+    """Written by hand: there is no carrier here."""
+    row = NumberOrderRow(
+        owner_id=person.credentials["user"]["user_id"],
+        number=f"+90532{next(_numbers)}",
+        status="failed",
+        cost_micros=0,
+        upfront_cost_micros=0,
+        monthly_micros=0,
+        upfront_micros=0,
+    )
+    order_id = row.id
+
+    async def write() -> None:
+        database = Database(Settings.load(person.api.environment).database_url)
+        async with database.transaction() as session:
+            session.add(row)
+        await database.close()
+
+    asyncio.run(write())
+    return order_id
+
+
 def _contact(person: Person) -> str:
     return str(person.made("/v1/contacts", {"phone_number": f"+90532{next(_numbers)}"})["contact_id"])
 
@@ -244,6 +268,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "number": _number,
     "phone_number": _number,
     "trunk_id": _trunk,
+    "order_id": _number_order,
     "campaign_id": _campaign,
     "schedule_id": _schedule,
     "contact_id": _contact,

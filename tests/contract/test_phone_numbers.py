@@ -123,6 +123,7 @@ def test_nothing_is_bought_without_a_carrier(person: Person) -> None:
         reply = person.ask("POST", path, body)
         assert reply.status == 503
         assert "No carrier is set up" in reply.detail
+        assert "TELNYX_API_KEY" in reply.detail
     assert person.ask("GET", "/v1/numbers/search?country=US").status == 503
     assert person.ask("GET", "/v1/numbers/allowed-countries").json == {"countries": []}
     assert person.ask("GET", "/v1/phone-numbers").json == []

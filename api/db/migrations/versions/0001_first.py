@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:27:30.259326
+Created: 2026-11-29 00:37:40.095102
 """
 
 from collections.abc import Sequence
@@ -201,6 +201,40 @@ def upgrade() -> None:
         sa.Column("unsubscribed_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("email", name=op.f("pk_newsletter_subscribers")),
     )
+    op.create_table(
+        "number_orders",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("why", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("is_billed", sa.Boolean(), nullable=False),
+        sa.Column("cost_micros", sa.BigInteger(), nullable=False),
+        sa.Column("upfront_cost_micros", sa.BigInteger(), nullable=False),
+        sa.Column("monthly_micros", sa.BigInteger(), nullable=False),
+        sa.Column("upfront_micros", sa.BigInteger(), nullable=False),
+        sa.Column("asked_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("carrier_order_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("carrier_number_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("seen_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("months_paid", sa.Integer(), nullable=False),
+        sa.Column("paid_until", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("try_rent_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("owed_since", api.db.columns.UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_number_orders")),
+    )
+    with op.batch_alter_table("number_orders", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_number_orders_carrier_order_id"), ["carrier_order_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_number_orders_number"), ["number"], unique=False)
+        batch_op.create_index(batch_op.f("ix_number_orders_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_number_orders_paid_until"), ["paid_until"], unique=False)
+        batch_op.create_index(batch_op.f("ix_number_orders_status"), ["status"], unique=False)
+        batch_op.create_index(batch_op.f("ix_number_orders_try_rent_at"), ["try_rent_at"], unique=False)
+
     op.create_table(
         "payment_events",
         sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -845,7 +879,7 @@ def upgrade() -> None:
     op.create_table(
         "sip_trunks",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sip_server", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("sip_proxies", api.db.columns.Json, nullable=False),
@@ -1045,6 +1079,16 @@ def upgrade() -> None:
         batch_op.create_index("ix_campaign_contacts_position", ["campaign_id", "position"], unique=False)
 
     op.create_table(
+        "carrier_connections",
+        sa.Column("carrier", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("trunk_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("connection_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["trunk_id"], ["sip_trunks.id"], name=op.f("fk_carrier_connections_trunk_id_sip_trunks")
+        ),
+        sa.PrimaryKeyConstraint("carrier", name=op.f("pk_carrier_connections")),
+    )
+    op.create_table(
         "chat_functions",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1170,6 +1214,7 @@ def upgrade() -> None:
         sa.Column("display_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("provider", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("until", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("standing", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("answering", api.db.columns.Json, nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
@@ -1455,6 +1500,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_chat_functions_chat_id"))
 
     op.drop_table("chat_functions")
+    op.drop_table("carrier_connections")
     with op.batch_alter_table("campaign_contacts", schema=None) as batch_op:
         batch_op.drop_index("ix_campaign_contacts_position")
         batch_op.drop_index("ix_campaign_contacts_due")
@@ -1605,6 +1651,15 @@ def downgrade() -> None:
 
     op.drop_table("payment_reversals")
     op.drop_table("payment_events")
+    with op.batch_alter_table("number_orders", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_number_orders_try_rent_at"))
+        batch_op.drop_index(batch_op.f("ix_number_orders_status"))
+        batch_op.drop_index(batch_op.f("ix_number_orders_paid_until"))
+        batch_op.drop_index(batch_op.f("ix_number_orders_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_number_orders_number"))
+        batch_op.drop_index(batch_op.f("ix_number_orders_carrier_order_id"))
+
+    op.drop_table("number_orders")
     op.drop_table("newsletter_subscribers")
     with op.batch_alter_table("livekit_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_livekit_events_created_at"))

@@ -1,0 +1,195 @@
+"""/v1/numbers: numbers that a carrier sells, and what becomes of their orders."""
+
+import time
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from api.agents import service as agents
+from api.db.columns import new_id
+from api.db.engine import after_commit
+from api.http.errors import BadRequest, Forbidden, Invalid, NotFound, NotSupported
+from api.http.rate_limits import Limit
+from api.http.routes import Routes, body_of
+from api.http.transactions import let_go
+from api.keys import CALLER, CARRIER, CLAIM, SESSION, SETTINGS
+from api.outside.carrier import Carrier, Forged
+from api.phone_numbers import buying, market, workflows
+from api.phone_numbers.buying import StillOrdered, TooManyOrders
+from api.phone_numbers.market import CarrierFailed, CountryNotAllowed, NoCarrier, NotForSale
+from api.phone_numbers.market_schemas import (
+    NumberOrder,
+    NumberSearch,
+    NumbersFound,
+    Purchase,
+    Purchased,
+    Received,
+)
+from api.phone_numbers.schemas import BOUGHT, Countries, Released
+from api.phone_numbers.service import NumberNotFound, NumberTaken
+from api.phone_numbers.table import NumberOrderRow
+from api.wallet import rates as price_list
+from api.wallet import rents, transfers
+from api.wallet.charges import InsufficientBalance
+from api.wallet.money import dollars
+
+numbers = Routes("/v1/numbers", tag="Phone numbers")
+
+EVENTS_LIMIT = Limit("carrier events", 600)
+MAX_EVENT_BYTES = 256 * 1024
+PURCHASE_ERRORS = (
+    NoCarrier,
+    CarrierFailed,
+    CountryNotAllowed,
+    NotForSale,
+    InsufficientBalance,
+    rents.NeverPaid,
+    TooManyOrders,
+)
+
+
+class NotSigned(Forbidden):
+    """This event is not signed by the carrier"""
+
+
+class NoEvent(BadRequest):
+    """This is no event of the carrier"""
+
+
+class OrderNotFound(NotFound):
+    """There is no such order of a number"""
+
+
+class NoCheckout(NotSupported):
+    """A number is not paid for by itself here: add credit with POST /v1/payments/checkout, then buy it"""
+
+
+@numbers.get("/allowed-countries")
+async def list_countries_of_numbers(request: web.Request) -> Countries:
+    """List where numbers can be bought: nowhere while no carrier is set up."""
+    settings = request.app[SETTINGS].carrier
+    return Countries(countries=sorted(settings.countries) if request.app[CARRIER] is not None else [])
+
+
+@numbers.get(
+    "/search",
+    errors=[NoCarrier, CarrierFailed, CountryNotAllowed],
+    aliases=["//v1/phone-numbers/available"],
+)
+async def search_numbers(request: web.Request, query: NumberSearch) -> NumbersFound:
+    """Search numbers that can be bought, with what they cost here."""
+    carrier, settings = _carrier(request), request.app[SETTINGS]
+    owner_id = request[CALLER].owner_id
+    must_pay = settings.is_billing and not await rents.has_paid(request[SESSION], owner_id)
+    await let_go(request)
+    rates = price_list.load(settings.rates)
+    found = await market.search(carrier, query, settings.carrier.countries, rates)
+    return market.told(found, query.phone_number_type, requires_payment=must_pay)
+
+
+@numbers.post(
+    "/purchase",
+    errors=[agents.AgentNotFound, NumberTaken, *PURCHASE_ERRORS],
+    aliases=["//v1/phone-numbers/buy"],
+    resumes=True,
+)
+async def purchase_number(request: web.Request, body: Purchase) -> Purchased:
+    """Buy a number: it is ordered, and charged when it is there."""
+    order = await purchased(request, body)
+    left = await transfers.available(request[SESSION], order.owner_id)
+    return Purchased(
+        phone_number=order.number,
+        order_id=order.id,
+        monthly_price_usd=dollars(order.monthly_micros),
+        upfront_price_usd=dollars(order.upfront_micros),
+        balance_after_usd=dollars(left),
+    )
+
+
+async def purchased(request: web.Request, wanted: Purchase) -> NumberOrderRow:
+    """An order that is written down; the one of this Idempotency-Key, where there is one already."""
+    carrier, settings = _carrier(request), request.app[SETTINGS]
+    session, caller = request[SESSION], request[CALLER]
+    claim = request.get(CLAIM)
+    order_id = f"order_{claim.stable_id}" if claim else new_id("order", 24)
+    known = await session.get(NumberOrderRow, order_id)
+    if known is not None and known.owner_id == caller.owner_id:
+        return known
+    await let_go(request)  # nobody waits for the carrier with a transaction open
+    rates = price_list.load(settings.rates)
+    priced = await market.find(carrier, wanted, settings.carrier.countries, rates)
+    order = await buying.begin(
+        session,
+        caller,
+        priced,
+        wanted.agent_id,
+        provider=BOUGHT,
+        order_id=order_id,
+        is_billed=settings.is_billing,
+    )
+    after_commit(session, partial(workflows.queue, order_id, 1))
+    return order
+
+
+@numbers.post("/checkout", errors=[NoCarrier, NoCheckout])
+async def checkout_number(request: web.Request, body: Purchase) -> Released:
+    """Buy a number and pay for it at once: not here."""
+    _carrier(request)
+    raise NoCheckout
+
+
+@numbers.get("/orders")
+async def list_number_orders(request: web.Request) -> list[NumberOrder]:
+    """List your last hundred orders of numbers, newest first."""
+    rows = await buying.orders_of(request[SESSION], request[CALLER].owner_id)
+    return [NumberOrder.of(row) for row in rows]
+
+
+@numbers.get("/orders/{order_id}", errors=[OrderNotFound])
+async def get_number_order(request: web.Request, order_id: str) -> NumberOrder:
+    """Find out what became of an order."""
+    row = await request[SESSION].get(NumberOrderRow, order_id)
+    if row is None or row.owner_id != request[CALLER].owner_id:
+        raise OrderNotFound
+    return NumberOrder.of(row)
+
+
+@numbers.delete("/{phone_number}", status=200, errors=[NumberNotFound, StillOrdered])
+async def release_number(request: web.Request, phone_number: str) -> Released:
+    """Give a number back, and pay no more for it; one of your own is forgotten here."""
+    number = await workflows.remove(request[SESSION], request[CALLER], phone_number)
+    return Released(phone_number=number)
+
+
+@numbers.post(
+    "/webhooks/telnyx",
+    public=True,
+    limit=EVENTS_LIMIT,
+    errors=[NotSigned, NoEvent, Invalid],
+    reads=dict[str, Any],
+)
+async def receive_telnyx_event(request: web.Request) -> Received:
+    """Take an event of Telnyx, signed in `telnyx-signature-ed25519`: it has an order looked at sooner."""
+    carrier = request.app[CARRIER]
+    if carrier is None:
+        raise NotSigned  # by nobody whom we know
+    raw = await body_of(request)
+    if len(raw) > MAX_EVENT_BYTES:
+        raise NoEvent
+    try:
+        event = carrier.read(request.headers, raw, time.time())
+    except Forged:
+        raise NotSigned from None
+    except (ValueError, RecursionError):
+        raise NoEvent from None
+    if event.order_id:
+        await workflows.look_now(event.order_id)
+    return Received()
+
+
+def _carrier(request: web.Request) -> Carrier:
+    carrier = request.app[CARRIER]
+    if carrier is None:
+        raise NoCarrier
+    return carrier

@@ -1,0 +1,479 @@
+"""Numbers bought from Telnyx: held for, ordered once, charged with the number, rented, given back."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any, TypeVar
+
+import pytest
+from call2me import Call2Me
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.db.columns import now
+from api.db.engine import Database
+from api.db.vault import Vault
+from api.durable.table import LetterRow
+from api.phone_numbers import renting, service
+from api.phone_numbers.table import NumberOrderRow
+from api.settings import Settings
+from api.wallet import credit, ledger
+from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
+from tests.support.postgres import Postgres
+from tests.support.telnyx import KEY, FakeTelnyx, telnyx
+
+T = TypeVar("T")
+_numbers = count(1)
+
+
+@dataclass
+class Shop:
+    """An api that sells Telnyx's numbers, with billing, and a margin of 50 %."""
+
+    api: Api
+    telnyx: FakeTelnyx
+
+    def number(self, **how: Any) -> str:
+        """A number on sale."""
+        return self.telnyx.sell(f"+1312555{next(_numbers):04d}", **how)
+
+    def person(self, usd: int = 20) -> Person:
+        """Somebody who paid money in."""
+        person = self.api.person()
+        if usd:
+            self.give(person, usd)
+        return person
+
+    def give(self, person: Person, usd: int) -> None:
+        """More money."""
+        from decimal import Decimal
+
+        owner_id = person.credentials["user"]["user_id"]
+        self.run(lambda s: credit.grant(s, owner_id, Decimal(usd), note="Paid in", granted_by="test"))
+
+    def run(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Something that is done in the api's own database."""
+
+        async def done() -> T:
+            settings = Settings.load(self.api.environment)
+            database = Database(settings.database_url, Vault.of(settings))
+            try:
+                async with database.transaction() as session:
+                    return await work(session)
+            finally:
+                await database.close()
+
+        return asyncio.run(done())
+
+    def buy(self, person: Person, number: str, **asked: Any) -> dict[str, Any]:
+        """A purchase that must be taken."""
+        reply = person.ask("POST", "/v1/numbers/purchase", {"phone_number": number, **asked})
+        assert reply.status == 200, reply.raw
+        told: dict[str, Any] = reply.json
+        return told
+
+    def bought(self, person: Person, number: str, **asked: Any) -> dict[str, Any]:
+        """A number that is bought and there."""
+        order = self.buy(person, number, **asked)
+        assert becomes(person, order["order_id"]) == "active"
+        return order
+
+    def books(self) -> list[str]:
+        """What is wrong with the money."""
+        return self.run(ledger.faults)
+
+
+def becomes(person: Person, order_id: str, seconds: float = 30) -> str:
+    """What an order comes to."""
+    deadline = time.monotonic() + seconds
+    while True:
+        order = person.ask("GET", f"/v1/numbers/orders/{order_id}").json
+        if order["status"] != "pending" or time.monotonic() > deadline:
+            return str(order["status"])
+        time.sleep(0.1)
+
+
+def money(person: Person) -> tuple[float, float]:
+    """Balance, and what is held."""
+    told = person.ask("GET", "/v1/wallet/balance").json
+    return told["balance_usd"], told["held_usd"]
+
+
+def listed(person: Person) -> list[tuple[str, str]]:
+    return [(one["number"], one["status"]) for one in person.ask("GET", "/v1/phone-numbers").json]
+
+
+def until(is_so: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """On each kind of database."""
+    url = ""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.database()
+    folder = tmp_path_factory.mktemp(f"shop-{request.param}")
+    (folder / "rates.json").write_text('{"margin_percent": 50, "signup_bonus_usd": 5}')
+    with telnyx() as account:
+        settings = {
+            "TELNYX_API_KEY": KEY,
+            "TELNYX_PUBLIC_KEY": account.public_key,
+            "CALL2ME_TELNYX_URL": account.url,
+            "CALL2ME_TELNYX_SIP": "tcp:sip.telnyx.com",
+            "CALL2ME_NUMBER_COUNTRIES": "US,CA,DE",
+            "CALL2ME_BILLING": "on",
+            "CALL2ME_RATES": str(folder / "rates.json"),
+        }
+        with running_api(folder / "home", url, **settings) as api:
+            yield Shop(api, account)
+
+
+def test_what_is_found_is_told_with_our_price(shop: Shop) -> None:
+    number = shop.number(locality="Springfield", monthly="1.00", upfront="0.50", features=("voice", "sms"))
+    shop.number(locality="Springfield", features=("voice",))
+    person = shop.person()
+    query = "country=us&locality=Springfield&area_code=312&features=sms,voice&limit=5"
+    for path in ("/v1/numbers/search", "/v1/phone-numbers/available"):
+        found = person.ask("GET", f"{path}?{query}").json
+        assert found["total"] == 1
+        assert found["numbers"][0] == {
+            "phone_number": number,
+            "country_code": "US",
+            "phone_number_type": "local",
+            "telnyx_cost_usd": 1.0,
+            "monthly_price_usd": 1.5,
+            "upfront_price_usd": 0.75,
+            "features": ["voice", "sms"],
+            "locality": "Springfield",
+            "provider": "telnyx",
+        }
+        assert (found["requires_payment"], found["upfront_price_usd"]) == (False, 2.25)
+    assert shop.person(0).ask("GET", f"/v1/numbers/search?{query}").json["requires_payment"] is True
+    assert person.ask("GET", "/v1/numbers/allowed-countries").json == {"countries": ["CA", "DE", "US"]}
+    assert person.ask("GET", "/v1/numbers/search?country=TR").status == 403
+    for wrong in ("limit=0", "limit=101", "area_code=x", "type=premium", "features=A", "provider=twilio"):
+        assert person.ask("GET", f"/v1/numbers/search?{wrong}").status == 422
+
+
+def test_a_number_is_held_for_ordered_and_charged_when_it_is_there(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
+    shop.telnyx.looks = -1
+    try:
+        order = shop.buy(person, number, agent_id=agent_id)
+        assert (order["monthly_price_usd"], order["balance_after_usd"]) == (1.5, 22.0)
+        assert money(person) == (25.0, 3.0)  # the welcome credit is there too
+        until(lambda: len(shop.telnyx.bought(number)) == 1)
+        assert listed(person) == [(number, "pending")]
+        assert person.ask("DELETE", f"/v1/phone-numbers/{number}").status == 409
+        assert person.ask("GET", f"/v1/phone-numbers/{number}/agent").status == 404
+    finally:
+        shop.telnyx.looks = 0
+    assert becomes(person, order["order_id"]) == "active"
+    assert money(person) == (22.0, 0.0)
+    kept = person.ask("GET", f"/v1/phone-numbers/{number}").json
+    assert (kept["status"], kept["provider"], kept["trunk_name"], kept["monthly_price_usd"]) == (
+        "active",
+        "telnyx",
+        "Telnyx",
+        1.5,
+    )
+    assert kept["next_billing_at"] > now().isoformat()
+    (held,) = (one for one in shop.telnyx.numbers.values() if one["phone_number"] == number)
+    assert held["connection_id"] in shop.telnyx.connections
+    (charge,) = (
+        one
+        for one in person.ask("GET", "/v1/wallet/transactions").json["transactions"]
+        if one["type"] == "usage"
+    )
+    assert (charge["amount_usd"], charge["cost_usd"], charge["margin_usd"]) == (-3.0, 2.0, 1.0)
+    assert shop.books() == []
+
+
+def test_the_connection_is_made_once_and_the_exchange_is_told_of_it(shop: Shop) -> None:
+    person = shop.person()
+    with ThreadPoolExecutor(3) as pool:
+        for order in pool.map(lambda n: shop.buy(person, n), [shop.number() for _ in range(3)]):
+            assert becomes(person, order["order_id"]) == "active"
+    assert (len(shop.telnyx.connections), len(shop.telnyx.profiles)) == (1, 1)
+    (made,) = shop.telnyx.connections.values()
+    key = {"X-Internal-Key": shop.api.secrets["internal_key"]}
+    (trunk,) = shop.api.ask("GET", "/internal/phones/trunks", headers=key).json["trunks"]
+    assert (trunk["server"], trunk["transport"], trunk["registers"]) == ("sip.telnyx.com", "tcp", True)
+    assert (trunk["username"], trunk["password"]) == (made["user_name"], made["password"])
+    assert "192.76.120.10" in trunk["allowed_addresses"]
+    assert person.ask("GET", "/v1/sip-trunks").json == []
+    assert person.ask("GET", f"/v1/sip-trunks/{trunk['trunk_id']}").status == 404
+    log = shop.api.log.read_bytes()
+    assert trunk["password"].encode() not in log
+    assert KEY.encode() not in log
+
+
+def test_an_order_that_fails_costs_nothing(shop: Shop) -> None:
+    person = shop.person()
+    number = shop.number(outcome="failure")
+    shop.telnyx.looks = 1
+    order = shop.buy(person, number)
+    assert becomes(person, order["order_id"]) == "failed"
+    shop.telnyx.looks = 0
+    assert (money(person), listed(person)) == ((25.0, 0.0), [])
+    told = person.ask("GET", f"/v1/numbers/orders/{order['order_id']}").json
+    assert told["reason"] == "the carrier could not deliver it"
+    until(lambda: any("could not be bought" in one for one in _letters(shop, person)))
+
+
+def _letters(shop: Shop, person: Person) -> list[str]:
+    async def read(session: AsyncSession) -> list[str]:
+        found = await session.exec(select(LetterRow.subject).where(LetterRow.to == person.email))
+        return [subject for subject in found.all() if "number" in subject]
+
+    return shop.run(read)
+
+
+def test_who_cannot_pay_or_may_not_buys_nothing(shop: Shop) -> None:
+    number, dear = shop.number(), shop.number(monthly="100")
+    for person, asked, status in (
+        (shop.person(0), {"phone_number": number}, 402),  # welcome credit alone
+        (shop.person(5), {"phone_number": dear}, 402),
+        (shop.person(), {"phone_number": "+905321234567"}, 403),
+        (shop.person(), {"phone_number": "+13125559999"}, 409),
+        (shop.person(), {"phone_number": "+1"}, 422),
+        (shop.person(), {"phone_number": "not a number"}, 422),
+        (shop.person(), {}, 422),
+        (shop.person(), {"country": "TR"}, 403),
+        (shop.person(), {"phone_number": number, "provider": "twilio"}, 422),
+        (shop.person(), {"phone_number": number, "agent_id": "agent_000000000000"}, 404),
+    ):
+        reply = person.ask("POST", "/v1/phone-numbers/buy", asked)
+        assert reply.status == status, (asked, reply.raw)
+        assert (money(person)[1], listed(person)) == (0.0, [])
+    assert shop.telnyx.bought(number) == []
+
+
+def test_one_of_many_gets_a_number_and_the_others_keep_their_money(shop: Shop) -> None:
+    number = shop.number()
+    people = [shop.person() for _ in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        replies = list(
+            pool.map(lambda p: p.ask("POST", "/v1/numbers/purchase", {"phone_number": number}), people)
+        )
+    assert sorted(reply.status for reply in replies) == [200, 409, 409, 409, 409]
+    winner = next(p for p, reply in zip(people, replies, strict=True) if reply.status == 200)
+    order_id = next(reply.json["order_id"] for reply in replies if reply.status == 200)
+    assert becomes(winner, order_id) == "active"
+    assert sorted(money(person) for person in people) == [(22.0, 0.0)] + [(25.0, 0.0)] * 4
+    assert shop.person().ask("POST", "/v1/phone-numbers", {"number": number}).status == 409
+
+
+def test_the_same_key_twice_is_one_number(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    headers = {"Idempotency-Key": f"one-{number}"}
+    with ThreadPoolExecutor(3) as pool:
+        replies = list(
+            pool.map(
+                lambda _: person.ask(
+                    "POST", "/v1/numbers/purchase", {"phone_number": number}, headers=headers
+                ),
+                range(3),
+            )
+        )
+    assert {reply.status for reply in replies} == {200}
+    assert len({reply.json["order_id"] for reply in replies}) == 1
+    assert becomes(person, replies[0].json["order_id"]) == "active"
+    assert money(person) == (22.0, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["lost", "hang"])
+def test_an_answer_that_is_lost_orders_nothing_twice(shop: Shop, kind: str) -> None:
+    person, number = shop.person(), shop.number()
+    shop.telnyx.fault("POST", "/number_orders", kind)
+    order = shop.buy(person, number)
+    assert becomes(person, order["order_id"]) == "active"
+    assert len(shop.telnyx.bought(number)) == 1
+    assert money(person) == (22.0, 0.0)
+
+
+def test_what_the_carrier_refuses_is_said(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    shop.telnyx.fault("POST", "/number_orders", "402")
+    order = shop.buy(person, number)
+    assert becomes(person, order["order_id"]) == "failed"
+    assert "Made to fail" in person.ask("GET", f"/v1/numbers/orders/{order['order_id']}").json["reason"]
+    assert money(person) == (25.0, 0.0)
+    shop.telnyx.fault("GET", "/available_phone_numbers", "401")
+    reply = person.ask("GET", "/v1/numbers/search")
+    assert reply.status == 502
+    assert "The carrier did not answer" in reply.detail
+
+
+def test_a_signed_event_has_the_order_looked_at_and_a_forged_one_does_nothing(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    shop.telnyx.looks = -1
+    try:
+        order = shop.buy(person, number)
+        until(lambda: bool(shop.telnyx.bought(number)))
+        (ordered,) = shop.telnyx.bought(number)
+        raw = shop.telnyx.event(ordered["id"])
+        path = "/v1/numbers/webhooks/telnyx"
+        for headers in ({}, FakeTelnyx().signed(raw), shop.telnyx.signed(raw, time.time() - 400)):
+            assert shop.api.ask("POST", path, raw=raw, headers=headers).status == 403
+        assert shop.api.ask("POST", path, raw=b"{}", headers=shop.telnyx.signed(b"{}")).status == 400
+        until(lambda: ordered.get("seen", 0) >= 3)  # the next look by itself is some seconds away
+        shop.telnyx.finish(ordered["id"])
+        raw = shop.telnyx.event(ordered["id"])
+        for _ in range(3):
+            reply = shop.api.ask("POST", path, raw=raw, headers=shop.telnyx.signed(raw))
+            assert (reply.status, reply.json) == (200, {"received": True})
+        assert becomes(person, order["order_id"], 3) == "active"
+    finally:
+        shop.telnyx.looks = 0
+    assert money(person) == (22.0, 0.0)
+
+
+def test_a_number_that_is_given_back_is_released_there_and_costs_no_more(shop: Shop) -> None:
+    for how in ("/v1/phone-numbers", "/v1/numbers"):
+        person, number = shop.person(), shop.number()
+        order = shop.bought(person, number)
+        assert shop.api.person().ask("DELETE", f"{how}/{number}").status == 404
+        shop.telnyx.fault("DELETE", "/phone_numbers", "lost")
+        assert person.ask("DELETE", f"{how}/{number}").status in {200, 204}
+        assert listed(person) == []
+        until(lambda n=number: all(one["phone_number"] != n for one in shop.telnyx.numbers.values()), 40)
+        assert becomes(person, order["order_id"]) == "released"
+        assert money(person) == (22.0, 0.0)
+
+
+def test_a_bought_number_is_bound_and_stays_on_its_connection(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    shop.bought(person, number)
+    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
+    trunk_id = person.made("/v1/sip-trunks", {"name": "T", "sip_server": "9.9.9.9"})["trunk_id"]
+    bound = person.ask("POST", f"/v1/phone-numbers/{number}/assign", {"agent_id": agent_id})
+    assert (bound.status, bound.json["agent_id"]) == (200, agent_id)
+    assert person.ask("PATCH", f"/v1/phone-numbers/{number}", {"trunk_id": trunk_id}).status == 409
+    told = person.ask("GET", f"/v1/phone-numbers/{number}/health").json
+    assert [(one["name"], one["ok"]) for one in told["checks"]] == [
+        ("number", True),
+        ("carrier", True),
+        ("line", False),  # no worker here has one
+        ("agent", True),
+    ]
+    (held,) = (one for one in shop.telnyx.numbers.values() if one["phone_number"] == number)
+    held["connection_id"] = "elsewhere"
+    told = person.ask("GET", f"/v1/phone-numbers/{number}/health").json
+    assert "moved it" in told["checks"][1]["message"]
+
+
+def test_a_country_is_enough_to_buy_the_first_number_there(shop: Shop) -> None:
+    shop.telnyx.sell("+16475550199", country="CA")
+    person = shop.person()
+    for wrong in ({"country": "CA", "type": "x"}, {"country": "CA", "area_code": "x"}, {"country": "x" * 51}):
+        assert person.ask("POST", "/v1/phone-numbers", wrong).status == 422
+    made = person.ask("POST", "/v1/phone-numbers", {"country": "CA", "type": "local"})
+    assert (made.status, made.json["number"], made.json["provider"]) == (201, "+16475550199", "telnyx")
+    until(lambda: listed(person) == [("+16475550199", "active")])
+
+
+# ── rent ─────────────────────────────────────────────────────────────────────────────────────────
+def _later(shop: Shop, order_id: str, **shift: float) -> None:
+    """As if an order's dates were that much longer ago, and its rent is looked at now."""
+
+    async def done(session: AsyncSession) -> None:
+        row = await session.get_one(NumberOrderRow, order_id)
+        for name in ("paid_until", "try_rent_at", "owed_since"):
+            if (moment := getattr(row, name)) is not None:
+                setattr(row, name, moment - timedelta(**shift))
+        session.add(row)
+
+    shop.run(done)
+    for _ in range(2):  # a second look charges nothing more
+        shop.run(lambda session: renting.collect(session, order_id, is_billed=True))
+
+
+def test_rent_is_charged_once_a_month(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    order_id = shop.bought(person, number)["order_id"]
+    _later(shop, order_id, days=29)
+    assert money(person) == (22.0, 0.0)
+    _later(shop, order_id, days=2)
+    assert money(person) == (20.5, 0.0)
+    _later(shop, order_id, days=60)  # two months in which nothing ran here
+    assert money(person) == (17.5, 0.0)
+    told = person.ask("GET", f"/v1/numbers/orders/{order_id}").json
+    assert (told["months_paid"], told["paid_until"] > now().isoformat()) == (4, True)
+    assert shop.books() == []
+
+
+def test_unpaid_rent_suspends_after_three_days_and_gives_back_after_ten(shop: Shop) -> None:
+    person, number = shop.person(1), shop.number()  # 6 dollars with the welcome credit
+    order_id = shop.bought(person, number, agent_id=person.made("/v1/agents", AGENT)["agent_id"])["order_id"]
+    _later(shop, order_id, days=61)  # two months more: nothing is left
+    assert (money(person), listed(person)) == ((0.0, 0.0), [(number, "active")])
+    _later(shop, order_id, days=30)
+    assert listed(person) == [(number, "active")]
+    _later(shop, order_id, days=3, hours=1)
+    assert listed(person) == [(number, "suspended")]
+    assert shop.run(lambda session: service.inbound(session, number)) is None
+    assert person.ask("PATCH", f"/v1/phone-numbers/{number}", {"active": True}).json["status"] == "suspended"
+    shop.give(person, 2)
+    _later(shop, order_id, days=1)
+    assert (listed(person), money(person)) == ([(number, "active")], (0.5, 0.0))
+    assert shop.run(lambda session: service.inbound(session, number)) is not None
+    _later(shop, order_id, days=31)
+    _later(shop, order_id, days=4)
+    _later(shop, order_id, days=7)
+    assert (listed(person), money(person)) == ([], (0.5, 0.0))
+    subjects = _letters(shop, person)
+    assert sorted(subjects) == [
+        "A number is suspended",
+        "A number is suspended",
+        "A number was given back",
+        "The rent of a number is due",
+        "The rent of a number is due",
+    ]
+
+
+def test_an_erased_owners_number_goes_back_to_the_carrier(shop: Shop) -> None:
+    person, number = shop.person(), shop.number()
+    shop.bought(person, number)
+    reply = person.ask("DELETE", "/v1/users/me", {"email": person.email, "password": PASSWORD})
+    assert reply.status < 300, reply.raw
+    until(lambda: all(one["phone_number"] != number for one in shop.telnyx.numbers.values()), 100)
+
+
+def test_the_check_of_an_operator_buys_nothing(shop: Shop) -> None:
+    before = len(shop.telnyx.orders)
+    command = [sys.executable, "-m", "api.cli", "telnyx", "check"]
+    shop.number()
+    asked = {**shop.api.environment, "CALL2ME_NUMBER_COUNTRIES": "US"}
+    told = subprocess.run(command, env=asked, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "The key works. Balance: 100.00 USD." in told.stdout
+    assert "Numbers of US: from 1.00 USD a month." in told.stdout
+    wrong = {**asked, "TELNYX_API_KEY": "KEY_wrong"}
+    told = subprocess.run(command, env=wrong, capture_output=True, text=True, check=False)
+    assert (told.returncode, "the key is refused" in told.stdout) == (1, True)
+    assert "KEY_wrong" not in told.stdout + told.stderr
+    assert len(shop.telnyx.orders) == before
+
+
+def test_the_sdk_buys_a_number(shop: Shop) -> None:
+    person, number = shop.person(), shop.number(locality="Peoria")
+    key = person.made("/v1/api-keys", {"name": "SDK"})["api_key"]
+    with Call2Me(api_key=key, base_url=shop.api.url) as client:
+        found = client.numbers.search(country="US", locality="Peoria")
+        assert [one["phone_number"] for one in found["numbers"]] == [number]
+        order = client.numbers.purchase(number)
+        assert becomes(person, order["order_id"]) == "active"
+        assert client.phone_numbers.get(number)["provider"] == "telnyx"
