@@ -101,7 +101,7 @@ def tone(number: int) -> np.ndarray:
 async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
     heard = ("What are your hours?", "And tomorrow?", "Thank you.")
     answers = {"What are your hours?": "Nine to five, every day of the week.", "And tomorrow?": "As always."}
-    async with staged(heard=heard, answers=answers, has_rooms=True) as (stage, _):
+    async with staged(heard=heard, answers=answers, shards=1, has_rooms=True) as (stage, _):
         async with phoning(stage) as phone:
             await stage.until(lambda: len(stage.said("c1")) == 1)
             refused = await stage.order("c1", TakeOver(identity=ANN))

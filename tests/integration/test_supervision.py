@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -22,7 +25,8 @@ from pipelines.contract import (
     Whisper,
     WhisperAloud,
 )
-from tests.integration.test_phone_call import Held, calling
+from tests.integration.test_phone_call import GREETING, Held, calling
+from tests.support.fake_providers import SECONDS_A_LETTER
 from tests.support.listener import Listener, listening, token_for
 from tests.support.rehearsal import livekit
 from tests.support.speech import spoken, words
@@ -107,18 +111,29 @@ async def test_a_whisper_reaches_the_agent_alone(url: str, tmp_path: Path) -> No
 
 
 async def test_a_call_may_end_with_whoever_took_it_over(url: str, tmp_path: Path) -> None:
-    async with supervised(tmp_path, url, enable_recording=True) as desk, desk.ann() as ann:
-        assert await desk.order(TakeOver(identity=ANN, name="Ann", when_left="end")) == ""
-        began = asyncio.get_running_loop().time()
-        ann.say(spoken("Hello, this is Ann, how may I help you today?"))
-        desk.held.phone.say(words("I have a question about my bill."))
-        await desk.held.until(lambda: not desk.held.phone.is_talking)
-        await asyncio.sleep(max(0.0, 3 - (asyncio.get_running_loop().time() - began)))
-        assert await desk.order(TakeOver(identity="somebody", name="Bob")) == "Somebody else has this call"
+    hers, theirs = spoken("Hello, this is Ann, how may I help you today?"), words("I have a question.")
+    async with supervised(tmp_path, url, enable_recording=True) as desk:
+        phone = desk.held.phone
+        async with desk.ann() as ann:
+            assert await desk.order(TakeOver(identity=ANN, name="Ann", when_left="end")) == ""
+            assert (
+                await desk.order(TakeOver(identity="somebody", name="Bob")) == "Somebody else has this call"
+            )
+            began = time.time()
+            ann.say(hers)
+            phone.say(theirs)
+            await desk.held.until(lambda: np.sum(np.abs(phone.sound(began)) > 1000) > 2000)
+            await desk.held.until(lambda: not phone.is_talking)
     last = desk.held.events()[-1]
     assert (last.kind, last.status, last.reason) == ("call_ended", "completed", "supervisor_left")
     assert desk.held.wire.is_hung_up
     assert len(desk.held.said()) == 1
+    with av.open(str(tmp_path / "spool" / "c1.1.ogg")) as recording:
+        caller, agent = np.concatenate([frame.to_ndarray() for frame in recording.decode()], axis=1)
+    greeted = round(len(GREETING) * SECONDS_A_LETTER * 48_000)
+    assert np.sum(np.abs(caller) > 0.03) > 2000, "what the caller said to her"
+    began_at = int(np.argmax(np.abs(agent) > 0.03))
+    assert np.sum(np.abs(agent[began_at + greeted + 4800 :]) > 0.03) > 2000, "what she said"
 
 
 async def test_a_room_is_left_when_nobody_listens(
