@@ -14,6 +14,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import unquote
 
 from pipelines.contract import SipTrunk
 from worker.exchange import sdp, sip
@@ -199,8 +200,8 @@ def local_host(towards: str, fallback: str) -> str:
 
 def number_in(uri: str) -> str:
     """Whom a URI means: the user, without parameters. Bounded; whatever is in it, nothing is raised."""
-    found = re.search(r"sips?:([^@;>\s]{1,100})@", uri[:500])
-    return found[1] if found is not None else ""
+    found = re.search(r"sips?:([^@;>\s]{1,100})@|tel:([^;>\s]{1,100})", uri[:500])
+    return unquote(found[1] or found[2]) if found is not None else ""
 
 
 def name_in(header: str) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from worker.exchange.sip import native, session_timer
+from worker.exchange.sip import native, scrutiny, session_timer
 from worker.exchange.sip.dialog import Dialog
 from worker.exchange.sip.errors import AddressInUse, BadUri
-from worker.exchange.sip.messages import Header, Headers, Invitation, Reply, Transport, clean
+from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, Transport, clean
 from worker.exchange.sip.native import in_our_words
 from worker.exchange.sip.registration import Registration
 from worker.exchange.sip.settings import Account, Admission, Credential, Listener, Stats, Timing
@@ -266,6 +266,8 @@ class Engine:
     def _invitation(self, event: native.Event) -> None:
         headers = Headers(event.headers)
         source, transport = event.address or ("", 0), cast("Transport", event.transport)
+        # The stack escapes once more what came escaped.
+        uri, body = event.text.replace("%25", "%"), scrutiny.description(headers, event.body)
         dialog = Dialog(
             self,
             event.key,
@@ -273,11 +275,14 @@ class Engine:
             direction="inbound",
             local_uri=_without_tag(headers.first("To")),
             remote_uri=_without_tag(headers.first("From")),
-            invitation=Invitation(event.text, headers, event.body, source, transport),
+            invitation=Invitation(uri, headers, body, source, transport),
         )
         self._dialogs[event.key] = dialog
         seconds, minimum = session_timer.interval(headers), self.timing.min_session_seconds
-        if seconds is not None and seconds < minimum and session_timer.knows_timers(headers):
+        if code := scrutiny.fault(uri, headers, event.body):
+            self.native.taken()
+            dialog.reject(code, headers=[("Accept", SDP)] if code == 415 else ())
+        elif seconds is not None and seconds < minimum and session_timer.knows_timers(headers):
             self.native.taken()
             dialog.reject(422, headers=[("Min-SE", str(minimum))])
         else:
