@@ -149,13 +149,13 @@ async def onward(session: AsyncSession, call_id: str, asked: str) -> PhoneOnward
     if call is None or call.call_type != "phone_call" or call.is_over:
         raise PhoneCallGone
     rules = engine.reach().tolls
-    number = tolls.destination(rules, asked, numbers.LOCAL_REGION)
+    ours = (call.to_number if call.direction == "inbound" else call.from_number) or ""
+    number = tolls.destination(rules, asked, numbers.LOCAL_REGION, ours)
     try:
         await spending.check(session, rules, call.owner_id)
     except spending.SpentToday as error:
         raise tolls.DestinationRefused(str(error)) from None
-    ours = call.to_number if call.direction == "inbound" else call.from_number
-    return PhoneOnward(to_number=number, from_number=ours or "")
+    return PhoneOnward(to_number=number, from_number=ours)
 
 
 async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:

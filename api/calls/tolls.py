@@ -2,12 +2,15 @@
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
+from phonenumbers.shortnumberinfo import is_emergency_number
 
 from api import telephone
 from api.http.errors import Forbidden
 from api.settings import Tolls
 
 _COSTLY = {PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST}
+_EMERGENCY = {"112", "911"}
+"""Everywhere; others are the country's of the number that the call would come from."""
 _EXTENSION_DIGITS = 5
 """What is shorter than any number of the public network is an extension of a PBX."""
 
@@ -30,10 +33,13 @@ def check(tolls: Tolls, number: str) -> None:
         raise DestinationRefused("Numbers of this country are not called from here")
 
 
-def destination(tolls: Tolls, asked: str, region: str) -> str:
-    """Somebody that a call is to be handed to, as it is dialled. Raises `DestinationRefused`."""
+def destination(tolls: Tolls, asked: str, region: str, ours: str) -> str:
+    """Whom a call from our number is to be handed to, as it is dialled. Raises `DestinationRefused`."""
     digits = asked.strip()
     if digits.isascii() and digits.isdecimal() and len(digits) <= _EXTENSION_DIGITS:
+        # An agent must be nobody's way to an ambulance, nor a prankster's.
+        if digits in _EMERGENCY or is_emergency_number(digits, telephone.country(ours)):
+            raise DestinationRefused("Emergency numbers are not called from here")
         return digits
     if (number := telephone.normal(asked, region)) is None:
         raise DestinationRefused("That is no telephone number")

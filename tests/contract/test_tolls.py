@@ -57,9 +57,18 @@ def test_a_call_is_handed_on_by_the_same_rules(house: House, owner: Person) -> N
     path = f"/internal/phones/calls/{call_id}/onward"
     told = [
         (asked, house.worker._internal("POST", path, {"to_number": asked}))
-        for asked in ("+19002345678", "+4930123456", "nobody", "x" * 99, "0533 987 65 43", "101")
+        for asked in (
+            "+19002345678",
+            "+4930123456",
+            "nobody",
+            "x" * 99,
+            "0533 987 65 43",
+            "101",
+            "911",
+            "155",
+        )
     ]
-    assert [reply.status for _, reply in told] == [403, 403, 403, 403, 200, 200]
+    assert [reply.status for _, reply in told] == [403, 403, 403, 403, 200, 200, 403, 403]
     assert told[4][1].json == {"to_number": "+905339876543", "from_number": number}
     assert told[5][1].json["to_number"] == "101"
     assert house.worker._internal("POST", path, {"to_number": "1" * 101}).status == 422
