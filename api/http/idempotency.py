@@ -30,6 +30,7 @@ from api.db.engine import Database, commit
 from api.db.inserts import insert_new
 from api.http.errors import ApiError, Conflict, Invalid, TooManyRequests, reply
 from api.http.table import IdempotencyRow as Row
+from api.http.upload_digests import WatchedBody
 from api.keys import CALLER, CLAIM, CLAIMANT, DATABASE, SESSION
 
 HEADER = "Idempotency-Key"
@@ -40,6 +41,8 @@ LEASE = timedelta(minutes=5)
 """For a process of another machine, of which nobody here can say that it died."""
 WAIT_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024
+MAX_UPLOAD_BYTES = 1100 * 1024 * 1024
+"""Of an upload that is sent again: read, to be compared, and kept nowhere."""
 MAX_KEYS = 10_000
 """Of one owner, in a day."""
 _KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Content-Disposition")
@@ -94,19 +97,24 @@ class _Asked:
 
 
 async def once(
-    request: web.Request, run: Callable[[], Awaitable[web.StreamResponse]], *, resumes: bool
+    request: web.Request,
+    run: Callable[[], Awaitable[web.StreamResponse]],
+    upload: WatchedBody | None,
+    *,
+    resumes: bool,
 ) -> web.StreamResponse:
     """Run a request unless its key has an answer. Raises `Invalid` where the key was another request's."""
     asked = await _asked(request)
     claim = Claim(asked.scope, asked.key, secrets.token_hex(12))
     if (kept := await _claimed(request, asked, claim, resumes=resumes)) is not None:
-        return _replayed(kept)
+        return _replayed(kept, "" if upload is None else await upload.digest(MAX_UPLOAD_BYTES))
     request[CLAIM] = claim
     session = request[SESSION]
     try:
         response = await run()
         if response.status < 400:
-            await _keep(session, claim, _told(response))
+            content = "" if upload is None else await upload.digest()
+            await _keep(session, claim, _told(response, content))
         else:
             await _free(request, claim)
         return response
@@ -190,7 +198,7 @@ async def _try(
     if row.created_at < at - KEPT:
         row.fingerprint, row.created_at, row.answer, row.has_gone_out = asked.fingerprint, at, None, False
     elif row.fingerprint != asked.fingerprint:
-        raise Invalid.at("header", HEADER, msg="This key was used for another request", type="key_reused")
+        raise _reused()
     elif row.answer is not None:
         return row.answer.get_secret_value()
     elif row.claimed_until > at and not me.is_gone(row.holder):
@@ -239,11 +247,9 @@ async def _asked(request: web.Request) -> _Asked:
 
 
 async def _fingerprint(request: web.Request) -> str:
-    if request.content_type.startswith("multipart/"):
-        # The boundary differs each time a client writes the same form: uploads are told apart by length.
-        body = str(request.content_length or 0).encode()
-    else:
-        body = _canonical(await request.read())
+    # What is in a form is compared once it was read (`upload_digests`).
+    is_form = request.content_type.startswith("multipart/")
+    body = b"a form" if is_form else _canonical(await request.read())
     whole = b"\n".join((request.method.encode(), request.path_qs.encode(), body))
     return hashlib.sha256(whole).hexdigest()
 
@@ -253,10 +259,16 @@ def _canonical(raw: bytes) -> bytes:
     try:
         return json.dumps(json.loads(raw or b"{}"), sort_keys=True).encode()
     except (ValueError, RecursionError):
-        return raw
+        # The official SDK sends forms as JSON; their boundary differs each time.
+        boundary = raw[:200].partition(b"\r\n")[0] if raw.startswith(b"--") else b""
+        return raw.replace(boundary, b"") if boundary else raw
 
 
-def _told(response: web.StreamResponse) -> str:
+def _reused() -> Invalid:
+    return Invalid.at("header", HEADER, msg="This key was used for another request", type="key_reused")
+
+
+def _told(response: web.StreamResponse, content: str = "") -> str:
     if not isinstance(response, web.Response):
         return _STREAMED
     body = response.body if isinstance(response.body, bytes | bytearray) else b""
@@ -266,14 +278,17 @@ def _told(response: web.StreamResponse) -> str:
         "status": response.status,
         "headers": {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers},
         "body": base64.b64encode(body).decode(),
+        "content": content,
     }
     return json.dumps(told)
 
 
-def _replayed(kept: str) -> web.Response:
+def _replayed(kept: str, content: str) -> web.Response:
     if kept in {_STREAMED, _LARGE}:
         raise NotRepeatable
     told = json.loads(kept)
+    if told["content"] and told["content"] != content:
+        raise _reused()
     return web.Response(
         status=told["status"],
         headers={**told["headers"], REPLAYED: "true"},

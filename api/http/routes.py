@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from api.http import etags, idempotency
+from api.http import etags, idempotency, upload_digests
 from api.http.errors import ApiError, Invalid, NotFound, RequestTimeout, TooLarge
 from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
@@ -223,6 +223,8 @@ def _served(
         if route.is_cross_origin and (origin := request.headers.get("Origin")):
             request[CROSS_ORIGIN] = origin
         await admit(request, route)
+        is_once = route.is_keyed and idempotency.HEADER in request.headers
+        upload = upload_digests.watch(request) if is_once else None  # before anything of it is read
         arguments = await _arguments(request, route)
 
         async def run() -> web.StreamResponse:
@@ -232,8 +234,8 @@ def _served(
                 audit.complete(entry, route, result)
             return _replied(request, route, result)
 
-        if route.is_keyed and idempotency.HEADER in request.headers:
-            return await idempotency.once(request, run, resumes=route.resumes)
+        if is_once:
+            return await idempotency.once(request, run, upload, resumes=route.resumes)
         return await run()
 
     return serve

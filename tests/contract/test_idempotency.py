@@ -19,6 +19,7 @@ from api.db.engine import Database
 from api.http.table import IdempotencyRow
 from api.settings import Settings
 from tests.support.api import AGENT, ROOT, Api, Person, Reply, running_api
+from tests.support.knowledge import form
 from tests.support.ports import free_port
 
 
@@ -52,6 +53,25 @@ def test_another_request_under_the_same_key_is_refused(person: Person) -> None:
         assert refused.status == 422
         assert refused.detail[0]["loc"] == ["header", "Idempotency-Key"]
     assert agents(person) == [made]
+
+
+@pytest.mark.parametrize("path", ["/v1/contacts/upload", "/v1/knowledge-base/upload"])
+def test_uploads_are_told_apart_by_what_is_in_them(person: Person, path: str) -> None:
+    if "contacts" in path:
+        files = [f"phone,name\n+9053212345{number},Ada\n".encode() for number in (67, 68)]
+        field, fields = "file", {}
+    else:  # larger than what is held of it, and different only far behind
+        files = [b"Cars may stand behind the house.\n\n" * 180_000 + end for end in (b"Yes.", b"No!!")]
+        field, fields = "files", {"knowledge_base_name": "House", "embedder": "words"}
+
+    def sent(content: bytes) -> Reply:
+        raw, headers = form([(field, ("mine.csv" if field == "file" else "mine.md", content))], fields)
+        return person.ask("POST", path, raw=raw, headers={**headers, "Idempotency-Key": "upload"})
+
+    first, again, other = sent(files[0]), sent(files[0]), sent(files[1])
+    assert first.status < 300, first.raw
+    assert (again.raw, again.headers.get("idempotency-replayed")) == (first.raw, "true")
+    assert (other.status, other.detail[0]["type"]) == (422, "key_reused")
 
 
 def test_keys_of_two_people_are_two(api: Api) -> None:
