@@ -22,7 +22,7 @@ from api.tenants.schemas import (
 )
 from api.users.table import UserRow
 from api.wallet.money import text
-from api.wallet.reading import first_day
+from api.wallet.reading import CHARGES, USAGE, first_day
 from api.wallet.table import TransactionRow, WalletRow
 
 RECENT = 20
@@ -45,7 +45,7 @@ def _count(table: Any, *more: ColumnElement[bool]) -> ScalarSelect[Any]:
 def _sum(column: Any) -> ScalarSelect[Any]:
     return (
         select(func.coalesce(func.sum(column), 0))
-        .where(TransactionRow.owner_id == UserRow.id, TransactionRow.type == "usage")
+        .where(TransactionRow.owner_id == UserRow.id, USAGE)
         .correlate(UserRow)
         .scalar_subquery()
     )
@@ -131,9 +131,9 @@ async def detail(session: AsyncSession, owner_id: str, member_id: str) -> Member
     )
     month = now().date().replace(day=1).isoformat()
     this_month = await session.exec(
-        select(func.count(), func.coalesce(func.sum(TransactionRow.amount_micros), 0)).where(
+        select(CHARGES, func.coalesce(func.sum(TransactionRow.amount_micros), 0)).where(
             TransactionRow.owner_id == member_id,
-            TransactionRow.type == "usage",
+            USAGE,
             col(TransactionRow.day) >= month,
         )
     )
@@ -171,12 +171,12 @@ async def trend(session: AsyncSession, owner_id: str, days: int) -> list[TrendDa
     found = await session.exec(
         select(
             day,
-            func.count(),
+            CHARGES,
             func.coalesce(func.sum(TransactionRow.amount_micros), 0),
             func.coalesce(func.sum(TransactionRow.tenant_micros), 0),
         )
         .join(UserRow, col(UserRow.id) == TransactionRow.owner_id)
-        .where(*of_owner(owner_id), TransactionRow.type == "usage", day >= first_day(days))
+        .where(*of_owner(owner_id), USAGE, day >= first_day(days))
         .group_by(day)
     )
     known = {date: (count, -int(spent), int(earned)) for date, count, spent, earned in found.all()}

@@ -18,7 +18,7 @@ from api.usage.schemas import AgentStats, DayOfUse, GlobalStats, UserStats, User
 from api.users import service as users
 from api.wallet import ledger, rents
 from api.wallet.money import dollars, text
-from api.wallet.reading import first_day, used_since
+from api.wallet.reading import CHARGES, first_day, used_since
 from api.wallet.table import TransactionRow
 
 
@@ -62,7 +62,7 @@ async def _count(session: AsyncSession, table: type[SQLModel], owner_id: str) ->
 
 
 _SUMS = (
-    func.count(),
+    CHARGES,
     func.coalesce(func.sum(TransactionRow.tokens_in), 0),
     func.coalesce(func.sum(TransactionRow.tokens_out), 0),
     func.coalesce(func.sum(TransactionRow.llm_micros), 0),
@@ -102,7 +102,7 @@ async def _failed(session: AsyncSession, caller: Caller, days: int) -> dict[str,
     """How many of the calls that were charged had failed, day by day."""
     day = col(TransactionRow.day)
     found = await session.exec(
-        select(day, func.count())
+        select(day, CHARGES)
         .join(CallRow, col(CallRow.id) == TransactionRow.call_id)
         .where(*used_since(caller.owner_id, days), CallRow.status == "failed")
         .group_by(day)

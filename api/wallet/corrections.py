@@ -12,7 +12,10 @@ from api.wallet.table import TransactionRow
 
 
 async def shorten(session: AsyncSession, call_id: str, duration_ms: int) -> TransactionRow | None:
-    """Refund the seconds that a charged call did not last. One that lasted longer is charged no more."""
+    """Refund the seconds that a charged call did not last. One that lasted longer is charged no more.
+
+    It counts on the day of the charge, as what was used then. A tenant's owner keeps what they earned by it.
+    """
     found = await session.exec(select(TransactionRow).where(TransactionRow.key == f"call:{call_id}"))
     if (charged := found.one_or_none()) is None or charged.explanation is None:
         return None
@@ -22,14 +25,19 @@ async def shorten(session: AsyncSession, call_id: str, duration_ms: int) -> Tran
         per_minute={part["name"]: Decimal(part["rate_per_min"]) for part in told["parts"]},
         margin_percent=Decimal(told["margin_percent"]),
         rounding_seconds=int(told["rounding_seconds"]),
+        tenant_margin_percent=Decimal(told.get("tenant_margin_percent", 0)),
     )
     price = tariff.price(duration_ms / 1000)
     summed = await session.exec(
-        select(func.coalesce(func.sum(TransactionRow.amount_micros), 0)).where(
-            col(TransactionRow.call_id) == call_id, TransactionRow.owner_id == charged.owner_id
-        )
+        select(
+            func.coalesce(func.sum(TransactionRow.amount_micros), 0),
+            func.coalesce(func.sum(col(TransactionRow.cost_micros)), 0),
+            func.coalesce(func.sum(col(TransactionRow.margin_micros)), 0),
+            func.coalesce(func.sum(TransactionRow.duration_ms), 0),
+        ).where(col(TransactionRow.call_id) == call_id, TransactionRow.owner_id == charged.owner_id)
     )
-    too_much = -int(summed.one()) - price.total
+    amount, cost, margin, counted_ms = (int(value or 0) for value in summed.one())
+    too_much = -amount - price.total
     if too_much <= 0:
         return None
     payer = ledger.wallet(charged.owner_id) if told["paid_by"] == "wallet" else "house"
@@ -45,8 +53,13 @@ async def shorten(session: AsyncSession, call_id: str, duration_ms: int) -> Tran
             "total_usd": text(too_much),
             "paid_to": told["paid_by"],
         },
+        cost_micros=price.cost - cost,
+        margin_micros=price.margin - margin,
         endpoint_type="voice",
         call_id=call_id,
         agent_id=charged.agent_id,
+        duration_ms=duration_ms - counted_ms,
+        day=charged.day,
+        hour=charged.hour,
     )
     return await ledger.post(session, row, {payer: too_much, "revenue": -too_much})

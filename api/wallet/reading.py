@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, case, or_
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,6 +23,12 @@ from api.wallet.schemas import (
 from api.wallet.table import TransactionRow as Row
 
 RECENT = 50
+USAGE: ColumnElement[bool] = or_(
+    col(Row.type) == "usage", and_(col(Row.type) == "refund", col(Row.call_id).is_not(None))
+)
+"""Charges, and what came again of one that was too high; what goes back of a payment is no usage."""
+CHARGES: ColumnElement[int] = func.coalesce(func.sum(case((col(Row.type) == "usage", 1), else_=0)), 0)
+"""How many charges there are among them."""
 MODELS = 100
 """More models than this nobody reads; a stranger's server may be named in any way."""
 EXPORTED = 100_000
@@ -71,9 +77,9 @@ async def totals(session: AsyncSession, owner_id: str) -> tuple[int, int, int, i
         select(
             func.coalesce(func.sum(Row.amount_micros), 0),
             func.coalesce(func.sum(col(Row.margin_micros)), 0),
-            func.count(),
+            CHARGES,
             func.max(Row.created_at),
-        ).where(Row.owner_id == owner_id, Row.type == "usage")
+        ).where(Row.owner_id == owner_id, USAGE)
     )
     amount, margin, count, last = used.one()
     return int(came.one()), -int(amount), int(margin or 0), count, last
@@ -86,7 +92,7 @@ def first_day(days: int) -> str:
 
 def used_since(owner_id: str, days: int) -> list[ColumnElement[bool]]:
     """The usage of an owner in so many days."""
-    return [col(Row.owner_id) == owner_id, col(Row.type) == "usage", col(Row.day) >= first_day(days)]
+    return [col(Row.owner_id) == owner_id, USAGE, col(Row.day) >= first_day(days)]
 
 
 async def usage_stats(session: AsyncSession, owner_id: str, days: int) -> UsageStats:
@@ -97,7 +103,7 @@ async def usage_stats(session: AsyncSession, owner_id: str, days: int) -> UsageS
             func.sum(Row.amount_micros),
             func.sum(Row.cost_micros),
             func.sum(Row.margin_micros),
-            func.count(),
+            CHARGES,
         )
         .where(*used_since(owner_id, days))
         .group_by(col(Row.endpoint_type))
@@ -146,7 +152,7 @@ async def _daily(session: AsyncSession, used: list[ColumnElement[bool]]) -> list
             func.sum(Row.stt_micros),
             func.sum(Row.tts_micros),
             func.sum(Row.amount_micros),
-            func.count(),
+            CHARGES,
         )
         .where(*used)
         .group_by(col(Row.day))
@@ -188,7 +194,7 @@ async def _models(session: AsyncSession, used: list[ColumnElement[bool]]) -> lis
 
 async def _hourly(session: AsyncSession, used: list[ColumnElement[bool]]) -> list[HourOfUsage]:
     found = await session.exec(
-        select(Row.hour, func.sum(Row.amount_micros), func.count())
+        select(Row.hour, func.sum(Row.amount_micros), CHARGES)
         .where(*used)
         .group_by(col(Row.hour))
         .order_by(col(Row.hour))
@@ -201,7 +207,7 @@ async def _hourly(session: AsyncSession, used: list[ColumnElement[bool]]) -> lis
 
 async def _agents(session: AsyncSession, used: list[ColumnElement[bool]]) -> list[AgentUsage]:
     found = await session.exec(
-        select(Row.agent_id, func.sum(Row.amount_micros), func.count(), func.sum(Row.duration_ms))
+        select(Row.agent_id, func.sum(Row.amount_micros), CHARGES, func.sum(Row.duration_ms))
         .where(*used)
         .group_by(col(Row.agent_id))
         .order_by(func.sum(Row.amount_micros), col(Row.agent_id))

@@ -1,6 +1,7 @@
 """A call that was charged for too long: its worker's last word, when it comes, brings the rest again."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlmodel import select
@@ -10,9 +11,11 @@ from api.calls.table import CallRow
 from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
+from api.http.callers import Caller
 from api.http.metrics import Metrics
 from api.internal import service
-from api.wallet import charges, ledger, rates
+from api.usage import service as usage
+from api.wallet import charges, corrections, ledger, rates, reading
 from api.wallet.table import TransactionRow
 from pipelines.contract import CallEnded, CallStarted, EventBatch
 from pipelines.costs import Prices
@@ -20,7 +23,7 @@ from pipelines.costs import Prices
 BEGAN = now() - timedelta(minutes=10)
 
 
-async def charged_call(database: Database, *, is_billed: bool) -> str:
+async def charged_call(database: Database, *, is_billed: bool, tenant_margin: int = 0) -> str:
     """A call that was presumed to have lasted two minutes, and was charged for them."""
     call = CallRow(
         owner_id="user_1",
@@ -41,7 +44,7 @@ async def charged_call(database: Database, *, is_billed: bool) -> str:
         await ledger.post(session, given, {"bonus": -1_000_000, "wallet:user_1": 1_000_000})
         tariff = charges.Tariff.of(
             rates.load(), is_phone=False, is_outbound=False, is_recorded=False, is_realtime=False
-        )
+        ).model_copy(update={"tenant_margin_percent": Decimal(tenant_margin), "tenant_owner_id": "user_2"})
         await charges.hold(
             session,
             call_id=call.id,
@@ -83,5 +86,28 @@ async def test_what_was_charged_too_much_comes_again_once(
             ("usage", -200_000),
         ]
         assert await ledger.balance(session, "user_1") == left
+        assert await ledger.faults(session) == []
+        # The figures say what was used in the end, as one charge.
+        caller = Caller("user_1", "user_1", "user")
+        used = await usage.daily(session, caller, 2)
+        assert [(day.credits_total, day.calls_made, day.call_duration_ms) for day in used] == [
+            ("0.050000", 1, 30_000)
+        ]
+        spent = await reading.usage_stats(session, "user_1", 2)
+        assert (spent.total_spent, spent.total_cost, spent.transaction_count) == (0.05, 0.05, 1)
+        told = await reading.analytics(session, "user_1", 2)
+        assert [(one.cost_usd, one.requests, one.duration_ms) for one in told.agents] == [(0.05, 1, 30_000)]
+    await database.close()
+
+
+async def test_a_member_s_call_that_was_right_gives_nothing_back(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    call_id = await charged_call(database, is_billed=True, tenant_margin=10)
+    async with database.transaction() as session:
+        assert await corrections.shorten(session, call_id, 120_000) is None
+        refund = await corrections.shorten(session, call_id, 60_000)
+        assert refund is not None
+        assert refund.amount_micros == 110_000  # of 220,000: the member's price, the margin in it
         assert await ledger.faults(session) == []
     await database.close()
