@@ -29,6 +29,7 @@ async def create(session: AsyncSession, caller: Caller, wanted: ChatCreate) -> C
         title=wanted.title,
         external_user_id=caller.external_user_id or wanted.external_user_id,
         extra=wanted.metadata,
+        retention_days=agent.config.get("retention_days"),
     )
     session.add(row)
     await session.flush()

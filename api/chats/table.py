@@ -41,6 +41,8 @@ class ChatRow(SQLModel, table=True):
     """The answer that is under way; whoever answers under another name is too late."""
     attempt_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """Renewed while somebody answers: past it, the process that did is gone."""
+    retention_days: int | None = None
+    """How long the agent kept chats when this one began: what counts once the agent is gone."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

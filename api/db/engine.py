@@ -16,6 +16,7 @@ Hook = Callable[[], Awaitable[None]]
 _HOOKS = "call2me.after_commit"
 _BEFORE = "call2me.before_commit"
 _LEVEL = "call2me.synchronous"
+_BUSY_MS = 10_000
 
 
 class Database:
@@ -60,6 +61,15 @@ class Database:
         async with self.session(writes=writes, is_durable=is_durable) as session:
             yield session
             await commit(session)
+
+    async def scrub(self) -> None:
+        """Let what was deleted be nowhere: SQLite's log holds pages as they were until it is begun anew.
+
+        Does nothing while somebody still reads what was; the next one does it then.
+        """
+        if self.is_sqlite:
+            async with self.engine.connect() as connection:
+                await connection.run_sync(_truncate_log)
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -120,13 +130,26 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     try:
         for pragma in (
             "journal_mode=WAL",
-            "busy_timeout=10000",
+            f"busy_timeout={_BUSY_MS}",
             "foreign_keys=ON",
             # Loses the last moments in a power cut, never the file; money is written with FULL.
             "synchronous=NORMAL",
             "temp_store=MEMORY",
+            # What is deleted is written over, so that it is not in the file for who looks with other eyes.
+            "secure_delete=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
+    finally:
+        cursor.close()
+
+
+def _truncate_log(connection: Connection) -> None:
+    cursor = connection.connection.cursor()
+    try:
+        # Writers wait with it for readers that still need the log: not for long.
+        for pragma in ("busy_timeout=500", "wal_checkpoint(TRUNCATE)", f"busy_timeout={_BUSY_MS}"):
+            cursor.execute(f"PRAGMA {pragma}")
+            cursor.fetchall()
     finally:
         cursor.close()
 

@@ -175,6 +175,7 @@ async def forget_person(user_id: str) -> None:
         await reach.mail.forget(address)
     async with reach.database.transaction(is_durable=True) as session:
         await _forget_rows(session, user_id, addresses)
+    await reach.database.scrub()
     _LOG.info("account erased", extra={"user_id": user_id})
 
 

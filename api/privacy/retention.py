@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import and_, delete, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -42,17 +42,35 @@ async def sweep() -> None:
             due += await _due(session, kept or 0, None)
     for start in range(0, len(due), AT_ONCE):
         await forget(due[start : start + AT_ONCE])
-    for agent_id, kept in agents:
-        async with reach.database.transaction() as session:
-            await session.exec(
-                delete(ChatRow).where(
-                    col(ChatRow.agent_id) == agent_id,
-                    col(ChatRow.updated_at) < now() - timedelta(days=kept),
-                    col(ChatRow.attempt).is_(None),
-                )
-            )
+    if count := await _forget_chats(agents):
+        _LOG.info("chats forgotten", extra={"count": count})
     if due:
         _LOG.info("calls forgotten", extra={"count": len(due)})
+    if due or count:
+        await reach.database.scrub()
+
+
+async def _forget_chats(agents: Iterable[tuple[str, int]]) -> int:
+    """Chats in which nothing was written for too long, with their messages; returns how many."""
+    database, count = engine.reach().database, 0
+    gone = col(ChatRow.agent_id).not_in(select(AgentRow.id))
+    async with database.transaction(writes=False) as session:
+        kept = col(ChatRow.retention_days)
+        orphaned = (await session.exec(select(kept).where(kept.is_not(None), gone).distinct())).all()
+    wanted = [(col(ChatRow.agent_id) == agent_id, days) for agent_id, days in agents]
+    wanted += [(and_(gone, kept == days), days) for days in orphaned if days]
+    for whose, days in wanted:
+        async with database.transaction() as session:
+            done = await session.exec(
+                delete(ChatRow).where(
+                    whose,
+                    col(ChatRow.updated_at) < now() - timedelta(days=days),
+                    # While a living process answers.
+                    or_(col(ChatRow.attempt).is_(None), col(ChatRow.attempt_until) < now()),
+                )
+            )
+            count += done.rowcount
+    return count
 
 
 async def _due(session: AsyncSession, kept: int, agent_id: str | None) -> list[str]:

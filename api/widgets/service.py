@@ -164,6 +164,7 @@ async def chat_of(
         visitor_id=visitor_id,
         visitor_name=wanted.visitor_name or None,
         extra={"username": wanted.visitor_name} if wanted.visitor_name else None,
+        retention_days=agent.config.get("retention_days"),
     )
     session.add(chat)
     await session.flush()

@@ -6,6 +6,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from api.db.vault import Vault
 from api.privacy.owned import belonging
 from api.settings import Settings
 from api.up import money
-from tests.contract.conftest import House
+from tests.contract.conftest import ENGLISH_AGENT, House
 from tests.support.api import PASSWORD, Api, Person
 from tests.support.knowledge import uploaded
 from tests.support.rehearsed_worker import Script
@@ -201,18 +202,39 @@ def aged(house: House, call_id: str, days: int) -> None:
         )
 
 
+def written(house: House, person: Person, agent_id: str, days: int) -> str:
+    """A chat that was begun, and last written in so many days ago."""
+    chat_id: str = person.ask("POST", "/v1/chats", {"agent_id": agent_id}).json["session_id"]
+    with database(house.api) as connection:
+        at = datetime.now(UTC) - timedelta(days=days)
+        is_postgres = "postgresql" in house.api.environment["CALL2ME_DATABASE_URL"]
+        connection.execute(
+            text("update chats set updated_at = :at where id = :id"),
+            {"at": at if is_postgres else at.strftime("%Y-%m-%d %H:%M:%S.%f"), "id": chat_id},
+        )
+    return chat_id
+
+
 def test_what_an_agent_keeps_no_longer_is_forgotten_and_the_call_stays(house: House) -> None:
     person = house.person()
     agent_id = person.ask("GET", "/v1/agents").json[0]["agent_id"]
     old, young = talked(house, person), talked(house, person)
     aged(house, old, 31)
     aged(house, young, 29)
+    chats = [written(house, person, agent_id, days) for days in (31, 29)]
+    other = person.made("/v1/agents", {**ENGLISH_AGENT, "retention_days": 30})["agent_id"]
+    orphans = [written(house, person, other, days) for days in (31, 29)]
+    assert person.ask("DELETE", f"/v1/agents/{other}").status < 300
     assert person.ask("PATCH", f"/v1/agents/{agent_id}", {"retention_days": 30}).status == 200
     assert person.ask("PATCH", f"/v1/agents/{agent_id}", {"retention_days": 0}).status == 422
     deadline = time.monotonic() + 150  # the sweeper comes each minute
     while (told := person.ask("GET", f"/v1/calls/{old}").json)["transcript"]:
         assert time.monotonic() < deadline, "nothing was forgotten"
         time.sleep(0.5)
+    while person.ask("GET", f"/v1/chats/{chats[0]}").status == 200:
+        assert time.monotonic() < deadline, "the chat was not forgotten"
+        time.sleep(0.1)
+    assert [person.ask("GET", f"/v1/chats/{id_}").status for id_ in chats + orphans] == [404, 200, 404, 200]
     assert told["transcript_object"] in (None, [])
     assert told["recording_url"] is None
     assert told["call_analysis"] is None

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
+from sqlmodel import col, select
 
 from api import tables
 from api.agents.table import AgentRow
@@ -148,6 +149,29 @@ async def test_json_comes_back_as_it_went(database: Database) -> None:
         session.add(AgentRow(owner_id="user_1", name="n", config=config))
     async with database.transaction(writes=False) as session:
         assert (await session.exec(select(AgentRow))).one().config == config
+    await database.close()
+
+
+async def test_what_was_deleted_is_in_no_file(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
+    await migrate.upgrade(url)
+    database = Database(url)
+
+    def is_kept(what: bytes) -> bool:
+        return any(what in path.read_bytes() for path in tmp_path.iterdir())
+
+    async with database.transaction() as session:
+        session.add_all(
+            UserRow(id=f"user_{number}", email=f"whisper{number}@example.com", password_hash="x" * 300)
+            for number in range(200)
+        )
+    await database.scrub()
+    assert is_kept(b"whisper117@example.com")
+    async with database.transaction() as session:
+        await session.exec(delete(UserRow).where(col(UserRow.id) != "user_0"))
+    await database.scrub()
+    assert not is_kept(b"whisper117@example.com")
+    assert is_kept(b"whisper0@example.com")
     await database.close()
 
 

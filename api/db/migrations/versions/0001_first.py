@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:37:40.095102
+Created: 2026-11-29 00:44:14.791916
 """
 
 from collections.abc import Sequence
@@ -608,6 +608,7 @@ def upgrade() -> None:
         sa.Column("total_cost_usd", sa.Float(), nullable=True),
         sa.Column("attempt", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("attempt_until", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("retention_days", sa.Integer(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
