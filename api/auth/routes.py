@@ -29,7 +29,8 @@ from api.auth.schemas import (
 )
 from api.auth.service import LinkUsed, RefreshTokenReused, SignupClosed, WrongCredentials
 from api.auth.tokens import InvalidToken
-from api.http.rate_limits import ACCOUNT_LIMIT, LETTER_LIMIT, WRONG_LIMIT
+from api.http.callers import address
+from api.http.rate_limits import ACCOUNT_LIMIT, LETTER_LIMIT, TAKEN_LIMIT, WRONG_LIMIT, network_of
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, DATABASE, GOOGLE, PASSWORDS, RATE_LIMITS, SESSION, SETTINGS
@@ -66,11 +67,17 @@ async def register(request: web.Request, body: SignUp) -> Credentials:
     settings = request.app[SETTINGS]
     if settings.signup == "closed":
         raise SignupClosed
+    limits, asking = request.app[RATE_LIMITS], network_of(address(request))
+    await limits.look(TAKEN_LIMIT, asking)
     password_hash = await request.app[PASSWORDS].hash(body.password)
     session = request[SESSION]
-    user = await users.create(
-        session, email=body.email, password_hash=password_hash, full_name=body.full_name
-    )
+    try:
+        user = await users.create(
+            session, email=body.email, password_hash=password_hash, full_name=body.full_name
+        )
+    except EmailTaken:
+        await limits.take(TAKEN_LIMIT, asking)
+        raise
     await credit.welcome(session, user.id, settings)
     await recovery.ask_to_verify(session, user, settings.public_url)
     audit.note(request, user.id, "register")

@@ -40,6 +40,8 @@ WRONG_LIMIT = Limit("wrong", 20, 900)
 """Of wrong passwords for one user, wherever they come from."""
 LETTER_LIMIT = Limit("letter", 5, 3600)
 """Of letters that a stranger may have sent to one address."""
+TAKEN_LIMIT = Limit("taken", 10, 3600)
+"""Of sign-ups of one address with an email that is somebody's: nobody learns long lists of who is here."""
 REFUSED_LIMIT = Limit("refused", 120)
 """Of one address whose credentials are no good."""
 UNLIMITED = Limit("", 0)

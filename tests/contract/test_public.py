@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from call2me import Call2Me
 
 from tests.contract.conftest import House
-from tests.support.api import Api, Person, Reply, running_api
+from tests.support.api import PASSWORD, Api, Person, Reply, running_api
 from tests.support.rehearsed_worker import Script
 
 
@@ -151,6 +151,23 @@ def test_strangers_are_bounded(tmp_path: Path) -> None:
         assert [api.ask("POST", "/v1/contact", message).status for _ in range(6)] == [200] * 5 + [429]
         refused = [subscribe(api, f"reader{number}@example.com").status for number in range(6)]
         assert refused == [200] * 5 + [429]
+
+
+def test_who_is_here_is_not_found_out_by_signing_up(tmp_path: Path) -> None:
+    settings = {"CALL2ME_RATE_LIMITS": "on", "CALL2ME_TRUSTED_PROXIES": "1"}
+    with running_api(tmp_path, **settings) as api:
+
+        def signs_up(email: str, sender: str) -> int:
+            body = {"email": email, "password": PASSWORD}
+            return api.ask("POST", "/v1/auth/register", body, headers={"X-Forwarded-For": sender}).status
+
+        assert signs_up("ada@example.com", "192.0.2.1") == 200
+        assert [signs_up("Ada@example.com", f"2001:db8::{n + 1:x}") for n in range(10)] == [409] * 10
+        # One network; nobody learns whether this one is somebody's, and another network may sign up.
+        assert (
+            signs_up("ada@example.com", "2001:db8::ff") == signs_up("new@example.com", "2001:db8::1") == 429
+        )
+        assert signs_up("new@example.com", "2001:db8:1::1") == 200
 
 
 def test_figures_grow_with_what_happens(house: House) -> None:

@@ -227,6 +227,16 @@ def test_a_brand_is_found_by_its_domain_and_a_domain_is_one_owners(api: Api, per
     found = api.ask("GET", f"/v1/branding/{domain}").json
     assert found == person.ask("GET", "/v1/users/me/branding").json
     assert (found["app_name"], found["accent_color"], found["hide_powered_by"]) == ("Ada", None, True)
+    # As it is asked for by a page on that very domain, through a proxy: by whatever name we are called.
+    through = {"Host": domain, "X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    assert api.ask("GET", f"/v1/branding/{domain.upper()}.", headers=through).json == found
+    agent_id = person.made("/v1/agents", AGENT)["agent_id"]
+    slug = domain.split(".", maxsplit=1)[0]
+    person.made("/v1/widgets", {"agent_id": agent_id, "name": "Ada", "public_slug": slug})
+    page = api.ask("GET", f"/a/{slug}", headers={**through, "Accept": "text/html"})
+    assert (page.status, page.headers["content-type"].split(";")[0]) == (200, "text/html")
+    invited = person.ask("POST", f"{TENANT}/invites", {"email": f"{slug}@example.com"}, headers=through).json
+    assert domain not in invited["invite_url"], "a Host header leads nobody's letter astray"
     other = api.person()
     assert other.ask("PUT", "/v1/users/me/branding", {"custom_domain": domain}).status == 409
     assert other.ask("GET", "/v1/users/me/branding").json["custom_domain"] is None
