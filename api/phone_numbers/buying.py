@@ -45,10 +45,16 @@ MONTH = timedelta(days=30)
 PAPERS = "the carrier wants papers for it"
 MAX_ORDERING = 10
 """Of one owner at once."""
+MAX_BOUGHT = 100
+"""Of one owner; where billing is off, this server pays for them."""
 
 
 class TooManyOrders(Conflict):
     """Ten numbers are being bought already; wait until they are there"""
+
+
+class TooManyNumbers(Conflict):
+    """An account has at most a hundred bought numbers; give one back first"""
 
 
 class StillOrdered(Conflict):
@@ -67,7 +73,7 @@ async def begin(
 ) -> NumberOrderRow:
     """Write an order down and hold its money; the number is shown as `pending`.
 
-    Raises `NumberTaken`, `TooManyOrders`, and what `rents.hold` raises.
+    Raises `NumberTaken`, `TooManyOrders`, `TooManyNumbers`, and what `rents.hold` raises.
     """
     if agent_id is not None:
         await agents.get(session, caller, agent_id)
@@ -89,13 +95,16 @@ async def begin(
         raise NumberTaken
     price = priced.monthly_micros + priced.upfront_micros
     await rents.hold(session, order_id, caller.owner_id, price, is_billed=is_billed)
-    open_ = await session.exec(
-        select(NumberOrderRow.id)
-        .where(NumberOrderRow.owner_id == caller.owner_id, NumberOrderRow.status == ORDERING)
-        .limit(MAX_ORDERING)
+    found = await session.exec(
+        select(NumberOrderRow.status)
+        .where(NumberOrderRow.owner_id == caller.owner_id, col(NumberOrderRow.status).in_(LIVE))
+        .limit(MAX_BOUGHT)
     )
-    if len(open_.all()) >= MAX_ORDERING:
+    statuses = found.all()
+    if statuses.count(ORDERING) >= MAX_ORDERING:
         raise TooManyOrders
+    if len(statuses) >= MAX_BOUGHT:
+        raise TooManyNumbers
     session.add(order)
     await session.flush()
     return order

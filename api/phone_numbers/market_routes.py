@@ -16,7 +16,7 @@ from api.http.transactions import let_go
 from api.keys import CALLER, CARRIER, CLAIM, SESSION, SETTINGS
 from api.outside.carrier import Carrier, Forged
 from api.phone_numbers import buying, market, workflows
-from api.phone_numbers.buying import StillOrdered, TooManyOrders
+from api.phone_numbers.buying import StillOrdered, TooManyNumbers, TooManyOrders
 from api.phone_numbers.market import CarrierFailed, CountryNotAllowed, NoCarrier, NotForSale
 from api.phone_numbers.market_schemas import (
     NumberOrder,
@@ -46,6 +46,7 @@ PURCHASE_ERRORS = (
     InsufficientBalance,
     rents.NeverPaid,
     TooManyOrders,
+    TooManyNumbers,
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 from call2me import Call2Me
+from sqlalchemy import text
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,6 +24,7 @@ from api.durable.table import LetterRow
 from api.phone_numbers import renting, service
 from api.phone_numbers.table import NumberOrderRow
 from api.settings import Settings
+from api.up.carrier import check
 from api.wallet import credit, ledger
 from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
 from tests.support.postgres import Postgres
@@ -215,9 +217,16 @@ def test_the_connection_is_made_once_and_the_exchange_is_told_of_it(shop: Shop) 
     assert "192.76.120.10" in trunk["allowed_addresses"]
     assert person.ask("GET", "/v1/sip-trunks").json == []
     assert person.ask("GET", f"/v1/sip-trunks/{trunk['trunk_id']}").status == 404
+    kept = shop.run(_password_as_stored)
+    assert kept.startswith("gAAAA")
     log = shop.api.log.read_bytes()
     assert trunk["password"].encode() not in log
     assert KEY.encode() not in log
+
+
+async def _password_as_stored(session: AsyncSession) -> str:
+    found = await session.exec(text("SELECT sip_password FROM sip_trunks WHERE owner_id IS NULL"))  # type: ignore[call-overload]
+    return str(found.scalar_one())
 
 
 def test_an_order_that_fails_costs_nothing(shop: Shop) -> None:
@@ -274,6 +283,19 @@ def test_one_of_many_gets_a_number_and_the_others_keep_their_money(shop: Shop) -
     assert becomes(winner, order_id) == "active"
     assert sorted(money(person) for person in people) == [(22.0, 0.0)] + [(25.0, 0.0)] * 4
     assert shop.person().ask("POST", "/v1/phone-numbers", {"number": number}).status == 409
+
+
+def test_an_account_has_ten_orders_under_way_at_most(shop: Shop) -> None:
+    person = shop.person(50)
+    shop.telnyx.looks = -1
+    try:
+        orders = [shop.buy(person, shop.number()) for _ in range(10)]
+        one_more = {"phone_number": shop.number()}
+        assert person.ask("POST", "/v1/numbers/purchase", one_more).status == 409
+        assert money(person)[1] == 30.0
+    finally:
+        shop.telnyx.looks = 0
+    assert len({order["order_id"] for order in orders}) == 10
 
 
 def test_the_same_key_twice_is_one_number(shop: Shop) -> None:
@@ -444,12 +466,26 @@ def test_unpaid_rent_suspends_after_three_days_and_gives_back_after_ten(shop: Sh
     ]
 
 
-def test_an_erased_owners_number_goes_back_to_the_carrier(shop: Shop) -> None:
-    person, number = shop.person(), shop.number()
+def test_an_erased_owners_numbers_go_back_also_one_that_comes_afterwards(shop: Shop) -> None:
+    person, number, late = shop.person(), shop.number(), shop.number()
     shop.bought(person, number)
-    reply = person.ask("DELETE", "/v1/users/me", {"email": person.email, "password": PASSWORD})
-    assert reply.status < 300, reply.raw
-    until(lambda: all(one["phone_number"] != number for one in shop.telnyx.numbers.values()), 100)
+    shop.telnyx.looks = -1
+    try:
+        shop.buy(person, late)
+        until(lambda: len(shop.telnyx.bought(late)) == 1)
+        (order,) = shop.telnyx.bought(late)
+        reply = person.ask("DELETE", "/v1/users/me", {"email": person.email, "password": PASSWORD})
+        assert reply.status == 202, reply.raw
+        until(lambda: number not in _held(shop), 30)
+    finally:
+        shop.telnyx.looks = 0
+    until(lambda: order["status"] == "success", 60)
+    until(lambda: late not in _held(shop), 30)
+    assert shop.books() == []
+
+
+def _held(shop: Shop) -> set[str]:
+    return {one["phone_number"] for one in list(shop.telnyx.numbers.values())}
 
 
 def test_the_check_of_an_operator_buys_nothing(shop: Shop) -> None:
@@ -461,10 +497,8 @@ def test_the_check_of_an_operator_buys_nothing(shop: Shop) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     assert "The key works. Balance: 100.00 USD." in told.stdout
     assert "Numbers of US: from 1.00 USD a month." in told.stdout
-    wrong = {**asked, "TELNYX_API_KEY": "KEY_wrong"}
-    told = subprocess.run(command, env=wrong, capture_output=True, text=True, check=False)
-    assert (told.returncode, "the key is refused" in told.stdout) == (1, True)
-    assert "KEY_wrong" not in told.stdout + told.stderr
+    (told_wrong, *_) = check(Settings.load({**asked, "TELNYX_API_KEY": "KEY_wrong"}))
+    assert told_wrong == (False, "Telnyx: the key is refused.")
     assert len(shop.telnyx.orders) == before
 
 
