@@ -60,7 +60,6 @@ OFFERS: list[tuple[Callable[[bytes], bytes], int]] = [
     (lambda body: b"v=0\r\nnonsense", 400),
     (lambda body: b"\xff" * 200, 400),
     (lambda body: b"v=0\r\n" + b"a=x\r\n" * 3000, 400),
-    (lambda body: b"", 488),
 ]
 
 
@@ -74,6 +73,33 @@ async def test_what_will_not_do_is_refused_and_leaves_nothing(house: tuple[Stage
     assert (await refused(stage, carrier, offer, "+905550000000")).code == 404
     mine.close()
     assert stage.descriptors(stage.processes["exchange"].pid) == 1
+
+
+async def test_who_brings_no_offer_gets_ours_and_is_heard_once_it_is_answered(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, _ = house
+    far = FarEnd()
+    await far.start()
+    mine, address = sockets()
+    try:
+        begun = far.begin(stage.sip_port, NUMBER)
+        assert await begun.hears(200)
+        answer, media = sdp.Ours(address, 3).answer(sdp.read(begun.final.body.encode()))
+        async with telephone(mine, media.remote) as phone:
+            begun.ack(answer.decode())
+            await stage.until(lambda: phone.first_sound(0.0))
+            await begun.request("BYE")
+            await stage.until(lambda: stage.end_of("c1"))
+        unanswered = far.begin(stage.sip_port, NUMBER)
+        assert await unanswered.hears(200)
+        unanswered.ack("v=0\r\nnothing of the kind\r\n")
+        end = await stage.until(lambda: stage.end_of("c2"))
+        assert end.sip_code == 488
+        assert await unanswered.until(lambda: bool(unanswered.of("BYE")))
+    finally:
+        far.close()
+    await stage.until(lambda: stage.descriptors(stage.processes["exchange"].pid) == 1)
 
 
 async def test_an_agent_calls_somebody_who_answers(house: tuple[Stage, sip.Engine]) -> None:

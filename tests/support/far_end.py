@@ -210,14 +210,16 @@ class FarCall:
         """Waits for an answer."""
         return await self.until(lambda: code in self.codes(method), seconds)
 
-    def ack(self) -> None:
-        """Acknowledges the final answer."""
+    def ack(self, body: str = "") -> None:
+        """Acknowledges the final answer; with a body, what becomes of an offer that was in it."""
         if self.final.code >= 300:
             self._beside("ACK", self.final.get("to"))
             return
         headers, target, where = self._way()
         cseq = self.invite.get("cseq").split()[0]
-        self.far.say(self.far.port, f"ACK {target} SIP/2.0", [*headers, f"CSeq: {cseq} ACK"], "", where)
+        typed = ["Content-Type: application/sdp"] if body else []
+        lines = [*headers, f"CSeq: {cseq} ACK", *typed]
+        self.far.say(self.far.port, f"ACK {target} SIP/2.0", lines, body, where)
 
     def cancel(self) -> None:
         """Takes the INVITE back."""

@@ -102,16 +102,21 @@ class Inbound:
         self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk], spawn: Spawn
     ) -> int:
         """0, or the code to refuse with."""
+        source = invitation.source[0]
         try:
-            # One without an offer wants ours in the 200; no carrier of telephones does that.
-            offer = sdp.read(invitation.body)
-            sdp.check_address(offer.remote, invitation.source[0])
+            # One without an offer wants ours in the 200; what it makes of it comes with the ACK.
+            offer = sdp.read(invitation.body) if invitation.body else None
+            if offer is not None:
+                sdp.check_address(offer.remote, source)
         except sdp.BadSdp:
-            return 400 if invitation.body else 488
+            return 400
         except (sdp.NoCodec, sdp.ForbiddenAddress):
             return 488
         found = await self._route(dialog, invitation, trunks)
-        return found if isinstance(found, int) else self._answer(dialog, *found, offer, spawn)
+        if isinstance(found, int):
+            return found
+        call_id, trunk = found
+        return self._answer(dialog, call_id, trunk, offer, source, spawn)
 
     async def _route(
         self,
@@ -145,30 +150,75 @@ class Inbound:
         return code
 
     def _answer(
-        self, dialog: sip.Dialog, call_id: str, trunk: SipTrunk, offer: sdp.Described, spawn: Spawn
+        self,
+        dialog: sip.Dialog,
+        call_id: str,
+        trunk: SipTrunk,
+        offer: sdp.Described | None,
+        source: str,
+        spawn: Spawn,
     ) -> int:
         """Answer, and let a shard talk; 0, or the code to refuse with, which the api is told, too."""
         if dialog.is_over:
             self._api.tell_soon(call_id, "ended", 487, "Request Terminated")
             return 487
         try:
-            sockets, ours = self._exchange.open(offer.remote[0])
+            sockets, ours = self._exchange.open(source if offer is None else offer.remote[0])
         except Unavailable:
             self._api.tell_soon(call_id, "ended", 503, "every port for sound is taken")
             return 503
         try:
-            answer, media = ours.answer(offer)
-            dialog.answer(answer, credential=credential_of(trunk))
+            body, media = (ours.offer(), None) if offer is None else ours.answer(offer)
+            dialog.answer(body, credential=credential_of(trunk))
         except (sdp.NoCodec, sip.SipError) as error:
-            for one in sockets:
-                one.close()
+            _close(sockets)
             self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
             return 488
-        call = PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs)
-        if not self._exchange.begin(call):
-            spawn(dialog.hang_up())
-        spawn(self._exchange.follow(call))
+        if media is None:
+            spawn(self._agree(dialog, call_id, trunk, sockets, ours, source, spawn))
+        else:
+            self._begin(PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs), spawn)
         return 0
+
+    async def _agree(
+        self,
+        dialog: sip.Dialog,
+        call_id: str,
+        trunk: SipTrunk,
+        sockets: tuple[socket.socket, socket.socket],
+        ours: sdp.Ours,
+        source: str,
+        spawn: Spawn,
+    ) -> None:
+        """Wait for what the ACK makes of our offer; the engine ends a call that nobody acknowledges."""
+        self._under_way += 1
+        try:
+            async for event in dialog.events():
+                if isinstance(event, sip.Ended):
+                    _close(sockets)
+                    self._api.tell_soon(call_id, "ended", event.code, event.reason)
+                    return
+                if isinstance(event, sip.Confirmed):
+                    media = ours.agreed(sdp.read(event.body))
+                    sdp.check_address(media.remote, source)
+                    self._begin(PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs), spawn)
+                    return
+        except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
+            _close(sockets)
+            self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
+            await dialog.hang_up()
+        finally:
+            self._under_way -= 1
+
+    def _begin(self, call: PhoneCall, spawn: Spawn) -> None:
+        if not self._exchange.begin(call):
+            spawn(call.dialog.hang_up())
+        spawn(self._exchange.follow(call))
+
+
+def _close(sockets: tuple[socket.socket, ...]) -> None:
+    for one in sockets:
+        one.close()
 
 
 def _international(number: str) -> str:
