@@ -8,12 +8,14 @@ inbound    `ringing`
 import asyncio
 import logging
 from datetime import timedelta
+from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.calls import lifecycle, outbox, spending, tolls, workflows
+from api.calls.outcomes import NOT_DIALLED
 from api.calls.schemas import OutboundCall
 from api.calls.table import RUNNING, CallRow
 from api.contacts import service as contacts
@@ -34,8 +36,6 @@ UNTOLD_SECONDS = 30.0
 SOON_SECONDS = 0.5
 """Whoever wrote the row has it dialled itself, after its commit."""
 MOST_AT_ONCE = 16
-NOT_DIALLED = "not_dialled"
-"""How the reason of a call begins that never left this house."""
 _BUSY = (486, 600)
 _NOBODY = (408, 480, 487)
 
@@ -80,12 +80,20 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
         sip_trunk_id=route.trunk.id,
         variables=variables,
         extra=wanted.metadata,
+        retry=_retry(wanted),
         # It is a call from now on, whether or not somebody answers.
         briefed_at=now(),
     )
     session.add(call)
     await session.flush()
     return call
+
+
+def _retry(wanted: OutboundCall) -> dict[str, Any] | None:
+    """What a later try needs to know besides the call's own row."""
+    if wanted.retry is None:
+        return None
+    return {**wanted.retry.model_dump(mode="json"), "from_number": wanted.from_number}
 
 
 async def place(database: Database, phones: Phones, call_id: str) -> None:

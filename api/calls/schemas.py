@@ -11,6 +11,7 @@ from pydantic import Field
 from api.calls import takeovers
 from api.calls.costs import CostSplit
 from api.calls.holds import CallHold, holds
+from api.calls.retries import Retry
 from api.calls.table import CallRow
 from api.calls.takeovers import Note
 from api.http.pages import Page
@@ -86,6 +87,8 @@ class OutboundCall(Wire):
     """Reaches the agent as `{{call_purpose}}`."""
     metadata: dict[str, Any] | None = None
     dynamic_variables: Annotated[dict[str, ShortText], Field(max_length=200)] | None = None
+    retry: Retry | None = None
+    """Left out, nobody is called again."""
 
 
 class CallDeleted(Wire):
@@ -252,6 +255,12 @@ class Call(CallSummary):
     """What really listened, thought and spoke: `stt`, `llm`, `tts`."""
     recording_duration_ms: int | None = None
     attempt: int = 0
+    tries: int = 1
+    """Which try this is, of a call that is made again where nobody is reached."""
+    retry_of: str | None = None
+    """The call that was the try before."""
+    retry_at: datetime | None = None
+    """When the next try is due."""
     sip_code: int | None = None
     """What the carrier said at last of a phone call: 486 for busy, 200 for one that was answered."""
     sip_reason: str | None = None
@@ -307,6 +316,9 @@ class Call(CallSummary):
             else None,
             recording_duration_ms=row.recording_ms,
             attempt=row.attempt,
+            tries=row.tries,
+            retry_of=row.retry_of,
+            retry_at=row.redial_at,
             sip_code=row.sip_code,
             sip_reason=row.sip_reason,
             media_quality=_quality(events),

@@ -6,6 +6,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents.table import AgentRow
+from api.calls import retries
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.db.inserts import insert_new
@@ -96,3 +97,4 @@ async def mark_settled(session: AsyncSession, call_id: str) -> None:
     found = await session.exec(select(days).where(AgentRow.id == call.agent_id))
     call.retention_days = found.one_or_none()
     call.settled_at = call.updated_at = now()
+    call.redial_at = retries.due(call)

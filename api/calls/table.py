@@ -37,6 +37,14 @@ class CallRow(SQLModel, table=True):
     sip_trunk_id: str | None = None
     dialled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When somebody set out to have it dialled: only one does, and only once."""
+    retry: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
+    """After what, when and how often they are called again (`schemas.Retry`); None: never."""
+    tries: int = 1
+    """Which try this is."""
+    retry_of: str | None = None
+    """The try before."""
+    redial_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    """When the next try is due; None once it was made."""
     sip_code: int | None = None
     """The last word of the carrier: why a call was not answered, or 200."""
     sip_reason: str | None = None

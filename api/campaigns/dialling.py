@@ -12,11 +12,11 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.calls import service as calls
+from api.calls.outcomes import ANSWERED, REACHED, UNDIALLED, outcome_of
 from api.calls.schemas import OutboundCall
 from api.calls.table import RUNNING as GOING_ON
 from api.calls.table import CallRow
 from api.campaigns.judging import judge, look_up
-from api.campaigns.outcomes import ANSWERED, REACHED, UNDIALLED, outcome_of
 from api.campaigns.table import (
     CALLING,
     CANCELLED,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.calls.outcomes import Outcome
 from api.campaigns.table import CampaignContactRow, CampaignRow
 from api.contacts.schemas import UploadWarning, Variables
 from api.hours import CallingHours
@@ -21,7 +22,6 @@ DelayMinutes = Annotated[int, Field(ge=1, le=1440)]
 Mapped = Annotated[
     dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=100)]], Field(max_length=100)
 ]
-Outcome = Literal["no_answer", "busy", "failed", "voicemail", "rejected"]
 RetryOn = Annotated[list[Outcome], Field(max_length=5)]
 Status = Literal["draft", "running", "paused", "completed", "cancelled"]
 PersonStatus = Literal["pending", "calling", "completed", "failed", "skipped"]

@@ -76,7 +76,7 @@ class CampaignContactRow(SQLModel, table=True):
     call_id: str | None = Field(default=None, index=True)
     """The newest call."""
     outcome: str | None = None
-    """How that call ended (`outcomes`)."""
+    """How that call ended (`api.calls.outcomes`)."""
     undialled: int = 0
     """How many of its calls never left this house: they are no attempts."""
     due_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

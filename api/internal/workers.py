@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 from sqlmodel import col, select, update
 
-from api.calls import orders, phoning
+from api.calls import orders, phoning, redialling
 from api.calls.table import CallRow
 from api.db.columns import new_id, now
 from api.db.engine import Database
@@ -236,6 +236,7 @@ class Workers:
                 except Exception:  # noqa: BLE001 - the next second tries again
                     _LOG.exception("watching workers failed")
             try:
+                await redialling.dial_due(self._database)
                 await phoning.place_waiting(self._database, self.phones)
                 async with self._database.transaction() as session:
                     await phoning.lose_untold(session)

@@ -253,3 +253,38 @@ def test_a_call_that_was_handed_to_a_person_says_so(house: House, owner: Person)
     assert [(one["event"], one["call_id"]) for one in told] == [("call.transferred", call_id)]
     goes(house, call_id, "ended", 200, "OK")
     assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "transferred"
+
+
+@pytest.mark.usefixtures("line")
+def test_who_was_not_reached_is_called_again_as_often_as_asked_and_after_what_was_asked(
+    house: House, owner: Person
+) -> None:
+    agent_id, _, _ = bound(owner)
+    retry = {"count": 2, "delay_minutes": 0, "on": ["busy", "voicemail"]}
+    wanted = {"agent_id": agent_id, "to_number": "+905331234567", "topic": "the bill", "retry": retry}
+    for bad in ({"count": 0}, {"count": 6}, {"delay_minutes": -1}, {"on": []}, {"on": ["completed"]}):
+        assert owner.ask("POST", "/v1/calls", {**wanted, "retry": {**retry, **bad}}).status == 422, bad
+    first = owner.made("/v1/calls", wanted)
+    assert (first["tries"], first["retry_of"]) == (1, None)
+    dialled(house, first["call_id"])
+    goes(house, first["call_id"], "ended", 486, "Busy Here")
+
+    def next_of(call_id: str) -> str:
+        listed = owner.ask("GET", "/v1/calls").json["calls"]
+        told = [owner.ask("GET", f"/v1/calls/{one['call_id']}").json for one in listed]
+        return str(next((one["call_id"] for one in told if one["retry_of"] == call_id), ""))
+
+    second = until(lambda: next_of(first["call_id"]), 20)
+    assert dialled(house, second)["to_number"] == wanted["to_number"]
+    assert house.worker.brief(second).json["variables"]["call_purpose"] == "the bill"
+    script = Script(second)
+    house.worker.tell(script.started(), script.ended(2, "ended", "voicemail"))
+    third = until(lambda: next_of(second), 20)
+    dialled(house, third)
+    assert owner.ask("GET", f"/v1/calls/{third}").json["tries"] == 3
+    goes(house, third, "ended", 486, "Busy Here")
+    other = owner.made("/v1/calls", wanted)["call_id"]
+    dialled(house, other)
+    goes(house, other, "ended", 480, "Not here")
+    time.sleep(3)
+    assert owner.ask("GET", "/v1/calls").json["total"] == 4, "three at most, and none after another outcome"

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:44:14.791916
+Created: 2026-11-29 00:51:19.632016
 """
 
 from collections.abc import Sequence
@@ -83,6 +83,10 @@ def upgrade() -> None:
         sa.Column("sip_call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("sip_trunk_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("dialled_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("retry", api.db.columns.Json, nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("retry_of", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("redial_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("sip_code", sa.Integer(), nullable=True),
         sa.Column("sip_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("room_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -119,6 +123,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_calls_agent_id"), ["agent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_calls_contact_id"), ["contact_id"], unique=False)
         batch_op.create_index("ix_calls_owner_created", ["owner_id", "created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_calls_redial_at"), ["redial_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_calls_status"), ["status"], unique=False)
         batch_op.create_index("ix_calls_unsettled", ["settled_at", "ended_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_calls_worker_id"), ["worker_id"], unique=False)
@@ -1684,6 +1689,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_calls_worker_id"))
         batch_op.drop_index("ix_calls_unsettled")
         batch_op.drop_index(batch_op.f("ix_calls_status"))
+        batch_op.drop_index(batch_op.f("ix_calls_redial_at"))
         batch_op.drop_index("ix_calls_owner_created")
         batch_op.drop_index(batch_op.f("ix_calls_contact_id"))
         batch_op.drop_index(batch_op.f("ix_calls_agent_id"))

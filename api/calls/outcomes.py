@@ -1,7 +1,13 @@
 """How a call ended, more exactly than its status has it: by the carrier's word and the agent's."""
 
-from api.calls.phoning import NOT_DIALLED
+from typing import Literal
+
 from api.calls.table import CallRow
+
+Outcome = Literal["no_answer", "busy", "failed", "voicemail", "rejected"]
+"""After which somebody may be called again."""
+NOT_DIALLED = "not_dialled"
+"""How the reason of a call begins that never left this house."""
 
 VOICEMAIL, MESSAGE_LEFT, REJECTED, INVALID_NUMBER = "voicemail", "message_left", "rejected", "invalid_number"
 UNDIALLED, DELETED = "not_dialled", "deleted"
