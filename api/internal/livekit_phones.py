@@ -87,9 +87,11 @@ class LiveKitPhones:
             return {row.id: UNREGISTERED for row in await trunks.active(session) if row.registers}
 
     async def dial(self, order: Dial) -> str:
-        """Have a telephone ring."""
-        if why_not := await self.phones_why_not():
-            raise PhonesUnavailable(why_not)
+        """Have a telephone ring.
+
+        Whoever asked for the call was told why none could be made; a worker that is away only for a moment
+        is back before anybody answers.
+        """
         if len(self._tasks) >= MOST_RINGING:
             raise PhonesUnavailable("too many telephones ring already")
         async with self._database.transaction() as session:

@@ -13,7 +13,9 @@ import jwt
 import pytest
 from livekit.protocol import sip
 
+from api.outside.livekit_sip import LiveKitSip, NotAnswered
 from pipelines.agent_config import TransferTarget
+from pipelines.contract import SipTrunk
 from pipelines.tools.call_control import CannotDo
 from tests.support.api import AGENT, Api, Person, running_api
 from tests.support.livekit_sip import SipServer, running_sip_server
@@ -28,7 +30,7 @@ TRUNK = "MOCK_SIP_TRUNK_ID"
 _events = count()
 
 
-def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 30.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < deadline
@@ -139,23 +141,38 @@ def test_whoever_answers_meets_an_agent_in_a_room(
     until(lambda: asked.room_name in [one.room for one in server.of("RoomService/DeleteRoom")])
 
 
-def test_every_code_of_sip_becomes_what_came_of_the_call(server: SipServer, owner: Person) -> None:
+def refusing(method: str, asked: Any) -> dict[str, Any]:
+    """With the code that the number ends with."""
+    if method != "SIP/CreateSIPParticipant":
+        return {}
+    return {"delayMs": 50, "sipStatus": {"code": int(asked.sip_call_to[-3:]), "status": "No"}}
+
+
+async def test_every_code_that_livekit_knows_is_told(server: SipServer) -> None:
     codes = sorted(code for code in sip.SIPStatusCode.values() if code >= 400)
     assert {403, 404, 408, 480, 486, 487, 503, 600, 603} <= set(codes)
+    server.mock = refusing
+    trunk = SipTrunk(trunk_id="t", server="1.2.3.4")
+    livekit = LiveKitSip(server.url, KEY, SECRET)
 
-    def mock(method: str, asked: Any) -> dict[str, Any]:
-        if method != "SIP/CreateSIPParticipant":
-            return {}
-        return {"delayMs": 50, "sipStatus": {"code": int(asked.sip_call_to[-3:]), "status": "No"}}
+    async def heard(code: int) -> int:
+        with pytest.raises(NotAnswered) as caught:
+            await livekit.dial(trunk, f"+14155550{code}", "+905331230001", "room", f"p{code}", 30)
+        assert caught.value.reason == "No"
+        return caught.value.code
 
-    server.mock = mock
-    placed = {code: calls(owner, f"+14155550{code}") for code in codes}
+    assert await asyncio.gather(*map(heard, codes)) == codes
+    await livekit.close()
+
+
+def test_a_code_of_sip_is_what_came_of_the_call(server: SipServer, owner: Person) -> None:
+    server.mock = refusing
+    expected = {486: "busy", 600: "busy", 408: "no_answer", 480: "no_answer", 487: "no_answer"}
+    expected |= {403: "failed", 503: "failed", 603: "failed"}
+    placed = {code: calls(owner, f"+14155550{code}") for code in expected}
     for code, call_id in placed.items():
-        over = until(
-            lambda id_=call_id: (c := call(owner, id_))["call_status"] not in {"pending", "ringing"} and c
-        )
-        expected = "busy" if code in {486, 600} else "no_answer" if code in {408, 480, 487} else "failed"
-        assert (code, over["call_status"], over["sip_code"]) == (code, expected, code)
+        over = until(lambda id_=call_id: (c := call(owner, id_))["sip_code"] and c)
+        assert (over["call_status"], over["sip_code"]) == (expected[code], code)
         assert dispatched(server, call_id) is None
 
 
