@@ -7,6 +7,7 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, GUARD, SESSION
 from api.sip_trunks import service
+from api.sip_trunks.explaining import explained
 from api.sip_trunks.schemas import SipTrunk, SipTrunkCreate, SipTrunkUpdate, TrunkChecked
 from api.sip_trunks.service import TooManyTrunks, TrunkNotFound
 from api.sip_trunks.table import SipTrunkRow
@@ -83,4 +84,5 @@ async def _on_the_line(row: SipTrunkRow) -> TrunkChecked:
     if row.id not in told:
         return TrunkChecked(success=False, message="The phone line has not told of this trunk yet.")
     why_not = told[row.id]
-    return TrunkChecked(success=not why_not, message=f"Not usable: {why_not}." if why_not else "Registered.")
+    words = f"Not usable: {explained(why_not)}." if why_not else "Registered."
+    return TrunkChecked(success=not why_not, message=words)

@@ -70,7 +70,18 @@ def test_health_and_the_test_of_a_trunk_say_what_the_exchange_told(
     told = health(owner)
     assert (told["status"], told["trunks"][0]["registered"]) == ("degraded", False)
     assert "403 Forbidden" in told["trunks"][0]["detail"]
-    assert checked("test") == (False, "Not usable: it is not registered: 403 Forbidden.")
+    (is_good, words) = checked("test")
+    assert (is_good, words.startswith("Not usable: it is not registered: 403 Forbidden: ")) == (False, True)
+    assert "look at the password" in words
+    for reason, means in (
+        ("it is not registered: 408 Request Timeout", "a firewall on the way"),
+        ("it is not registered: 405 Method Not Allowed", "set sip_register to false"),
+        ("it is not registered: 499 Whatever", "499 Whatever."),
+        ("it is not registered yet", "not registered yet."),
+    ):
+        line[trunk_id] = reason
+        time.sleep(0.6)
+        assert means in checked("test")[1]
     line[trunk_id] = ""
     time.sleep(0.6)
     told = health(owner)

@@ -1,0 +1,25 @@
+"""What a carrier's refusal of a registration mostly means, for whoever must mend it."""
+
+import re
+
+_CODE = re.compile(r"\b([3-6]\d\d)\b")
+_MEANS = {
+    "401": "the carrier does not take the user name or the password",
+    "403": "the carrier knows the user name and forbids it: look at the password, at the addresses that it "
+    "allows, and whether the account is in good standing",
+    "404": "the carrier does not know this user name at this address",
+    "405": "the carrier wants no registration: set sip_register to false",
+    "407": "the carrier does not take the user name or the password",
+    "408": "nothing answers there: look at the address, the port, sip_transport, and a firewall on the way",
+    "423": "the carrier wants to be registered with for longer at once",
+    "480": "the carrier is away for now; it is tried again",
+    "500": "something is wrong at the carrier; it is tried again",
+    "503": "the carrier is overloaded or does not speak over this sip_transport; it is tried again",
+}
+
+
+def explained(why_not: str) -> str:
+    """The carrier's words, and what they mostly mean; the words alone where that is not known."""
+    code = _CODE.search(why_not)
+    means = _MEANS.get(code[1], "") if code else ""
+    return f"{why_not}: {means}" if means else why_not
