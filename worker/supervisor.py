@@ -173,6 +173,11 @@ class Supervisor:
         self._changed()
         logger.info("stopping", extra={"calls": len(self._liveness.calls)})
         stopping = asyncio.create_task(group.stop(), name="stop processes")
+        await asyncio.sleep(0)  # from now on nothing that ends is started again
+        if (exchange := group.processes.get("exchange")) is not None:
+            # It is stopped after its shards, and turns callers away from now on: one shard is stopped
+            # after the other, and those that are still there would take them.
+            exchange.ask_to_stop()
         await asyncio.wait([stopping], timeout=self._settings.drain_seconds)
         if self._liveness.calls:
             await self._part_with_calls()

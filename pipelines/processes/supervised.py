@@ -82,6 +82,11 @@ class Supervised:
         self._hurry.set()
         await self._end()
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM, ahead of the one of `stop`: whoever needs time for it has that much more."""
+        if self._running is not None:
+            self._running.ask_to_stop()
+
     def kill(self) -> None:
         """SIGKILL now, and no restart."""
         self.give_up()

@@ -156,6 +156,27 @@ async def test_the_agents_end_hangs_up() -> None:
         assert (events[-1].kind, events[-1].reason) == ("call_ended", "agent_hangup")
 
 
+async def test_an_exchange_that_is_to_stop_lets_calls_end_and_takes_no_more() -> None:
+    async with (
+        staged(**HOURS, shards=1, settings={"CALL2ME_DRAIN_SECONDS": "60"}) as (stage, carrier),
+        calling(stage, carrier) as caller,
+    ):
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        stage.processes["exchange"].terminate()
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.why_not)
+        mine, address = sockets()
+        turned_away = await refused(stage, carrier, sdp.Ours(address, 1).offer())
+        assert (turned_away.code, turned_away.headers.first("Retry-After")) == (503, "5")
+        assert (await carrier.options(f"sip:agent@127.0.0.1:{stage.sip_port}")).code == 503
+        mine.close()
+        caller.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+        assert caller.end is None
+        await caller.dialog.hang_up()
+        assert await asyncio.wait_for(stage.processes["exchange"].wait(), 10) == 0
+        assert stage.end_of("c1") is not None
+
+
 async def test_a_shard_dies_and_the_caller_is_still_there(house: tuple[Stage, sip.Engine]) -> None:
     stage, carrier = house
     async with calling(stage, carrier) as caller:

@@ -43,6 +43,9 @@ TRUNKS_SECONDS = 5.0
 ORPHAN_SECONDS = 35.0
 """For another shard to be named for a call whose shard died; the api gives up after thirty."""
 GOODBYE_SECONDS = 3.0
+DRAIN_LOOK_SECONDS = 0.05
+TOLD_TO_END_SECONDS = 5.0
+"""For calls that the worker has told to end, once it has waited for long enough."""
 
 
 class Exchange:
@@ -62,7 +65,7 @@ class Exchange:
         self._unclaimed: dict[str, tuple[Kept, sip.Dialog]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._presence = ExchangePresence(settings.calls_socket, self._look)
-        self._is_stopping = asyncio.Event()
+        self._is_stopping, self._is_hurried = asyncio.Event(), asyncio.Event()
 
     # ── for whoever takes calls ──────────────────────────────────────────────────────────────────
     @property
@@ -120,7 +123,7 @@ class Exchange:
         """Take and place calls until asked to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._is_stopping.set)
+            loop.add_signal_handler(number, self._ask_to_stop)
         inbound = Inbound(self, self._api, self._trunks, self._dialogs, self._settings.max_phone_calls)
         looking = self.spawn(self._trunks.run())
         # Before shards can claim what they hold.
@@ -135,6 +138,9 @@ class Exchange:
             ]
             stopping = self.spawn(self._is_stopping.wait())
             done, _ = await asyncio.wait([*work[:3], stopping], return_when=asyncio.FIRST_COMPLETED)
+            if stopping in done:
+                looking.cancel()  # whoever registered is registered no more
+                await self._drain()
             await self._part()
             for task in list(self._tasks):
                 task.cancel()
@@ -157,6 +163,20 @@ class Exchange:
     async def _invited(self, inbound: Inbound) -> None:
         async for dialog in self._engine.invitations():
             self.spawn(inbound.take(dialog, self.spawn))
+
+    def _ask_to_stop(self) -> None:
+        if self._is_stopping.is_set():
+            self._is_hurried.set()
+        self._is_stopping.set()
+
+    async def _drain(self) -> None:
+        """Take no more calls, and let those that run end by themselves; until asked to stop once more."""
+        self._engine.answer_options(503)
+        self._presence.changed()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_seconds + TOLD_TO_END_SECONDS):
+                while (self._calls or self._outbound.ringing) and not self._is_hurried.is_set():  # noqa: ASYNC110
+                    await asyncio.sleep(DRAIN_LOOK_SECONDS)
 
     async def _part(self) -> None:
         """Whoever is left is told; carriers know that we are gone."""
