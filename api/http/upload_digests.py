@@ -88,6 +88,6 @@ def watch(request: web.Request) -> WatchedBody | None:
     boundary = request.headers.get("Content-Type", "").partition("boundary=")[2].partition(";")[0].strip('" ')
     # Forms are read from this attribute, and aiohttp has no other place to stand in between. `content`
     # remembers what it was when it was first asked for, so it must not be before.
-    watched = WatchedBody(request._payload, boundary.encode() or b"\r\n\r\n--")
+    watched = WatchedBody(request._payload, boundary.encode("utf-8", "surrogateescape") or b"\r\n\r\n--")
     request._payload = watched  # type: ignore[assignment]
     return watched
