@@ -166,6 +166,16 @@ class TransferTarget(_Part):
     name: str
     kind: Literal["phone", "sip", "agent", "external", "queue"]
     value: str
+    mode: Literal["cold", "warm"] = "cold"
+    """`warm`: whoever is called hears beforehand who comes, and may decline. Telephone numbers only."""
+    private_message: str = ""
+    """What they hear, they alone; empty: what the talk was about."""
+    three_way: bool = False
+    """The agent introduces the two to each other before it leaves."""
+    public_message: str = ""
+    """The words of that, which both hear; empty: a sentence in the language of the call."""
+    accept_timeout_ms: Annotated[int, Field(ge=5_000, le=30_000)] = 15_000
+    """How long they may think, twice."""
 
 
 class FallbackConfig(_Part):

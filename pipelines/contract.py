@@ -302,6 +302,8 @@ class PhoneTold(_Wire):
     state: Literal["ringing", "answered", "ended"]
     sip_code: Annotated[int, Field(ge=0, le=699)] = 0
     """0 where SIP never got an answer: `sip_reason` says why."""
+    at: AwareDatetime | None = None
+    """When it happened: the api may have been away for a while."""
     sip_reason: Annotated[str, Field(max_length=200)] = ""
 
 
@@ -414,6 +416,22 @@ class WarningRaised(_Event):
 CallStatus = Literal["completed", "failed", "ended", "transferred"]
 
 
+class TransferTried(_Event):
+    """The caller was to be handed to somebody, and this is what came of it."""
+
+    kind: Literal["transfer"] = "transfer"
+    target: str
+    """Its name."""
+    to: str
+    """Its number or address."""
+    mode: Literal["cold", "warm"]
+    outcome: Literal["referred", "bridged", "failed"]
+    """`referred`: the carrier has both. `bridged`: their sound passes us, and the call goes on."""
+    why_not: str = ""
+    duration_ms: FiniteFloat = 0
+    """How long it took."""
+
+
 class Steered(_Event):
     """Somebody outside steered the call, and it did as it was told."""
 
@@ -456,6 +474,8 @@ class CallEnded(_Event):
     reason: str
     """`user_hangup`, `agent_hangup`, `silence`, `max_duration`, `error: …`; at most 500 characters."""
     has_recording: bool = False
+    is_bridged: bool = False
+    """Transferred, and the caller talks on through our exchange: the call's end is when that ends."""
     usage: dict[str, FiniteFloat] = {}
     """`llm_input_tokens`, `llm_output_tokens`, `tts_characters`, `stt_seconds`."""
 
@@ -484,6 +504,7 @@ CallEvent = Annotated[
     | WarningRaised
     | Steered
     | MediaMeasured
+    | TransferTried
     | CallEnded
     | CallLost,
     Field(discriminator="kind"),

@@ -9,7 +9,21 @@ from typing import Literal
 GOODBYE_ASKED = "Say goodbye to the person now, in one short sentence"
 """What every engine is told that is to part; the scripted one, which follows no orders, knows this one."""
 
-Phrase = Literal["apology", "moment", "still_there", "ending", "goodbye", "cut_off", "go_on", "back"]
+Phrase = Literal[
+    "apology",
+    "moment",
+    "still_there",
+    "ending",
+    "goodbye",
+    "cut_off",
+    "go_on",
+    "back",
+    "caller_waits",
+    "said_last",
+    "take_it",
+    "introduce",
+    "not_reached",
+]
 
 _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
     "de": {
@@ -21,6 +35,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Entschuldigung, ich war kurz weg."],
         "go_on": ["Bitte sprechen Sie weiter."],
         "back": ["Hier bin ich wieder. Wie kann ich Ihnen weiterhelfen?"],
+        "caller_waits": ["Hallo, hier wartet jemand am Telefon auf Sie."],
+        "said_last": ["Zuletzt hieß es: {words}"],
+        "take_it": ["Nehmen Sie an? Sagen Sie Ja oder drücken Sie die Eins; sonst Nein oder die Zwei."],
+        "introduce": ["Ich verbinde Sie jetzt miteinander und verabschiede mich."],
+        "not_reached": ["Leider war dort gerade niemand zu erreichen. Wie kann ich Ihnen helfen?"],
     },
     "en": {
         "apology": ["I'm sorry, something went wrong. Please say that again."],
@@ -31,6 +50,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Sorry, I was cut off for a moment."],
         "go_on": ["Please go on."],
         "back": ["I am back with you. How may I help you further?"],
+        "caller_waits": ["Hello, somebody on the phone is waiting to talk to you."],
+        "said_last": ["They last said: {words}"],
+        "take_it": ["Do you take the call? Say yes or press one; to decline, say no or press two."],
+        "introduce": ["I am putting you through to each other now, and leave you to it."],
+        "not_reached": ["I'm sorry, nobody could take your call there just now. How can I help you?"],
     },
     "es": {
         "apology": ["Lo siento, algo ha fallado. Repítalo, por favor."],
@@ -41,6 +65,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Perdone, se cortó un momento."],
         "go_on": ["Continúe, por favor."],
         "back": ["Vuelvo a estar con usted. ¿En qué más puedo ayudarle?"],
+        "caller_waits": ["Hola, alguien está esperando al teléfono para hablar con usted."],
+        "said_last": ["Lo último que dijo fue: {words}"],
+        "take_it": ["¿Acepta la llamada? Diga sí o pulse uno; para rechazarla, diga no o pulse dos."],
+        "introduce": ["Les pongo en contacto ahora y me despido."],
+        "not_reached": ["Lo siento, ahora mismo nadie puede atenderle allí. ¿En qué puedo ayudarle?"],
     },
     "fr": {
         "apology": ["Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît."],
@@ -51,6 +80,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Excusez-moi, j'ai été coupé un instant."],
         "go_on": ["Continuez, je vous prie."],
         "back": ["Me revoici. En quoi puis-je encore vous aider ?"],
+        "caller_waits": ["Bonjour, quelqu'un attend au téléphone pour vous parler."],
+        "said_last": ["Voici ses derniers mots : {words}"],
+        "take_it": ["Prenez-vous l'appel ? Dites oui ou tapez un ; pour refuser, dites non ou tapez deux."],
+        "introduce": ["Je vous mets maintenant en relation et je vous laisse."],
+        "not_reached": ["Je suis désolé, personne n'a pu prendre votre appel. Comment puis-je vous aider ?"],
     },
     "it": {
         "apology": ["Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore."],
@@ -61,6 +95,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Mi scusi, la linea è caduta un attimo."],
         "go_on": ["Continui pure."],
         "back": ["Eccomi di nuovo. Come posso aiutarla ancora?"],
+        "caller_waits": ["Salve, qualcuno al telefono aspetta di parlare con Lei."],
+        "said_last": ["Da ultimo ha detto: {words}"],
+        "take_it": ["Accetta la chiamata? Dica sì o prema uno; per rifiutare dica no o prema due."],
+        "introduce": ["Vi metto ora in contatto e vi lascio."],
+        "not_reached": ["Mi dispiace, in questo momento nessuno può rispondere lì. Come posso aiutarla?"],
     },
     "nl": {
         "apology": ["Sorry, er ging iets mis. Zegt u het alstublieft nog eens."],
@@ -71,6 +110,13 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Sorry, ik was even weg."],
         "go_on": ["Gaat u verder, alstublieft."],
         "back": ["Ik ben er weer. Waarmee kan ik u verder helpen?"],
+        "caller_waits": ["Hallo, er wacht iemand aan de telefoon op u."],
+        "said_last": ["Het laatste wat werd gezegd: {words}"],
+        "take_it": [
+            "Neemt u het gesprek aan? Zeg ja of druk op één; zeg nee of druk op twee om te weigeren."
+        ],
+        "introduce": ["Ik verbind u nu met elkaar door en neem afscheid."],
+        "not_reached": ["Sorry, er was daar nu niemand bereikbaar. Waarmee kan ik u helpen?"],
     },
     "pt": {
         "apology": ["Desculpe, algo correu mal. Repita, por favor."],
@@ -81,6 +127,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Desculpe, a ligação falhou por um momento."],
         "go_on": ["Continue, por favor."],
         "back": ["Estou de volta. Em que mais posso ajudar?"],
+        "caller_waits": ["Olá, está alguém ao telefone à espera de falar consigo."],
+        "said_last": ["As últimas palavras foram: {words}"],
+        "take_it": ["Aceita a chamada? Diga sim ou prima um; para recusar, diga não ou prima dois."],
+        "introduce": ["Vou agora pô-los em contacto e despeço-me."],
+        "not_reached": ["Lamento, ninguém pôde atender neste momento. Em que posso ajudar?"],
     },
     "tr": {
         "apology": ["Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?"],
@@ -91,6 +142,13 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "cut_off": ["Özür dilerim, bağlantı bir an koptu."],
         "go_on": ["Lütfen devam edin."],
         "back": ["Tekrar buradayım. Başka nasıl yardımcı olabilirim?"],
+        "caller_waits": ["Merhaba, telefonda sizinle görüşmek için bekleyen biri var."],
+        "said_last": ["Son söylediği şuydu: {words}"],
+        "take_it": [
+            "Görüşmeyi kabul ediyor musunuz? Evet deyin veya bire basın; yoksa hayır deyin veya ikiye basın."
+        ],
+        "introduce": ["Şimdi sizi birbirinize bağlıyorum ve görüşmeden ayrılıyorum."],
+        "not_reached": ["Üzgünüm, şu anda orada kimseye ulaşılamadı. Size nasıl yardımcı olabilirim?"],
     },
 }
 

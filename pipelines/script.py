@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pipelines.agent_config import AgentConfig
+from pipelines.agent_config import AgentConfig, TransferTarget
 from pipelines.contract import CallBrief
 from pipelines.phrases import phrase
 from pipelines.variables import built_in, render
@@ -21,6 +21,8 @@ class Script:
     goodbye_prompt: str
     voicemail: str
     fallback: str
+    targets: tuple[TransferTarget, ...] = ()
+    """To whom it may be handed, with what they are told."""
     unknown: tuple[str, ...] = ()
     """Variables without a value, in the order they were met."""
 
@@ -44,6 +46,15 @@ class Script:
             unknown.update(dict.fromkeys(result.unknown))
             return result.text.strip()
 
+        targets = tuple(
+            target.model_copy(
+                update={
+                    "private_message": filled(target.private_message),
+                    "public_message": filled(target.public_message),
+                }
+            )
+            for target in agent.transfer_targets
+        )
         return cls(
             instructions=filled(agent.engine.instructions),
             begin=filled(agent.begin_message),
@@ -51,6 +62,7 @@ class Script:
             goodbye_prompt=filled(agent.goodbye.prompt),
             voicemail=filled(agent.voicemail.message),
             fallback=filled(agent.fallback.message) or phrase("apology", agent.language),
+            targets=targets,
             unknown=tuple(unknown),
         )
 

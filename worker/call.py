@@ -19,7 +19,7 @@ from pipelines.local.parts import CannotServe
 from worker import brief as briefs
 from worker import endings, screening
 from worker.cast import Cast
-from worker.control import LineControl
+from worker.control import LineControl, Talking
 from worker.conversation import Conversation
 from worker.endings import Ending
 from worker.failing import Failing
@@ -64,7 +64,7 @@ async def hold(
             await open_line("").hang_up(for_everybody=False)
             return
         except (briefs.CallGone, briefs.CallOver, briefs.ApiUnreachable) as error:
-            await _turn_away(open_line(""), error)
+            await endings.turn_away(open_line(""), error)
             return
         presence.has_attempt(brief.attempt)
         try:
@@ -72,19 +72,13 @@ async def hold(
         except AlreadySpooled as error:
             if not Spool.is_held(settings.spool, call_id, brief.attempt):
                 # Its process died, and this one must not write over what it left; nobody else will talk.
-                await _turn_away(open_line(brief.participant_identity), error)
+                await endings.turn_away(open_line(brief.participant_identity), error)
             raise
         try:
             cast = Cast(host, brief, job_id)
             await _Call(host, brief, spool, open_line(brief.participant_identity), presence, cast).run()
         finally:
             spool.close()
-
-
-async def _turn_away(line: Line, error: Exception) -> None:
-    logger.warning("a call was turned away", extra={"error": type(error).__name__})
-    await line.tell(endings.of_refusal(error))
-    await line.hang_up()
 
 
 class _Call:
@@ -94,20 +88,15 @@ class _Call:
         self._host, self._brief, self._spool = host, brief, spool
         self._line = line
         self._page = Page(line)
-        self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
-        line.warn = self._told.warn
-        self._holding = Holding(line, self._told.steered, self._told.warn)
-        self._cast, self._control = cast, LineControl(line, self._holding, cast.another)
-        self._supervision = Supervision(line, self._told.steered, self._control.end, brief.agent.language)
+        told = self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
+        line.warn = told.warn
+        self._holding = Holding(line, told.steered, told.warn)
+        self._cast = cast
+        self._control = LineControl(line, self._holding, cast.another, told.transferred)
+        self._supervision = Supervision(line, told.steered, self._control.end, brief.agent.language)
         self._holding.attend(self._supervision)
-        self._steering = Steering(
-            presence,
-            self._control,
-            self._holding,
-            self._supervision,
-            brief.agent.transfer_targets,
-            self._told.steered,
-        )
+        doers = (self._control, self._holding, self._supervision)
+        self._steering = Steering(presence, *doers, brief.agent.transfer_targets, told.steered)
         self._recorded_rate = PHONE_RATE if presence.is_on_phone else RATE
 
     async def run(self) -> None:
@@ -120,12 +109,7 @@ class _Call:
         finally:
             if (quality := self._line.measured()) is not None:
                 self._told.measured(quality)
-            if ending.goes_on:
-                self._told.lost(
-                    ending.reason, has_recording=recorded_ms > 0, is_handed_over=ending.is_handed_over
-                )
-            else:
-                self._told.ended(ending.status, ending.reason, has_recording=recorded_ms > 0)
+            self._told.over(ending, has_recording=recorded_ms > 0)
             await self._page.aclose()
             await self._line.hang_up(for_everybody=not ending.goes_on)
 
@@ -156,6 +140,7 @@ class _Call:
         self._told.on_provider_failed = failing.failed
         manners = Manners(session, pipeline, self._told.warn)
         watchdog = manners.watched(self._brief, self._told.used)
+        self._control.talking = Talking.now(pipeline, watchdog.floor, self._brief, self._told.counts)
         closed: asyncio.Queue[CloseEvent] = asyncio.Queue()
         session.on("close", closed.put_nowait)
         try:

@@ -20,6 +20,7 @@ from livekit.agents.llm import ChatMessage, FunctionCall
 from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
+from pipelines.agent_config import TransferTarget
 from pipelines.assemble import Pipeline
 from pipelines.contract import (
     Action,
@@ -28,7 +29,6 @@ from pipelines.contract import (
     CallEvent,
     CallLost,
     CallStarted,
-    CallStatus,
     FunctionCalled,
     FunctionStarted,
     KnowledgeUsed,
@@ -36,12 +36,15 @@ from pipelines.contract import (
     MediaQuality,
     MenuChoice,
     Steered,
+    TransferTried,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
 )
 from pipelines.costs import Engines, UsedInCall, split
 from pipelines.transcript import PassageUsed, Turn, Utterance
+from worker.control import Outcome
+from worker.endings import Ending
 from worker.turn_clock import Asked, SpeechTimes, latency
 from worker.watchdog.limits import Usage
 
@@ -88,6 +91,7 @@ class Conversation:
         self._spoke_at = self._understood_at = 0.0
         self._running: dict[str, tuple[FunctionCall, float]] = {}
         self._session: AgentSession[Any] | None = None
+        self._beside: list[AgentSession[Any]] = []
         self._pipeline: Pipeline | None = None
         self.on_provider_failed: Failed = lambda kind, reason: None
         """Called with `llm`, `stt` or `tts` and a reason each time a provider gave up on something."""
@@ -152,33 +156,37 @@ class Conversation:
         """Somebody outside steered the call."""
         self._tell(Steered(**self._now(), action=action))
 
+    def transferred(self, target: TransferTarget, outcome: Outcome, why_not: str, seconds: float) -> None:
+        """The caller was to be handed to somebody."""
+        logger.info("a transfer", extra={"outcome": outcome, "mode": target.mode})
+        self._tell(
+            TransferTried(
+                **self._now(),
+                target=target.name,
+                to=target.value,
+                mode=target.mode,
+                outcome=outcome,
+                why_not=why_not[:500],
+                duration_ms=seconds * 1000,
+            )
+        )
+
+    def counts(self, session: AgentSession[Any]) -> None:
+        """What this session uses is the call's, too: it asks somebody whether they take the caller."""
+        self._beside.append(session)
+
     def measured(self, quality: MediaQuality) -> None:
         """What the line says of its sound."""
         self._tell(MediaMeasured(**self._now(), quality=quality))
 
-    def lost(self, reason: str, *, has_recording: bool, is_handed_over: bool) -> None:
-        """The last event of an attempt that another follows. Nothing may follow here."""
-        self._tell(
-            CallLost(
-                **self._now(),
-                reason=reason[:500],
-                has_recording=has_recording,
-                is_handed_over=is_handed_over,
-                usage=self._usage(),
-            )
-        )
-
-    def ended(self, status: CallStatus, reason: str, *, has_recording: bool) -> None:
-        """The last event. Nothing may follow."""
-        self._tell(
-            CallEnded(
-                **self._now(),
-                status=status,
-                reason=reason[:500],
-                has_recording=has_recording,
-                usage=self._usage(),
-            )
-        )
+    def over(self, ending: Ending, *, has_recording: bool) -> None:
+        """The last event: of the call, or of this attempt where another process goes on with it."""
+        told = {**self._now(), "has_recording": has_recording, "usage": self._usage()}
+        if ending.goes_on:
+            self._tell(CallLost(**told, reason=ending.reason[:500], is_handed_over=ending.is_handed_over))
+        else:
+            is_bridged, reason = ending.is_bridged, ending.reason[:500]
+            self._tell(CallEnded(**told, status=ending.status, reason=reason, is_bridged=is_bridged))
 
     def _now(self) -> dict[str, Any]:
         return {**self._call, "at": datetime.now(UTC)}
@@ -321,7 +329,8 @@ class Conversation:
 
     def _usage(self) -> dict[str, float]:
         usage: dict[str, float] = {}
-        for model in self._session.usage.model_usage if self._session is not None else ():
+        sessions = [one for one in (self._session, *self._beside) if one is not None]
+        for model in (used for session in sessions for used in session.usage.model_usage):
             if isinstance(model, LLMModelUsage):
                 _add(usage, "llm_input_tokens", model.input_tokens)
                 _add(usage, "llm_output_tokens", model.output_tokens)

@@ -10,7 +10,7 @@ from livekit.agents import AgentSession, CloseEvent
 from pipelines.assemble import Pipeline
 from pipelines.contract import CallStatus, HangUp
 from worker import brief as briefs
-from worker.lines.line import LineClosed
+from worker.lines.line import Line, LineClosed
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ class Ending:
     """Another process goes on, since this worker stops."""
     is_lost: bool = False
     """Another process goes on, since this one ends too early."""
+
+    is_bridged: bool = False
+    """The caller talks on with somebody else, and the exchange knows until when."""
 
     @property
     def goes_on(self) -> bool:
@@ -68,6 +71,13 @@ def of_refusal(error: Exception) -> dict[str, Any]:
     reason = _REFUSALS.get(type(error), "unavailable")
     message = str(error) or type(error).__doc__
     return {"kind": "call_ended", "status": "failed", "reason": reason, "message": message}
+
+
+async def turn_away(line: Line, error: Exception) -> None:
+    """There is no brief for whoever is on the line."""
+    logger.warning("a call was turned away", extra={"error": type(error).__name__})
+    await line.tell(of_refusal(error))
+    await line.hang_up()
 
 
 async def close(session: AgentSession[None], pipeline: Pipeline, *, words_are_owed: bool) -> None:

@@ -65,14 +65,24 @@ class Introduction:
                 "ready" if not why_not else "not ready", extra={"why_not": why_not} if why_not else {}
             )
             self._said = why_not
+        exchange = self._liveness.exchange
         children = self.group.processes.values() if self.group is not None else ()
         return Status(
             is_ready=not why_not,
             why_not=why_not,
-            # Also calls that ended, until the api has all of it: it would call them lost.
-            call_ids=tuple(sorted(self._liveness.calls.keys() | self._reporter.call_ids)),
+            # Also calls that ended, until the api has all of it, and those that the exchange has put through:
+            # it would call them lost.
+            call_ids=tuple(
+                sorted(
+                    {
+                        *self._liveness.calls,
+                        *self._reporter.call_ids,
+                        *(exchange.bridged if exchange is not None else ()),
+                    }
+                )
+            ),
             phones_why_not=self.phones_why_not,
-            trunks=exchange.trunks if (exchange := self._liveness.exchange) is not None else {},
+            trunks=exchange.trunks if exchange is not None else {},
             processes={
                 "supervisor": os.getpid(),
                 **{child.name: child.pid for child in children if child.pid is not None},

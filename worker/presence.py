@@ -83,6 +83,8 @@ class ExchangeHere(PresenceLine):
     """Why it could take or place no call now; empty when it could."""
     call_ids: tuple[str, ...] = ()
     """Calls that it holds, those that ring too."""
+    bridged: tuple[str, ...] = ()
+    """Those of them that it has put through to somebody: no process holds them but it."""
     trunks: dict[str, str] = {}
     """As `pipelines.contract.Status` has it."""
 
@@ -252,7 +254,7 @@ class _Reports(_Held):
 class ExchangePresence(_Reports):
     """Says in the exchange how it is, and receives orders: whom to dial, whose process to replace."""
 
-    def __init__(self, path: Path, look: Callable[[], tuple[str, tuple[str, ...], dict[str, str]]]) -> None:
+    def __init__(self, path: Path, look: Callable[[], ExchangeHere]) -> None:
         super().__init__(path)
         self._look = look
         self.orders: asyncio.Queue[Dial | TakeUp | HangUp] = asyncio.Queue(maxsize=256)
@@ -262,8 +264,7 @@ class ExchangePresence(_Reports):
         self._send(answer)
 
     def _first(self) -> PresenceLine:
-        why_not, call_ids, trunks = self._look()
-        return ExchangeHere(pid=os.getpid(), why_not=why_not, call_ids=call_ids, trunks=trunks)
+        return self._look()
 
     def _received(self, line: bytes) -> None:
         try:

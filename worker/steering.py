@@ -8,14 +8,17 @@ the call up does it again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from livekit.agents import AgentSession
 
+from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
 from pipelines.contract import Action, AddContext, HangUp, Hold, Mute, Obeyed, Order, Say, Transfer
+from pipelines.phrases import phrase
 from pipelines.tools.call_control import CannotDo
 from worker.control import LineControl
 from worker.holding import Holding
@@ -23,6 +26,8 @@ from worker.presence import CallPresence
 from worker.supervision import Supervised, Supervision
 
 logger = logging.getLogger(__name__)
+
+UNDER_WAY_SECONDS = 3.0
 
 
 class Steering:
@@ -44,6 +49,7 @@ class Steering:
         self._targets = {target.name: target for target in targets}
         self._tell = tell
         self._session: AgentSession[Any] | None = None
+        self._transferring: asyncio.Task[None] | None = None
 
     async def begin(self, session: AgentSession[Any], before: Sequence[Action]) -> None:
         """The session runs: orders can be done. What was to be known of those before is known again."""
@@ -55,13 +61,18 @@ class Steering:
 
     async def obey(self) -> HangUp:
         """Do what is ordered, one after the other."""
-        while True:
-            order = await self._presence.orders.get()
-            if isinstance(order, HangUp):
-                return order
-            outcome, message = await self._carried_out(order)
-            answer = Obeyed(order_id=order.order_id, outcome=outcome, message=message)
-            self._presence.obeyed(answer)
+        try:
+            while True:
+                order = await self._presence.orders.get()
+                if isinstance(order, HangUp):
+                    return order
+                outcome, message = await self._carried_out(order)
+                answer = Obeyed(order_id=order.order_id, outcome=outcome, message=message)
+                self._presence.obeyed(answer)
+        finally:
+            if self._transferring is not None:
+                self._transferring.cancel()
+                await asyncio.gather(self._transferring, return_exceptions=True)
 
     async def _carried_out(self, order: Order) -> tuple[Any, str]:
         if (session := self._session) is None:
@@ -91,13 +102,36 @@ class Steering:
         elif isinstance(action, Transfer):
             if (target := self._targets.get(action.target)) is None:
                 raise CannotDo("The agent has no transfer target of this name")
-            await self._control.transfer(target)
+            await self._transfer(session, target)
         elif isinstance(action, Hold):
             await self._holding.hold(action)
         elif isinstance(action, Supervised):
             await self._supervision.do(session, action)
         else:
             await self._holding.mute(action)
+
+    async def _transfer(self, session: AgentSession[Any], target: TransferTarget) -> None:
+        """Return once it is done or under way: a telephone rings for longer than an answer is waited for."""
+        if self._transferring is not None and not self._transferring.done():
+            raise CannotDo("A transfer is under way already")
+        task = asyncio.create_task(self._control.transfer(target, session), name="a steered transfer")
+        self._transferring = task
+        done, _ = await asyncio.wait({task}, timeout=UNDER_WAY_SECONDS)
+        if done:
+            task.result()
+        else:
+            task.add_done_callback(lambda task: self._came_back(session, task))
+
+    def _came_back(self, session: AgentSession[Any], task: "asyncio.Task[None]") -> None:
+        """Nobody took the caller, who does not know why nothing happens."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, CannotDo):
+            logger.error("a steered transfer failed", exc_info=error)
+        agent = session.current_agent
+        language = agent.language if isinstance(agent, SpokenAgent) else "en"
+        with contextlib.suppress(RuntimeError):  # the session is closing
+            session.say(phrase("not_reached", language))
 
     async def _say(self, session: AgentSession[Any], action: Say) -> None:
         if self._holding.is_silenced:

@@ -77,7 +77,7 @@ def to_config(row: AgentRow) -> AgentConfig:
                 "backchannel_words": asked.backchannel_words,
             },
             "transfer_targets": [
-                {"name": target.name, "kind": target.type, "value": target.value}
+                {"kind": target.type, **target.model_dump(exclude={"type"})}
                 for target in asked.transfer_targets or ()
             ],
         }

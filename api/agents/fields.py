@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, UrlConstraints
+from pydantic import AfterValidator, Discriminator, Field, Tag, UrlConstraints, model_validator
 from pydantic import TypeAdapter as _TypeAdapter
 from pydantic_core import Url
 
@@ -117,6 +117,22 @@ class TransferTarget(Wire):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     type: Literal["phone", "sip", "agent", "external", "queue"]
     value: Annotated[str, Field(min_length=1, max_length=500)]
+    mode: Literal["cold", "warm"] = "cold"
+    """`warm`: they hear beforehand who comes, and may decline. Only a telephone number can be asked."""
+    private_message: Annotated[str, Field(max_length=500)] | None = None
+    """What they hear, they alone; without it what the talk was about."""
+    three_way: bool = False
+    """The agent introduces the two to each other before it leaves."""
+    public_message: Annotated[str, Field(max_length=500)] | None = None
+    """The words of that, which both hear."""
+    accept_timeout_ms: Annotated[int, Field(ge=5_000, le=30_000)] = 15_000
+    """How long they may think before they are asked once more, and then again."""
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> "TransferTarget":
+        if self.mode == "warm" and self.type != "phone":
+            raise ValueError("mode: only a target of the type phone can be warm.")
+        return self
 
 
 class ExtractedField(Wire):

@@ -1,8 +1,9 @@
 """How a call begins and ends: the only code that changes a call's status.
 
-    pending ──briefed──► pending ──began──► in_progress ──ended──► completed · ended · failed
-       └─never used─► (deleted)              ▲   │ └─concluded─► failed, until the worker says more
-                                             └───┘ its process died: another attempt (`attempts`)
+    pending ──briefed──► pending ──began──► in_progress ──ended──► completed · ended · failed · transferred
+       └─never used─► (deleted)              ▲ ▲ │ └─concluded─► failed, until the worker says more
+                                             │ └─┘ its process died: another attempt (`attempts`)
+                                             └ bridged: the agent has left; the exchange says when it is over
 
 `concluded` is what the api presumes when a worker is gone or somebody ordered the end; the worker's own
 last word, should it still come, replaces it.
@@ -15,6 +16,7 @@ from api.calls.table import CallRow
 from api.db.columns import now
 
 MAX_REASON = 500
+TRANSFERRED = "transferred"
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,6 +39,15 @@ def end(call: CallRow, status: str, reason: str, at: datetime) -> bool:
     _close(call, status, reason, at)
     call.is_presumed = False
     return True
+
+
+def bridge(call: CallRow, at: datetime) -> bool:
+    """The agent has left, and the caller talks on until the exchange tells of the end. True if it has."""
+    call.bridged_at = call.bridged_at or at
+    call.updated_at = now()
+    if call.line_ended_at is None:
+        return False
+    return end(call, TRANSFERRED, TRANSFERRED, max(at, call.line_ended_at))
 
 
 def conclude(call: CallRow, status: str, reason: str) -> bool:

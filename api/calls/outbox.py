@@ -1,6 +1,6 @@
 """What others are told of a call, written in the transaction of what happened.
 
-started ─► call.started      over ─► call.ended (call.error too, where it failed)
+started ─► call.started      tried ─► call.transfer   over ─► call.ended (call.error too, where it failed)
 heard ───► call.transcript   analysed ─► exactly one of call.completed, call.transferred, call.failed
 """
 
@@ -13,8 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.agents.table import AgentRow
 from api.calls.table import CallRow
 from api.webhooks import events, service
-from pipelines.contract import CallEvent, CallStarted, UtteranceHeard
+from pipelines.contract import CallEvent, CallStarted, TransferTried, UtteranceHeard
 from pipelines.extraction import Analysis
+
+_OF_TRANSFER = {"target", "to", "mode", "outcome", "why_not", "duration_ms"}
 
 
 async def happened(
@@ -28,6 +30,11 @@ async def happened(
         elif isinstance(event, UtteranceHeard):
             said = event.utterance.model_dump(mode="json")
             await _emit(session, call, url, "call.transcript", f"utterance:{event.sequence}", said)
+        elif isinstance(event, TransferTried):
+            tried = event.model_dump(mode="json", include=_OF_TRANSFER)
+            # `to` is the number of the call itself, as in every event.
+            told = {"target": tried.pop("target"), "target_value": tried.pop("to"), **tried}
+            await _emit(session, call, url, "call.transfer", f"transfer:{event.sequence}", told)
     if has_ended:
         ended = _ended(call)
         await _emit(session, call, url, "call.ended", "ended", ended)

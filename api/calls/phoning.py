@@ -7,7 +7,7 @@ inbound    `ringing`
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import col, select
@@ -178,7 +178,12 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
         call.status = "ringing"
     elif news.state == "ended":
         call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None
-        if not call.attempt:
+        call.line_ended_at = call.line_ended_at or min(news.at or now(), now())
+        if call.bridged_at is not None:
+            # The agent has left long ago: this is the end of what its owner is charged for.
+            reason = call.hang_up_reason or lifecycle.TRANSFERRED
+            await over(session, call_id, lifecycle.TRANSFERRED, reason, call.line_ended_at)
+        elif not call.attempt:
             # Nobody answered, so no agent will ever tell of an end.
             await over(session, call_id, _status(call, news), _reason(news))
     session.add(call)
@@ -199,11 +204,13 @@ async def lose_untold(session: AsyncSession) -> None:
         await over(session, call_id, "failed", "error: nothing was heard of the call any more")
 
 
-async def over(session: AsyncSession, call_id: str, status: str, reason: str) -> None:
-    """End a call that no agent talked in."""
+async def over(
+    session: AsyncSession, call_id: str, status: str, reason: str, at: datetime | None = None
+) -> None:
+    """End a call that no agent talks in, or talks in any more."""
     found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
     call = found.one_or_none()
-    if call is None or not lifecycle.end(call, status, reason, now()):
+    if call is None or not lifecycle.end(call, status, reason, at or now()):
         return
     session.add(call)
     await outbox.happened(session, call, (), has_ended=True)

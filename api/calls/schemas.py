@@ -26,6 +26,7 @@ from pipelines.contract import (
     KnowledgeUsed,
     MediaMeasured,
     MediaQuality,
+    TransferTried,
     TurnTaken,
     UtteranceHeard,
     WarningRaised,
@@ -211,6 +212,23 @@ class CallWarning(Wire):
     at: datetime | None = None
 
 
+class CallTransfer(Wire):
+    """The caller was to be handed to somebody, and what came of it."""
+
+    target: str
+    """Its name."""
+    to: str
+    mode: Literal["cold", "warm"]
+    outcome: Literal["referred", "bridged", "failed"]
+    """`referred`: the carrier has both, and we know no more. `bridged`: they talk through us."""
+    why_not: str
+    at: datetime
+    took_ms: float
+    """From the wish to this outcome."""
+    talked_ms: float | None = None
+    """How long the two talked, where that is known and over. It is part of the call's duration."""
+
+
 class AnswerTimes(Wire):
     """From the end of what a person said to the first sound of the answer, in milliseconds."""
 
@@ -244,6 +262,7 @@ class Call(CallSummary):
     answer_times: AnswerTimes | None = None
     functions: list[CallFunction]
     warnings: list[CallWarning]
+    transfers: list[CallTransfer]
     holds: list[CallHold]
     """When it was on hold, by our side or by the caller's own telephone."""
     cost: CostSplit | None = None
@@ -307,6 +326,7 @@ class Call(CallSummary):
                 for event in events
                 if isinstance(event, WarningRaised)
             ],
+            transfers=[_transfer(row, event) for event in events if isinstance(event, TransferTried)],
             holds=holds(events),
             call_analysis=known.analysis,
             cost=known.cost,
@@ -323,6 +343,22 @@ class Call(CallSummary):
             sip_reason=row.sip_reason,
             media_quality=_quality(events),
         )
+
+
+def _transfer(row: CallRow, event: TransferTried) -> CallTransfer:
+    is_known = event.outcome == "bridged" and row.ended_at is not None
+    return CallTransfer(
+        target=event.target,
+        to=event.to,
+        mode=event.mode,
+        outcome=event.outcome,
+        why_not=event.why_not,
+        at=event.at,
+        took_ms=event.duration_ms,
+        talked_ms=max(0.0, (row.ended_at - event.at).total_seconds() * 1000)
+        if is_known and row.ended_at is not None
+        else None,
+    )
 
 
 class CallAction(Wire):

@@ -136,7 +136,8 @@ async def end(session: AsyncSession, caller: Caller, call_id: str) -> CallRow:
     )
     if (call := found.one_or_none()) is None:
         raise CallNotFound
-    if not lifecycle.conclude(call, "ended", "agent_hangup"):
+    status = "ended" if call.bridged_at is None else lifecycle.TRANSFERRED
+    if not lifecycle.conclude(call, status, "agent_hangup"):
         raise CallNotOngoing
     call.hang_up_reason = "agent_hangup"
     session.add(call)
@@ -164,7 +165,11 @@ async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple
     waiting: list[str] = []
     over: list[CallRow] = []
     for call in found.all():
-        if await attempts.follow(session, call, call.attempt):
+        if call.bridged_at is not None:
+            # No agent would be missed; the exchange that relayed it is gone, or says more when it is back.
+            lifecycle.conclude(call, lifecycle.TRANSFERRED, lifecycle.TRANSFERRED)
+            session.add(call)
+        elif await attempts.follow(session, call, call.attempt):
             waiting.append(call.id)
         elif lifecycle.conclude(call, "failed", reason):
             over.append(call)

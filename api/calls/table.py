@@ -48,6 +48,10 @@ class CallRow(SQLModel, table=True):
     sip_code: int | None = None
     """The last word of the carrier: why a call was not answered, or 200."""
     sip_reason: str | None = None
+    bridged_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the agent left and the caller talked on with somebody else, through the exchange."""
+    line_ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When the exchange saw it end; it may tell so before the worker's last event comes."""
     room_name: str | None = Field(default=None, unique=True)
     participant_identity: str = ""
     participant_name: str = ""

@@ -28,6 +28,8 @@ BRIEFED_SECONDS = 10.0
 """A call this young may not be in its worker's status yet."""
 MISSING_SECONDS = 5.0
 """A call that left the status may have its last events under way for this long."""
+BRIDGED_SECONDS = 30.0
+"""The same for one that the exchange has put through: a new exchange goes on with it."""
 SETTLING_IN_SECONDS = 10.0
 """After our own start nobody is called gone: workers come back in their own time."""
 
@@ -44,7 +46,7 @@ class LostCalls:
         """Running calls that nobody runs any more get another process, or fail; returns those that failed."""
         async with self._database.transaction(writes=False) as session:
             running = await session.exec(
-                select(CallRow.id, CallRow.worker_id, CallAttemptRow.briefed_at)
+                select(CallRow.id, CallRow.worker_id, CallAttemptRow.briefed_at, CallRow.bridged_at)
                 .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
                 .where(
                     col(CallRow.status).in_(RUNNING),
@@ -56,8 +58,10 @@ class LostCalls:
             rows = (await session.exec(select(WorkerRow))).all() if found else []
         workers = {row.id: row for row in rows}
         lost: dict[str, list[str]] = {}
-        for call_id, worker_id, briefed_at in found:
-            if reason := self._why_lost(call_id, workers.get(worker_id or ""), briefed_at or now()):
+        for call_id, worker_id, briefed_at, bridged_at in found:
+            patience = MISSING_SECONDS if bridged_at is None else BRIDGED_SECONDS
+            worker = workers.get(worker_id or "")
+            if reason := self._why_lost(call_id, worker, briefed_at or now(), patience):
                 lost.setdefault(reason, []).append(call_id)
         self._missing_since = {
             id_: at for id_, at in self._missing_since.items() if id_ in {c for c, *_ in found}
@@ -75,7 +79,9 @@ class LostCalls:
                 await self._rooms.delete_room(call.room_name or "")
         return [call.id for call in over]
 
-    def _why_lost(self, call_id: str, worker: WorkerRow | None, briefed_at: datetime) -> str:
+    def _why_lost(
+        self, call_id: str, worker: WorkerRow | None, briefed_at: datetime, patience_seconds: float
+    ) -> str:
         moment = now()
         if worker is None:
             is_young = moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS)
@@ -87,4 +93,4 @@ class LostCalls:
             self._missing_since.pop(call_id, None)
             return ""
         since = self._missing_since.setdefault(call_id, time.monotonic())
-        return "error: the call's process is gone" if time.monotonic() - since > MISSING_SECONDS else ""
+        return "error: the call's process is gone" if time.monotonic() - since > patience_seconds else ""

@@ -240,6 +240,8 @@ async def _apply(
     for event in events:
         if isinstance(event, CallStarted):
             lifecycle.begin(call, event.at, event.worker_id if event.attempt == call.attempt else None)
+        elif isinstance(event, CallEnded) and event.is_bridged:
+            has_ended |= lifecycle.bridge(call, event.at)
         elif isinstance(event, CallEnded):
             has_ended |= lifecycle.end(call, event.status, event.reason, event.at)
             if event.attempt < call.attempt:

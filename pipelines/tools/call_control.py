@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from livekit.agents import Agent, RunContext
+from livekit.agents import Agent, AgentSession, RunContext
 from livekit.agents.llm import RawFunctionTool, StopResponse, ToolResult, function_tool
 
 from pipelines.agent_config import AgentConfig, TransferTarget
@@ -35,6 +35,14 @@ _DIGITS = re.compile(r"[0-9*#A-Dw,]{1,32}")
 _RUNS = RunsLike(timeout_ms=20_000)
 _RINGS = RunsLike(timeout_ms=50_000)
 """Somebody is called, and may take their time."""
+
+
+class _Asks(RunsLike):
+    """Somebody is called, told what it is about, and asked, twice."""
+
+    timeout_ms: int = 180_000
+
+
 _WAITS = RunsLike(timeout_ms=60_000, acts=False, on_interruption="cancel")
 _OFFER_CALLBACK = (
     "Say so in one sentence, ask for a number and a good time to be called back, and call request_callback."
@@ -55,8 +63,11 @@ class CallControl(Protocol):
     def end(self, reason: str) -> None:
         """End the call; what is being said is not waited for."""
 
-    async def transfer(self, target: TransferTarget) -> None:
-        """Hand the caller to a human and leave, without staying on the line (cold)."""
+    async def transfer(self, target: TransferTarget, session: AgentSession[Any] | None = None) -> None:
+        """Hand the caller to a human and leave.
+
+        A warm target is asked first, where the line can and there is a session to ask with.
+        """
 
     async def hold(self, *, is_on: bool, sound: HoldSound = "music", seconds: int = 60) -> None:
         """Let the other side wait, for so long at most and hearing this, or come back."""
@@ -187,7 +198,7 @@ class _Builtins:
                 "Transfer the person to a human. Tell them before.",
                 {"target": _text("To whom.", humans)},
                 ("target",),
-                _RINGS,
+                _Asks() if any(one.mode == "warm" for one in self._targets.values()) else _RINGS,
                 self._transfer,
             )
         if agents:
@@ -225,7 +236,7 @@ class _Builtins:
         if "transfer" not in self._control.abilities:
             raise CannotDo("This line cannot be transferred")
         await context.wait_for_playout()
-        await self._control.transfer(target)
+        await self._control.transfer(target, context.session)
         raise StopResponse
 
     async def _hand_over(self, context: RunContext[Any], arguments: dict[str, Any]) -> Any:

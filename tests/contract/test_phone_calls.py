@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.conftest import House
 from tests.support.api import AGENT, Person
-from tests.support.rehearsed_worker import Script
+from tests.support.rehearsed_worker import Script, moment
 
 _numbers = count(7_000_000)
 QUALITY = {
@@ -78,8 +78,11 @@ def rings(house: House, trunk_id: str, number: str, sip_call_id: str, **more: An
     return house.worker._internal("POST", "/internal/phones/calls", told)
 
 
-def goes(house: House, call_id: str, state: str, code: int = 0, reason: str = "") -> int:
+def goes(
+    house: House, call_id: str, state: str, code: int = 0, reason: str = "", at: str | None = None
+) -> int:
     told = {"worker_id": house.worker.worker_id, "state": state, "sip_code": code, "sip_reason": reason}
+    told |= {"at": at} if at is not None else {}
     return int(house.worker._internal("POST", f"/internal/phones/calls/{call_id}", told).status)
 
 
@@ -288,3 +291,83 @@ def test_who_was_not_reached_is_called_again_as_often_as_asked_and_after_what_wa
     goes(house, other, "ended", 480, "Not here")
     time.sleep(3)
     assert owner.ask("GET", "/v1/calls").json["total"] == 4, "three at most, and none after another outcome"
+
+
+def test_a_call_that_was_put_through_lasts_until_the_two_have_talked(house: House, owner: Person) -> None:
+    _, number, trunk_id = bound(owner)
+    hook = {"url": "https://hooks.example.com/b", "events": ["call.*"]}
+    owner.made("/v1/webhooks/endpoints", hook)
+
+    def over(call_id: str) -> dict[str, Any]:
+        def settled() -> dict[str, Any] | None:
+            call: dict[str, Any] = owner.ask("GET", f"/v1/calls/{call_id}").json
+            return call if call["call_analysis"] is not None else None
+
+        return until(settled, 20)
+
+    def told_of(call_id: str) -> list[str]:
+        deliveries = owner.ask("GET", "/v1/webhooks/deliveries").json["deliveries"]
+        return [one["event"] for one in deliveries if one["call_id"] == call_id]
+
+    # First a transfer that fails, then one that is put through.
+    call_id = rings(house, trunk_id, number, "bridged@carrier").json["call_id"]
+    house.worker.brief(call_id)
+    script = Script(call_id)
+    house.worker.tell(
+        script.started(),
+        script.tried(2, "failed", why_not="They cannot take the call now"),
+        script.tried(5, "bridged", duration_ms=2500),
+        {**script.ended(5, "transferred", "transferred"), "is_bridged": True},
+    )
+    house.worker.status["call_ids"] = [call_id]
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert (call["call_status"], call["duration_ms"]) == ("in_progress", None), "they talk"
+    assert [(one["outcome"], one["talked_ms"]) for one in call["transfers"]] == [
+        ("failed", None),
+        ("bridged", None),
+    ]
+    goes(house, call_id, "ended", 200, "OK", at=moment(65))
+    goes(house, call_id, "ended", 200, "OK", at=moment(90))
+    call = over(call_id)
+    assert (call["call_status"], call["disconnection_reason"]) == ("transferred", "transferred")
+    assert call["duration_ms"] == 65_000
+    assert call["transfers"][1] | {"at": ""} == {
+        "target": "Desk",
+        "to": "+14155550177",
+        "mode": "warm",
+        "outcome": "bridged",
+        "why_not": "",
+        "at": "",
+        "took_ms": 2500.0,
+        "talked_ms": 60_000.0,
+    }
+    paid = owner.ask("GET", "/v1/wallet/transactions").json
+    (line,) = [one for one in paid["transactions"] if one["call_id"] == call_id]
+    assert line["explanation"]["seconds"] == 65, "what they talked then is charged like what was before"
+    until(lambda: "call.transferred" in told_of(call_id), 20)
+    told = sorted(told_of(call_id))
+    assert told == ["call.ended", "call.started", "call.transfer", "call.transfer", "call.transferred"]
+    # The exchange may be quicker than the worker's last event.
+    quick = rings(house, trunk_id, number, "quick@carrier").json["call_id"]
+    house.worker.brief(quick)
+    script = Script(quick)
+    house.worker.tell(script.started())
+    goes(house, quick, "ended", 200, "OK", at=moment(30))
+    assert owner.ask("GET", f"/v1/calls/{quick}").json["call_status"] == "in_progress"
+    house.worker.tell({**script.ended(5, "transferred", "transferred"), "is_bridged": True})
+    call = owner.ask("GET", f"/v1/calls/{quick}").json
+    assert (call["call_status"], call["duration_ms"]) == ("transferred", 30_000)
+    # Its owner may end it meanwhile.
+    ended = rings(house, trunk_id, number, "ended@carrier").json["call_id"]
+    house.worker.brief(ended)
+    script = Script(ended)
+    house.worker.tell(script.started(), {**script.ended(5, "transferred", "transferred"), "is_bridged": True})
+    assert owner.ask("POST", f"/v1/calls/{ended}/end").status == 200
+    until(
+        lambda: any(o.get("kind") == "hang_up" and o["call_id"] == ended for o in list(house.worker.orders))
+    )
+    goes(house, ended, "ended", 200, "OK", at=moment(40))
+    call = over(ended)
+    assert (call["call_status"], call["disconnection_reason"]) == ("transferred", "agent_hangup")
+    assert call["duration_ms"] == 40_000
+    house.worker.status["call_ids"] = []

@@ -299,8 +299,9 @@ async def test_an_engine_that_is_gone_hands_the_caller_to_a_human_where_the_line
         await held.until(lambda: hasattr(held, "line"))
         handed: list[str] = []
 
-        async def transfer(target: Any) -> None:
+        async def transfer(target: Any, *, seconds: float) -> bool:
             handed.append(target.value)
+            return False
 
         held.line.transfer = transfer  # type: ignore[method-assign]
         held.tts.fails = True

@@ -61,7 +61,13 @@ class Wire:
     def bye(self) -> None:
         self._over.set_result(LineClosed("user_hangup"))
 
-    async def transfer(self, target: TransferTarget) -> None:
+    async def transfer(self, target: TransferTarget, seconds: float) -> bool:
+        raise NotImplementedError
+
+    async def consult(self, target: TransferTarget) -> PhoneLine:
+        raise NotImplementedError
+
+    async def put_through(self, seconds: float) -> None:
         raise NotImplementedError
 
     async def hang_up(self) -> None:

@@ -219,6 +219,11 @@ class Script:
         usage = {"tts_characters": 42, "stt_seconds": 3.5}
         return self._event("call_ended", seconds, status=status, reason=reason, usage=usage)
 
+    def tried(self, seconds: float, outcome: str, **fields: Any) -> dict[str, Any]:
+        """Somebody was to have the caller."""
+        told = {"target": "Desk", "to": "+14155550177", "mode": "warm", "outcome": outcome, **fields}
+        return self._event("transfer", seconds, **told)
+
     def steered(self, action: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The call did as somebody outside told it."""
         return self._event("steered", seconds, action=action)

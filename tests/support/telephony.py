@@ -223,7 +223,8 @@ async def _stop(stage: Stage) -> None:
         try:
             await asyncio.wait_for(process.wait(), 10)
         except TimeoutError:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                process.kill()
             await process.wait()
 
 

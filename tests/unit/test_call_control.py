@@ -33,7 +33,7 @@ class FakeControl:
     def end(self, reason: str) -> None:
         self.done.append(f"end {reason}")
 
-    async def transfer(self, target: TransferTarget) -> None:
+    async def transfer(self, target: TransferTarget, session: object = None) -> None:
         if self.cannot:
             raise CannotDo(self.cannot)
         self.done.append(f"transfer {target.value}")

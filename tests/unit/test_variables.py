@@ -70,7 +70,18 @@ def test_everything_that_is_said_has_its_variables() -> None:
         goodbye={"message": "G {{name}}", "prompt": "P {{name}}"},
         voicemail={"message": "V {{name}} {{nick}}"},
         fallback={"message": "F {{name}} {{nick}} {{more}}"},
+        transfer_targets=[
+            {
+                "name": "{{name}}",
+                "kind": "phone",
+                "value": "1",
+                "private_message": "T {{name}}",
+                "public_message": "U {{name}}",
+            }
+        ],
     )
+    (target,) = script.targets
+    assert (target.name, target.private_message, target.public_message) == ("{{name}}", "T Ada", "U Ada")
     assert (script.instructions, script.begin, script.goodbye) == ("I Ada", "B Ada", "G Ada")
     assert (script.goodbye_prompt, script.voicemail, script.fallback) == ("P Ada", "V Ada", "F Ada")
     assert script.unknown == ("nick", "more")

@@ -130,8 +130,8 @@ class Watched:
             case ["is", "cut"]:
                 self.item("assistant", interrupted=True)
                 self.agent("listening")
-            case ["holds"]:
-                self.dog.floor.is_on_hold = True
+            case ["holds" | "releases"]:
+                self.dog.floor.is_on_hold = what == "holds"
             case _:
                 raise AssertionError(what)
 
@@ -276,6 +276,12 @@ def test_a_function_that_takes_long_is_talked_over_and_at_last_ends_the_call() -
     assert [what for _, what in watched.acts[:-2]] == ["one moment"] * len(watched.acts[:-2])
     assert [at for at, _ in watched.acts[:3]] == [10, 19, 28]
     assert watched.acts[-2:] == [(77, "tool_stuck"), (77, "ends: error: a function did not come back")]
+
+
+def test_a_function_that_keeps_a_caller_waiting_on_purpose_is_not_stuck() -> None:
+    watched = Watched(Limits(3600, 300, NO_REMINDERS, NO_WARNING))
+    watched.run([(1, "asks"), (2, "calls book"), (3, "holds"), (120, "releases")], until=126)
+    assert watched.acts == []
 
 
 def test_sound_that_never_ends_is_cleared_and_the_second_time_ends_the_call() -> None:

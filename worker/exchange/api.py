@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections import deque
+from datetime import UTC, datetime
 from typing import Literal
 
 import aiohttp
@@ -18,6 +19,7 @@ ROUTE_SECONDS = 4.0
 TELL_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
 MOST_UNTOLD = 10_000
+_JSON = {"Content-Type": "application/json"}
 
 State = Literal["ringing", "answered", "ended"]
 
@@ -83,6 +85,7 @@ class Api:
         told = PhoneTold(
             worker_id=self.worker_id,
             state=state,
+            at=datetime.now(UTC),
             sip_code=code if 0 <= code <= 699 else 0,
             sip_reason=reason[:200],
         )
@@ -104,7 +107,9 @@ class Api:
                 call_id, told = self._untold[0]
                 url = f"{self._url}/internal/phones/calls/{call_id}"
                 try:
-                    async with self._http.post(url, json=told.model_dump(), timeout=timeout) as reply:
+                    async with self._http.post(
+                        url, data=told.model_dump_json(), headers=_JSON, timeout=timeout
+                    ) as reply:
                         is_known = reply.status < 500
                 except (aiohttp.ClientError, OSError, TimeoutError):
                     is_known = False

@@ -14,7 +14,7 @@ from typing import Any
 from aiortp import RtpPacket, is_rtcp
 
 from worker.exchange.calls import PhoneCall
-from worker.exchange.link import Changed, FromExchange, Over
+from worker.exchange.link import MOST_SECONDS, Changed, FromExchange, Over
 from worker.lines.rtp.latch import Latch
 from worker.lines.rtp.media import Address
 from worker.lines.rtp.sockets import Sockets
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 NO_MEDIA_SECONDS = 60.0
 """Nobody is there on a side that neither holds nor sends for so long, and whose BYE was lost."""
-MOST_SECONDS = 4 * 3600.0
 
 
 class _Side:
@@ -63,16 +62,22 @@ class Bridge:
     """Both calls are answered, and this is whom they talk to (`calls.Talker`) until either ends."""
 
     def __init__(
-        self, one: PhoneCall, another: PhoneCall, spawn: Callable[[Coroutine[Any, Any, Any]], object]
+        self,
+        one: PhoneCall,
+        another: PhoneCall,
+        spawn: Callable[[Coroutine[Any, Any, Any]], object],
+        seconds: float = MOST_SECONDS,
     ) -> None:
         self._spawn = spawn
+        self._seconds = min(seconds, MOST_SECONDS)
         self._sides = (_Side(one), _Side(another))
         self._began_at = time.monotonic()
         one.talker = another.talker = self
         for side, other in (self._sides, self._sides[::-1]):
             side.sockets.open(*self._ears(side, other))
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(LOOK_SECONDS, self._look)
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_later()
 
     def tell(self, frame: FromExchange, sockets: tuple[socket.socket, ...] = ()) -> None:
         """Something happened to one of the two."""
@@ -125,8 +130,12 @@ class Bridge:
         is_silent = any(
             now - side.heard_at > NO_MEDIA_SECONDS and not side.call.media.is_on_hold for side in self._sides
         )
-        if is_silent or now - self._began_at > MOST_SECONDS:
+        if is_silent or now - self._began_at >= self._seconds:
             logger.info("a bridged call was ended", extra={"is_silent": is_silent})
             self.end()
             return
-        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        left = self._seconds - (time.monotonic() - self._began_at)
+        self._timer = self._loop.call_later(min(LOOK_SECONDS, max(0.0, left)), self._look)

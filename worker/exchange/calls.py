@@ -52,6 +52,10 @@ class PhoneCall:
     """How many shards have had it."""
     ended: sip.Ended | None = None
     is_transferring: bool = False
+    is_leg: bool = False
+    """Somebody who was called for another call's other side."""
+    bridged_with: str = ""
+    bridged_until: float = 0.0
     wish: OurDirection = "sendrecv"
     """What our side wants of the sound (`exchange.holds`); `media.ours` is what was agreed on."""
     agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -99,6 +103,9 @@ class PhoneCall:
                 version=self.ours.version,
                 codec=self.media.codec,
                 taken=self.taken,
+                is_leg=self.is_leg,
+                bridged_with=self.bridged_with,
+                bridged_until=self.bridged_until,
                 wish=self.wish,
             )
         )

@@ -35,6 +35,12 @@ class Kept(BaseModel):
     codec: CodecName
     taken: int = 1
     """How many shards have had it."""
+    is_leg: bool = False
+    """Somebody who was called for another call's other side."""
+    bridged_with: str = ""
+    """The call whose sound it is put through to; empty: a shard talks."""
+    bridged_until: float = 0.0
+    """When that ends at the latest (`time.time()`)."""
     wish: OurDirection = "sendrecv"
 
 

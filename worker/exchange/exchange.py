@@ -9,8 +9,10 @@ carriers ◄──SIP──► exchange ──sockets──► shard, shard, …
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,14 +26,25 @@ from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, local_host, opened
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.inbound import Inbound
-from worker.exchange.link import Agreed, FromShard, HangUpLine, Here, Holding, HoldLine, Leave, TransferLine
+from worker.exchange.link import (
+    Agreed,
+    FromShard,
+    HangUpLine,
+    Here,
+    Holding,
+    HoldLine,
+    Leave,
+    PutThrough,
+    TransferLine,
+    leg_of,
+)
 from worker.exchange.outbound import Outbound
-from worker.exchange.ports import Ports
+from worker.exchange.ports import Ports, Unavailable
 from worker.exchange.shards import ConnectedShard, Shards
-from worker.exchange.transfers import Transfers
+from worker.exchange.transfers import Transfers, bridge, follow_again
 from worker.exchange.trunks import Trunks, credential_of
 from worker.lines.rtp.media import OurDirection
-from worker.presence import ExchangePresence
+from worker.presence import ExchangeHere, ExchangePresence
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -184,6 +197,7 @@ class Exchange:
         self._presence.changed()
         dialogs = [call.dialog for call in self._calls.values()]
         dialogs += [*self._outbound.ringing.values(), *self._transfers.ringing.values()]
+        dialogs += [leg.dialog for leg in self._transfers.legs.values()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await asyncio.gather(*(one.hang_up() for one in dialogs), return_exceptions=True)
@@ -214,6 +228,7 @@ class Exchange:
             return "the call is over"
         if (shard := self._shards.spare()) is None:
             return "no shard is there"
+        self._transfers.drop(leg_of(call.call_id))
         self.let_go(call)
         shard.call_ids.add(call.call_id)
         call.hand_to(shard, order.attempt)
@@ -230,6 +245,8 @@ class Exchange:
             self._claimed(shard, frame, sockets)
             return
         call = self._calls.get(frame.call_id)
+        if call is None and isinstance(frame, HangUpLine):
+            self._transfers.drop(frame.call_id)  # whom it has called for a call
         if call is None or call.talker is not shard:
             return  # another shard has it by now
         match frame:
@@ -238,11 +255,14 @@ class Exchange:
                 self.spawn(call.dialog.hang_up())
             case Leave():
                 shard.call_ids.discard(call.call_id)
+                self._transfers.drop(leg_of(call.call_id))
                 self.spawn(self._orphaned(call))
             case HoldLine():
                 self.spawn(self._hold(call, shard, frame.wish))
             case TransferLine():
-                self.spawn(self._transfers.transfer(call, frame.target, frame.value))
+                self.spawn(self._transfers.transfer(call, frame))
+            case PutThrough():
+                self._transfers.put_through(call, frame)
             case _:
                 pass
 
@@ -255,6 +275,7 @@ class Exchange:
         for call in self._calls.values():
             if call.talker is shard:
                 logger.warning("a shard is gone, its call waits", extra={"call_id": call.call_id})
+                self._transfers.drop(leg_of(call.call_id))
                 self.spawn(self._orphaned(call))
         self._presence.changed()
 
@@ -287,28 +308,67 @@ class Exchange:
                 self._api.tell_soon(kept.call_id, "ended", 0, "the exchange was restarted")
                 continue
             self._unclaimed[kept.call_id] = kept, dialog
+        self._bridge_again()
+
+    def _bridge_again(self) -> None:
+        """Whoever was put through goes on, on the same ports; whoever was only asked is let go."""
+        for leg_id in [id_ for id_, (kept, _) in self._unclaimed.items() if kept.is_leg]:
+            leg = self._unclaimed.pop(leg_id)
+            other = self._unclaimed.pop(leg[0].bridged_with, None)
+            with contextlib.ExitStack() as undo:
+                try:
+                    pairs = [self._ports.open_again(kept.address[1]) for kept, _ in (leg, other or leg)]
+                except Unavailable:  # or the leg's own ports, twice
+                    pairs = []
+                for one in (socket_ for pair in pairs for socket_ in pair):
+                    undo.callback(one.close)
+                if other is None or not pairs:
+                    for kept, dialog in (leg, *((other,) if other is not None else ())):
+                        self._end(kept, dialog, "the exchange was restarted")
+                    continue
+                undo.pop_all()
+            person, call = (self._known(*one, pair) for one, pair in zip((leg, other), pairs, strict=True))
+            self._calls[call.call_id] = call
+            bridge(call, person, self.spawn, leg[0].bridged_until - time.time())
+            self.spawn(self.follow(call))
+            self.spawn(follow_again(person))
+
+    def _end(self, kept: Kept, dialog: sip.Dialog, why: str) -> None:
+        self._dialogs.forget(kept.call_id)
+        self.spawn(dialog.hang_up())
+        if not kept.is_leg:
+            self._api.tell_soon(kept.call_id, "ended", 0, why)
 
     async def _end_unclaimed(self) -> None:
         """Shards say which calls they still hold; what nobody holds is over."""
         await asyncio.sleep(CLAIM_SECONDS)
-        for call_id, (_, dialog) in list(self._unclaimed.items()):
+        for call_id, (kept, dialog) in list(self._unclaimed.items()):
             del self._unclaimed[call_id]
-            self._dialogs.forget(call_id)
-            self.spawn(dialog.hang_up())
-            self._api.tell_soon(call_id, "ended", 0, "its process was gone when the exchange came back")
+            self._end(kept, dialog, "its process was gone when the exchange came back")
 
     def _claimed(
         self, shard: ConnectedShard, frame: Holding, sockets: tuple[socket.socket, socket.socket]
     ) -> None:
         call_id = frame.call_id
         found = self._unclaimed.pop(call_id, None)
-        trunk = self._trunks.get(found[0].trunk_id) if found is not None else None
         if found is None or call_id in self._calls:
             _close(sockets)
             return
-        kept, dialog = found
-        call = PhoneCall(
-            call_id,
+        call = self._known(*found, sockets)
+        call.talker = shard
+        self._calls[call_id] = call
+        shard.call_ids.add(call_id)
+        call.keep()  # a third exchange must not count on from where this one began
+        self.spawn(self.follow(call))
+        if frame.wish != call.media.ours:
+            self.spawn(self._hold(call, shard, frame.wish))
+
+    def _known(
+        self, kept: Kept, dialog: sip.Dialog, sockets: tuple[socket.socket, socket.socket]
+    ) -> PhoneCall:
+        trunk = self._trunks.get(kept.trunk_id)
+        return PhoneCall(
+            kept.call_id,
             dialog,
             trunk or SipTrunk(trunk_id=kept.trunk_id, server="invalid"),
             sockets,
@@ -316,16 +376,10 @@ class Exchange:
             kept.media,
             self._dialogs,
             is_outbound=kept.is_outbound,
-            talker=shard,
+            is_leg=kept.is_leg,
             taken=kept.taken,
             wish=kept.wish,
         )
-        self._calls[call_id] = call
-        shard.call_ids.add(call_id)
-        call.keep()  # a third exchange must not count on from where this one began
-        self.spawn(self.follow(call))
-        if frame.wish != call.media.ours:
-            self.spawn(self._hold(call, shard, frame.wish))
 
     # ── what we are called ───────────────────────────────────────────────────────────────────────
     @property
@@ -338,9 +392,16 @@ class Exchange:
         bound = self._bind_host
         return local_host(towards, "127.0.0.1") if bound in ("0.0.0.0", "::") else bound  # noqa: S104 - compared
 
-    def _look(self) -> tuple[str, tuple[str, ...], dict[str, str]]:
-        held = tuple(sorted({*self._calls, *self._outbound.ringing}))
-        return self.why_not(), held, self._trunks.registrations()
+    def _look(self) -> ExchangeHere:
+        return ExchangeHere(
+            pid=os.getpid(),
+            why_not=self.why_not(),
+            call_ids=tuple(sorted({*self._calls, *self._outbound.ringing})),
+            bridged=tuple(
+                sorted(id_ for id_, call in self._calls.items() if isinstance(call.talker, Bridge))
+            ),
+            trunks=self._trunks.registrations(),
+        )
 
 
 def _close(sockets: tuple[socket.socket, ...]) -> None:

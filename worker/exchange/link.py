@@ -1,11 +1,14 @@
 """What exchange and shards tell each other: a Unix socket, one JSON object a line, sockets passed along.
 
-shard    ──here {pid, call_ids}──────────────► exchange
-shard    ──holding {call_id} + RTP, RTCP─────►            again, after either was restarted
-exchange ──take {call_id, media} + RTP, RTCP─► shard      also a call whose shard died
-exchange ──changed, key, over────────────────►
-shard    ──hang_up, leave────────────────────►
-shard    ──transfer, hold────────────────────►            answered with transferred, agreed
+shard    ──here {pid, call_ids}──────────────────► exchange
+shard    ──holding {call_id} + RTP, RTCP─────────►            again, after either was restarted
+exchange ──take {call_id, media} + RTP, RTCP─────► shard      also a call whose shard died
+exchange ──changed, key, over────────────────────►
+shard    ──hang_up, leave────────────────────────►
+shard    ──transfer, hold────────────────────────►            answered with transferred, agreed
+exchange ──ringing───────────────────────────────►            whoever is called for a call's other side
+exchange ──reached {leg_id, media} + RTP, RTCP───►            they have answered, and talk to the agent first
+shard    ──put_through───────────────────────────►            now both talk to each other
 """
 
 import array
@@ -24,6 +27,8 @@ from worker.lines.rtp.media import Media, OurDirection
 logger = logging.getLogger(__name__)
 
 MOST_UNSENT = 10_000
+MOST_SECONDS = 4 * 3600.0
+"""Of a call that was put through."""
 _MOST_LINE = 64 * 1024
 _MOST_SOCKETS = 2
 _READ = 64 * 1024
@@ -73,6 +78,18 @@ class TransferLine(_Frame):
     call_id: str
     target: Literal["phone", "sip"]
     value: str
+    seconds: float = MOST_SECONDS
+    """How long the two may talk where their sound passes the exchange."""
+    is_warm: bool = False
+    """Whoever is called is asked first: `Reached` follows, and nothing is put through yet."""
+
+
+class PutThrough(_Frame):
+    """Whoever was reached takes the call."""
+
+    kind: Literal["put_through"] = "put_through"
+    call_id: str
+    seconds: float
 
 
 class HoldLine(_Frame):
@@ -126,12 +143,33 @@ class Over(_Frame):
 
 
 class Transferred(_Frame):
-    """What came of a transfer."""
+    """What came of a transfer, or of a warm one that reached nobody."""
 
     kind: Literal["transferred"] = "transferred"
     call_id: str
     is_done: bool
+    is_bridged: bool = False
+    """The sound passes the exchange, which has the call as long as it lasts."""
     why_not: str = ""
+
+
+class Ringing(_Frame):
+    """A telephone rings for this call's other side."""
+
+    kind: Literal["ringing"] = "ringing"
+    call_id: str
+
+
+class Reached(_Frame):
+    """Whoever is called for this call has answered. The sockets of that leg come with it.
+
+    From now on `leg_id` is a call of the shard's: it is told of its keys, and may hang it up.
+    """
+
+    kind: Literal["reached"] = "reached"
+    call_id: str
+    leg_id: str
+    media: Media
 
 
 class Agreed(_Frame):
@@ -143,8 +181,8 @@ class Agreed(_Frame):
     why_not: str = ""
 
 
-FromShard = Here | Holding | HangUpLine | Leave | TransferLine | HoldLine
-FromExchange = Take | Changed | Key | Over | Transferred | Agreed
+FromShard = Here | Holding | HangUpLine | Leave | TransferLine | PutThrough | HoldLine
+FromExchange = Take | Changed | Key | Over | Transferred | Ringing | Reached | Agreed
 FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])
 FROM_EXCHANGE: TypeAdapter[FromExchange] = TypeAdapter(Annotated[FromExchange, Field(discriminator="kind")])
 
@@ -242,6 +280,11 @@ class Link:
                 self._on_frame(line, self._came)
             except ValidationError:
                 logger.warning("a frame of the other process was not understood")
+
+
+def leg_of(call_id: str) -> str:
+    """What the leg is called of whoever is called for a call's other side."""
+    return f"{call_id}-onward"
 
 
 def taken(came: list[socket.socket]) -> tuple[socket.socket, socket.socket]:

@@ -13,7 +13,7 @@ from worker.exchange.ports import Unavailable
 from worker.exchange.trunks import Trunks, credential_of, proxies_of
 from worker.lines.rtp.media import Media
 
-_RINGS = (180, 183)
+RINGS = (180, 183)
 
 
 class PlacesCalls(Protocol):
@@ -90,7 +90,7 @@ class Outbound:
                     ended = refusal or (event.code, event.reason)
                 if call is not None:
                     await call.happened(event)
-                elif isinstance(event, sip.Progress) and event.code in _RINGS:
+                elif isinstance(event, sip.Progress) and event.code in RINGS:
                     self._api.tell_soon(call_id, "ringing", event.code, event.reason)
                 elif isinstance(event, sip.Answered):
                     self.ringing.pop(call_id, None)

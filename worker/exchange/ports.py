@@ -35,6 +35,16 @@ class Ports:
                 return pair[0], pair[1]
         raise Unavailable
 
+    def open_again(self, port: int) -> tuple[socket.socket, socket.socket]:
+        """The sockets of a call that another process of ours had. Raises `Unavailable`."""
+        with contextlib.ExitStack() as undo:
+            try:
+                pair = tuple(undo.enter_context(_bound(self._host, number)) for number in (port, port + 1))
+            except (OSError, OverflowError):
+                raise Unavailable from None
+            undo.pop_all()
+        return pair[0], pair[1]
+
 
 def _bound(host: str, port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)

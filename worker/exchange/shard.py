@@ -27,9 +27,13 @@ from worker.exchange.link import (
     Leave,
     Link,
     Over,
+    PutThrough,
+    Reached,
+    Ringing,
     Take,
     TransferLine,
     Transferred,
+    leg_of,
     taken,
 )
 from worker.functions import kept_code
@@ -50,17 +54,21 @@ AGREE_SECONDS = 2.0
 MOST_CALLS = 200
 
 
+_Told = HangUpLine | Leave | TransferLine | PutThrough | HoldLine
+
+
 @dataclass
 class _Signalling:
     """SIP's part of one call, done by the exchange. Implements `lines.phone.Signalling`."""
 
     call_id: str
-    tell: Callable[[HangUpLine | Leave | TransferLine | HoldLine], None]
+    tell: Callable[[_Told], None]
     can_transfer: bool
     over: "asyncio.Future[LineClosed]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    transferred: "asyncio.Future[Transferred] | None" = None
+    transferred: "asyncio.Future[Transferred | PhoneLine] | None" = None
+    """What comes of a transfer, or who was reached for it."""
     agreed: "asyncio.Future[str] | None" = None
     wish: OurDirection = "sendrecv"
     is_hung_up: bool = False
@@ -74,19 +82,51 @@ class _Signalling:
         self.is_hung_up = True
         self.tell(HangUpLine(call_id=self.call_id))
 
-    async def transfer(self, target: TransferTarget) -> None:
+    async def transfer(self, target: TransferTarget, seconds: float) -> bool:
         """Hand the other side on; returns once somebody else has them."""
+        told = await self._asked(self._transfer_to(target, seconds))
+        return isinstance(told, Transferred) and told.is_bridged
+
+    async def consult(self, target: TransferTarget) -> PhoneLine:
+        """Have somebody called for the other side; returns once they have answered."""
+        try:
+            reached = await self._asked(self._transfer_to(target, 0.0, is_warm=True))
+        except BaseException:
+            self.tell(HangUpLine(call_id=leg_of(self.call_id)))  # whoever still rings
+            raise
+        if not isinstance(reached, PhoneLine):
+            raise CannotDo("Nobody answered there")
+        return reached
+
+    async def put_through(self, seconds: float) -> None:
+        """Whoever was reached has the other side."""
+        await self._asked(PutThrough(call_id=self.call_id, seconds=seconds))
+
+    def came_of_it(self, told: "Transferred | PhoneLine") -> bool:
+        """Tell whoever waits for it; False when nobody does any more."""
+        if self.transferred is None or self.transferred.done():
+            return False
+        self.transferred.set_result(told)
+        return True
+
+    def _transfer_to(self, target: TransferTarget, seconds: float, *, is_warm: bool = False) -> TransferLine:
         if target.kind not in ("phone", "sip"):
             raise CannotDo("Nobody of this kind can be reached by telephone")
+        return TransferLine(
+            call_id=self.call_id, target=target.kind, value=target.value, seconds=seconds, is_warm=is_warm
+        )
+
+    async def _asked(self, frame: TransferLine | PutThrough) -> "Transferred | PhoneLine":
         self.transferred = asyncio.get_running_loop().create_future()
-        self.tell(TransferLine(call_id=self.call_id, target=target.kind, value=target.value))
+        self.tell(frame)
         try:
             async with asyncio.timeout(TRANSFER_SECONDS):
                 told = await self.transferred
         except TimeoutError:
             raise CannotDo("Nobody answered there") from None
-        if not told.is_done:
+        if isinstance(told, Transferred) and not told.is_done:
             raise CannotDo(told.why_not or "The carrier did not do it")
+        return told
 
     async def hold(self, wish: OurDirection) -> str:
         """Hold the call or go on: why the other side did not agree within a moment, empty when it did."""
@@ -98,9 +138,15 @@ class _Signalling:
 
 
 @dataclass
-class _Held:
+class _Leg:
+    """Somebody who was called for a call's other side, and is talked to first."""
+
     line: PhoneLine
     signalling: _Signalling
+
+
+@dataclass
+class _Held(_Leg):
     sockets: tuple[socket.socket, socket.socket]
     task: "asyncio.Task[None]"
 
@@ -112,6 +158,8 @@ class Shard:
         self._host = host
         self._rooms = ListeningRooms(host.settings)
         self._calls: dict[str, _Held] = {}
+        self._legs: dict[str, _Leg] = {}
+        self._letting_go: set[asyncio.Task[None]] = set()
         self._link: Link | None = None
         self._is_stopping = asyncio.Event()
         self._is_empty = asyncio.Event()
@@ -153,14 +201,25 @@ class Shard:
             for call_id, held in self._calls.items():
                 self._link.send(Holding(call_id=call_id, wish=held.signalling.wish), held.sockets)
             await closed.wait()
+            self._adrift()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _adrift(self) -> None:
+        """The exchange is gone; its next one knows our calls, but not whom this one called for them."""
+        for leg in self._legs.values():
+            if not leg.signalling.over.done():
+                leg.signalling.over.set_result(LineClosed("line_lost", "the exchange was restarted"))
+        for call_id, held in self._calls.items():
+            held.signalling.came_of_it(
+                Transferred(call_id=call_id, is_done=False, why_not="Nobody could be reached there")
+            )
 
     def _say_here(self) -> None:
         if self._link is not None:
             takes = not self._is_stopping.is_set()
             self._link.send(Here(pid=os.getpid(), call_ids=tuple(self._calls), takes_calls=takes))
 
-    def _tell(self, frame: HangUpLine | Leave | TransferLine | HoldLine) -> None:
+    def _tell(self, frame: _Told) -> None:
         # Without an exchange it is told by what the next `Here` does not name.
         if self._link is not None:
             self._link.send(frame)
@@ -170,9 +229,15 @@ class Shard:
         if isinstance(frame, Take):
             self._take(frame, taken(came))
             return
-        if (held := self._calls.get(frame.call_id)) is None:
+        if isinstance(frame, Reached):
+            self._reached(frame, taken(came))
+            return
+        held = self._calls.get(frame.call_id) or self._legs.get(frame.call_id)
+        if held is None:
             return
         match frame:
+            case Ringing():
+                held.line.rings()
             case Changed():
                 with contextlib.suppress(ValueError):
                     held.line.change(frame.media)
@@ -188,9 +253,17 @@ class Shard:
                 if answered is not None and not answered.done() and frame.wish == held.signalling.wish:
                     answered.set_result(frame.why_not)
             case Transferred():
-                waiting = held.signalling.transferred
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(frame)
+                held.signalling.came_of_it(frame)
+
+    def _reached(self, frame: Reached, sockets: tuple[socket.socket, socket.socket]) -> None:
+        signalling = _Signalling(frame.leg_id, self._tell, can_transfer=False)
+        line = PhoneLine(signalling, frame.media, Sockets(*sockets), is_ours=True)
+        self._legs[frame.leg_id] = _Leg(line, signalling)
+        held = self._calls.get(frame.call_id)
+        if held is None or not held.signalling.came_of_it(line):
+            task = asyncio.create_task(line.hang_up(), name="hang up a leg that came too late")
+            self._letting_go.add(task)
+            task.add_done_callback(self._letting_go.discard)
 
     def _take(self, frame: Take, sockets: tuple[socket.socket, socket.socket]) -> None:
         if frame.call_id in self._calls or len(self._calls) >= MOST_CALLS:
@@ -233,6 +306,7 @@ class Shard:
 
     def _done(self, call_id: str, task: "asyncio.Task[None]") -> None:
         held = self._calls.pop(call_id)
+        self._legs.pop(leg_of(call_id), None)
         for one in held.sockets:
             one.close()
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -84,8 +84,11 @@ class Line(Protocol):
         before `start`, and twice does no harm.
         """
 
-    async def transfer(self, target: TransferTarget) -> None:
-        """Hand the other side to somebody else and leave (cold). Raises `CannotDo`; the line stays then."""
+    async def transfer(self, target: TransferTarget, *, seconds: float) -> bool:
+        """Hand the other side to somebody else and leave (cold). Raises `CannotDo`; the line stays then.
+
+        True where their sound still passes through here, `seconds` at most: the call goes on without us.
+        """
 
     def measured(self) -> MediaQuality | None:
         """How well the two sides could hear each other, where the line itself can tell."""
@@ -135,6 +138,21 @@ class Attended(Protocol):
     @property
     def listeners(self) -> Listeners:
         """Those who listen, or may."""
+
+
+@runtime_checkable
+class Consults(Protocol):
+    """A line whose other side can be handed to somebody who was asked before (warm)."""
+
+    async def consult(self, target: TransferTarget) -> "Leg":
+        """Call somebody; returns once they have answered. Raises `CannotDo`."""
+
+    async def put_through(self, leg: "Leg", *, seconds: float) -> None:
+        """Let the two hear each other, `seconds` at most, and leave both. Raises `CannotDo`."""
+
+
+class Leg(Line, Screens, Protocol):
+    """The line to somebody who was called."""
 
 
 class NobodyCame(Exception):

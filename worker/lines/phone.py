@@ -25,7 +25,7 @@ from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
-from worker.lines.line import AudioTap, LineClosed
+from worker.lines.line import AudioTap, Leg, LineClosed
 from worker.lines.listening import ListeningRooms, PhoneListeners
 from worker.lines.microphone import Microphone
 from worker.lines.music import Music
@@ -33,6 +33,7 @@ from worker.lines.playout import Kept
 from worker.lines.rtp.answering import AnsweredBy, Answering
 from worker.lines.rtp.media import FRAME_SECONDS, Media, OurDirection
 from worker.lines.rtp.reports import EVERY_SECONDS
+from worker.lines.rtp.ringback import Ringback
 from worker.lines.rtp.sockets import Sockets
 from worker.lines.rtp.stream import RtpStream
 
@@ -66,8 +67,14 @@ class Signalling(Protocol):
     async def hold(self, wish: OurDirection) -> str:
         """Have the other side agree to wait, or to go on: within a moment, and why it did not."""
 
-    async def transfer(self, target: TransferTarget) -> None:
-        """Hand the other side on. Raises `CannotDo`; the line stays then."""
+    async def transfer(self, target: TransferTarget, seconds: float) -> bool:
+        """Hand the other side on; whether their sound passes us. Raises `CannotDo`; the line stays then."""
+
+    async def consult(self, target: TransferTarget) -> "PhoneLine":
+        """Call somebody for the other side, and talk to them first. Raises `CannotDo`."""
+
+    async def put_through(self, seconds: float) -> None:
+        """Let the other side and whoever was called hear each other. Raises `CannotDo`."""
 
     async def hang_up(self) -> None:
         """End the call. Twice does no harm."""
@@ -97,6 +104,7 @@ class PhoneLine:
         self._input = Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
         self.listeners = PhoneListeners(rooms, self._stream.rate)
+        self._ringback: Ringback | None = None
         self._background: Background | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._held: HoldSound | None = None
@@ -193,11 +201,32 @@ class PhoneLine:
         self._held = sound
         self._output.hold(is_on=sound is not None or self._media.is_held_by_them)
 
-    async def transfer(self, target: TransferTarget) -> None:
+    async def transfer(self, target: TransferTarget, *, seconds: float) -> bool:
         """Hand the other side on."""
-        await self._signalling.transfer(target)
+        try:
+            is_bridged = await self._signalling.transfer(target, seconds)
+        finally:
+            self._ringback = None
         # Somebody else has the sound from now on: what we still sent would be heard in between.
         self._sockets.close()
+        return is_bridged
+
+    async def consult(self, target: TransferTarget) -> "PhoneLine":
+        """Call somebody for the other side, and talk to them first."""
+        try:
+            return await self._signalling.consult(target)
+        finally:
+            self._ringback = None
+
+    async def put_through(self, leg: Leg, *, seconds: float) -> None:
+        """Let the other side and whoever was called hear each other."""
+        await self._signalling.put_through(seconds)
+        self._sockets.close()
+        await leg.hang_up(for_everybody=False)
+
+    def rings(self) -> None:
+        """A telephone rings for the other side."""
+        self._ringback = self._ringback or Ringback(self._stream.rate)
 
     def change(self, media: Media) -> None:
         """Both sides agreed on something else: hold, or another address."""
@@ -274,10 +303,14 @@ class PhoneLine:
             samples = int(self._stream.rate * FRAME_SECONDS)
             self._stream.say(self._music.next(samples) if self._held == "music" else None)
             return
+        is_quiet = frame is None
         if self._background is not None:
             samples = int(self._stream.rate * FRAME_SECONDS)
             frame = self._background.under(frame, self._stream.rate, samples)
-        self._stream.say(self.listeners.heard_instead(bytes(frame.data) if frame is not None else None))
+        pcm = bytes(frame.data) if frame is not None else None
+        if is_quiet and self._ringback is not None:
+            pcm = self._ringback.next() or pcm
+        self._stream.say(self.listeners.heard_instead(pcm))
 
     def _look(self) -> None:
         silent = self._stream.silent_seconds

@@ -169,11 +169,12 @@ class RoomLine:
             self._playout.wait(wanted)
         await self.tell({"kind": "hold", "is_on": is_on})
 
-    async def transfer(self, target: TransferTarget) -> None:
+    async def transfer(self, target: TransferTarget, *, seconds: float) -> bool:
         """Hand a telephone on; a page stays."""
         if (identity := self._telephone()) is None or self._transfer is None:
             raise CannotDo("Nobody can be transferred out of this room")
         await self._transfer(self._room.name, identity, target)
+        return False
 
     def measured(self) -> MediaQuality | None:
         """LiveKit's server measures rooms."""

@@ -15,16 +15,19 @@ class ToolWatch:
 
     def __init__(self, floor: Floor, acts: Acts) -> None:
         self._floor, self._acts = floor, acts
-        self._heard_at = 0.0
+        self._heard_at = self._held_at = 0.0
 
     def tick(self, now: float) -> str | None:
         """A reason to end once a function has outlived every deadline."""
         floor = self._floor
         if floor.agent_speaks_since is not None or floor.user_speaks_since is not None:
             self._heard_at = now
+        if floor.is_on_hold:
+            self._held_at = now  # somebody else is being asked; that takes what it takes
         if not floor.tools or floor.is_on_hold:
             return None
         name, since = min(floor.tools.values(), key=lambda running: running[1])
+        since = max(since, self._held_at)
         if now - since >= STUCK_SECONDS:
             self._acts.warn("tool_stuck", f"The function {name} did not come back.")
             return STUCK

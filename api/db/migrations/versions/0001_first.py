@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:51:19.632016
+Created: 2026-11-29 00:52:24.510745
 """
 
 from collections.abc import Sequence
@@ -89,6 +89,8 @@ def upgrade() -> None:
         sa.Column("redial_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("sip_code", sa.Integer(), nullable=True),
         sa.Column("sip_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("bridged_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("line_ended_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("room_name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("participant_identity", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("participant_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
