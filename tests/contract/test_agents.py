@@ -59,7 +59,18 @@ FULL: dict[str, Any] = {
     "enable_recording": True,
     "enable_vcon_export": True,
     "webhook_url": "https://example.com/hook?a=b",
-    "transfer_targets": [{"name": "Ann", "type": "phone", "value": "+15550100"}],
+    "transfer_targets": [
+        {
+            "name": "Ann",
+            "type": "phone",
+            "value": "+15550100",
+            "mode": "warm",
+            "private_message": "{{name}} calls.",
+            "accept_timeout_ms": 9000,
+            "three_way": True,
+            "public_message": "Ann, this is {{name}}.",
+        }
+    ],
     "post_call_extraction": [{"name": "mood", "type": "enum", "description": "good, bad"}],
     "post_call_extraction_model": "gpt-4o",
     "post_call_actions": [
@@ -234,6 +245,7 @@ WRONG: list[tuple[str, Any]] = [
     ("webhook_url", "javascript:alert(1)"),
     ("webhook_url", "file:///etc/passwd"),
     ("transfer_targets", [{"name": "x", "type": "pigeon", "value": "y"}]),
+    ("transfer_targets", [{"name": "x", "type": "sip", "value": "y", "mode": "warm"}]),
     ("post_call_extraction", [{"name": "x", "type": "date", "description": ""}]),
     ("post_call_actions", [{"type": "explode", "config": {}}]),
     ("knowledge_base_ids", "kb"),
