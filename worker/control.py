@@ -91,6 +91,8 @@ class LineControl:
             or session is None
             or not isinstance(self._line, Consults)
         ):
+            if target.mode == "warm":
+                self._line.warn("transfer_was_cold", "Nobody could be asked before they had the caller.")
             return await self._line.transfer(target, seconds=seconds)
         written = {one.name: one for one in talking.pipeline.script.targets}
         agent = session.current_agent
