@@ -37,8 +37,9 @@ async def house() -> AsyncIterator[tuple[Stage, sip.Engine]]:
 
 async def asks_for_somebody(stage: Stage, caller: Caller, call_id: str = "c1") -> None:
     """The agent is asked to hand the call on."""
+    wish = words("I want to talk to a human please.")  # made before: a telephone that stood still would rush
     await stage.until(lambda: len(stage.said(call_id)) == 1)
-    caller.phone.say(words("I want to talk to a human please."))
+    caller.phone.say(wish)
 
 
 async def referred(stage: Stage, caller: Caller) -> sip.Referred:

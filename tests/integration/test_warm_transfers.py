@@ -40,10 +40,21 @@ TALK = {
 }
 
 
+SAID = (
+    "Hello?",
+    "Yes, thank you very much.",
+    "Then please tell me your opening hours.",
+    "Hello, is somebody there?",
+    GREETING,
+)
+
+
 @contextlib.asynccontextmanager
 async def house(**target: Any) -> AsyncIterator[tuple[Stage, sip.Engine]]:
     billing = {"name": "Billing", "kind": "phone", "value": PERSON, "mode": "warm", "accept_timeout_ms": 5000}
     agent = {"engine": {"builtin_functions": ["transfer_call"]}, "transfer_targets": [billing | target]}
+    for text in SAID:
+        words(text)  # made before: a telephone that stood still for it would rush afterwards
     async with staged(**TALK, **agent) as (stage, carrier):
         yield stage, carrier
 
