@@ -258,7 +258,10 @@ def measure() -> list[Row]:
         with running_api(folder / "sqlite") as api:
             rows += ours(api, "SQLite")
         say("PostgreSQL")
-        with postgres() as server, running_api(folder / "postgresql", server.database()) as api:
+        with (
+            postgres(is_durable=True) as server,
+            running_api(folder / "postgresql", server.database()) as api,
+        ):
             rows += ours(api, "PostgreSQL")
         say("peers")
         rows += peers(folder)

@@ -20,9 +20,10 @@ _SERVER_USER = "postgres" if os.geteuid() == 0 else None
 class Postgres:
     """A server in which databases are made."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, *, is_durable: bool = False) -> None:
         self._binaries = binaries
         self._folder = folder
+        self._fsync = "on" if is_durable else "off"
         self._port = free_port()
         self._made = 0
         self._server: subprocess.Popen[bytes] | None = None
@@ -62,7 +63,6 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        # fsync off: these rows need to live no longer than the test.
         options = [
             "-p",
             str(self._port),
@@ -71,7 +71,7 @@ class Postgres:
             "-c",
             "listen_addresses=127.0.0.1",
             "-c",
-            "fsync=off",
+            f"fsync={self._fsync}",
         ]
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
@@ -113,13 +113,16 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Start a server, and stop it in the end. Fails where PostgreSQL is not installed."""
+def postgres(*, is_durable: bool = False) -> Iterator[Postgres]:
+    """Start a server, and stop it in the end. Fails where PostgreSQL is not installed.
+
+    Without fsync unless it is to be durable: rows of a test need to live no longer than the test.
+    """
     # Not below pytest's folders: those are closed to the user that the server must run as.
     folder = Path(tempfile.mkdtemp(prefix="call2me-postgres-"))
     if _SERVER_USER:
         shutil.chown(folder, _SERVER_USER)
-    server = Postgres(_binaries(), folder)
+    server = Postgres(_binaries(), folder, is_durable=is_durable)
     try:
         server.create()
         server.start()
