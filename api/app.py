@@ -9,6 +9,7 @@ from api import work
 from api.agents import routes as agents
 from api.api_keys import routes as api_keys
 from api.api_keys import service as api_keys_service
+from api.api_keys.known import KnownKeys
 from api.api_keys.usage import KeyUsage
 from api.audit import routes as audit
 from api.audit import service as audit_service
@@ -42,6 +43,7 @@ from api.keys import (
     CLAIMANT,
     DATABASE,
     KEY_USAGE,
+    KNOWN_KEYS,
     METRICS,
     MOUNTED,
     PASSWORDS,
@@ -156,6 +158,7 @@ def create_app(settings: Settings) -> web.Application:
     redis = RedisWindows(settings.redis_url) if settings.redis_url else None
     app[RATE_LIMITS] = RateLimits(redis, is_on=settings.has_rate_limits)
     app[PASSWORDS] = Passwords()
+    app[KNOWN_KEYS] = KnownKeys()
     app[KEY_USAGE] = KeyUsage()
     app[METRICS] = Metrics()
     app[AUTHENTICATORS] = Authenticators(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from api.api_keys.known import KnownKeys
     from api.api_keys.usage import KeyUsage
     from api.auth.passwords import Passwords
     from api.calls.live import Watchers
@@ -39,6 +40,7 @@ VAULT: "web.AppKey[Vault]" = web.AppKey("vault")
 READINESS: "web.AppKey[Readiness]" = web.AppKey("readiness")
 AUTHENTICATORS: "web.AppKey[Authenticators]" = web.AppKey("authenticators")
 RATE_LIMITS: "web.AppKey[RateLimits]" = web.AppKey("rate_limits")
+KNOWN_KEYS: "web.AppKey[KnownKeys]" = web.AppKey("known_keys")
 KEY_USAGE: "web.AppKey[KeyUsage]" = web.AppKey("key_usage")
 PASSWORDS: "web.AppKey[Passwords]" = web.AppKey("passwords")
 CLAIMANT: "web.AppKey[Claimant]" = web.AppKey("claimant")

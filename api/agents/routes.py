@@ -22,7 +22,7 @@ from api.http.errors import PreconditionFailed
 from api.http.pages import Page
 from api.http.routes import Routes
 from api.http.transactions import let_go
-from api.keys import CALLER, GUARD, SESSION, WORKERS
+from api.keys import CALLER, DATABASE, GUARD, SESSION, WORKERS
 
 routes = Routes("/v1/agents", tag="Agents")
 of_functions = Routes("/v1/functions", tag="Agents")
@@ -49,8 +49,10 @@ async def list_agents(request: web.Request, query: Page) -> list[Agent] | list[A
 @routes.get("/{agent_id}", errors=[AgentNotFound], etag=True, end_user="agents:read")
 async def get_agent(request: web.Request, agent_id: str) -> Agent | AgentCard:
     """Get an agent. An end user gets its card."""
-    row = await service.get(request[SESSION], request[CALLER], agent_id)
-    return AgentCard.of(row) if request[CALLER].end_user is not None else Agent.of(row)
+    caller = request[CALLER]
+    if caller.end_user is not None:
+        return AgentCard.of(await service.get(request[SESSION], caller, agent_id))
+    return Agent.of(await service.seen(request.app[DATABASE], caller.owner_id, agent_id))
 
 
 @routes.patch("/{agent_id}", errors=[AgentNotFound], etag=True)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from api.agents import fields as f
 from api.agents.extensions import ExtensionSettings, ExtensionUpdate
-from api.agents.table import AgentRow
+from api.agents.table import AgentRow, SeenAgent
 from api.http.wire import Wire
 
 
@@ -117,7 +117,7 @@ class Agent(AgentSettings):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: AgentRow) -> "Agent":
+    def of(cls, row: AgentRow | SeenAgent) -> "Agent":
         """What was asked for, and what we know besides."""
         return cls.model_validate(
             {

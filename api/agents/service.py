@@ -1,9 +1,11 @@
 """Agents: made, changed, copied, and handed down to a call."""
 
 from collections.abc import Callable, Collection
+from dataclasses import fields
 
 from pydantic import ValidationError
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete
+from sqlalchemy import select as plain_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,14 +14,22 @@ from api.agents.config import settings_of as settings_of  # noqa: PLC0414 - othe
 from api.agents.config import to_config as to_config  # noqa: PLC0414 - both here
 from api.agents.known_functions import refuse_unknown
 from api.agents.schemas import Agent, AgentCreate, AgentSettings, AgentUpdate
-from api.agents.table import AgentRow
+from api.agents.table import AgentRow, SeenAgent
 from api.db.columns import now
+from api.db.engine import Database
+from api.db.lookups import Lookup
 from api.http.callers import Caller
 from api.http.errors import Invalid, NotFound
 from api.http.pages import Page
 
 COPY_SUFFIX = " (Copy)"
 MAX_CARDS = 1000
+_SEEN = Lookup(
+    SeenAgent,
+    plain_select(*(col(getattr(AgentRow, field.name)) for field in fields(SeenAgent))).where(
+        col(AgentRow.id) == bindparam("agent_id"), col(AgentRow.owner_id) == bindparam("owner_id")
+    ),
+)
 Check = Callable[[Agent], None]
 
 
@@ -88,6 +98,14 @@ async def get(session: AsyncSession, caller: Caller, agent_id: str) -> AgentRow:
     if not is_shown(caller, row):
         raise AgentNotFound
     return row
+
+
+async def seen(database: Database, owner_id: str, agent_id: str) -> SeenAgent:
+    """One of the owner's agents as it is committed, to be shown: without a session, and nothing sealed."""
+    found = await database.ask(_SEEN, agent_id=agent_id, owner_id=owner_id)
+    if not found:
+        raise AgentNotFound
+    return found[0]
 
 
 async def of_owner(session: AsyncSession, owner_id: str, agent_id: str) -> AgentRow:

@@ -1,5 +1,6 @@
 """Rows of agents."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,3 +28,15 @@ class AgentRow(SQLModel, table=True):
     """What stands behind the masks in `config` (`api.agents.secrets`)."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAgent:
+    """What a row says when an agent is only shown (`api.db.lookups`)."""
+
+    id: str
+    owner_id: str
+    status: str
+    config: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime

@@ -6,9 +6,10 @@ from api.api_keys import service, usage
 from api.api_keys.schemas import ApiKey, ApiKeyCreate, ApiKeyUsage, NewApiKey, Scope, UsageQuery
 from api.api_keys.service import ApiKeyNotFound, ApiKeyStillActive, MoreThanYours
 from api.db.columns import now
+from api.db.engine import after_commit
 from api.http import scopes
 from api.http.routes import Routes
-from api.keys import CALLER, KEY_USAGE, MOUNTED, SESSION
+from api.keys import CALLER, KEY_USAGE, KNOWN_KEYS, MOUNTED, SESSION
 
 routes = Routes("/v1/api-keys", tag="API keys")
 
@@ -46,6 +47,7 @@ async def get_api_key(request: web.Request, key_id: str) -> ApiKey:
 async def revoke_api_key(request: web.Request, key_id: str) -> None:
     """Revoke an API key: it is refused from now on."""
     await service.revoke(request[SESSION], request[CALLER], key_id)
+    after_commit(request[SESSION], request.app[KNOWN_KEYS].forget)
 
 
 @routes.delete("/{key_id}/permanent", errors=[ApiKeyNotFound, ApiKeyStillActive])

@@ -5,28 +5,45 @@ import logging
 import secrets
 from collections.abc import Collection
 from datetime import timedelta
+from functools import partial
 
 from aiohttp import web
-from sqlalchemy import delete, or_, update
+from sqlalchemy import bindparam, delete, update
+from sqlalchemy import select as plain_select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.api_keys.known import KnownKey
 from api.api_keys.schemas import ApiKeyCreate
-from api.api_keys.table import ApiKeyRow
+from api.api_keys.table import ActiveKey, ApiKeyRow
 from api.auth.tokens import hashed
 from api.db.columns import now
 from api.db.engine import Database, after_commit
+from api.db.lookups import Lookup
 from api.http import scopes
 from api.http.callers import Caller
 from api.http.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
-from api.keys import DATABASE, SESSION
+from api.keys import DATABASE, KNOWN_KEYS, SESSION
 from api.users.table import UserRow
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "sk_call2me_"
 _SHOWN = len(_PREFIX) + 8
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
+_ACTIVE = Lookup(
+    ActiveKey,
+    plain_select(
+        *(col(getattr(ApiKeyRow, name)) for name in ActiveKey._fields if name != "user_rate_limit"),
+        col(UserRow.rate_limit).label("user_rate_limit"),
+    )
+    .join(UserRow, col(UserRow.id) == ApiKeyRow.owner_id)
+    .where(
+        col(ApiKeyRow.prefix) == bindparam("prefix"),
+        col(ApiKeyRow.is_active).is_(True),
+        col(UserRow.erased_at).is_(None),
+    ),
+)
 
 
 class ApiKeyNotFound(NotFound):
@@ -132,54 +149,45 @@ async def remove(session: AsyncSession, caller: Caller, key_id: str) -> None:
 
 async def authenticate(request: web.Request, key: str) -> Caller:
     """Who carries this key. Its use is noted once a minute."""
-    database = request.app[DATABASE]
-    # A session of its own for what writes: its lock must not be held while a body arrives.
-    if request.method in {"GET", "HEAD"}:
-        row, user_rate_limit = await _recognised(request[SESSION], key)
-    else:
-        async with database.session(writes=False) as session:
-            row, user_rate_limit = await _recognised(session, key)
-    if row.last_used_at is None or now() - row.last_used_at > _USE_IS_NOTED_EVERY:
-
-        async def note() -> None:
-            try:
-                await _note_use(database, row.id)
-            except SQLAlchemyError:
-                # The request is committed by now: to fail it would have it sent again.
-                _LOG.warning("use of a key not noted", extra={"key_id": row.id})
-
-        after_commit(request[SESSION], note)
-    return Caller(
-        owner_id=row.owner_id,
-        user_id=row.owner_id,
-        kind="api_key",
-        key_id=row.id,
-        is_read_only=row.is_read_only,
-        permissions=tuple(row.permissions),
-        rate_limit=row.rate_limit,
-        user_rate_limit=user_rate_limit,
-    )
+    database, keys = request.app[DATABASE], request.app[KNOWN_KEYS]
+    kept = hashed(key)
+    if (known := keys.find(kept)) is None:
+        generation = keys.generation
+        known = await _recognised(database, key, kept)
+        keys.keep(kept, known, generation)
+    if known.last_used_at is None or now() - known.last_used_at > _USE_IS_NOTED_EVERY:
+        known.last_used_at = now()
+        after_commit(request[SESSION], partial(_note_use, database, known.caller.key_id))
+    return known.caller
 
 
-async def _recognised(session: AsyncSession, key: str) -> tuple[ApiKeyRow, int]:
+async def _recognised(database: Database, key: str, kept: str) -> KnownKey:
     """The key's row, and how often its user may ask."""
-    wanted = hashed(key)
-    found = await session.exec(
-        select(ApiKeyRow, UserRow.rate_limit)
-        .join(UserRow, col(UserRow.id) == ApiKeyRow.owner_id)
-        .where(
-            col(UserRow.erased_at).is_(None),
-            ApiKeyRow.prefix == key[:_SHOWN],
-            col(ApiKeyRow.is_active).is_(True),
-            or_(col(ApiKeyRow.expires_at).is_(None), col(ApiKeyRow.expires_at) > now()),
+    for row in await database.ask(_ACTIVE, prefix=key[:_SHOWN]):
+        if not hmac.compare_digest(row.hash, kept) or (
+            row.expires_at is not None and row.expires_at <= now()
+        ):
+            continue
+        caller = Caller(
+            owner_id=row.owner_id,
+            user_id=row.owner_id,
+            kind="api_key",
+            key_id=row.id,
+            is_read_only=row.is_read_only,
+            permissions=tuple(row.permissions),
+            rate_limit=row.rate_limit,
+            user_rate_limit=row.user_rate_limit,
         )
-    )
-    matching = [pair for pair in found.all() if hmac.compare_digest(pair[0].hash, wanted)]
-    if not matching:
-        raise InvalidApiKey
-    return matching[0]
+        return KnownKey(caller, row.expires_at, row.last_used_at)
+    raise InvalidApiKey
 
 
 async def _note_use(database: Database, key_id: str) -> None:
-    async with database.transaction() as session:
-        await session.exec(update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=now()))
+    try:
+        async with database.transaction() as session:
+            await session.exec(
+                update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=now())
+            )
+    except SQLAlchemyError:
+        # The request is committed by now: to fail it would have it sent again.
+        _LOG.warning("use of a key not noted", extra={"key_id": key_id})

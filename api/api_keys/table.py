@@ -1,6 +1,7 @@
 """Rows of API keys."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Column
 from sqlmodel import Field, SQLModel
@@ -37,3 +38,17 @@ class ApiKeyUsageRow(SQLModel, table=True):
     requests: int = 0
     failed: int = 0
     duration_ms: float = 0.0
+
+
+class ActiveKey(NamedTuple):
+    """What a row, and that of its owner, say about a key that is carried by a request."""
+
+    id: str
+    owner_id: str
+    hash: str
+    permissions: list[str]
+    rate_limit: int
+    is_read_only: bool
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    user_rate_limit: int

@@ -5,20 +5,21 @@ request ─ admitted ─ arguments ─► record ┄┄┄ handler changes rows 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, delete, insert
-from sqlmodel import SQLModel, col, func, select
+from sqlalchemy import ColumnElement, delete
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.audit.schemas import AuditQuery
 from api.audit.table import AuditRow
 from api.db.columns import new_id, now
 from api.db.engine import before_commit
+from api.db.inserts import insert_values
 from api.http.callers import Caller, address
 from api.http.routes import Route
 from api.http.scopes import scope_of
@@ -46,9 +47,6 @@ NO_CHANGES = frozenset(
 
 OWN_WORDS = frozenset({"credit_tenant_member", "credit_tenant_members"})
 """Operations that say themselves what they did, once for each transaction (`note_in`)."""
-
-
-_INSERT = insert(SQLModel.metadata.tables["audit_log"])
 
 
 @dataclass
@@ -161,7 +159,7 @@ def _entry(request: web.Request, caller: Caller, action: str) -> Entry:
 
 def _write_with(session: AsyncSession, entry: Entry) -> None:
     async def write() -> None:
-        # Below the ORM, with a statement that is made once: this stands in every change there is.
-        await (await session.connection()).execute(_INSERT, asdict(entry))
+        # Below the ORM: this stands in every change there is.
+        await insert_values(session, AuditRow, vars(entry))
 
     before_commit(session, write)

@@ -6,9 +6,11 @@ password / one-time link ──► login ──► access token (an hour), refre
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from aiohttp import web
-from sqlalchemy import delete, update
+from sqlalchemy import bindparam, delete, update
+from sqlalchemy import select as plain_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,9 +19,10 @@ from api.auth.schemas import Credentials
 from api.auth.table import LoginRow, OneTimeLinkRow, RefreshTokenRow
 from api.auth.tokens import ACCESS_SECONDS, REFRESH_DAYS, AccessClaims, InvalidToken, hashed, new_opaque
 from api.db.columns import now
+from api.db.lookups import Lookup
 from api.http.callers import Caller
 from api.http.errors import Forbidden, Unauthorized
-from api.keys import DATABASE, SESSION, SETTINGS
+from api.keys import DATABASE, SETTINGS
 from api.users import service as users
 from api.users.table import UserRow
 
@@ -40,6 +43,24 @@ class RefreshTokenReused(Unauthorized):
 
 class LinkUsed(Unauthorized):
     """This link was used before or is too old; ask for a new one"""
+
+
+class _OpenLogin(NamedTuple):
+    user_id: str
+    rate_limit: int
+
+
+_OPEN_LOGIN = Lookup(
+    _OpenLogin,
+    plain_select(col(LoginRow.user_id), col(UserRow.rate_limit))
+    .join(UserRow, col(UserRow.id) == LoginRow.user_id)
+    .where(
+        col(LoginRow.id) == bindparam("login_id"),
+        col(LoginRow.user_id) == bindparam("user_id"),
+        col(LoginRow.revoked_at).is_(None),
+        col(UserRow.erased_at).is_(None),
+    ),
+)
 
 
 async def open_login(session: AsyncSession, user: UserRow, jwt_secret: str) -> Credentials:
@@ -118,25 +139,10 @@ async def end_logins(session: AsyncSession, user_id: str, *, but: str = "") -> N
 async def authenticate(request: web.Request, token: str) -> Caller:
     """Who carries this access token. A login that has ended takes its tokens along at once."""
     claims = tokens.read_access(request.app[SETTINGS].secrets.jwt, token)
-    query = (
-        select(LoginRow.user_id, UserRow.rate_limit)
-        .join(UserRow, col(UserRow.id) == LoginRow.user_id)
-        .where(
-            LoginRow.id == claims.login_id,
-            LoginRow.user_id == claims.user_id,
-            col(LoginRow.revoked_at).is_(None),
-            col(UserRow.erased_at).is_(None),
-        )
-    )
-    # A session of its own for what writes: its lock must not be held while a body arrives.
-    if request.method in {"GET", "HEAD"}:
-        found = (await request[SESSION].exec(query)).one_or_none()
-    else:
-        async with request.app[DATABASE].session(writes=False) as session:
-            found = (await session.exec(query)).one_or_none()
-    if found is None:
+    found = await request.app[DATABASE].ask(_OPEN_LOGIN, login_id=claims.login_id, user_id=claims.user_id)
+    if not found:
         raise InvalidToken
-    user_id, rate_limit = found
+    user_id, rate_limit = found[0]
     return Caller(
         owner_id=user_id,
         user_id=user_id,

@@ -44,7 +44,11 @@ async def list_contacts(request: web.Request, query: ContactQuery) -> ContactLis
 @routes.post(status=201, errors=[ContactExists], location="/v1/contacts/{contact_id}")
 async def create_contact(request: web.Request, body: ContactCreate) -> Contact:
     """Keep somebody new."""
-    return await _told(request, await service.create(request[SESSION], request[CALLER], body))
+    caller = request[CALLER]
+    # Before the transaction: nobody waits for their turn to write while this is asked.
+    is_barred = await service.is_barred(request.app[DATABASE], caller.owner_id, body.phone_number)
+    values = await service.create(request[SESSION], caller, body)
+    return Contact.of_values(values, body.tags, is_barred=is_barred)
 
 
 @routes.post(

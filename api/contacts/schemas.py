@@ -1,8 +1,8 @@
 """What contacts look like on the wire."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -94,14 +94,13 @@ class Contact(Wire):
     @classmethod
     def of(cls, row: ContactRow, tags: Sequence[str] = (), barred: Collection[str] = ()) -> "Contact":
         """A row, its tags, and the numbers that must not be called."""
-        return cls.model_validate(
-            {
-                **row.model_dump(exclude={"id", "owner_id"}),
-                "contact_id": row.id,
-                "tags": list(tags),
-                "on_do_not_call_list": row.phone_number in barred,
-            }
-        )
+        return cls.of_values(row.model_dump(), tags, is_barred=row.phone_number in barred)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any], tags: Sequence[str], *, is_barred: bool) -> "Contact":
+        """The same of a row's columns."""
+        told = {"contact_id": values["id"], "tags": list(tags), "on_do_not_call_list": is_barred}
+        return cls.model_validate({**values, **told})
 
 
 class ContactQuery(Page):

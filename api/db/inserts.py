@@ -1,13 +1,16 @@
 """Rows that are written once: an insert that leaves alone what is already there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.db.columns import fields_of
+from api.db.sqlite import driver_of
 
 
 async def insert_new(
@@ -19,19 +22,44 @@ async def insert_new(
     """
     if not rows:
         return []
-    target = SQLModel.metadata.tables[str(table.__tablename__)]
-    values = [fields_of(row) for row in rows]
-    key = list(target.primary_key.columns)
     connection = await session.connection()
-    if connection.dialect.name == "sqlite":
-        result = await connection.execute(
-            sqlite.insert(target).values(values).on_conflict_do_nothing().returning(*key)
-        )
-    else:
-        result = await connection.execute(
-            postgresql.insert(target).values(values).on_conflict_do_nothing().returning(*key)
-        )
+    statement = _insert_new(str(table.__tablename__), connection.dialect.name)
+    values = [fields_of(row) for row in rows]
+    result = await connection.execute(statement, values[0] if len(values) == 1 else values)
     return [tuple(row) for row in result.all()]
+
+
+async def insert_values(session: AsyncSession, table: type[SQLModel], values: Mapping[str, Any]) -> bool:
+    """Insert one row, given as its columns; false where one with its keys is there already.
+
+    No default is filled in, and nothing of SQLAlchemy is asked but how the statement is said: a row's
+    object and a statement's execution cost more than all the rest of it.
+    """
+    connection = await session.connection()
+    sql, binds = _said(str(table.__tablename__), connection.dialect)
+    given = tuple([values[name] if bind is None else bind(values[name]) for name, bind in binds])
+    driver = driver_of(connection)
+    if driver is None:
+        return (await connection.exec_driver_sql(sql, given)).first() is not None
+    return bool(await driver.rows(sql, given))
+
+
+@lru_cache(maxsize=32)
+def _said(table: str, dialect: Dialect) -> tuple[str, tuple[tuple[str, Callable[[Any], Any] | None], ...]]:
+    columns = SQLModel.metadata.tables[table].c
+    compiled = _insert_new(table, dialect.name).compile(dialect=dialect)
+    return str(compiled), tuple(
+        (name, columns[name].type.dialect_impl(dialect).bind_processor(dialect))
+        for name in compiled.positiontup
+    )
+
+
+@cache
+def _insert_new(table: str, dialect: str) -> Any:
+    # Made once, with values that are given apart: SQLAlchemy compiles one that carries them each time.
+    target = SQLModel.metadata.tables[table]
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(target)
+    return insert.on_conflict_do_nothing().returning(*target.primary_key.columns)
 
 
 async def insert_many(

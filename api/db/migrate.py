@@ -102,9 +102,9 @@ async def _within(
         work(config)
 
     async with asyncio.timeout(300), engine.begin() as connection:
-        # One at a time: on SQLite the transaction began as a writer; PostgreSQL needs a lock of ours.
-        if engine.dialect.name == "postgresql":
-            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(223226300)")
+        # One at a time: SQLite's begins with any statement, as a writer; PostgreSQL needs a lock of ours.
+        lock = "pg_advisory_xact_lock(223226300)" if engine.dialect.name == "postgresql" else "1"
+        await connection.exec_driver_sql(f"SELECT {lock}")
         await connection.run_sync(run)
 
 

@@ -31,7 +31,8 @@ async def one_transaction(request: web.Request, handler: Handler) -> web.StreamR
             await commit(session)
         raise
     finally:
-        await session.close()
+        if session.in_transaction():
+            await session.close()
 
 
 async def let_go(request: web.Request) -> None:

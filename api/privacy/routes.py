@@ -4,11 +4,12 @@ from aiohttp import web
 
 from api.auth.passwords import TooManyLogins
 from api.auth.recovery import WrongPassword
+from api.db.engine import after_commit
 from api.http.links import base_url
 from api.http.rate_limits import WRONG_LIMIT, Limit
 from api.http.routes import Routes
 from api.http.transactions import let_go
-from api.keys import CALLER, DATABASE, PASSWORDS, RATE_LIMITS, SESSION, STORAGE
+from api.keys import CALLER, DATABASE, KNOWN_KEYS, PASSWORDS, RATE_LIMITS, SESSION, STORAGE
 from api.privacy import service
 from api.privacy.exporting import blob_name
 from api.privacy.schemas import AccountExport, Erasing, Farewell
@@ -69,6 +70,7 @@ async def erase_account(request: web.Request, body: Farewell) -> Erasing:
     """
     caller, limits = request[CALLER], request.app[RATE_LIMITS]
     await limits.look(WRONG_LIMIT, caller.user_id)
+    after_commit(request[SESSION], request.app[KNOWN_KEYS].forget)
     try:
         await service.erase(request.app[DATABASE], request[SESSION], caller, body, request.app[PASSWORDS])
     except WrongPassword:

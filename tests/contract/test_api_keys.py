@@ -2,11 +2,13 @@
 
 import asyncio
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from api.api_keys.known import KNOWN_SECONDS
 from api.api_keys.table import ApiKeyRow
 from api.db.columns import now
 from api.db.engine import Database
@@ -44,6 +46,7 @@ def test_a_revoked_key_is_refused_and_can_then_be_forgotten(api: Api, person: Pe
     made = person.made("/v1/api-keys", {"name": "Old"})
     path = f"/v1/api-keys/{made['key_id']}"
     assert person.ask("DELETE", f"{path}/permanent").status == 409
+    assert api.ask("GET", "/v1/agents", token=made["api_key"]).status == 200  # so that it is known
     for _ in range(2):
         assert person.ask("DELETE", path).status == 204
     assert api.ask("GET", "/v1/agents", token=made["api_key"]).status == 401
@@ -185,7 +188,7 @@ def test_a_key_makes_no_key_that_may_more_than_itself(api: Api, person: Person) 
     assert made.json["rate_limit"] == 50
 
 
-def test_a_key_that_expired_is_refused(api: Api, person: Person) -> None:
+def test_what_another_process_does_to_a_key_is_seen_within_a_moment(api: Api, person: Person) -> None:
     made = person.made("/v1/api-keys", {"name": "k", "expires_in_days": 1})
     assert api.ask("GET", "/v1/agents", token=made["api_key"]).status == 200
 
@@ -200,7 +203,9 @@ def test_a_key_that_expired_is_refused(api: Api, person: Person) -> None:
         await database.close()
 
     asyncio.run(run())
-    assert api.ask("GET", "/v1/agents", token=made["api_key"]).status == 401
+    changed = time.monotonic()
+    while api.ask("GET", "/v1/agents", token=made["api_key"]).status != 401:
+        assert time.monotonic() - changed < KNOWN_SECONDS + 2
 
 
 def test_what_a_key_was_used_for_is_counted(api: Api, person: Person) -> None:
