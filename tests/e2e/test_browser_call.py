@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from tests.e2e.test_widget import page_with
 from tests.support.recordings import RATE, decoded, loud_stretches
 from tests.support.speech import spoken, understood
 from tests.support.stack import Stack, running
@@ -31,6 +32,8 @@ SCRIPT = (
 )
 """When each sentence begins, in seconds after the microphone opened: time enough for each answer."""
 SCRIPT_SECONDS = 83.0
+WIDGET_SCRIPT, WIDGET_SECONDS = ((14.0, HOURS),), 28.0
+"""What a visitor of somebody's page says."""
 
 # As a person's browser is: nothing here touches the network or WebRTC.
 CHROMIUM_FLAGS = (
@@ -57,6 +60,21 @@ KEEP_THE_SOUND = """() => {
   window.call2me.on("stream", keep);
 }"""
 
+HEAR_WHAT_COMES = """() => {
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("track", ({ track }) => {
+        if (track.kind !== "audio" || window.keeper) return;
+        window.kept = [];
+        window.keeper = new MediaRecorder(new MediaStream([track]), {mimeType: "audio/webm;codecs=opus"});
+        window.keeper.ondataavailable = (event) => window.kept.push(event.data);
+        window.keeper.start(500);
+      });
+    }
+  };
+}"""
+
 GIVE_THE_SOUND = """async () => {
   await new Promise((done) => { window.keeper.onstop = done; window.keeper.stop(); });
   const bytes = new Uint8Array(await new Blob(window.kept).arrayBuffer());
@@ -66,10 +84,12 @@ GIVE_THE_SOUND = """async () => {
 }"""
 
 
-def microphone(path: Path) -> Path:
-    """The script as a wav file."""
-    pcm = np.zeros(int(SCRIPT_SECONDS * RATE), np.int16)
-    for at, words in SCRIPT:
+def microphone(
+    path: Path, script: tuple[tuple[float, str], ...] = SCRIPT, seconds: float = SCRIPT_SECONDS
+) -> Path:
+    """A script as a wav file."""
+    pcm = np.zeros(int(seconds * RATE), np.int16)
+    for at, words in script:
         said = spoken(words)
         pcm[int(at * RATE) : int(at * RATE) + len(said)] = said
     with wave.open(str(path), "wb") as file:
@@ -137,6 +157,27 @@ async def talk_in_the_browser(stack: Stack, mic: Path) -> dict[str, Any]:
         }
 
 
+async def talk_through_a_widget(stack: Stack, mic: Path) -> tuple[bytes, dict[str, Any]]:
+    """Talk to the same agent on somebody else's page; what came there, and the call."""
+    agent_id = (await stack.get("/v1/agents"))[0]["agent_id"]
+    wanted = {"agent_id": agent_id, "name": "Clinic", "language": "en-US", "voice_mode": "both"}
+    widget = await stack.post("/v1/widgets", wanted)
+    script = f"{stack.url}/v1/widgets/{widget['widget_id']}/embed.js"
+    async with page_with(script) as address, browsing(mic) as page:
+        await page.add_init_script(f"({HEAR_WHAT_COMES})()")
+        await page.goto(address)
+        await page.get_by_role("button", name="Open chat").click()
+        async with page.expect_response("**/voice-token", timeout=60_000) as token:
+            await page.get_by_role("button", name="Talk").click()
+        call_id = (await (await token.value).json())["call_id"]
+        await until(page, "window.keeper !== undefined", timeout=40)
+        await asyncio.sleep(WIDGET_SECONDS)
+        sound = base64.b64decode(await page.evaluate(GIVE_THE_SOUND))
+        await page.get_by_role("button", name="End").click()
+        await page.get_by_text("The conversation has ended.").wait_for(timeout=20_000)
+    return sound, await stack.ended(call_id)
+
+
 async def test_a_person_talks_to_the_clinic_in_a_browser(tmp_path: Path) -> None:
     mic = microphone(tmp_path / "mic.wav")
     async with running(tmp_path / "home") as stack:
@@ -148,6 +189,14 @@ async def test_a_person_talks_to_the_clinic_in_a_browser(tmp_path: Path) -> None
         ) as reply:
             assert reply.status == 200
             recording = decoded(await reply.read())
+        asks = microphone(tmp_path / "visitor.wav", WIDGET_SCRIPT, WIDGET_SECONDS)
+        came, visit = await talk_through_a_widget(stack, asks)
+
+    answer = understood(decoded(came, layout="mono")[0])
+    assert re.search(r"nine|9", answer), answer
+    said = [(entry["role"], entry["text"].lower()) for entry in visit["transcript_object"]]
+    assert any(role == "user" and "saturday" in text for role, text in said), said
+    assert visit["metadata"]["widget_id"]
 
     heard = understood(decoded(seen["sound"], layout="mono")[0])
     shown = [(line["side"], line["text"].lower()) for line in seen["captions"]]
