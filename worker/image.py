@@ -11,7 +11,6 @@ from one image: what was imported is in memory once, and a new one is there with
 """
 
 import functools
-import gc
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from pipelines.processes import life
-from worker import agents
+from worker import agents, memory
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -53,8 +52,7 @@ def keep(start: Start, mains: int = MAINS) -> None:
     """Fork `mains` agent servers from this process, and each again when it ends, until a signal."""
     resource_tracker.ensure_running()  # one for all of them
     # What is frozen is not touched by the collectors of all those processes: it stays shared.
-    gc.collect()
-    gc.freeze()
+    memory.settle()
     _Image(start).run(mains)
 
 

@@ -113,6 +113,7 @@ async def calling(
     answers: dict[str, str | Call] | None = None,
     livekit_url: str = "",
     told: dict[str, Any] | None = None,
+    know: Callable[[CallBrief, Any], Any] = lambda brief, models: None,
     **changes: Any,
 ) -> AsyncIterator[Held]:
     """A call in this process. With a livekit-server it can be listened to; `told` is more of its brief."""
@@ -142,7 +143,7 @@ async def calling(
     )
     rooms = ListeningRooms(settings) if livekit_url else None
     parts = FakeParts(ears=lambda: held.stt, mind=lambda: held.llm, voice=lambda: held.tts)
-    host = call.Host(settings, Functions(), lambda brief, models: None, parts)  # type: ignore[arg-type]
+    host = call.Host(settings, Functions(), know, parts)  # type: ignore[arg-type]
     ours, theirs = bound(), bound()
     media = Media("PCMU", 0, theirs.getsockname(), digits_payload_type=101)
 

@@ -127,6 +127,12 @@ class Stage:
         """The process that holds a call."""
         return self.liveness.calls[call_id].pid
 
+    def shards_met(self) -> int:
+        """How many shards are connected to the exchange."""
+        path = str(self.home / "run" / "exchange.sock")
+        held = psutil.Process(self.processes["exchange"].pid).net_connections("unix")
+        return sum(one.laddr == path for one in held) - 1  # it listens on one
+
     def descriptors(self, pid: int) -> int:
         """UDP sockets of a process."""
         return len(psutil.Process(pid).net_connections("udp"))
@@ -209,6 +215,8 @@ async def staged(
             await start(f"shard-{number}")
         try:
             await stage.until(lambda: (e := stage.liveness.exchange) is not None and not e.why_not, 60)
+            # The first shard is enough for a call, but not for one whose shard is killed.
+            await stage.until(lambda: stage.shards_met() >= shards, 60)
         except TimeoutError:
             logs = [path.read_text()[-2000:] for path in sorted((home / "logs").iterdir())]
             raise AssertionError("\n".join(logs)) from None

@@ -14,7 +14,7 @@ import uvloop
 from pipelines.agent_config import TransferTarget
 from pipelines.tools import developer
 from pipelines.tools.call_control import CannotDo
-from worker import agents, call, knowledge, logs, roomless, tracing
+from worker import agents, call, knowledge, logs, memory, roomless, tracing
 from worker.exchange.link import (
     FROM_EXCHANGE,
     Agreed,
@@ -334,5 +334,6 @@ def serve(settings: WorkerSettings) -> None:
     agents.preload(settings)
     functions = developer.load(settings.functions, kept_code(settings.run))
     host = Host(settings, functions, knowledge.knows(settings))
+    memory.settle()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(serve_calls(host))
