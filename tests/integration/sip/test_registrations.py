@@ -89,3 +89,20 @@ async def test_a_registrar_that_nobody_listens_at_is_said_so(engine: Engine) -> 
     assert failed.code == 0
     assert "refused" in failed.reason
     await registration.unregister()
+
+
+async def test_what_was_granted_is_read_beside_whatever_else_a_registrar_says(
+    engine: Engine, far: FarEnd
+) -> None:
+    def granted(asked: Message) -> bytes:
+        contact = asked.get("contact").partition(">")[0]
+        others = '<sip:alice@10.0.0.9:5060>;expires=900, "A, B;expires=7" <sip:x@y>;expires=800'
+        seen = 'received="sip:203.0.113.7:41022;transport=TCP"'
+        return response(asked, 200, "OK", "t", headers=[f"Contact: {others}, {contact}>;{seen};expires=77"])
+
+    far.outside["REGISTER"] = granted
+    registration = engine.register(Account(f"sip:127.0.0.1:{far.port}", CREDENTIAL))
+    first = await change(aiter(registration.changes()))
+    assert isinstance(first, Registered)
+    assert first.expires_seconds == 77
+    await registration.unregister()

@@ -151,8 +151,9 @@ async fn once(
         .map_err(|error| (0, error.to_string()))?;
     let code = answer.status_code.code();
     if answer.status_code.kind() == StatusCodeKind::Successful {
-        let granted = registration.granted_expires.filter(|granted| *granted > 0);
-        return Ok(granted.unwrap_or(binding.expires));
+        let ours = registration.contact.as_ref().map(|contact| contact.uri.host_with_port.to_string());
+        let granted = granted(&answer, &ours.unwrap_or_default()).or(registration.granted_expires);
+        return Ok(granted.filter(|granted| *granted > 0).unwrap_or(binding.expires));
     }
     if let Some(least) = least(&answer).filter(|least| code == 423 && *least > binding.expires) {
         binding.expires = least;
@@ -168,6 +169,47 @@ fn server(binding: &Binding, target: &Target) -> Uri {
         server.params.push(Param::Transport(target.transport()));
     }
     server
+}
+
+/// What the registrar granted our Contact. The crate misses it behind a quoted parameter with a `;` in it,
+/// which is how kamailio says where it saw us.
+fn granted(answer: &Response, ours: &str) -> Option<u32> {
+    answer
+        .headers
+        .iter()
+        .filter(|header| matches!(header, Header::Contact(_)))
+        .flat_map(|header| parts(header.value(), ','))
+        .find(|contact| contact.contains(ours))
+        .and_then(|contact| {
+            parts(&contact, ';').iter().find_map(|part| {
+                let (name, value) = part.split_once('=')?;
+                name.trim().eq_ignore_ascii_case("expires").then(|| value.trim().parse().ok())?
+            })
+        })
+}
+
+/// A value split at each `by` that stands in no quotes and no angle brackets.
+fn parts(value: &str, by: char) -> Vec<String> {
+    let (mut found, mut is_quoted, mut is_escaped, mut is_in_uri) =
+        (vec![String::new()], false, false, false);
+    for one in value.chars() {
+        match one {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '<' if !is_quoted => is_in_uri = true,
+            '>' if !is_quoted => is_in_uri = false,
+            _ if one == by && !is_quoted && !is_in_uri => {
+                found.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = found.last_mut() {
+            last.push(one);
+        }
+    }
+    found
 }
 
 fn least(answer: &Response) -> Option<u32> {
