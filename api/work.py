@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from api.audit import service as audit
-from api.calls import actions, costs, workflows
+from api.calls import actions, costs, counting, workflows
 from api.calls import service as calls
 from api.calls.live import Watchers
 from api.campaigns import workflows as campaigns
@@ -114,6 +114,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "unanalysed": workflows.sweep_unanalysed,
     "orphans": workflows.sweep_orphans,
     "unused": workflows.sweep_unused,
+    "counted calls": counting.sweep,
     "low balances": recharge.sweep,
     "holds of lost answers": _forget_holds,
     "uploads": workflows.sweep_uploads,

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.schemas import AgentSettings
-from api.calls import analysis, attempts, costs, lifecycle, phoning, spending, tolls
+from api.calls import analysis, attempts, costs, counting, lifecycle, phoning, spending, tolls
 from api.calls.costs import Prices
 from api.calls.schemas import CallQuery, Known
 from api.calls.settlement import events_of
@@ -58,8 +58,9 @@ async def list_calls(session: AsyncSession, caller: Caller, query: CallQuery) ->
     ]
     if query.agent_id is not None:
         asked.append(col(CallRow.agent_id) == query.agent_id)
-    if query.status is not None:
-        asked.append(col(CallRow.status).in_(_SPELLINGS.get(query.status, (query.status,))))
+    statuses = None if query.status is None else _SPELLINGS.get(query.status, (query.status,))
+    if statuses is not None:
+        asked.append(col(CallRow.status).in_(statuses))
     if query.direction is not None:
         asked.append(col(CallRow.direction) == query.direction)
     if query.contact_id is not None:
@@ -69,7 +70,6 @@ async def list_calls(session: AsyncSession, caller: Caller, query: CallQuery) ->
         asked.append(
             or_(col(CallRow.contact_id) == contact.id, and_(col(CallRow.contact_id).is_(None), with_them))
         )
-    total = await session.exec(select(func.count()).select_from(CallRow).where(*asked))
     found = await session.exec(
         select(CallRow)
         .where(*asked)
@@ -78,6 +78,10 @@ async def list_calls(session: AsyncSession, caller: Caller, query: CallQuery) ->
         .limit(query.limit)
         .offset(query.offset)
     )
+    if query.contact_id is None:
+        which = counting.Which(query.agent_id, statuses, query.direction)
+        return list(found.all()), await counting.total(session, caller.owner_id, which)
+    total = await session.exec(select(func.count()).select_from(CallRow).where(*asked))
     return list(found.all()), total.one()
 
 
@@ -192,6 +196,7 @@ async def delete(session: AsyncSession, caller: Caller, call_id: str) -> CallRow
         raise CallNotFound
     if not call.is_over or call.settled_at is None:
         raise CallOngoing  # until it is settled, something may still be told, billed or uploaded
+    await counting.deleted(session, call)
     await session.delete(call)
     return call
 

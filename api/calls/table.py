@@ -115,6 +115,17 @@ class CallRow(SQLModel, table=True):
         return max(0, round((self.ended_at - self.started_at).total_seconds() * 1000))
 
 
+class CallCountRow(SQLModel, table=True):
+    """How many calls an owner had until a moment (`api.calls.counting`)."""
+
+    __tablename__ = "call_counts"
+
+    owner_id: str = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    until: datetime = Field(sa_type=UtcDateTime, index=True)
+    calls: dict[str, int] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    """By agent, status and direction, with a space between them."""
+
+
 class CallAttemptRow(SQLModel, table=True):
     """One attempt at a call. Without a job it waits for one: its predecessor's process died."""
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 00:52:24.510745
+Created: 2026-11-29 01:13:09.741796
 """
 
 from collections.abc import Sequence
@@ -544,6 +544,19 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("call_id", "attempt", name=op.f("pk_call_attempts")),
     )
+    op.create_table(
+        "call_counts",
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("until", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("calls", api.db.columns.Json, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_call_counts_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", name=op.f("pk_call_counts")),
+    )
+    with op.batch_alter_table("call_counts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_call_counts_until"), ["until"], unique=False)
+
     op.create_table(
         "call_events",
         sa.Column("call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1606,6 +1619,10 @@ def downgrade() -> None:
 
     op.drop_table("campaigns")
     op.drop_table("call_events")
+    with op.batch_alter_table("call_counts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_call_counts_until"))
+
+    op.drop_table("call_counts")
     op.drop_table("call_attempts")
     with op.batch_alter_table("call_analyses", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_call_analyses_is_pending"))
