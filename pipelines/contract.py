@@ -293,6 +293,8 @@ class PhoneRoute(_Wire):
     """Whom it is for: the call's row is there, and a brief can be asked for."""
 
     call_id: str
+    apart: str = ""
+    """Only calls with the same word may share its process; empty: any that have none."""
 
 
 class PhoneTold(_Wire):
@@ -330,6 +332,8 @@ class Dial(_Wire):
     to_number: str
     from_number: str
     ring_seconds: Annotated[int, Field(ge=5, le=180)] = 60
+    apart: str = ""
+    """As in `PhoneRoute`."""
 
 
 class TakeUp(_Wire):

@@ -26,6 +26,8 @@ class AgentRow(SQLModel, table=True):
         default=None, repr=False, sa_column=Column(SealedJson, nullable=True)
     )
     """What stands behind the masks in `config` (`api.agents.secrets`)."""
+    blocked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When a function of it last held up its whole process."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 

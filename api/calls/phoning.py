@@ -31,6 +31,8 @@ from pipelines.contract import Dial, PhoneOnward, PhoneTold
 _LOG = logging.getLogger(__name__)
 
 RING_SECONDS = 60
+BLOCKS_FOR = timedelta(days=1)
+"""An agent whose function held up a process has one for each call so long."""
 UNTOLD_SECONDS = 30.0
 """Longer than a call may ring, nothing was told of it: whoever placed it is gone."""
 SOON_SECONDS = 0.5
@@ -104,7 +106,7 @@ async def place(database: Database, phones: Phones, call_id: str) -> None:
             return
         call.dialled_at = now()
         session.add(call)
-        order = _order_for(call)
+        order = _order_for(call, await apart(session, call))
     try:
         worker_id = await phones.dial(order)
     except PhonesUnavailable as error:
@@ -138,7 +140,7 @@ async def place_waiting(database: Database, phones: Phones) -> None:
     await asyncio.gather(*(place(database, phones, call_id) for call_id in waiting))
 
 
-def _order_for(call: CallRow) -> Dial:
+def _order_for(call: CallRow, apart: str) -> Dial:
     """What an exchange is told of a call that it shall make."""
     return Dial(
         order_id=new_id("dial"),
@@ -147,7 +149,23 @@ def _order_for(call: CallRow) -> Dial:
         to_number=call.to_number or "",
         from_number=call.from_number or "",
         ring_seconds=RING_SECONDS,
+        apart=apart,
     )
+
+
+async def apart(session: AsyncSession, call: CallRow) -> str:
+    """Whose calls may share a process with this one: those of its agent, where that has functions of a
+    developer's own; none, where one of these lately held up its process. Empty: anybody's.
+    """
+    try:
+        agent = await agents.of_owner(session, call.owner_id, call.agent_id or "")
+    except agents.AgentNotFound:
+        return ""
+    functions = getattr(agents.settings_of(agent).response_engine, "functions", None) or ()
+    if not any(one.get("type") == "python" for one in functions):
+        return ""
+    has_blocked = agent.blocked_at is not None and now() - agent.blocked_at < BLOCKS_FOR
+    return call.id if has_blocked else agent.id
 
 
 async def onward(session: AsyncSession, call_id: str, asked: str) -> PhoneOnward:

@@ -153,7 +153,7 @@ async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
             advice = await ringing.advice(request.app[GUARD], asked)
         call = await ringing.taken(session, here, body, advice)
     await billing.require(request[SESSION], call.owner_id, request.app[SETTINGS])
-    return PhoneRoute(call_id=call.id)
+    return PhoneRoute(call_id=call.id, apart=await phoning.apart(session, call))
 
 
 @routes.post("/phones/calls/{call_id}", status=204, errors=[phoning.PhoneCallGone])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
@@ -38,10 +38,14 @@ from pipelines.contract import (
     Reception,
     Steered,
     UtteranceHeard,
+    WarningRaised,
 )
 from pipelines.costs import Prices
 
 _LOG = logging.getLogger(__name__)
+
+BLOCKS = "function_blocks"
+"""The warning of a function that held up its whole process (`pipelines.tools.policy`)."""
 
 
 class CallGone(NotFound):
@@ -233,6 +237,14 @@ async def _count(metrics: Metrics, events: Sequence[CallEvent]) -> None:
         metrics.happened(event)
 
 
+async def _note(session: AsyncSession, call: CallRow, event: FunctionCalled | WarningRaised) -> None:
+    """Remember what outlives the call."""
+    if isinstance(event, FunctionCalled):
+        await scheduled.callback(session, call, event)
+    elif event.code == BLOCKS:
+        await session.exec(update(AgentRow).where(col(AgentRow.id) == call.agent_id).values(blocked_at=now()))
+
+
 async def _apply(
     session: AsyncSession, call: CallRow, events: Sequence[CallEvent], on_lost: Callable[[str], None]
 ) -> None:
@@ -246,8 +258,8 @@ async def _apply(
             has_ended |= lifecycle.end(call, event.status, event.reason, event.at)
             if event.attempt < call.attempt:
                 call.hang_up_reason = event.reason  # the attempt that followed for nothing
-        elif isinstance(event, FunctionCalled):
-            await scheduled.callback(session, call, event)
+        elif isinstance(event, FunctionCalled | WarningRaised):
+            await _note(session, call, event)
         elif isinstance(event, CallLost):
             if await attempts.follow(session, call, event.attempt, is_death=not event.is_handed_over):
                 after_commit(session, partial(_tell, on_lost, call.id))

@@ -131,6 +131,24 @@ def test_a_call_that_comes_in_is_for_the_agent_of_its_number(house: House, owner
     assert call["disconnection_reason"] == "user_hangup", "the agent's word stands"
 
 
+@pytest.mark.usefixtures("line")
+def test_agents_with_functions_share_no_process_and_one_that_blocks_has_one_for_each_call(
+    house: House, owner: Person
+) -> None:
+    agent_id, number, trunk_id = bound(owner)
+    asked = {"agent_id": agent_id, "to_number": "+905339876543"}
+    assert rings(house, trunk_id, number, f"{number}-1").json["apart"] == ""
+    engine = {**AGENT["response_engine"], "functions": [{"type": "python", "name": "book"}]}
+    assert owner.ask("PATCH", f"/v1/agents/{agent_id}", {"response_engine": engine}).status == 200
+    call_id = rings(house, trunk_id, number, f"{number}-2").json["call_id"]
+    assert rings(house, trunk_id, number, f"{number}-2").json["apart"] == agent_id
+    assert dialled(house, owner.made("/v1/calls", asked)["call_id"])["apart"] == agent_id
+    assert house.worker.brief(call_id).status == 200
+    script = Script(call_id)
+    house.worker.tell(script.started(), script.warned("function_blocks", 1))
+    assert rings(house, trunk_id, number, f"{number}-3").json["apart"].startswith("call_")
+
+
 @pytest.mark.parametrize("number", ["+905339999999", "", "0", "sip:x@y", "+1" * 40])
 def test_a_number_that_nobody_answers_is_a_404_and_no_call(house: House, owner: Person, number: str) -> None:
     _, _, trunk_id = bound(owner)

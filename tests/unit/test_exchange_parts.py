@@ -90,6 +90,27 @@ async def test_the_fullest_shard_with_room_takes_a_call_and_one_stays_empty(tmp_
     assert shards.choose() is one
 
 
+async def test_calls_share_a_shard_only_with_calls_of_their_word(tmp_path: Path) -> None:
+    shards = Shards(tmp_path / "x.sock", lambda shard, frame, came: None, lambda shard: None)
+    one, two, three = ConnectedShard(), ConnectedShard(), ConnectedShard()
+    for shard in (one, two, three):
+        shard.takes_calls = True
+    shards._shards = [one, two]
+    of = {"a": "", "b": "agent_1"}
+    one.call_ids = {"a"}
+    assert shards.choose("", of) is one
+    assert shards.choose("agent_1", of) is two, "the spare one, so that it is alone"
+    two.call_ids = {"b"}
+    assert shards.choose("agent_1", of) is two
+    assert shards.choose("", of) is one
+    assert shards.choose("agent_2", of) in (one, two), "a call that nobody has room for alone is taken still"
+    shards._shards = [one, two, three]
+    assert shards.choose("agent_2", of) is three
+    assert shards.spare("agent_1", of) is three
+    three.call_ids = {"c"}
+    assert shards.spare("agent_1", of | {"c": ""}) is two
+
+
 def test_ports_are_even_go_round_and_come_back() -> None:
     ports = Ports("127.0.0.1", 41_001, 41_009)
     held = [ports.open() for _ in range(4)]

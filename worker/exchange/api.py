@@ -49,14 +49,14 @@ class Api:
         self._news, self._all_told = asyncio.Event(), asyncio.Event()
         self._all_told.set()
 
-    async def route(self, rang: PhoneRang) -> str:
+    async def route(self, rang: PhoneRang) -> PhoneRoute:
         """The call that this INVITE is. Raises `NotRouted`."""
         timeout = aiohttp.ClientTimeout(total=ROUTE_SECONDS)
         url = f"{self._url}/internal/phones/calls"
         try:
             async with self._http.post(url, json=rang.model_dump(), timeout=timeout) as reply:
                 if reply.status == 200:
-                    return PhoneRoute.model_validate_json(await reply.read()).call_id
+                    return PhoneRoute.model_validate_json(await reply.read())
                 # 402: whoever owns the number cannot pay; whoever calls need not know.
                 # 403: its owner takes no calls like this one.
                 raise NotRouted({404: 404, 402: 480, 403: 603, 409: 486, 422: 400}.get(reply.status, 503))

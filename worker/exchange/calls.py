@@ -47,6 +47,8 @@ class PhoneCall:
     media: Media
     dialogs: Dialogs
     is_outbound: bool = False
+    apart: str = ""
+    """Only calls with the same word may share its shard; empty: any that have none."""
     talker: Talker | None = None
     taken: int = 0
     """How many shards have had it."""
@@ -80,6 +82,7 @@ class PhoneCall:
                 attempt=attempt,
                 is_ours=self.is_outbound,
                 wish=self.wish,
+                apart=self.apart,
             ),
             self.sockets,
         )

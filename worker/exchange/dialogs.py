@@ -42,6 +42,8 @@ class Kept(BaseModel):
     bridged_until: float = 0.0
     """When that ends at the latest (`time.time()`)."""
     wish: OurDirection = "sendrecv"
+    apart: str = ""
+    """As in `pipelines.contract.PhoneRoute`."""
 
 
 class Dialogs:

@@ -102,13 +102,16 @@ class Exchange:
 
     def begin(self, call: PhoneCall) -> bool:
         """A call is answered: a shard talks. False when there is none."""
-        if (shard := self._shards.choose()) is None:
+        if (shard := self._shards.choose(call.apart, self._apart())) is None:
             return False
         self._calls[call.call_id] = call
         shard.call_ids.add(call.call_id)
         call.hand_to(shard)
         self._presence.changed()
         return True
+
+    def _apart(self) -> dict[str, str]:
+        return {call_id: call.apart for call_id, call in self._calls.items()}
 
     def over(self, call: PhoneCall) -> None:
         """Its dialog has ended."""
@@ -226,7 +229,7 @@ class Exchange:
         call = self._calls.get(order.call_id)
         if call is None or isinstance(call.talker, Bridge):
             return "the call is over"
-        if (shard := self._shards.spare()) is None:
+        if (shard := self._shards.spare(call.apart, self._apart())) is None:
             return "no shard is there"
         self._transfers.drop(leg_of(call.call_id))
         self.let_go(call)
@@ -379,6 +382,7 @@ class Exchange:
             is_leg=kept.is_leg,
             taken=kept.taken,
             wish=kept.wish,
+            apart=kept.apart,
         )
 
     # ── what we are called ───────────────────────────────────────────────────────────────────────

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from pipelines.contract import PhoneRang, SipTrunk
+from pipelines.contract import PhoneRang, PhoneRoute, SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotRouted
 from worker.exchange.calls import PhoneCall, name_in, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable
 from worker.exchange.trunks import Trunks, credential_of
+from worker.lines.rtp.media import Media
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +116,7 @@ class Inbound:
         found = await self._route(dialog, invitation, trunks)
         if isinstance(found, int):
             return found
-        call_id, trunk = found
-        return self._answer(dialog, call_id, trunk, offer, source, spawn)
+        return self._answer(dialog, *found, offer, source, spawn)
 
     async def _route(
         self,
@@ -125,7 +125,7 @@ class Inbound:
         trunks: list[SipTrunk],
         *,
         is_busy: bool = False,
-    ) -> tuple[str, SipTrunk] | int:
+    ) -> tuple[PhoneRoute, SipTrunk] | int:
         headers = invitation.headers
         told_by = headers.first("P-Asserted-Identity") or headers.first("From") or ""
         asked, to = number_in(invitation.uri), number_in(headers.first("To") or "")
@@ -152,7 +152,7 @@ class Inbound:
     def _answer(
         self,
         dialog: sip.Dialog,
-        call_id: str,
+        route: PhoneRoute,
         trunk: SipTrunk,
         offer: sdp.Described | None,
         source: str,
@@ -160,30 +160,30 @@ class Inbound:
     ) -> int:
         """Answer, and let a shard talk; 0, or the code to refuse with, which the api is told, too."""
         if dialog.is_over:
-            self._api.tell_soon(call_id, "ended", 487, "Request Terminated")
+            self._api.tell_soon(route.call_id, "ended", 487, "Request Terminated")
             return 487
         try:
             sockets, ours = self._exchange.open(source if offer is None else offer.remote[0])
         except Unavailable:
-            self._api.tell_soon(call_id, "ended", 503, "every port for sound is taken")
+            self._api.tell_soon(route.call_id, "ended", 503, "every port for sound is taken")
             return 503
         try:
             body, media = (ours.offer(), None) if offer is None else ours.answer(offer)
             dialog.answer(body, credential=credential_of(trunk))
         except (sdp.NoCodec, sip.SipError) as error:
             _close(sockets)
-            self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
+            self._api.tell_soon(route.call_id, "ended", 488, type(error).__doc__ or "")
             return 488
         if media is None:
-            spawn(self._agree(dialog, call_id, trunk, sockets, ours, source, spawn))
+            spawn(self._agree(dialog, route, trunk, sockets, ours, source, spawn))
         else:
-            self._begin(PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs), spawn)
+            self._begin(route, dialog, trunk, sockets, ours, media, spawn)
         return 0
 
     async def _agree(
         self,
         dialog: sip.Dialog,
-        call_id: str,
+        route: PhoneRoute,
         trunk: SipTrunk,
         sockets: tuple[socket.socket, socket.socket],
         ours: sdp.Ours,
@@ -196,23 +196,33 @@ class Inbound:
             async for event in dialog.events():
                 if isinstance(event, sip.Ended):
                     _close(sockets)
-                    self._api.tell_soon(call_id, "ended", event.code, event.reason)
+                    self._api.tell_soon(route.call_id, "ended", event.code, event.reason)
                     return
                 if isinstance(event, sip.Confirmed):
                     media = ours.agreed(sdp.read(event.body))
                     sdp.check_address(media.remote, source)
-                    self._begin(PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs), spawn)
+                    self._begin(route, dialog, trunk, sockets, ours, media, spawn)
                     return
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
             _close(sockets)
-            self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
+            self._api.tell_soon(route.call_id, "ended", 488, type(error).__doc__ or "")
             await dialog.hang_up()
         finally:
             self._under_way -= 1
 
-    def _begin(self, call: PhoneCall, spawn: Spawn) -> None:
+    def _begin(
+        self,
+        route: PhoneRoute,
+        dialog: sip.Dialog,
+        trunk: SipTrunk,
+        sockets: tuple[socket.socket, socket.socket],
+        ours: sdp.Ours,
+        media: Media,
+        spawn: Spawn,
+    ) -> None:
+        call = PhoneCall(route.call_id, dialog, trunk, sockets, ours, media, self._dialogs, apart=route.apart)
         if not self._exchange.begin(call):
-            spawn(call.dialog.hang_up())
+            spawn(dialog.hang_up())
         spawn(self._exchange.follow(call))
 
 

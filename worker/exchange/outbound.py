@@ -70,17 +70,18 @@ class Outbound:
             self._dialogs.forget(order.call_id)
             return str(error)
         self.ringing[order.call_id] = dialog
-        self._exchange.spawn(self._follow(order.call_id, dialog, trunk, sockets, ours))
+        self._exchange.spawn(self._follow(order, dialog, trunk, sockets, ours))
         return ""
 
     async def _follow(
         self,
-        call_id: str,
+        order: Dial,
         dialog: sip.Dialog,
         trunk: SipTrunk,
         sockets: tuple[socket.socket, socket.socket],
         ours: sdp.Ours,
     ) -> None:
+        call_id = order.call_id
         call: PhoneCall | None = None
         refusal: tuple[int, str] | None = None
         ended = (0, "")
@@ -94,7 +95,7 @@ class Outbound:
                     self._api.tell_soon(call_id, "ringing", event.code, event.reason)
                 elif isinstance(event, sip.Answered):
                     self.ringing.pop(call_id, None)
-                    answered = self._answered(call_id, dialog, trunk, sockets, ours, event)
+                    answered = self._answered(order, dialog, trunk, sockets, ours, event)
                     if isinstance(answered, PhoneCall):
                         call = answered
                     else:
@@ -110,7 +111,7 @@ class Outbound:
 
     def _answered(
         self,
-        call_id: str,
+        order: Dial,
         dialog: sip.Dialog,
         trunk: SipTrunk,
         sockets: tuple[socket.socket, socket.socket],
@@ -122,8 +123,18 @@ class Outbound:
             media = media_of(ours, event.body, trunk)
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
             return 488, str(error) or type(error).__doc__ or ""
-        call = PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs, is_outbound=True)
-        self._api.tell_soon(call_id, "answered", 200, "OK")
+        call = PhoneCall(
+            order.call_id,
+            dialog,
+            trunk,
+            sockets,
+            ours,
+            media,
+            self._dialogs,
+            is_outbound=True,
+            apart=order.apart,
+        )
+        self._api.tell_soon(order.call_id, "answered", 200, "OK")
         return call if self._exchange.begin(call) else (503, "no shard is there")
 
 

@@ -5,8 +5,9 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from worker.exchange.link import FROM_SHARD, FromExchange, FromShard, Here, Holding, Link, taken
 
@@ -31,6 +32,8 @@ class ConnectedShard:
             self.link.send(frame, sockets)
 
 
+Apart = Mapping[str, str]
+"""Calls, and the word that those of their process must share."""
 OnFrame = Callable[[ConnectedShard, FromShard, tuple[socket.socket, socket.socket] | None], None]
 
 
@@ -47,18 +50,25 @@ class Shards:
         """Those that take calls."""
         return sum(shard.takes_calls for shard in self._shards)
 
-    def choose(self) -> ConnectedShard | None:
-        """Who takes the next call: the fullest that has room, so that a spare one stays empty."""
+    def choose(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
+        """Who takes the next call: the fullest that has room, so that a spare one stays empty.
+
+        One where all calls have the same word `of` theirs, if there is one; the spare one, if not.
+        """
         having = [one for one in self._shards if one.takes_calls]
+        fitting = [one for one in having if all(of.get(call_id, "") == apart for call_id in one.call_ids)]
+        having = fitting or having
         if len(having) > 1:
             spare = next((one for one in reversed(having) if not one.call_ids), None)
             having = [one for one in having if one is not spare] if spare is not None else having
         with_room = [one for one in having if len(one.call_ids) < CALLS_PER_SHARD]
         return max(with_room or having, key=lambda one: len(one.call_ids), default=None)
 
-    def spare(self) -> ConnectedShard | None:
-        """Who goes on with a call whose process died: the emptiest."""
+    def spare(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
+        """Who goes on with a call whose process died: the emptiest, of those that `choose` would ask."""
         having = [one for one in self._shards if one.takes_calls]
+        fitting = [one for one in having if all(of.get(call_id, "") == apart for call_id in one.call_ids)]
+        having = fitting or having
         return min(having, key=lambda one: len(one.call_ids), default=None)
 
     @contextlib.asynccontextmanager

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 01:13:09.741796
+Created: 2026-11-29 01:20:18.890712
 """
 
 from collections.abc import Sequence
@@ -446,6 +446,7 @@ def upgrade() -> None:
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("config", api.db.columns.Json, nullable=False),
         sa.Column("secrets", sa.Text(), nullable=True),
+        sa.Column("blocked_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
