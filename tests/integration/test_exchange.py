@@ -144,6 +144,28 @@ async def test_somebody_who_does_not_answer_says_why(house: tuple[Stage, sip.Eng
     assert stage.descriptors(stage.processes["exchange"].pid) == 1
 
 
+async def test_a_call_is_forwarded_within_bounds_and_by_the_rules(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    invitations = carrier.invitations()
+    stage.dial()
+    (await anext(invitations)).reject(302, headers=(("Contact", "<sip:+14155550188@elsewhere>"),))
+    moved = await anext(invitations)
+    assert moved.invitation is not None
+    assert moved.invitation.uri.startswith("sip:+14155550188@127.0.0.1"), "over our own trunk"
+    moved.reject(486)
+    assert (await stage.until(lambda: stage.end_of("o1"))).sip_code == 486
+    stage.dial(call_id="o2")
+    for _ in range(3):
+        (await anext(invitations)).reject(302, headers=(("Contact", "<sip:+14155550188@elsewhere>"),))
+    assert (await stage.until(lambda: stage.end_of("o2"))).sip_code == 302
+    stage.barred.add("+19005550123")
+    stage.dial(call_id="o3")
+    (await anext(invitations)).reject(302, headers=(("Contact", "<sip:+19005550123@elsewhere>"),))
+    end = await stage.until(lambda: stage.end_of("o3"))
+    assert (end.sip_code, "not called from here" in end.sip_reason) == (302, True)
+    assert stage.descriptors(stage.processes["exchange"].pid) == 1
+
+
 async def test_the_agents_end_hangs_up() -> None:
     goodbye = {"heard": ("Goodbye.",), "answers": {"Goodbye.": {"name": "end_call"}}}
     async with staged(**goodbye, engine={"builtin_functions": ["end_call"]}) as (stage, carrier):

@@ -6,14 +6,17 @@ from typing import Any, Protocol
 
 from pipelines.contract import Dial, SipTrunk
 from worker.exchange import sdp, sip
-from worker.exchange.api import Api
-from worker.exchange.calls import PhoneCall
+from worker.exchange.api import Api, NotAllowed
+from worker.exchange.calls import PhoneCall, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable
 from worker.exchange.trunks import Trunks, credential_of, proxies_of
 from worker.lines.rtp.media import Media
 
 RINGS = (180, 183)
+MOVED = (301, 302)
+MOST_MOVES = 2
+"""Somebody forwards to somebody who forwards; more is a circle."""
 
 
 class PlacesCalls(Protocol):
@@ -57,14 +60,7 @@ class Outbound:
             return "every port for sound is taken"
         self._dialogs.rings(order.call_id)
         try:
-            dialog = self._engine.invite(
-                f"sip:{order.to_number}@{trunk.server};transport={trunk.transport}",
-                ours.offer(),
-                caller=f"sip:{order.from_number or trunk.caller_id or trunk.username}@{trunk.server}",
-                proxies=proxies_of(trunk),
-                credential=credential_of(trunk),
-                ring_seconds=float(order.ring_seconds),
-            )
+            dialog = self._invite(order, trunk, ours, order.to_number, order.from_number)
         except sip.SipError as error:
             _close(sockets)
             self._dialogs.forget(order.call_id)
@@ -72,6 +68,17 @@ class Outbound:
         self.ringing[order.call_id] = dialog
         self._exchange.spawn(self._follow(order, dialog, trunk, sockets, ours))
         return ""
+
+    def _invite(self, order: Dial, trunk: SipTrunk, ours: sdp.Ours, number: str, caller: str) -> sip.Dialog:
+        """Ring there. Raises `SipError`."""
+        return self._engine.invite(
+            f"sip:{number}@{trunk.server};transport={trunk.transport}",
+            ours.offer(),
+            caller=f"sip:{caller or trunk.caller_id or trunk.username}@{trunk.server}",
+            proxies=proxies_of(trunk),
+            credential=credential_of(trunk),
+            ring_seconds=float(order.ring_seconds),
+        )
 
     async def _follow(
         self,
@@ -82,19 +89,51 @@ class Outbound:
         ours: sdp.Ours,
     ) -> None:
         call_id = order.call_id
+        ended, moves = (0, ""), 0
+        try:
+            while True:
+                ended, moved_to = await self._until_over(order, dialog, trunk, sockets, ours)
+                if not moved_to or moves >= MOST_MOVES:
+                    break
+                moves += 1
+                try:
+                    # Whoever is called has named somebody else: the rules are asked as for a transfer.
+                    allowed = await self._api.onward(call_id, moved_to)
+                    dialog = self._invite(order, trunk, ours, allowed.to_number, allowed.from_number)
+                except (NotAllowed, sip.SipError) as error:
+                    ended = ended[0], f"{ended[1]}: {error}"[:200]
+                    break
+                self.ringing[call_id] = dialog
+        finally:
+            self.ringing.pop(call_id, None)
+            self._dialogs.forget(call_id)
+            _close(sockets)
+        self._api.tell_soon(call_id, "ended", *ended)
+
+    async def _until_over(
+        self,
+        order: Dial,
+        dialog: sip.Dialog,
+        trunk: SipTrunk,
+        sockets: tuple[socket.socket, socket.socket],
+        ours: sdp.Ours,
+    ) -> tuple[tuple[int, str], str]:
+        """How it ended, and the number that a 302 names; empty for any other end."""
         call: PhoneCall | None = None
         refusal: tuple[int, str] | None = None
-        ended = (0, "")
+        ended, moved_to = (0, ""), ""
         try:
             async for event in dialog.events():
                 if isinstance(event, sip.Ended):
                     ended = refusal or (event.code, event.reason)
+                    if event.code in MOVED and call is None:
+                        moved_to = number_in(event.headers.first("Contact") or "")
                 if call is not None:
                     await call.happened(event)
                 elif isinstance(event, sip.Progress) and event.code in RINGS:
-                    self._api.tell_soon(call_id, "ringing", event.code, event.reason)
+                    self._api.tell_soon(order.call_id, "ringing", event.code, event.reason)
                 elif isinstance(event, sip.Answered):
-                    self.ringing.pop(call_id, None)
+                    self.ringing.pop(order.call_id, None)
                     answered = self._answered(order, dialog, trunk, sockets, ours, event)
                     if isinstance(answered, PhoneCall):
                         call = answered
@@ -102,12 +141,9 @@ class Outbound:
                         refusal = answered
                         self._exchange.spawn(dialog.hang_up())
         finally:
-            self.ringing.pop(call_id, None)
             if call is not None:
                 self._exchange.over(call)
-            self._dialogs.forget(call_id)
-            _close(sockets)
-        self._api.tell_soon(call_id, "ended", *ended)
+        return ended, moved_to
 
     def _answered(
         self,
