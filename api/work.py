@@ -50,7 +50,7 @@ from api.outside.storage import FolderStorage, Storage
 from api.outside.stripe import Stripe
 from api.outside.telnyx import Telnyx
 from api.payments import recharge
-from api.phone_numbers import demo, renting
+from api.phone_numbers import checkouts, demo, renting
 from api.phone_numbers import workflows as numbers
 from api.privacy import erasure, exporting, retention
 from api.public import events
@@ -125,6 +125,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "old audit log": _forget_old_audit,
     "lent numbers": demo.sweep,
     "bought numbers": numbers.sweep,
+    "unpaid numbers": checkouts.forget_unpaid,
     "rents": renting.sweep,
     "old events": events.sweep,
     "old messages": public_letters.sweep,
@@ -259,6 +260,9 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(livekit_events.watch(app[DATABASE])),
         *([asyncio.create_task(telephones.watch())] if telephones is not None else []),
         asyncio.create_task(sweeper.sweep_for_ever(SWEEPS | {"copies of knowledge": app[ANSWERS].sweep})),
+        asyncio.create_task(
+            sweeper.sweep_for_ever({"paid numbers": checkouts.sweep}, checkouts.LOOK_SECONDS)
+        ),
         asyncio.create_task(availability.watch(app[DATABASE], app[READINESS])),
     ]
     try:

@@ -88,6 +88,16 @@ async def find(carrier: Carrier, wanted: Purchase, countries: frozenset[str], ra
     return Priced.of(found[0], rates)
 
 
+async def reserve(carrier: Carrier, number: str, reference: str) -> None:
+    """Keep a number from others for half an hour. Raises `NotForSale`."""
+    try:
+        await carrier.reserve(number, reference)
+    except CarrierUnavailable as error:
+        raise CarrierFailed from error
+    except CarrierRefused:
+        raise NotForSale from None
+
+
 def told(found: Sequence[Priced], kind: str, *, requires_payment: bool) -> NumbersFound:
     """What was found, as who searched sees it."""
     numbers = [

@@ -7,18 +7,21 @@ from typing import Any
 from aiohttp import web
 
 from api.agents import service as agents
-from api.db.columns import new_id
+from api.db.columns import new_id, now
 from api.db.engine import after_commit
-from api.http.errors import BadRequest, Forbidden, Invalid, NotFound, NotSupported
+from api.http.errors import BadRequest, Forbidden, Invalid, NotFound
 from api.http.rate_limits import Limit
 from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
-from api.keys import CALLER, CARRIER, CLAIM, SESSION, SETTINGS
+from api.keys import CALLER, CARRIER, CLAIM, PAYMENTS, SESSION, SETTINGS
 from api.outside.carrier import Carrier, Forged
-from api.phone_numbers import buying, market, workflows
+from api.payments import routes as payments
+from api.payments.schemas import Checkout
+from api.phone_numbers import buying, checkouts, market, workflows
 from api.phone_numbers.buying import StillOrdered, TooManyNumbers, TooManyOrders
 from api.phone_numbers.market import CarrierFailed, CountryNotAllowed, NoCarrier, NotForSale
 from api.phone_numbers.market_schemas import (
+    NumberCheckout,
     NumberOrder,
     NumberSearch,
     NumbersFound,
@@ -28,7 +31,7 @@ from api.phone_numbers.market_schemas import (
 )
 from api.phone_numbers.schemas import BOUGHT, Countries, Released
 from api.phone_numbers.service import NumberNotFound, NumberTaken
-from api.phone_numbers.table import NumberOrderRow
+from api.phone_numbers.table import NumberCheckoutRow, NumberOrderRow
 from api.wallet import rates as price_list
 from api.wallet import rents, transfers
 from api.wallet.charges import InsufficientBalance
@@ -60,10 +63,6 @@ class NoEvent(BadRequest):
 
 class OrderNotFound(NotFound):
     """There is no such order of a number"""
-
-
-class NoCheckout(NotSupported):
-    """A number is not paid for by itself here: add credit with POST /v1/payments/checkout, then buy it"""
 
 
 @numbers.get("/allowed-countries")
@@ -120,6 +119,8 @@ async def purchased(request: web.Request, wanted: Purchase) -> NumberOrderRow:
     await let_go(request)  # nobody waits for the carrier with a transaction open
     rates = price_list.load(settings.rates)
     priced = await market.find(carrier, wanted, settings.carrier.countries, rates)
+    if await checkouts.is_kept(session, priced.offer.number, caller.owner_id):
+        raise NotForSale
     order = await buying.begin(
         session,
         caller,
@@ -133,11 +134,66 @@ async def purchased(request: web.Request, wanted: Purchase) -> NumberOrderRow:
     return order
 
 
-@numbers.post("/checkout", errors=[NoCarrier, NoCheckout])
-async def checkout_number(request: web.Request, body: Purchase) -> Released:
-    """Buy a number and pay for it at once: not here."""
-    _carrier(request)
-    raise NoCheckout
+@numbers.post(
+    "/checkout",
+    errors=[
+        agents.AgentNotFound,
+        NoCarrier,
+        CarrierFailed,
+        CountryNotAllowed,
+        NotForSale,
+        payments.NoPaymentProvider,
+        payments.ProviderFailed,
+    ],
+    resumes=True,
+)
+async def checkout_number(request: web.Request, body: Purchase) -> NumberCheckout:
+    """Buy a number and pay for it at once: it is kept for half an hour, and ordered once it is paid."""
+    carrier, settings = _carrier(request), request.app[SETTINGS]
+    session, caller = request[SESSION], request[CALLER]
+    if not request.app[PAYMENTS]:
+        raise payments.NoPaymentProvider
+    claim = request.get(CLAIM)
+    pending_id = f"pending_{claim.stable_id}" if claim else new_id("pending", 24)
+    row = await session.get(NumberCheckoutRow, pending_id)
+    if row is None or row.owner_id != caller.owner_id:
+        if body.agent_id is not None:
+            await agents.get(session, caller, body.agent_id)
+        await let_go(request)
+        rates = price_list.load(settings.rates)
+        priced = await market.find(carrier, body, settings.carrier.countries, rates)
+        if await checkouts.is_kept(session, priced.offer.number, caller.owner_id):
+            raise NotForSale
+        await let_go(request)
+        await market.reserve(carrier, priced.offer.number, pending_id)
+        opened = await payments.create_checkout(request, Checkout(amount=checkouts.price(priced)))
+        row = NumberCheckoutRow(
+            id=pending_id,
+            owner_id=caller.owner_id,
+            payment_id=opened.payment_id,
+            session_id=opened.session_id,
+            number=priced.offer.number,
+            agent_id=body.agent_id,
+            is_billed=settings.is_billing,
+            cost_micros=priced.offer.monthly_micros,
+            upfront_cost_micros=priced.offer.upfront_micros,
+            monthly_micros=priced.monthly_micros,
+            upfront_micros=priced.upfront_micros,
+            checkout_url=opened.checkout_url,
+            expires_at=now() + checkouts.KEPT_FOR,
+        )
+        session.add(row)
+    return NumberCheckout(
+        pending_id=row.id,
+        payment_id=row.payment_id,
+        paddle_transaction_id=row.session_id,
+        checkout_url=row.checkout_url,
+        order_id=row.order_id,
+        phone_number=row.number,
+        upfront_usd=dollars(row.monthly_micros + row.upfront_micros),
+        monthly_usd=dollars(row.monthly_micros),
+        expires_at=row.expires_at,
+    )
 
 
 @numbers.get("/orders")

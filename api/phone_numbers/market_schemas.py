@@ -80,6 +80,23 @@ class Purchased(Wire):
     message: str = "The number is ordered; you are charged when it is there."
 
 
+class NumberCheckout(Wire):
+    """Where to pay for a number. It is kept until `expires_at`, and ordered once it is paid."""
+
+    pending_id: str
+    payment_id: str
+    paddle_transaction_id: str
+    """The payment provider's checkout, whichever provider it is."""
+    checkout_url: str | None
+    order_id: str
+    """Of the order, once it is paid: `GET /v1/numbers/orders/{order_id}`."""
+    phone_number: str
+    upfront_usd: float
+    """What is paid now: the set-up and the first month, half a dollar at least."""
+    monthly_usd: float
+    expires_at: datetime
+
+
 class NumberOrder(Wire):
     """What became of an order."""
 

@@ -93,6 +93,34 @@ class NumberOrderRow(SQLModel, table=True):
     owed_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class NumberCheckoutRow(SQLModel, table=True):
+    """A number that somebody pays for by itself; ordered when its payment is there."""
+
+    __tablename__ = "number_checkouts"
+
+    id: str = Field(default_factory=lambda: new_id("pending", 24), primary_key=True)
+    owner_id: str = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    payment_id: str = Field(unique=True)
+    session_id: str
+    """The provider's."""
+    checkout_url: str | None = None
+    number: str = Field(max_length=20, index=True)
+    agent_id: str | None = None
+    is_billed: bool
+    cost_micros: int = Field(sa_type=BigInteger)
+    upfront_cost_micros: int = Field(sa_type=BigInteger)
+    monthly_micros: int = Field(sa_type=BigInteger)
+    upfront_micros: int = Field(sa_type=BigInteger)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    done_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it was ordered, or could not be."""
+
+    @property
+    def order_id(self) -> str:
+        """Of the order that it becomes."""
+        return f"order_{self.id.partition('_')[2]}"
+
+
 class CarrierConnectionRow(SQLModel, table=True):
     """The one connection that the numbers bought here come over. Its name and password stand in its trunk."""
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 01:20:18.890712
+Created: 2026-11-29 01:36:25.477132
 """
 
 from collections.abc import Sequence
@@ -798,6 +798,33 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_notifications_owner_id"), ["owner_id"], unique=False)
 
     op.create_table(
+        "number_checkouts",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("payment_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("session_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("checkout_url", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("is_billed", sa.Boolean(), nullable=False),
+        sa.Column("cost_micros", sa.BigInteger(), nullable=False),
+        sa.Column("upfront_cost_micros", sa.BigInteger(), nullable=False),
+        sa.Column("monthly_micros", sa.BigInteger(), nullable=False),
+        sa.Column("upfront_micros", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("done_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_number_checkouts_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_number_checkouts")),
+        sa.UniqueConstraint("payment_id", name=op.f("uq_number_checkouts_payment_id")),
+    )
+    with op.batch_alter_table("number_checkouts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_number_checkouts_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_number_checkouts_number"), ["number"], unique=False)
+        batch_op.create_index(batch_op.f("ix_number_checkouts_owner_id"), ["owner_id"], unique=False)
+
+    op.create_table(
         "one_time_links",
         sa.Column("hash", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("user_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1581,6 +1608,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_one_time_links_expires_at"))
 
     op.drop_table("one_time_links")
+    with op.batch_alter_table("number_checkouts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_number_checkouts_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_number_checkouts_number"))
+        batch_op.drop_index(batch_op.f("ix_number_checkouts_expires_at"))
+
+    op.drop_table("number_checkouts")
     with op.batch_alter_table("notifications", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_notifications_owner_id"))
         batch_op.drop_index("ix_notifications_cause")
