@@ -31,7 +31,13 @@ TURNS = (
     # what is said, in whose voice, what the engine answers, in which language the agent is then heard
     ("I would like to book an appointment for tomorrow.", "en-us", "Yes, of course, at what time?", "en"),
     ("Können wir bitte auf Deutsch weitersprechen?", "de", "Ja, natürlich, wir sprechen gern Deutsch.", "de"),
-    ("Ich möchte morgen um zehn Uhr einen Termin machen.", "de", "Gern, morgen um zehn Uhr.", "de"),
+    (
+        "Ich möchte morgen um zehn Uhr einen Termin machen.",
+        "de",
+        # Long enough for a recogniser to be sure of the language.
+        "Natürlich, ich schreibe Ihren Termin für morgen früh um zehn Uhr in unseren Kalender.",
+        "de",
+    ),
     ("¿Podemos hablar en español, por favor?", "es", "Claro, podemos hablar en español.", "es"),
     ("What are your opening hours on Saturday?", "en-us", "We are open from nine to five.", "en"),
 )
@@ -79,7 +85,7 @@ async def test_the_agent_follows_into_german_and_spanish_and_back(
                 line.output.recorded.clear()
                 line.input.say(spoken(words, voice))
                 await line.input.silent.wait()
-                await heard(line, 0.0)
+                await heard(line, 0.8)  # no answer is shorter, and one that hesitates is not over yet
                 understood = await client.transcribe(as_pcm(line), language="en,de,es")
                 assert understood.language == language, (words, understood)
                 asked = [str(message["content"]) for message in server.chats[-1]["messages"]]

@@ -138,7 +138,7 @@ async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_ended(
     await ear.dialog.hang_up()
     far = await trunk.far.call_of(ear.dialog.call_id)
     assert await far.until(lambda: bool(far.of("BYE")))
-    assert far.of("ACK")
+    assert await far.until(lambda: bool(far.of("ACK")))
     assert [type(event) for event in ear.heard if not isinstance(event, Progress)] == [Ended]
     await _until_nothing_is_left(engine)
 
