@@ -55,9 +55,7 @@ class Shards:
 
         One where all calls have the same word `of` theirs, if there is one; the spare one, if not.
         """
-        having = [one for one in self._shards if one.takes_calls]
-        fitting = [one for one in having if all(of.get(call_id, "") == apart for call_id in one.call_ids)]
-        having = fitting or having
+        having = self._fitting(apart, of)
         if len(having) > 1:
             spare = next((one for one in reversed(having) if not one.call_ids), None)
             having = [one for one in having if one is not spare] if spare is not None else having
@@ -66,10 +64,13 @@ class Shards:
 
     def spare(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
         """Who goes on with a call whose process died: the emptiest, of those that `choose` would ask."""
-        having = [one for one in self._shards if one.takes_calls]
-        fitting = [one for one in having if all(of.get(call_id, "") == apart for call_id in one.call_ids)]
-        having = fitting or having
+        having = self._fitting(apart, of)
         return min(having, key=lambda one: len(one.call_ids), default=None)
+
+    def _fitting(self, apart: str, of: Apart) -> list[ConnectedShard]:
+        """Those with no call of another word; all, where there are none of these."""
+        having = [one for one in self._shards if one.takes_calls]
+        return [one for one in having if all(of.get(id_, "") == apart for id_ in one.call_ids)] or having
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
