@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from api.db.engine import Database
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 FIRST = "0001"
+_BUSY_TRIES = 50
 _TIDY = {
     "hooks": "format, fix",
     "fix.type": "module",
@@ -35,7 +38,7 @@ async def upgrade(url: str) -> None:
     """Run every migration that this database has not seen. Safe to repeat, and to run twice at once."""
     database = Database(url)
     if database.is_sqlite and (file := database.engine.url.database):
-        await asyncio.to_thread(_make_private, Path(file))
+        await asyncio.to_thread(_make_file, Path(file))
     try:
         await _within(database.engine, lambda config: command.upgrade(config, "head"))
     finally:
@@ -81,10 +84,23 @@ async def write_first_revision(metadata: MetaData) -> Path:
     return path
 
 
-def _make_private(file: Path) -> None:
-    """What people said is in it. SQLite would let the umask decide, and its other files follow this one."""
-    with contextlib.suppress(OSError):  # one that is there stays as it is; a bad path gets SQLite's own words
+def _make_file(file: Path) -> None:
+    """An empty database that is private, since what people said is in it, and has a write-ahead log.
+
+    SQLite would let the umask decide, and its other files follow this one. One that is there stays as it is.
+    """
+    with contextlib.suppress(OSError):  # a bad path gets SQLite's own words
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    for _ in range(_BUSY_TRIES):
+        try:
+            with contextlib.closing(sqlite3.connect(file)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Changing the journal needs the file for oneself, and two who want it do not wait for each other.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                return
+        time.sleep(0.1)
 
 
 async def _within(

@@ -298,18 +298,16 @@ def test_nothing_outlives_an_up_that_was_killed(first: Up, home: Path) -> None:
 def test_a_part_that_hangs_delays_the_end_only_so_long_and_a_second_ctrl_c_not_at_all(
     first: Up, home: Path
 ) -> None:
-    for patience, longest in ((True, 10.0), (False, 3.0)):
+    for patience, longest in ((True, 10.0), (False, 5.0)):
         with running(home) as up:
             worker = up.until(lambda up=up: up.status()["processes"].get("worker", {}).get("pid"))
             up.until_ready()
             os.kill(worker, signal.SIGSTOP)
-            begun = time.monotonic()
             if not patience:
                 up.remember()
                 up.process.send_signal(signal.SIGINT)
                 time.sleep(0.5)
-            up.stop()
-            assert time.monotonic() - begun < longest
+            assert up.stop() < longest
             assert up.left() == []
             assert up.process.returncode == (0 if patience else 130)
 
