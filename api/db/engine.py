@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.db import sealed
 from api.db.lookups import Compiled, Lookup
+from api.db.pool import Pool
 from api.db.sqlite import Asking, Connection, Writers
 from api.db.vault import Vault
 
@@ -144,6 +145,7 @@ def _engine(url: str, writers: Writers, *, connections: int = 8) -> AsyncEngine:
         engine = create_async_engine(
             url,
             hide_parameters=True,
+            poolclass=Pool,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=10,
