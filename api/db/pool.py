@@ -36,7 +36,8 @@ class FirstCome(AsyncAdaptedQueue[ConnectionPoolEntry]):
         except Empty:
             if not block:
                 raise
-        return await_only(self._handed(timeout))
+        handed: ConnectionPoolEntry = await_only(self._handed(timeout))
+        return handed
 
     async def _handed(self, timeout: float | None) -> ConnectionPoolEntry:
         waiting = asyncio.get_running_loop().create_future()
