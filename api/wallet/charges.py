@@ -22,8 +22,6 @@ class InsufficientBalance(PaymentRequired):
     """Insufficient balance"""
 
 
-EARNINGS = "earnings"
-"""The account over which a tenant's owner is paid."""
 Part = Literal["base", "telephony", "outbound", "recording", "realtime"]
 
 
@@ -171,7 +169,7 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
     payer = ledger.wallet(held.owner_id) if held.is_billed else "house"
     entries = {payer: -price.total, "revenue": price.cost + price.margin}
     if price.tenant_margin:
-        entries[EARNINGS] = price.tenant_margin
+        entries[ledger.EARNINGS] = price.tenant_margin
         for owner_id in sorted((held.owner_id, tariff.tenant_owner_id)):  # as transfers do
             await ledger.lock(session, owner_id)
     providers = used.providers
@@ -213,18 +211,23 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
     return charged
 
 
+def earning_key(call_id: str) -> str:
+    """Of the transaction that pays a tenant's owner for a member's call."""
+    return f"earning:{call_id}"
+
+
 async def _pay_tenant(session: AsyncSession, call_id: str, tariff: Tariff, amount: int) -> None:
     """What a tenant's owner earns by a member's call."""
     owner_id = tariff.tenant_owner_id
     row = TransactionRow(
-        key=f"earning:{call_id}",
+        key=earning_key(call_id),
         owner_id=owner_id,
         type="earning",
         amount_micros=amount,
         description="Margin of a member's call",
         explanation={"call_id": call_id, "margin_percent": str(tariff.tenant_margin_percent)},
     )
-    await ledger.post(session, row, {EARNINGS: -amount, ledger.wallet(owner_id): amount})
+    await ledger.post(session, row, {ledger.EARNINGS: -amount, ledger.wallet(owner_id): amount})
 
 
 def _describe(price: Price, tariff: Tariff, *, is_billed: bool) -> str:

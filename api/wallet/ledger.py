@@ -15,6 +15,12 @@ from api.db.inserts import insert_new
 from api.wallet.table import EntryRow, HoldRow, TransactionRow, WalletRow
 
 _WALLET = "wallet:"
+TRANSFERS = "transfers"
+"""The account between two wallets."""
+EARNINGS = "earnings"
+"""The account over which a tenant's owner is paid."""
+PASSED_ON = (TRANSFERS, EARNINGS)
+"""What comes in there goes out in the same transaction: they are always empty."""
 
 
 class Unbalanced(AssertionError):
@@ -97,4 +103,11 @@ async def faults(session: AsyncSession) -> list[str]:
     for row in (await session.exec(select(WalletRow))).all():
         if row.balance_micros != sums.pop(wallet(row.owner_id), 0):
             wrong.append(f"the balance of {row.owner_id} is not the sum of its entries")
+    passed_on = await session.exec(
+        select(EntryRow.account)
+        .where(col(EntryRow.account).in_(PASSED_ON))
+        .group_by(col(EntryRow.account))
+        .having(func.sum(EntryRow.amount_micros) != 0)
+    )
+    wrong += [f"{account} is not empty" for account in passed_on.all()]
     return wrong + [f"{account} has entries and no wallet" for account, total in sums.items() if total]

@@ -12,8 +12,6 @@ from api.wallet import ledger
 from api.wallet.charges import InsufficientBalance
 from api.wallet.table import TransactionRow
 
-ACCOUNT = "transfers"
-
 
 async def available(session: AsyncSession, owner_id: str) -> int:
     """What an owner has and no running call holds, in micro-dollars."""
@@ -38,12 +36,12 @@ async def transfer(
     given = await ledger.post(
         session,
         _half(f"transfer:{number}:out", from_owner, -amount, note, to_owner),
-        {ledger.wallet(from_owner): -amount, ACCOUNT: amount},
+        {ledger.wallet(from_owner): -amount, ledger.TRANSFERS: amount},
     )
     await ledger.post(
         session,
         _half(f"transfer:{number}:in", to_owner, amount, note, from_owner),
-        {ACCOUNT: -amount, ledger.wallet(to_owner): amount},
+        {ledger.TRANSFERS: -amount, ledger.wallet(to_owner): amount},
     )
     return given
 

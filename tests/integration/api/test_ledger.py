@@ -113,6 +113,15 @@ async def test_a_wrong_balance_is_found(database: Database) -> None:
         assert await ledger.faults(session) == ["the balance of user_1 is not the sum of its entries"]
 
 
+async def test_what_was_taken_on_its_way_and_never_given_is_found(database: Database) -> None:
+    row = TransactionRow(
+        key="transfer:1:in", owner_id="user_1", type="transfer", amount_micros=5, description=""
+    )
+    async with database.transaction() as session:
+        await ledger.post(session, row, {ledger.TRANSFERS: -5, ledger.wallet("user_1"): 5})
+        assert await ledger.faults(session) == ["transfers is not empty"]
+
+
 async def test_money_is_written_with_the_strongest_durability(database: Database) -> None:
     if not database.is_sqlite:
         async with database.transaction(is_durable=True) as session:

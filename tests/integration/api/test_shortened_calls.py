@@ -1,5 +1,6 @@
 """A call that was charged for too long: its worker's last word, when it comes, brings the rest again."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,7 +16,7 @@ from api.http.callers import Caller
 from api.http.metrics import Metrics
 from api.internal import service
 from api.usage import service as usage
-from api.wallet import charges, corrections, ledger, rates, reading
+from api.wallet import charges, corrections, ledger, rates, reading, transfers
 from api.wallet.table import TransactionRow
 from pipelines.contract import CallEnded, CallStarted, EventBatch
 from pipelines.costs import Prices
@@ -100,14 +101,56 @@ async def test_what_was_charged_too_much_comes_again_once(
     await database.close()
 
 
-async def test_a_member_s_call_that_was_right_gives_nothing_back(database_url: str) -> None:
+async def test_of_a_members_call_the_owners_margin_goes_back_with_it(database_url: str) -> None:
     await migrate.upgrade(database_url)
     database = Database(database_url)
     call_id = await charged_call(database, is_billed=True, tenant_margin=10)
     async with database.transaction() as session:
-        assert await corrections.shorten(session, call_id, 120_000) is None
-        refund = await corrections.shorten(session, call_id, 60_000)
-        assert refund is not None
-        assert refund.amount_micros == 110_000  # of 220,000: the member's price, the margin in it
+        assert await corrections.shorten(session, call_id, 120_000) is None, "it was right"
+        assert await ledger.balance(session, "user_2") == 20_000
+        for seconds, back, earned in ((60, 110_000, 10_000), (30, 55_000, 5_000)):
+            refund = await corrections.shorten(session, call_id, seconds * 1000)
+            assert refund is not None
+            # Of 220,000: the member's price, the margin in it.
+            assert (refund.amount_micros, refund.tenant_micros) == (back, -back // 11)
+            assert await ledger.balance(session, "user_2") == earned
+            assert await corrections.shorten(session, call_id, seconds * 1000) is None, "once"
+        assert await ledger.balance(session, "user_1") == 1_000_000 - 55_000
+        assert await ledger.faults(session) == []
+        rows = (await session.exec(select(TransactionRow).where(TransactionRow.owner_id == "user_2"))).all()
+        assert [(row.type, row.amount_micros) for row in rows] == [
+            ("earning", 20_000),
+            ("earning", -10_000),
+            ("earning", -5_000),
+        ]
+    await database.close()
+
+
+async def test_an_owner_who_spent_the_margin_owes_it(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    call_id = await charged_call(database, is_billed=True, tenant_margin=10)
+    async with database.transaction() as session:
+        await transfers.transfer(session, from_owner="user_2", to_owner="user_1", amount=20_000, note="")
+        assert await corrections.shorten(session, call_id, 0) is not None
+        assert await ledger.balance(session, "user_1") == 1_020_000
+        assert await ledger.balance(session, "user_2") == -20_000
+        assert await ledger.faults(session) == []
+    await database.close()
+
+
+async def test_two_words_at_once_take_the_margin_back_once(database_url: str) -> None:
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    call_id = await charged_call(database, is_billed=True, tenant_margin=10)
+
+    async def told() -> None:
+        async with database.transaction() as session:
+            await corrections.shorten(session, call_id, 60_000)
+
+    await asyncio.gather(*(told() for _ in range(6)))
+    async with database.transaction(writes=False) as session:
+        assert await ledger.balance(session, "user_2") == 10_000
+        assert await ledger.balance(session, "user_1") == 1_000_000 - 110_000
         assert await ledger.faults(session) == []
     await database.close()
