@@ -36,11 +36,10 @@ class FirstCome(AsyncAdaptedQueue[ConnectionPoolEntry]):
         except Empty:
             if not block:
                 raise
-        handed: ConnectionPoolEntry = await_only(self._handed(timeout))
-        return handed
+        return await_only(self._handed(timeout))
 
     async def _handed(self, timeout: float | None) -> ConnectionPoolEntry:
-        waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[ConnectionPoolEntry] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
             async with asyncio.timeout(timeout):
