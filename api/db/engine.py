@@ -157,6 +157,7 @@ def _engine(url: str, writers: Writers, *, connections: int = 8) -> AsyncEngine:
     engine = create_async_engine(
         url,
         hide_parameters=True,
+        poolclass=Pool,
         pool_size=20,
         max_overflow=0,  # what overflows is connected anew each time, which costs a hundred questions
         pool_timeout=10,

@@ -89,17 +89,19 @@ def _make_file(file: Path) -> None:
 
     SQLite would let the umask decide, and its other files follow this one. One that is there stays as it is.
     """
-    with contextlib.suppress(OSError):  # a bad path gets SQLite's own words
+    with contextlib.suppress(OSError):  # what is wrong with the path or the file is told by who uses it
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    # Changing the journal needs the file for oneself, and SQLite does not wait for who has it.
     for _ in range(_BUSY_TRIES):
         try:
-            with contextlib.closing(sqlite3.connect(file)) as connection:
+            with contextlib.closing(sqlite3.connect(file, timeout=0.1)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
-            return
+                return
         except sqlite3.OperationalError as error:
-            # Changing the journal needs the file for oneself, and two who want it do not wait for each other.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 return
+        except sqlite3.DatabaseError:
+            return
         time.sleep(0.1)
 
 

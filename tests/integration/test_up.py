@@ -144,6 +144,14 @@ def first(home: Path) -> Iterator[Up]:
         yield up
 
 
+@pytest.fixture
+def started(first: Up) -> Path:
+    """A data folder that was started once and is not running, whichever tests were chosen."""
+    if first.process.poll() is None:
+        first.stop()
+    return first.home
+
+
 def printed_value(up: Up, name: str) -> str:
     return next(found[1] for line in up.lines if (found := re.fullmatch(rf" +{name} {{2,}}(\S+)", line)))
 
@@ -269,8 +277,8 @@ def test_ctrl_c_stops_everything_within_ten_seconds_and_leaves_no_process(first:
     assert json.loads(status.stdout)["is_running"] is False
 
 
-def test_a_second_start_shows_no_password_and_keeps_what_was_made(first: Up, home: Path) -> None:
-    with running(home) as up:
+def test_a_second_start_shows_no_password_and_keeps_what_was_made(first: Up, started: Path) -> None:
+    with running(started) as up:
         up.until_ready()
         assert "Password" not in up.printed
         assert "API key" not in up.printed
@@ -284,8 +292,8 @@ def test_a_second_start_shows_no_password_and_keeps_what_was_made(first: Up, hom
         assert up.left() == []
 
 
-def test_nothing_outlives_an_up_that_was_killed(first: Up, home: Path) -> None:
-    with running(home) as up:
+def test_nothing_outlives_an_up_that_was_killed(started: Path) -> None:
+    with running(started) as up:
         up.until_ready()
         up.process.kill()
         up.process.wait()
@@ -295,11 +303,9 @@ def test_nothing_outlives_an_up_that_was_killed(first: Up, home: Path) -> None:
         assert [process.cmdline() for process in up.left()] == []
 
 
-def test_a_part_that_hangs_delays_the_end_only_so_long_and_a_second_ctrl_c_not_at_all(
-    first: Up, home: Path
-) -> None:
+def test_a_part_that_hangs_delays_the_end_only_so_long_and_a_second_ctrl_c_not_at_all(started: Path) -> None:
     for patience, longest in ((True, 10.0), (False, 5.0)):
-        with running(home) as up:
+        with running(started) as up:
             worker = up.until(lambda up=up: up.status()["processes"].get("worker", {}).get("pid"))
             up.until_ready()
             os.kill(worker, signal.SIGSTOP)

@@ -1,7 +1,9 @@
 """The database on both engines: migrations, transactions, what is committed and when."""
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -36,6 +38,15 @@ async def test_two_may_migrate_at_once_and_again(database_url: str) -> None:
     await asyncio.gather(*(migrate.upgrade(database_url) for _ in range(3)))
     await migrate.upgrade(database_url)
     assert await migrate.current(database_url) == migrate.FIRST
+
+
+async def test_a_file_that_somebody_else_holds_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "new.sqlite"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.5, other.rollback)
+        await migrate.upgrade(f"sqlite+aiosqlite:///{file}")
+    assert await migrate.current(f"sqlite+aiosqlite:///{file}") == migrate.FIRST
 
 
 def _user(email: str) -> UserRow:

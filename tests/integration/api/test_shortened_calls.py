@@ -1,6 +1,7 @@
 """A call that was charged for too long: its worker's last word, when it comes, brings the rest again."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,6 +23,15 @@ from pipelines.contract import CallEnded, CallStarted, EventBatch
 from pipelines.costs import Prices
 
 BEGAN = now() - timedelta(minutes=10)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """Migrated, and closed in the end."""
+    await migrate.upgrade(database_url)
+    database = Database(database_url)
+    yield database
+    await database.close()
 
 
 async def charged_call(database: Database, *, is_billed: bool, tenant_margin: int = 0) -> str:
@@ -64,10 +74,8 @@ async def charged_call(database: Database, *, is_billed: bool, tenant_margin: in
 
 @pytest.mark.parametrize(("is_billed", "left"), [(True, 950_000), (False, 1_000_000)])
 async def test_what_was_charged_too_much_comes_again_once(
-    database_url: str, is_billed: bool, left: int
+    database: Database, is_billed: bool, left: int
 ) -> None:
-    await migrate.upgrade(database_url)
-    database = Database(database_url)
     call_id = await charged_call(database, is_billed=is_billed)
     said = {"call_id": call_id, "attempt": 1}
     events = [
@@ -98,12 +106,9 @@ async def test_what_was_charged_too_much_comes_again_once(
         assert (spent.total_spent, spent.total_cost, spent.transaction_count) == (0.05, 0.05, 1)
         told = await reading.analytics(session, "user_1", 2)
         assert [(one.cost_usd, one.requests, one.duration_ms) for one in told.agents] == [(0.05, 1, 30_000)]
-    await database.close()
 
 
-async def test_of_a_members_call_the_owners_margin_goes_back_with_it(database_url: str) -> None:
-    await migrate.upgrade(database_url)
-    database = Database(database_url)
+async def test_of_a_members_call_the_owners_margin_goes_back_with_it(database: Database) -> None:
     call_id = await charged_call(database, is_billed=True, tenant_margin=10)
     async with database.transaction() as session:
         assert await corrections.shorten(session, call_id, 120_000) is None, "it was right"
@@ -123,12 +128,9 @@ async def test_of_a_members_call_the_owners_margin_goes_back_with_it(database_ur
             ("earning", -10_000),
             ("earning", -5_000),
         ]
-    await database.close()
 
 
-async def test_an_owner_who_spent_the_margin_owes_it(database_url: str) -> None:
-    await migrate.upgrade(database_url)
-    database = Database(database_url)
+async def test_an_owner_who_spent_the_margin_owes_it(database: Database) -> None:
     call_id = await charged_call(database, is_billed=True, tenant_margin=10)
     async with database.transaction() as session:
         await transfers.transfer(session, from_owner="user_2", to_owner="user_1", amount=20_000, note="")
@@ -136,12 +138,9 @@ async def test_an_owner_who_spent_the_margin_owes_it(database_url: str) -> None:
         assert await ledger.balance(session, "user_1") == 1_020_000
         assert await ledger.balance(session, "user_2") == -20_000
         assert await ledger.faults(session) == []
-    await database.close()
 
 
-async def test_two_words_at_once_take_the_margin_back_once(database_url: str) -> None:
-    await migrate.upgrade(database_url)
-    database = Database(database_url)
+async def test_two_words_at_once_take_the_margin_back_once(database: Database) -> None:
     call_id = await charged_call(database, is_billed=True, tenant_margin=10)
 
     async def told() -> None:
@@ -153,4 +152,3 @@ async def test_two_words_at_once_take_the_margin_back_once(database_url: str) ->
         assert await ledger.balance(session, "user_2") == 10_000
         assert await ledger.balance(session, "user_1") == 1_000_000 - 110_000
         assert await ledger.faults(session) == []
-    await database.close()
