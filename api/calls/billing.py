@@ -55,6 +55,7 @@ async def charge(session: AsyncSession, call_id: str, prices: Prices) -> str:
     usage = await session.get(CallUsageRow, call_id)
     if usage is None:
         return ""
+    call = await session.get(CallRow, call_id)
     started = [event for event in await events_of(session, call_id) if isinstance(event, CallStarted)]
     engines = Engines(started[-1].stt, started[-1].llm, started[-1].tts) if started else None
     charged = await charges.charge(
@@ -63,6 +64,7 @@ async def charge(session: AsyncSession, call_id: str, prices: Prices) -> str:
         charges.Used(
             agent_id=usage.agent_id,
             duration_ms=usage.duration_ms,
+            agent_ms=call.agent_ms if call is not None and call.bridged_at is not None else None,
             tokens_in=usage.llm_input_tokens,
             tokens_out=usage.llm_output_tokens,
             characters=usage.tts_characters,

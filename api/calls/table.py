@@ -114,6 +114,14 @@ class CallRow(SQLModel, table=True):
             return 0
         return max(0, round((self.ended_at - self.started_at).total_seconds() * 1000))
 
+    @property
+    def agent_ms(self) -> int:
+        """As much of its duration as the agent was there: all of it, unless two were put through."""
+        whole = self.duration_ms or 0
+        if self.bridged_at is None or self.started_at is None:
+            return whole
+        return min(whole, max(0, round((self.bridged_at - self.started_at).total_seconds() * 1000)))
+
 
 class CallCountRow(SQLModel, table=True):
     """How many calls an owner had until a moment (`api.calls.counting`)."""

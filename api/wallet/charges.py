@@ -23,6 +23,8 @@ class InsufficientBalance(PaymentRequired):
 
 
 Part = Literal["base", "telephony", "outbound", "recording", "realtime"]
+_BY_THE_AGENT: frozenset[Part] = frozenset(("recording", "realtime"))
+"""What nobody does any more in a call whose agent has left: nothing is recorded then, and no model hears."""
 
 
 class Tariff(BaseModel):
@@ -62,13 +64,21 @@ class Tariff(BaseModel):
         margins = (1 + self.margin_percent / 100) * (1 + self.tenant_margin_percent / 100)
         return sum(self.per_minute.values(), Decimal(0)) * margins * 1_000_000
 
-    def price(self, seconds: float) -> "Price":
-        """The price of so many seconds."""
-        billed = math.ceil(seconds / self.rounding_seconds) * self.rounding_seconds
-        parts = {name: micros(rate * billed / 60) for name, rate in self.per_minute.items()}
+    def price(self, seconds: float, agent_seconds: float | None = None) -> "Price":
+        """The price of so many seconds; in how many of them the agent was there, if not in all."""
+        billed = self._billed(seconds)
+        talked = billed if agent_seconds is None else min(billed, self._billed(agent_seconds))
+        parts = {
+            name: micros(rate * (talked if name in _BY_THE_AGENT else billed) / 60)
+            for name, rate in self.per_minute.items()
+        }
         cost = sum(parts.values())
         margin = rounded(cost * self.margin_percent / 100)
-        return Price(billed, parts, cost, margin, rounded((cost + margin) * self.tenant_margin_percent / 100))
+        tenant_margin = rounded((cost + margin) * self.tenant_margin_percent / 100)
+        return Price(billed, parts, cost, margin, tenant_margin, talked)
+
+    def _billed(self, seconds: float) -> int:
+        return math.ceil(seconds / self.rounding_seconds) * self.rounding_seconds
 
     def seconds_for(self, amount: int, longest: int) -> int:
         """How many seconds, up to the longest, an amount is enough for."""
@@ -90,6 +100,12 @@ class Price:
     margin: int
     tenant_margin: int = 0
     """What a tenant's owner earns by it."""
+    agent_seconds: int = 0
+    """Of the billed ones, those with the agent."""
+
+    def seconds_of(self, part: Part) -> int:
+        """For how many seconds a part is charged."""
+        return self.agent_seconds if part in _BY_THE_AGENT else self.billed_seconds
 
     @property
     def total(self) -> int:
@@ -151,6 +167,8 @@ class Used:
     characters: int
     engines: Engines | None
     providers: CostSplit | None
+    agent_ms: int | None = None
+    """As much of it as the agent was there; None: all."""
 
 
 async def charge(session: AsyncSession, call_id: str, used: Used) -> TransactionRow | None:
@@ -163,7 +181,7 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
         return None
     await session.exec(delete(HoldRow).where(col(HoldRow.call_id) == call_id))
     tariff = Tariff.model_validate(held.tariff)
-    price = tariff.price(used.duration_ms / 1000)
+    price = tariff.price(used.duration_ms / 1000, None if used.agent_ms is None else used.agent_ms / 1000)
     if price.billed_seconds == 0:
         return None
     payer = ledger.wallet(held.owner_id) if held.is_billed else "house"
@@ -235,7 +253,9 @@ def _describe(price: Price, tariff: Tariff, *, is_billed: bool) -> str:
     margin = f" + {tariff.margin_percent} %" if price.margin else ""
     margin += f" + {tariff.tenant_margin_percent} %" if price.tenant_margin else ""
     covered = "" if is_billed else "; paid by this server (billing is off)"
-    return f"Call of {price.billed_seconds} s at {rates}{margin}{covered}"
+    left = price.billed_seconds - price.agent_seconds
+    unheard = f"; nothing was recorded in {left} s without the agent" if left else ""
+    return f"Call of {price.billed_seconds} s at {rates}{margin}{unheard}{covered}"
 
 
 def _explain(price: Price, tariff: Tariff, duration_ms: int, *, is_billed: bool) -> dict[str, object]:
@@ -245,9 +265,23 @@ def _explain(price: Price, tariff: Tariff, duration_ms: int, *, is_billed: bool)
         "rounding_seconds": tariff.rounding_seconds,
         "rounding": f"up to whole steps of {tariff.rounding_seconds} s; each part to a millionth of a dollar",
         "parts": [
-            {"name": name, "rate_per_min": str(rate), "usd": text(price.parts[name])}
+            {
+                "name": name,
+                "rate_per_min": str(rate),
+                "seconds": price.seconds_of(name),
+                "usd": text(price.parts[name]),
+            }
             for name, rate in tariff.per_minute.items()
         ],
+        **(
+            {
+                "agent_seconds": price.agent_seconds,
+                "without_the_agent": "Two people were put through to each other: nothing was recorded and "
+                "no model listened from then on, so those minutes have no part for that.",
+            }
+            if price.agent_seconds < price.billed_seconds
+            else {}
+        ),
         "margin_percent": str(tariff.margin_percent),
         "margin_usd": text(price.margin),
         **(

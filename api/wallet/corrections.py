@@ -36,7 +36,8 @@ async def shorten(session: AsyncSession, call_id: str, duration_ms: int) -> Tran
         rounding_seconds=int(told["rounding_seconds"]),
         tenant_margin_percent=Decimal(told.get("tenant_margin_percent", 0)),
     )
-    price = tariff.price(duration_ms / 1000)
+    with_agent = told.get("agent_seconds")  # as it was charged: when the agent left does not change
+    price = tariff.price(duration_ms / 1000, with_agent)
     summed = await session.exec(
         select(  # type: ignore[call-overload]
             func.coalesce(func.sum(TransactionRow.amount_micros), 0),

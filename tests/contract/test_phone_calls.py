@@ -362,6 +362,8 @@ def test_a_call_that_was_put_through_lasts_until_the_two_have_talked(house: Hous
     paid = owner.ask("GET", "/v1/wallet/transactions").json
     (line,) = [one for one in paid["transactions"] if one["call_id"] == call_id]
     assert line["explanation"]["seconds"] == 65, "what they talked then is charged like what was before"
+    assert line["explanation"]["agent_seconds"] == 5, "but for what only an agent does"
+    assert "nothing was recorded in 60 s without the agent" in line["description"]
     until(lambda: "call.transferred" in told_of(call_id), 20)
     told = sorted(told_of(call_id))
     assert told == ["call.ended", "call.started", "call.transfer", "call.transfer", "call.transferred"]

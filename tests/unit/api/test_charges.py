@@ -33,6 +33,15 @@ def test_a_call_is_charged_for_what_it_has() -> None:
     }
 
 
+def test_minutes_without_the_agent_are_not_recorded_ones() -> None:
+    dear = rates.load().model_copy(update={"recording_rate_per_min": Decimal("0.06")})
+    phone = Tariff.of(dear, is_phone=False, is_outbound=False, is_recorded=True, is_realtime=True)
+    price = phone.price(300, 60)
+    assert price.parts == {"base": 500_000, "recording": 60_000, "realtime": 250_000}
+    assert (price.billed_seconds, price.agent_seconds) == (300, 60)
+    assert phone.price(30, 60).parts == phone.price(30).parts, "the agent left after the end"
+
+
 def test_a_margin_is_added_and_shown() -> None:
     price = PLAIN.model_copy(update={"margin_percent": Decimal("12.5")}).price(90)
     assert (price.cost, price.margin, price.total) == (150_000, 18_750, 168_750)
