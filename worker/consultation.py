@@ -110,11 +110,13 @@ class Consultation:
                 raise CannotDo(asks.why_not)
             await self.line.hold(is_on=False)
             if self.target.three_way:
+                if isinstance(self.line, Consults):
+                    self.line.join(leg)
                 words = self.target.public_message or phrase("introduce", self._language)
                 await self._introduce(asks.session, words)
 
     async def _introduce(self, theirs: AgentSession[Any], words: str) -> None:
-        """Both hear the same, each in their own line."""
+        """Both hear the same, each in their own line; and each other meanwhile."""
         with contextlib.suppress(TimeoutError, RuntimeError):
             async with asyncio.timeout(SAY_SECONDS):
                 said = [one.say(words, allow_interruptions=False) for one in (self.session, theirs)]

@@ -85,16 +85,51 @@ async def answers(stage: Stage, caller: Caller, call_id: str, attempt: int = 1) 
 
 
 async def test_whoever_is_on_hold_hears_music_whatever_happens() -> None:
-    async with staged(heard=("What are your hours?",) * 4, **TALK) as (stage, engine):
+    async with staged(heard=("What are your hours?",) * 6, **TALK) as (stage, engine):
         await _its_process_dies(stage, engine)
         await _the_carrier_refuses(stage, engine)
+        await _its_exchange_dies(stage, engine)
         await _a_glare_is_asked_again_and_the_limit_comes(stage, engine)
+        await _the_carrier_knows_of_no_call(stage, engine)
 
 
 async def test_what_comes_on_hold_is_heard_after_it() -> None:
     async with staged(heard=("My PIN.",), **TALK) as (stage, engine):
         await _a_function_goes_on_and_the_other_side_holds_too(stage, engine)
         await _a_hold_ends_the_call(stage, engine)
+
+
+async def _the_carrier_knows_of_no_call(stage: Stage, engine: sip.Engine) -> None:
+    carrier = Carrier(refuses=[481])
+    async with on_the_phone(stage, engine, carrier) as (caller, call_id):
+        await stage.order(call_id, Hold())
+        events = await stage.until(lambda: (e := stage.events(call_id)) and e[-1].kind == "call_ended" and e)
+        assert (events[-1].status, events[-1].reason) == ("completed", "line_lost")
+        ended = await stage.until(lambda: stage.end_of(call_id))
+        assert ended.sip_code == 481
+        assert caller.phone.heard
+    exchange = stage.processes["exchange"].pid
+    await stage.until(lambda: stage.descriptors(exchange) == 1)
+    assert not list((stage.home / "run" / "dialogs").iterdir())
+
+
+async def _its_exchange_dies(stage: Stage, engine: sip.Engine) -> None:
+    """Nobody notices: the music plays on, and the next exchange goes on where this one was."""
+    carrier = Carrier()
+    async with on_the_phone(stage, engine, carrier) as (caller, call_id):
+        assert (await stage.order(call_id, Hold())).outcome == "done"
+        held_at = time.time()
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+        await stage.start("exchange")
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and not e.why_not, 60)
+        await stage.until(lambda: call_id in stage.liveness.exchange.call_ids)  # type: ignore[union-attr]
+        await asyncio.sleep(1.0)
+        assert is_music(caller.phone.sound(held_at + 0.5))
+        assert carrier.directions == ["sendonly"], "it is on hold already"
+        assert (await stage.order(call_id, Hold(is_on=False))).outcome == "done"
+        assert carrier.directions == ["sendonly", "sendrecv"]
+        await answers(stage, caller, call_id)
 
 
 async def _its_process_dies(stage: Stage, engine: sip.Engine) -> None:

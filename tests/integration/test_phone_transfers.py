@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from tests.support.speech import words
 from tests.support.telephone import Telephone, telephone
 from tests.support.telephony import NUMBER, Caller, Stage, calling, sockets, staged
+from tests.unit.test_answering import tone
 from worker.exchange import sdp, sip
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]
@@ -89,14 +91,28 @@ async def called(carrier: sip.Engine) -> AsyncIterator[Person]:
 
 
 @contextlib.asynccontextmanager
-async def picks_up(person: Person) -> AsyncIterator[Telephone]:
-    """They answer."""
+async def picks_up(
+    person: Person, before: Callable[[Telephone], Awaitable[None]] | None = None
+) -> AsyncIterator[Telephone]:
+    """They answer; `before` it their carrier plays something."""
     assert person.dialog.invitation is not None
     mine, address = sockets()
     answer, media = sdp.Ours(address, 3).answer(sdp.read(person.dialog.invitation.body))
-    person.dialog.answer(answer)
+    if before is not None:
+        person.dialog.ring(body=answer)
+    else:
+        person.dialog.answer(answer)
     async with telephone(mine, media.remote) as phone:
+        if before is not None:
+            await before(phone)
+            person.dialog.answer(answer)
         yield phone
+
+
+def loudness(sound: np.ndarray, hertz: float) -> float:
+    """Amplitude of one tone in what was heard, int16 at 8 kHz."""
+    turns = np.exp(-2j * np.pi * hertz * np.arange(len(sound)) / 8000)
+    return float(abs(np.mean(sound * turns)) * 2) if len(sound) >= 2000 else 0.0
 
 
 async def is_transferred(stage: Stage) -> None:
@@ -150,7 +166,19 @@ async def test_a_carrier_that_does_not_refer_is_made_up_for(
             rings_at = time.time()
             await stage.until(lambda: caller.phone.first_sound(rings_at))
             assert caller.end is None, "they hear that it rings"
-            async with picks_up(person) as phone:
+
+            async def announced(phone: Telephone) -> None:
+                """It is heard in the place of our ringing tone, and nothing was answered."""
+                phone.say(tone(1300.0, 8.0))
+
+                def heard(hertz: float) -> float:
+                    return loudness(caller.phone.sound()[-4000:], hertz)
+
+                await stage.until(lambda: heard(1300.0) > 1000 and heard(425.0) < 50)
+                assert stage.events("c1")[-1].kind != "call_ended"
+                phone.hush()
+
+            async with picks_up(person, announced if code == 603 else None) as phone:
                 await is_transferred(stage)
                 await stage.until(lambda: len(phone.heard) > 50)
                 for one, another in ((caller.phone, phone), (phone, caller.phone)):

@@ -62,10 +62,40 @@ async def test_a_message_is_left_after_the_beep() -> None:
         await stage.until(lambda: dialog.is_over)
 
 
-async def test_a_person_hears_the_agent() -> None:
-    async with answering() as (stage, phone, dialog):
-        phone.say(words("Hello?"))
-        await stage.until(lambda: phone.first_sound(0.0))
-        await stage.until(lambda: len(stage.said("o1")) == 1)
-        assert stage.said("o1")[0][1] == "Hello, how may I help?"
-        assert not dialog.is_over
+async def test_a_person_hears_the_agent_and_what_was_played_before_is_nobodys_answer() -> None:
+    # Else the announcement, which waits at the socket, is heard as a machine with the first packets.
+    async with staged(voicemail={"detection": True}) as (stage, carrier):
+        stage.dial()
+        async with announced(carrier) as (phone, dialog, answer):
+            phone.say(words(GREETING))
+            await stage.until(lambda: not phone.is_talking)
+            assert stage.briefs == {}, "nobody has answered"
+            dialog.answer(answer)
+            await asyncio.sleep(0.5)
+            phone.say(words("Hello?"))
+            await stage.until(lambda: len(stage.said("o1")) == 1, 30)
+            assert stage.said("o1")[0][1] == "Hello, how may I help?"
+            assert phone.first_sound(0.0)
+            assert not dialog.is_over
+            await dialog.hang_up()
+        # "The number you have dialled is not in service", and no answer ever.
+        stage.dial(call_id="o2")
+        async with announced(carrier) as (phone, dialog, _):
+            phone.say(words(GREETING))
+            await stage.until(lambda: not phone.is_talking)
+            dialog.reject(404)
+            ended = await stage.until(lambda: stage.end_of("o2"))
+            assert (ended.sip_code, stage.states("o2")) == (404, ["ringing", "ended"])
+            assert "o2" not in stage.briefs, "no agent was asked for"
+
+
+@contextlib.asynccontextmanager
+async def announced(carrier: sip.Engine) -> AsyncIterator[tuple[Telephone, sip.Dialog, bytes]]:
+    """Somebody whose carrier plays something while it rings; what it would be answered with."""
+    dialog = await asyncio.wait_for(anext(carrier.invitations()), 10)
+    assert dialog.invitation is not None
+    mine, address = sockets()
+    answer, media = sdp.Ours(address, 3).answer(sdp.read(dialog.invitation.body))
+    dialog.ring(body=answer)
+    async with telephone(mine, media.remote) as phone:
+        yield phone, dialog, answer

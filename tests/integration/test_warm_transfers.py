@@ -17,11 +17,12 @@ from tests.integration.test_phone_transfers import (
     asks_for_somebody,
     called,
     is_clean,
+    loudness,
     picks_up,
 )
 from tests.support.telephone import Telephone
 from tests.support.telephony import Caller, Stage, calling, staged
-from tests.unit.test_answering import GREETING
+from tests.unit.test_answering import GREETING, tone
 from tests.unit.test_rtp import key_packets
 from worker.exchange import sip
 
@@ -30,7 +31,9 @@ pytestmark = [pytest.mark.phones, pytest.mark.timeout(240)]
 NEXT = "Yes, thank you very much."
 """Whoever speaks after the caller has asked for somebody is heard to say this: a person who accepts, or the
 caller who is back with the agent."""
-BOTH = "Ann, this is Bob."
+BOTH = "Ann, this is Bob, who would like to know what was agreed on for his next visit with you."
+CALLERS, PERSONS, VOICE = 1300.0, 900.0, 500.0
+"""Hertz of what the two say while they are introduced, and of the agent."""
 TALK = {
     "heard": ("A human please.", NEXT),
     "answers": {
@@ -80,6 +83,12 @@ def of(stage: Stage, call_id: str, kind: type[Any]) -> Any:
     return next((event for event in stage.events(call_id) if isinstance(event, kind)), None)
 
 
+def mixed(phone: Telephone, ssrc: int, hertz: float) -> float:
+    """How loud a tone is at the most in what came of our own stream, in half seconds of late."""
+    sound = phone.sound(time.time() - 3.0, ssrc)
+    return max((loudness(sound[at : at + 4000], hertz) for at in range(0, len(sound), 2000)), default=0.0)
+
+
 async def is_told(stage: Stage, phone: Telephone) -> None:
     """They hear what it is about, and the question."""
     phone.say(words("Hello?"))
@@ -127,6 +136,19 @@ async def test_whoever_takes_the_call_has_the_caller() -> None:
                 assert caller.end is None
                 phone.say(words("Yes, thank you very much."))
                 answered_at = time.time()
+                ours = phone.heard[-1][1].ssrc, caller.phone.heard[-1][1].ssrc
+                await stage.until(lambda: not phone.is_talking)
+                phone.say(tone(PERSONS, 20.0))
+                caller.phone.say(tone(CALLERS, 20.0))
+                for one, ssrc, theirs, own in (
+                    (phone, ours[0], CALLERS, PERSONS),
+                    (caller.phone, ours[1], PERSONS, CALLERS),
+                ):
+                    await stage.until(lambda o=one, s=ssrc, hz=theirs: mixed(o, s, hz) > 500, 20)
+                    assert mixed(one, ssrc, VOICE) > 500, "the agent is heard with them"
+                    assert mixed(one, ssrc, own) < 100, "and nobody hears themselves"
+                phone.hush()
+                caller.phone.hush()
                 told = await stage.until(lambda: of(stage, call_id, TransferTried), 30)
                 assert (told.outcome, told.target, told.to, told.mode) == (
                     "bridged",

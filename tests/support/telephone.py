@@ -44,6 +44,10 @@ class Telephone:
         """int16 mono, 8 kHz; after what is being said."""
         self._pending = np.concatenate([self._pending, pcm])
 
+    def hush(self) -> None:
+        """Say no more of it."""
+        self._pending = self._pending[:0]
+
     def press(self, packets: list[RtpPacket]) -> None:
         """Packets that go out in the place of sound."""
         self._keys += packets
@@ -52,9 +56,13 @@ class Telephone:
     def is_talking(self) -> bool:
         return bool(len(self._pending))
 
-    def sound(self, since: float = 0.0) -> np.ndarray:
-        """What was heard, int16 at 8 kHz, each packet where its timestamp puts it."""
-        packets = [one for at, one in self.heard if at >= since and one.payload_type == 0]
+    def sound(self, since: float = 0.0, ssrc: int | None = None) -> np.ndarray:
+        """What was heard (of one stream), int16 at 8 kHz, each packet where its timestamp puts it."""
+        packets = [
+            one
+            for at, one in self.heard
+            if at >= since and one.payload_type == 0 and ssrc in (None, one.ssrc)
+        ]
         if not packets:
             return np.zeros(0, np.int16)
         first = packets[0].timestamp

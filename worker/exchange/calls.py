@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 _SIGNAL = re.compile(rb"Signal\s*=\s*([0-9*#A-D])")
 
 
+FORGOTTEN = (408, 481)
+"""What a request inside of a call is answered with that the other side knows nothing of any more."""
+
+
 class Talker(Protocol):
     """A shard, as a call knows it."""
 
@@ -139,8 +143,9 @@ class PhoneCall:
             case sip.Ended():
                 self.ended = event
                 self.over.set()
-                cause = "user_hangup" if event.by in ("far", "us") else "line_lost"
-                detail = "" if event.by in ("far", "us") else f"sip_{event.code}: {event.reason}"[:200]
+                is_hung_up = event.by in ("far", "us") and event.code not in FORGOTTEN
+                cause = "user_hangup" if is_hung_up else "line_lost"
+                detail = "" if is_hung_up else f"sip_{event.code}: {event.reason}"[:200]
                 self._tell(Over(call_id=self.call_id, cause=cause, detail=detail))
                 self.close()
 

@@ -7,6 +7,7 @@ exchange ──changed, key, over───────────────�
 shard    ──hang_up, leave────────────────────────►
 shard    ──transfer, hold────────────────────────►            answered with transferred, agreed
 exchange ──ringing───────────────────────────────►            whoever is called for a call's other side
+exchange ──early {media} + RTP, RTCP─────────────►            what their carrier plays before they answer
 exchange ──reached {leg_id, media} + RTP, RTCP───►            they have answered, and talk to the agent first
 shard    ──put_through───────────────────────────►            now both talk to each other
 """
@@ -160,6 +161,17 @@ class Ringing(_Frame):
     call_id: str
 
 
+class Early(_Frame):
+    """The carrier of whoever is called plays something: ringing of its own, or why nobody can answer.
+
+    The sockets of that leg come with it; they are read until the transfer is over, or the leg is reached.
+    """
+
+    kind: Literal["early"] = "early"
+    call_id: str
+    media: Media
+
+
 class Reached(_Frame):
     """Whoever is called for this call has answered. The sockets of that leg come with it.
 
@@ -182,7 +194,7 @@ class Agreed(_Frame):
 
 
 FromShard = Here | Holding | HangUpLine | Leave | TransferLine | PutThrough | HoldLine
-FromExchange = Take | Changed | Key | Over | Transferred | Ringing | Reached | Agreed
+FromExchange = Take | Changed | Key | Over | Transferred | Ringing | Early | Reached | Agreed
 FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])
 FROM_EXCHANGE: TypeAdapter[FromExchange] = TypeAdapter(Annotated[FromExchange, Field(discriminator="kind")])
 

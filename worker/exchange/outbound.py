@@ -9,7 +9,7 @@ from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotAllowed
 from worker.exchange.calls import PhoneCall, number_in
 from worker.exchange.dialogs import Dialogs
-from worker.exchange.ports import Unavailable
+from worker.exchange.ports import Unavailable, emptied
 from worker.exchange.trunks import Trunks, credential_of, proxies_of
 from worker.lines.rtp.media import Media
 
@@ -170,6 +170,7 @@ class Outbound:
             is_outbound=True,
             apart=order.apart,
         )
+        emptied(sockets)
         self._api.tell_soon(order.call_id, "answered", 200, "OK")
         return call if self._exchange.begin(call) else (503, "no shard is there")
 

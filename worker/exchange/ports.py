@@ -4,6 +4,9 @@ import contextlib
 import random
 import socket
 
+MOST_WAITING = 5000
+"""Datagrams: more than the kernel keeps for a socket."""
+
 
 class Unavailable(Exception):
     """Every port of the range is taken"""
@@ -44,6 +47,14 @@ class Ports:
                 raise Unavailable from None
             undo.pop_all()
         return pair[0], pair[1]
+
+
+def emptied(sockets: tuple[socket.socket, ...]) -> None:
+    """Forget what came so far: what a carrier plays before the answer is nobody's word."""
+    for one in sockets:
+        with contextlib.suppress(OSError):  # nothing more
+            for _ in range(MOST_WAITING):
+                one.recv(1)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -19,6 +19,7 @@ from worker.exchange.link import (
     FROM_EXCHANGE,
     Agreed,
     Changed,
+    Early,
     HangUpLine,
     Here,
     Holding,
@@ -41,7 +42,9 @@ from worker.host import Host
 from worker.lines.line import LineClosed
 from worker.lines.listening import ListeningRooms
 from worker.lines.phone import PhoneLine
+from worker.lines.rtp.early import EarlyMedia
 from worker.lines.rtp.media import OurDirection
+from worker.lines.rtp.ringback import Ringback
 from worker.lines.rtp.sockets import Sockets
 from worker.settings import WorkerSettings
 
@@ -102,9 +105,14 @@ class _Signalling:
         """Whoever was reached has the other side."""
         await self._asked(PutThrough(call_id=self.call_id, seconds=seconds))
 
+    @property
+    def is_transferring(self) -> bool:
+        """Somebody waits for what comes of a transfer."""
+        return self.transferred is not None and not self.transferred.done()
+
     def came_of_it(self, told: "Transferred | PhoneLine") -> bool:
         """Tell whoever waits for it; False when nobody does any more."""
-        if self.transferred is None or self.transferred.done():
+        if self.transferred is None or not self.is_transferring:
             return False
         self.transferred.set_result(told)
         return True
@@ -229,15 +237,15 @@ class Shard:
         if isinstance(frame, Take):
             self._take(frame, taken(came))
             return
-        if isinstance(frame, Reached):
-            self._reached(frame, taken(came))
+        if isinstance(frame, Reached | Early):
+            self._onward(frame, taken(came))
             return
         held = self._calls.get(frame.call_id) or self._legs.get(frame.call_id)
         if held is None:
             return
         match frame:
             case Ringing():
-                held.line.rings()
+                held.line.rings(Ringback(held.line.rate))
             case Changed():
                 with contextlib.suppress(ValueError):
                     held.line.change(frame.media)
@@ -254,6 +262,20 @@ class Shard:
                     answered.set_result(frame.why_not)
             case Transferred():
                 held.signalling.came_of_it(frame)
+
+    def _onward(self, frame: Reached | Early, sockets: tuple[socket.socket, socket.socket]) -> None:
+        """Whoever is called for one of our calls has answered, or is not there yet but can be heard."""
+        if isinstance(frame, Early):
+            self._early(frame, sockets)
+        else:
+            self._reached(frame, sockets)
+
+    def _early(self, frame: Early, sockets: tuple[socket.socket, socket.socket]) -> None:
+        early, held = EarlyMedia(frame.media, Sockets(*sockets)), self._calls.get(frame.call_id)
+        if held is None or not held.signalling.is_transferring or early.rate != held.line.rate:
+            early.close()
+            return
+        held.line.rings(early)
 
     def _reached(self, frame: Reached, sockets: tuple[socket.socket, socket.socket]) -> None:
         signalling = _Signalling(frame.leg_id, self._tell, can_transfer=False)

@@ -23,6 +23,7 @@ from worker.exchange.calls import PhoneCall, Talker, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.link import (
     MOST_SECONDS,
+    Early,
     PutThrough,
     Reached,
     Ringing,
@@ -31,7 +32,7 @@ from worker.exchange.link import (
     leg_of,
 )
 from worker.exchange.outbound import RINGS, PlacesCalls, host_of, media_of
-from worker.exchange.ports import Unavailable
+from worker.exchange.ports import Unavailable, emptied
 from worker.exchange.trunks import credential_of, proxies_of
 
 SECONDS = 36.0
@@ -199,13 +200,18 @@ class Transfers:
         on_answer: _OnAnswer,
     ) -> None:
         """The person's own call, from its INVITE to its end."""
-        why_not = ""
+        why_not, is_early = "", False
         try:
             async for event in person.dialog.events():
-                if isinstance(event, sip.Progress) and event.code in RINGS and talker is not None:
-                    talker.tell(Ringing(call_id=call.call_id))
+                if isinstance(event, sip.Progress) and talker is not None:
+                    if event.body and not is_early and not self._answered(person, event.body):
+                        is_early = True
+                        talker.tell(Early(call_id=call.call_id, media=person.media), person.sockets)
+                    elif event.code in RINGS and not is_early:
+                        talker.tell(Ringing(call_id=call.call_id))
                 elif isinstance(event, sip.Answered):
-                    why_not = self._answered(person, event) or on_answer(person)
+                    emptied(person.sockets)
+                    why_not = self._answered(person, event.body) or on_answer(person)
                     if why_not:
                         self._exchange.spawn(person.dialog.hang_up())
                     else:
@@ -221,10 +227,10 @@ class Transfers:
             if not outcome.done():
                 outcome.set_result(why_not or "Nobody answered there")
 
-    def _answered(self, person: PhoneCall, event: sip.Answered) -> str:
+    def _answered(self, person: PhoneCall, body: bytes) -> str:
         """Why the two cannot talk; empty when they can."""
         try:
-            person.media = media_of(person.ours, event.body, person.trunk)
+            person.media = media_of(person.ours, body, person.trunk)
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
             return str(error) or type(error).__doc__ or ""
         return ""

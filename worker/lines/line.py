@@ -147,6 +147,9 @@ class Consults(Protocol):
     async def consult(self, target: TransferTarget) -> "Leg":
         """Call somebody; returns once they have answered. Raises `CannotDo`."""
 
+    def join(self, leg: "Leg") -> None:
+        """Let the two hear each other beside the agent, until either line is left."""
+
     async def put_through(self, leg: "Leg", *, seconds: float) -> None:
         """Let the two hear each other, `seconds` at most, and leave both. Raises `CannotDo`."""
 

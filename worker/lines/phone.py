@@ -28,9 +28,11 @@ from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, Leg, LineClosed
 from worker.lines.listening import ListeningRooms, PhoneListeners
 from worker.lines.microphone import Microphone
+from worker.lines.mixing import Other
 from worker.lines.music import Music
 from worker.lines.playout import Kept
 from worker.lines.rtp.answering import AnsweredBy, Answering
+from worker.lines.rtp.early import EarlyMedia
 from worker.lines.rtp.media import FRAME_SECONDS, Media, OurDirection
 from worker.lines.rtp.reports import EVERY_SECONDS
 from worker.lines.rtp.ringback import Ringback
@@ -104,7 +106,10 @@ class PhoneLine:
         self._input = Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
         self.listeners = PhoneListeners(rooms, self._stream.rate)
-        self._ringback: Ringback | None = None
+        self._ringback: Ringback | EarlyMedia | None = None
+        self._joined: PhoneLine | None = None
+        self._other = Other()
+        """Of the line that it is `_joined` with."""
         self._background: Background | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._held: HoldSound | None = None
@@ -206,7 +211,7 @@ class PhoneLine:
         try:
             is_bridged = await self._signalling.transfer(target, seconds)
         finally:
-            self._ringback = None
+            self.rings(None)
         # Somebody else has the sound from now on: what we still sent would be heard in between.
         self._sockets.close()
         return is_bridged
@@ -216,7 +221,17 @@ class PhoneLine:
         try:
             return await self._signalling.consult(target)
         finally:
-            self._ringback = None
+            self.rings(None)
+
+    def join(self, leg: Leg) -> None:
+        """Let both other sides hear each other, and the agent of each line as before."""
+        if isinstance(leg, PhoneLine) and leg.rate == self.rate:
+            self._joined, leg._joined = leg, self
+
+    def _part(self) -> None:
+        if self._joined is not None:
+            self._joined._joined = None
+            self._joined = None
 
     async def put_through(self, leg: Leg, *, seconds: float) -> None:
         """Let the other side and whoever was called hear each other."""
@@ -224,9 +239,19 @@ class PhoneLine:
         self._sockets.close()
         await leg.hang_up(for_everybody=False)
 
-    def rings(self) -> None:
-        """A telephone rings for the other side."""
-        self._ringback = self._ringback or Ringback(self._stream.rate)
+    def rings(self, sound: Ringback | EarlyMedia | None) -> None:
+        """A telephone rings for the other side, who hears this; None: it does not ring any more."""
+        if sound is not None and (self._held is not None or isinstance(self._ringback, type(sound))):
+            sound.close()  # whoever waits hears music; and it rings already
+            return
+        if self._ringback is not None:
+            self._ringback.close()
+        self._ringback = sound
+
+    @property
+    def rate(self) -> int:
+        """Of its sound, both ways."""
+        return self._stream.rate
 
     def change(self, media: Media) -> None:
         """Both sides agreed on something else: hold, or another address."""
@@ -260,6 +285,8 @@ class PhoneLine:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._captions.aclose(), 2.0)
         await self.listeners.aclose()
+        self._part()
+        self.rings(None)
         self._sockets.close()
         if for_everybody:
             await self._signalling.hang_up()
@@ -275,6 +302,8 @@ class PhoneLine:
                     if self._answering is not None:
                         self._answering.hear(pcm)
                     self.listeners.caller(pcm)
+                    if self._joined is not None:
+                        self._joined._other.push(pcm)
                     # Music on hold is nobody's words.
                     is_deaf = self._held is not None or self._media.is_on_hold
                     self._input.feed(bytes(len(pcm)) if is_deaf else pcm)
@@ -303,14 +332,15 @@ class PhoneLine:
             samples = int(self._stream.rate * FRAME_SECONDS)
             self._stream.say(self._music.next(samples) if self._held == "music" else None)
             return
-        is_quiet = frame is None
+        is_quiet, rings = frame is None, self._ringback.next() if self._ringback is not None else None
         if self._background is not None:
             samples = int(self._stream.rate * FRAME_SECONDS)
             frame = self._background.under(frame, self._stream.rate, samples)
         pcm = bytes(frame.data) if frame is not None else None
-        if is_quiet and self._ringback is not None:
-            pcm = self._ringback.next() or pcm
-        self._stream.say(self.listeners.heard_instead(pcm))
+        if is_quiet:
+            pcm = rings or pcm
+        pcm = self.listeners.heard_instead(pcm)
+        self._stream.say(self._other.over(pcm) if self._joined is not None else pcm)
 
     def _look(self) -> None:
         silent = self._stream.silent_seconds

@@ -25,6 +25,9 @@ class Ringback:
         at, self._at = self._at, (self._at + 1) % self._every
         return self._frames[at] if at < len(self._frames) else None
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 @functools.lru_cache(maxsize=2)
 def _ring(rate: int) -> tuple[bytes, ...]:
