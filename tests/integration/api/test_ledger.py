@@ -67,7 +67,9 @@ async def test_a_call_holds_what_it_may_cost_and_is_charged_what_it_did(database
     assert charged is not None
     assert (charged.balance_before_micros, charged.balance_after_micros) == (5_000_000, 4_900_000)
     assert charged.explanation is not None
-    assert charged.explanation["parts"] == [{"name": "base", "rate_per_min": "0.10", "usd": "0.100000"}]
+    assert charged.explanation["parts"] == [
+        {"name": "base", "rate_per_min": "0.10", "seconds": 60, "usd": "0.100000"}
+    ]
     assert await end(database, "call_1", 60) is None
     assert await balance(database, "user_1") == 4_900_000
 
