@@ -114,7 +114,9 @@ def test_a_call_is_paid_from_the_wallet_and_says_what_for(billing: House) -> Non
     )
     assert (used["balance_before"], used["balance_after"]) == (1.7, 1.55)
     assert used["description"] == "Call of 90 s at base $0.10/min"
-    assert used["explanation"]["parts"] == [{"name": "base", "rate_per_min": "0.10", "usd": "0.150000"}]
+    assert used["explanation"]["parts"] == [
+        {"name": "base", "rate_per_min": "0.10", "seconds": 90, "usd": "0.150000"}
+    ]
     assert (grant["type"], grant["amount_usd"], grant["description"]) == ("topup", 1.5, "For a first try")
     assert grant["explanation"]["granted_by"].endswith("(command line)")
     only = person.ask("GET", "/v1/wallet/transactions?type=usage").json
