@@ -18,7 +18,7 @@ import numpy as np
 
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import Pipeline, assemble
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.local.espeak import EspeakTTS
 from pipelines.local.scripted.llm import ScriptedLLM
 from pipelines.providers import ProviderSettings

@@ -18,7 +18,7 @@ from pipelines.agent import Opening, SpokenAgent
 from pipelines.agent_config import AgentConfig, MessageMode
 from pipelines.background import background_of
 from pipelines.choosing import Chooser, name_of
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.failover import FailoverLLM, FailoverSTT, FailoverTTS, Switched
 from pipelines.follow_ups import last_question
 from pipelines.last_words import LastWords

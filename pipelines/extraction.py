@@ -12,7 +12,7 @@ from typing import Any, Literal
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.contract import FunctionCalled
+from pipelines.contract.events import FunctionCalled
 from pipelines.transcript import Utterance, as_text
 
 ASK_SECONDS = 45.0

@@ -18,7 +18,7 @@ from pipelines.reranking_server import RerankServer
 from pipelines.voices import AURA_LANGUAGES
 
 if TYPE_CHECKING:
-    from pipelines.contract import Available  # pydantic, which the command line does without
+    from pipelines.contract.websocket import Available  # pydantic, which the command line does without
 
 Vad = Literal["native", "silero"]
 
@@ -176,7 +176,7 @@ def _is_installed(extra: str) -> bool:
 
 def available(settings: ProviderSettings) -> "tuple[Available, ...]":
     """What an agent may ask for here, for the api to show. Loads no model and no livekit."""
-    from pipelines.contract import Available  # noqa: PLC0415
+    from pipelines.contract.websocket import Available  # noqa: PLC0415
 
     whisper = settings.models_socket is not None and find_spec("ctranslate2") is not None
     hibari = settings.models_socket is not None and find_spec("hibari") is not None

@@ -11,7 +11,8 @@ from typing import Any
 
 from livekit.agents import llm
 
-from pipelines.contract import Action, CallBrief, FunctionRun, Hold
+from pipelines.contract.actions import Action, Hold
+from pipelines.contract.brief import CallBrief, FunctionRun
 from pipelines.phrases import phrase
 from pipelines.transcript import Utterance
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.agent_config import AgentConfig, TransferTarget
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.phrases import phrase
 from pipelines.variables import built_in, render
 

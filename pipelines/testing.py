@@ -11,7 +11,7 @@ from livekit.agents.voice.run_result import mock_tools
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import AgentConfig, EngineConfig
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.providers import ProviderSettings
 from pipelines.text_turn import Done, Noted, TextHost, Used, text_turn
 from pipelines.tools import developer

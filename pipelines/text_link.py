@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 
 MAX_LINE = 16 * 1024 * 1024
 

@@ -22,7 +22,7 @@ from pipelines import follow_ups, resuming
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.assemble import forget_together, opening_of, retrieval_of
 from pipelines.choosing import Chooser, name_of
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.local.parts import Local
 from pipelines.outbound import Guard
 from pipelines.phrases import phrase

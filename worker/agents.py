@@ -16,7 +16,7 @@ from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobExecutorTy
 from livekit.agents.utils import http_context
 from pydantic import ValidationError
 
-from pipelines.contract import AGENT_NAME, JobMetadata
+from pipelines.contract.brief import AGENT_NAME, JobMetadata
 from pipelines.providers import OFFERS, why_not
 from pipelines.tools import developer
 from worker import call, knowledge, logs, tracing

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from pipelines.contract import (
+from pipelines.contract.websocket import (
     TO_WORKER,
     Dial,
     FunctionTried,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import BriefRequest, CallBrief
+from pipelines.contract.brief import BriefRequest, CallBrief
 
 logger = logging.getLogger(__name__)
 

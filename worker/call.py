@@ -14,7 +14,7 @@ from collections.abc import Callable
 from livekit.agents import AgentSession, CloseEvent
 
 from pipelines.assemble import Pipeline
-from pipelines.contract import BriefRequest, CallBrief
+from pipelines.contract.brief import BriefRequest, CallBrief
 from pipelines.local.parts import CannotServe
 from worker import brief as briefs
 from worker import endings, screening

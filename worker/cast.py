@@ -7,7 +7,7 @@ from livekit.agents import Agent
 
 from pipelines.agent import Opening, SpokenAgent
 from pipelines.assemble import Pipeline, assemble
-from pipelines.contract import BriefRequest, CallBrief
+from pipelines.contract.brief import BriefRequest, CallBrief
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.parts import CannotServe, Local
 from pipelines.outbound import Guard

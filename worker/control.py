@@ -10,7 +10,8 @@ from livekit.agents import Agent, AgentSession, llm
 
 from pipelines.agent_config import TransferTarget
 from pipelines.assemble import Pipeline
-from pipelines.contract import CallBrief, Hold, HoldSound
+from pipelines.contract.actions import Hold, HoldSound
+from pipelines.contract.brief import CallBrief
 from pipelines.tools.call_control import MOST_HANDOVERS, Ability, CannotDo
 from worker.brief import seconds_left
 from worker.consultation import Consultation

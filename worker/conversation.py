@@ -22,9 +22,9 @@ from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from pipelines.agent_config import TransferTarget
 from pipelines.assemble import Pipeline
-from pipelines.contract import (
-    Action,
-    CallBrief,
+from pipelines.contract.actions import Action
+from pipelines.contract.brief import CallBrief, MenuChoice
+from pipelines.contract.events import (
     CallEnded,
     CallEvent,
     CallLost,
@@ -34,7 +34,6 @@ from pipelines.contract import (
     KnowledgeUsed,
     MediaMeasured,
     MediaQuality,
-    MenuChoice,
     Steered,
     TransferTried,
     TurnTaken,

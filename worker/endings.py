@@ -8,7 +8,8 @@ from typing import Any
 from livekit.agents import AgentSession, CloseEvent
 
 from pipelines.assemble import Pipeline
-from pipelines.contract import CallStatus, HangUp
+from pipelines.contract.events import CallStatus
+from pipelines.contract.websocket import HangUp
 from worker import brief as briefs
 from worker.lines.line import Line, LineClosed
 

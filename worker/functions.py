@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipelines.contract import FunctionSignature
+from pipelines.contract.websocket import FunctionSignature
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from livekit.agents import AgentSession
 
-from pipelines.contract import Action, Hold, Mute
+from pipelines.contract.actions import Action, Hold, Mute
 from pipelines.resuming import last_hold
 from worker.endings import Ending
 from worker.lines.line import Line

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.parts import Local
 from pipelines.tools.developer import Functions

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from pipelines.contract import FunctionSignature, Hello, Status
+from pipelines.contract.websocket import FunctionSignature, Hello, Status
 from pipelines.processes import Group
 from pipelines.providers import available
 from worker import functions, places, readiness

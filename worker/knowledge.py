@@ -9,7 +9,7 @@ from kb.embeddings import Vectors
 from kb.index import Index
 from kb.openai_embeddings import EmbedderFailed
 from kb.search import Found, search
-from pipelines.contract import CallBrief, KnowledgeVersion
+from pipelines.contract.brief import CallBrief, KnowledgeVersion
 from pipelines.embedding_server import ServedEmbedder
 from pipelines.index_files import IndexGone
 from pipelines.local.embedder import ModelsEmbedder

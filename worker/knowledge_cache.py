@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from pydantic import TypeAdapter, ValidationError
 
-from pipelines.contract import KnowledgeVersion, KnowledgeWanted
+from pipelines.contract.brief import KnowledgeVersion, KnowledgeWanted
 from pipelines.index_files import IndexFiles, IndexGone
 from worker.settings import WorkerSettings
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.contract import Dial, HangUp, Obeyed, Order, TakeUp
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp
 from worker.presence import LINE, MAX_LINE_BYTES, AgentsHere, CallHere, CallOver, ExchangeHere
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import BriefRequest, CallBrief, CallLost
+from pipelines.contract.brief import BriefRequest, CallBrief
+from pipelines.contract.events import CallLost
 from worker.parcels import LOST
 from worker.presence import CallHere
 from worker.settings import WorkerSettings

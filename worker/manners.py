@@ -10,7 +10,7 @@ from livekit.agents import AgentSession
 
 from pipelines.agent import SpokenAgent
 from pipelines.assemble import Pipeline
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.goodbye import say_composed
 from pipelines.phrases import Phrase, phrase
 from worker.brief import seconds_left

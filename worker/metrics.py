@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipelines.contract import Status
+from pipelines.contract.websocket import Status
 
 
 class Metrics:

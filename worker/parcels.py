@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines import ogg
-from pipelines.contract import EVENT, CallEnded, CallLost
+from pipelines.contract.events import EVENT, CallEnded, CallLost
 from worker.spool import MAX_EVENT_BYTES, Spool, SpoolKey
 
 logger = logging.getLogger(__name__)

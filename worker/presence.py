@@ -26,7 +26,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pipelines.contract import Dial, HangUp, Obeyed, Order, TakeUp
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class ExchangeHere(PresenceLine):
     bridged: tuple[str, ...] = ()
     """Those of them that it has put through to somebody: no process holds them but it."""
     trunks: dict[str, str] = {}
-    """As `pipelines.contract.Status` has it."""
+    """As `pipelines.contract.websocket.Status` has it."""
 
 
 _Line = CallHere | CallOver | AgentsHere | ExchangeHere | Obeyed

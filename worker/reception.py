@@ -15,7 +15,7 @@ from livekit.agents.voice import SpeechHandle
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import MenuChoice, Reception
+from pipelines.contract.brief import MenuChoice, Reception
 from pipelines.tools.call_control import CallControl, CannotDo
 from worker.cast import Cast
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import MAX_EVENTS_PER_BATCH, BatchReceipt
+from pipelines.contract.events import MAX_EVENTS_PER_BATCH, BatchReceipt
 from worker import parcels
 from worker.parcels import Parcel, Piece
 from worker.spool import MAX_EVENT_BYTES, SpoolKey

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.contract import SEQUENCES_PER_ATTEMPT, CallEvent, WarningRaised
+from pipelines.contract.events import SEQUENCES_PER_ATTEMPT, CallEvent, WarningRaised
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from livekit.agents import AgentSession
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import Action, AddContext, HangUp, Hold, Mute, Obeyed, Order, Say, Transfer
+from pipelines.contract.actions import Action, AddContext, Hold, Mute, Say, Transfer
+from pipelines.contract.websocket import HangUp, Obeyed, Order
 from pipelines.phrases import phrase
 from pipelines.tools.call_control import CannotDo
 from worker.control import LineControl

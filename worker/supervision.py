@@ -12,7 +12,7 @@ from typing import Any
 
 from livekit.agents import AgentSession, stt
 
-from pipelines.contract import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
+from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
 from pipelines.phrases import phrase
 from pipelines.tools.call_control import CannotDo
 from worker.lines.line import Attended, Left, Line, Listeners

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from pipelines.contract import Dial, HangUp, Obeyed, Order, TakeUp
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from worker import parcels, places, readiness
 from worker.api_link import ApiLink

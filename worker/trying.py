@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.contract import FunctionTried, TryFunction
+from pipelines.contract.websocket import FunctionTried, TryFunction
 from worker.functions import kept_code
 
 logger = logging.getLogger(__name__)

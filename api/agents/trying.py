@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from api.http.errors import Invalid, Unavailable
 from api.http.wire import Wire
 from pipelines import function_config
-from pipelines.contract import FunctionTried
+from pipelines.contract.websocket import FunctionTried
 from pipelines.function_config import WebhookFunction
 from pipelines.outbound import Guard, NoAnswer, Refused
 from pipelines.tools import webhook

@@ -15,7 +15,7 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.notifications import service as notifications
 from api.settings import LanguageModel
-from pipelines.contract import FunctionCalled, UtteranceHeard
+from pipelines.contract.events import FunctionCalled, UtteranceHeard
 from pipelines.extraction import Analysis, Model, NotAnalysed, Spent, Talk, Wanted, by_model, by_rules
 
 _LOG = logging.getLogger(__name__)

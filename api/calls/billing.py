@@ -10,7 +10,7 @@ from api.users import service as users
 from api.wallet import charges
 from api.wallet import rates as price_list
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import CallStarted
+from pipelines.contract.events import CallStarted
 
 
 async def reserve(

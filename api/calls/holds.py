@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Literal
 
 from api.http.wire import Wire
-from pipelines.contract import CallEvent, Hold, HoldSound, Steered
+from pipelines.contract.actions import Hold, HoldSound
+from pipelines.contract.events import CallEvent, Steered
 
 
 class CallHold(Wire):

@@ -15,7 +15,7 @@ from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, ROOMS, SESSION, WORKERS
 from api.outside.rooms import Ticket
-from pipelines.contract import GiveBack, Listen, TakeOver, Whisper, WhisperAloud
+from pipelines.contract.actions import GiveBack, Listen, TakeOver, Whisper, WhisperAloud
 
 routes = Routes("/v1/calls", tag="Listening")
 

@@ -1,7 +1,7 @@
 """Orders to a running call: sent once, and answered, or known not to have been."""
 
 from api.http.errors import Conflict, GatewayTimeout, Unavailable
-from pipelines.contract import Obeyed
+from pipelines.contract.websocket import Obeyed
 
 TIMEOUT_SECONDS = 5.0
 """For the call to do as it was told."""

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.agents.table import AgentRow
 from api.calls.table import CallRow
 from api.webhooks import events, service
-from pipelines.contract import CallEvent, CallStarted, TransferTried, UtteranceHeard
+from pipelines.contract.events import CallEvent, CallStarted, TransferTried, UtteranceHeard
 from pipelines.extraction import Analysis
 
 _OF_TRANSFER = {"target", "to", "mode", "outcome", "why_not", "duration_ms"}

@@ -26,7 +26,8 @@ from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
 from api.outside.phones import Phones, PhonesUnavailable, Unsure
 from api.phone_numbers import service as numbers
-from pipelines.contract import Dial, PhoneOnward, PhoneTold
+from pipelines.contract.phones import PhoneOnward, PhoneTold
+from pipelines.contract.websocket import Dial
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from api.calls.schemas import AnswerTimes, CallTurn, QualityQuery, QualityReport
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.http.callers import Caller
-from pipelines.contract import EVENT, TurnTaken, UtteranceHeard, WarningRaised
+from pipelines.contract.events import EVENT, TurnTaken, UtteranceHeard, WarningRaised
 
 NEWEST = 500
 """Calls whose events are read; the counts are of all."""

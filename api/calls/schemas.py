@@ -18,7 +18,7 @@ from api.http.pages import Page
 from api.http.wire import Wire
 from api.notifications.schemas import Notification
 from api.webhooks.schemas import Delivery
-from pipelines.contract import (
+from pipelines.contract.events import (
     CallEvent,
     CallStarted,
     FunctionCalled,

@@ -16,7 +16,7 @@ from api.calls.table import RUNNING, CallActionRow, CallRow, CallUsageRow
 from api.contacts import service as contacts
 from api.http.callers import Caller
 from api.http.errors import BadRequest, Conflict, NotFound
-from pipelines.contract import CallEvent, CallStarted
+from pipelines.contract.events import CallEvent, CallStarted
 
 _SPELLINGS = {
     "queued": ("pending", "ringing"),

@@ -10,7 +10,7 @@ from api.calls import retries
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.db.inserts import insert_new
-from pipelines.contract import EVENT, CallEnded, CallEvent, CallLost, TurnTaken, UtteranceHeard
+from pipelines.contract.events import EVENT, CallEnded, CallEvent, CallLost, TurnTaken, UtteranceHeard
 from pipelines.costs import UsedInCall
 from pipelines.transcript import as_text
 

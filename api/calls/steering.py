@@ -13,7 +13,7 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, SESSION, WORKERS
-from pipelines.contract import Action, AddContext, Hold, HoldSound, Mute, Say, Transfer
+from pipelines.contract.actions import Action, AddContext, Hold, HoldSound, Mute, Say, Transfer
 
 routes = Routes("/v1/calls", tag="Calls")
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipelines.contract import CallEvent, GiveBack, Steered, TakeOver
+from pipelines.contract.actions import GiveBack, TakeOver
+from pipelines.contract.events import CallEvent, Steered
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from api.knowledge_base import versions
 from api.settings import Settings
 from api.wallet import chat_charges
 from api.wallet import rates as price_list
-from pipelines.contract import CallBrief, FunctionRun
+from pipelines.contract.brief import CallBrief, FunctionRun
 from pipelines.costs import Engines, Prices, UsedInCall, split
 from pipelines.text_link import Began, Ended, GoOn, Used
 from pipelines.transcript import Utterance

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.processes.life import LIFE_FD, LifePipe
 from pipelines.processes.tree import kill_tree
 from pipelines.text_link import FROM_TEXT, MAX_LINE, Answer, Ended, FromText, GoOn, Stop

@@ -14,7 +14,14 @@ from prometheus_client import (
 )
 
 from api.keys import METRICS, SETTINGS
-from pipelines.contract import CallEnded, CallEvent, CallLost, FunctionCalled, TurnTaken, WarningRaised
+from pipelines.contract.events import (
+    CallEnded,
+    CallEvent,
+    CallLost,
+    FunctionCalled,
+    TurnTaken,
+    WarningRaised,
+)
 
 _LOG = logging.getLogger(__name__)
 

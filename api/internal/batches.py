@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from api.http.errors import Invalid
-from pipelines.contract import CallEvent, EventBatch
+from pipelines.contract.events import CallEvent, EventBatch
 
 _KINDS = {event.model_fields["kind"].default for event in get_args(get_args(CallEvent)[0])}
 _MAX_SEQUENCE = 2**63 - 1

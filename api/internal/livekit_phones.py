@@ -37,7 +37,9 @@ from api.phone_numbers.table import PhoneNumberRow
 from api.settings import Settings
 from api.sip_trunks import service as trunks
 from api.sip_trunks.table import SipTrunkRow
-from pipelines.contract import AGENT_NAME, Dial, JobMetadata, PhoneRang, PhoneTold, SipTrunk
+from pipelines.contract.brief import AGENT_NAME, JobMetadata
+from pipelines.contract.phones import PhoneRang, PhoneTold, SipTrunk
+from pipelines.contract.websocket import Dial
 from pipelines.outbound import Guard
 
 _LOG = logging.getLogger(__name__)

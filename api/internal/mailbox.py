@@ -21,7 +21,7 @@ from sqlmodel import col, delete, func, select, update
 from api.db.columns import now
 from api.db.engine import Database
 from api.internal.table import WorkerOrderRow
-from pipelines.contract import Dial, FunctionTried, Obeyed, Order, TakeUp, TryFunction
+from pipelines.contract.websocket import Dial, FunctionTried, Obeyed, Order, TakeUp, TryFunction
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from api.db.columns import new_id
 from api.internal.mailbox import Mailbox, NotSent, Unanswered
 from api.internal.table import WorkerRow
 from api.outside.phones import PhonesUnavailable, Unsure
-from pipelines.contract import Dial, Obeyed, TakeUp
+from pipelines.contract.websocket import Dial, Obeyed, TakeUp
 
 DIAL_SECONDS = 8.0
 TAKE_UP_SECONDS = 3.0

@@ -18,7 +18,7 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.outside.phones import Phones, PhonesUnavailable
 from api.outside.rooms import RoomGone, Rooms, RoomsUnavailable
-from pipelines.contract import AGENT_NAME, JobMetadata
+from pipelines.contract.brief import AGENT_NAME, JobMetadata
 
 _LOG = logging.getLogger(__name__)
 

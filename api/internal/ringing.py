@@ -27,7 +27,7 @@ from api.phone_numbers.answering import Advice, Answering, Decided, decide, is_b
 from api.schedules import requests as schedules
 from api.webhooks import service as webhooks
 from api.webhooks import signing
-from pipelines.contract import PhoneRang
+from pipelines.contract.phones import PhoneRang
 from pipelines.outbound import Guard, NoAnswer
 
 _LOG = logging.getLogger(__name__)

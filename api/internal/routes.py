@@ -21,13 +21,9 @@ from api.phone_numbers import service as numbers
 from api.phone_numbers.answering import Advice
 from api.sip_trunks import service as trunks
 from api.wallet.charges import InsufficientBalance
-from pipelines.contract import (
-    BatchReceipt,
-    BriefRequest,
-    CallBrief,
-    EventBatch,
-    KnowledgeVersion,
-    KnowledgeWanted,
+from pipelines.contract.brief import BriefRequest, CallBrief, KnowledgeVersion, KnowledgeWanted
+from pipelines.contract.events import BatchReceipt, EventBatch
+from pipelines.contract.phones import (
     PhoneOnward,
     PhoneOnwardAsked,
     PhoneRang,

@@ -23,19 +23,16 @@ from api.schedules import requests as scheduled
 from api.settings import Settings
 from api.wallet import corrections
 from api.wallet.charges import InsufficientBalance
-from pipelines.contract import (
+from pipelines.contract.brief import BriefRequest, CallBrief, FunctionRun, Reception
+from pipelines.contract.events import (
     BatchReceipt,
-    BriefRequest,
-    CallBrief,
     CallEnded,
     CallEvent,
     CallLost,
     CallStarted,
     EventBatch,
     FunctionCalled,
-    FunctionRun,
     FunctionStarted,
-    Reception,
     Steered,
     UtteranceHeard,
     WarningRaised,

@@ -6,7 +6,7 @@ from typing import Any
 from api.agents.trying import NobodyTries
 from api.db.columns import new_id
 from api.internal.mailbox import Answer, NotSent, Unanswered
-from pipelines.contract import FunctionTried, Order, TryFunction
+from pipelines.contract.websocket import FunctionTried, Order, TryFunction
 
 STARTS_SECONDS = 30.0
 """For the process that tries a function to start: it imports livekit, perhaps on a busy machine."""

@@ -26,9 +26,9 @@ from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.outside.phones import Phones
 from api.outside.rooms import Rooms
-from pipelines.contract import (
+from pipelines.contract.actions import Action
+from pipelines.contract.websocket import (
     FROM_WORKER,
-    Action,
     FunctionTried,
     Goodbye,
     HangUp,

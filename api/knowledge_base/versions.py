@@ -6,7 +6,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
-from pipelines.contract import KnowledgeVersion
+from pipelines.contract.brief import KnowledgeVersion
 
 MAX_TITLES = 50
 

@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from livekit import api as livekit
 from livekit.protocol import sip
 
-from pipelines.contract import SipTrunk
+from pipelines.contract.phones import SipTrunk
 
 ROOM_PREFIX = "phone_in_"
 OURS = "call2me "

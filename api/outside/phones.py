@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from pipelines.contract import Dial
+from pipelines.contract.websocket import Dial
 
 
 class PhonesUnavailable(Exception):

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from api.hours import DAYS, CallingHours
 from api.http.wire import Wire
 from api.telephone import E164, TimeZone
-from pipelines.contract import MenuChoice, Reception
+from pipelines.contract.brief import MenuChoice, Reception
 
 MOST_RULES = 20
 MOST_BLOCKED = 1000

@@ -17,7 +17,7 @@ from api.schedules import service
 from api.schedules.recurrence import moment
 from api.schedules.table import PENDING_REVIEW, ScheduleRow
 from api.users.table import UserRow
-from pipelines.contract import FunctionCalled
+from pipelines.contract.events import FunctionCalled
 from pipelines.extraction import Analysis
 
 CALLBACK = "request_callback"

@@ -14,7 +14,7 @@ from api.http.errors import Conflict, Invalid, NotFound
 from api.phone_numbers.table import PhoneNumberRow
 from api.sip_trunks.schemas import SipTrunkCreate, SipTrunkUpdate
 from api.sip_trunks.table import SipTrunkRow
-from pipelines.contract import SipTrunk
+from pipelines.contract.phones import SipTrunk
 from pipelines.outbound import Guard, Refused
 
 MAX_TRUNKS = 100

@@ -7,7 +7,7 @@ from api.internal.table import WorkerRow
 from api.voice.schemas import TokenWarning
 from api.voice.service import LanguageUnavailable
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import Available
+from pipelines.contract.websocket import Available
 
 _PART = {"stt": "speech recogniser", "llm": "dialog engine", "tts": "voice"}
 _CODE = {"llm": "llm_unavailable", "tts": "voice_unavailable"}

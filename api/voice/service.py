@@ -21,7 +21,8 @@ from api.http.callers import Caller
 from api.http.errors import NotFound, Unavailable
 from api.outside.rooms import Ticket
 from api.voice.schemas import TokenRequest
-from pipelines.contract import AGENT_NAME, CallEvent, JobMetadata
+from pipelines.contract.brief import AGENT_NAME, JobMetadata
+from pipelines.contract.events import CallEvent
 
 TOKEN_SECONDS = 600
 """A token that is not used in this time expires; the call is forgotten."""

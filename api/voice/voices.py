@@ -17,7 +17,7 @@ from api.outside.sounds import NotAudio
 from api.outside.speech import NoSpeech, NotHere
 from api.voice import available
 from pipelines import options, voices
-from pipelines.contract import Available
+from pipelines.contract.websocket import Available
 
 routes = Routes("/v1/voices", tag="Voices")
 audio = Routes("/v1/audio", tag="Audio")

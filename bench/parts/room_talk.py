@@ -14,7 +14,7 @@ from bench.parts.phone_caller import BARGE_IN_AFTER_SECONDS, QUIET_SECONDS, Figu
 from bench.parts.script import RATE, utterances
 from bench.parts.telephony import ENDPOINTING, Run
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from tests.support.rehearsal import Rehearsal, rehearsal
 from worker.lines.rtp.codecs import Resampler
 

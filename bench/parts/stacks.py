@@ -8,7 +8,7 @@ from livekit.agents import Agent, AgentSession, function_tool, inference
 from bench.parts.oracle import FixedLLM, OracleSTT, ToneVoice
 from pipelines import assemble
 from pipelines.agent_config import AgentConfig, EngineConfig
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
 from pipelines.tools.knowledge import Passage

@@ -18,7 +18,7 @@ from bench.parts.costs import LAST_CORE, cpu_seconds, memory_mb, pin, profiled, 
 from bench.parts.onset import SCRIPT
 from bench.parts.phone_caller import NUMBER, Figures
 from bench.parts.script import utterances
-from pipelines.contract import MediaMeasured
+from pipelines.contract.events import MediaMeasured
 from tests.support.ports import free_port
 from tests.support.speech import understood
 from tests.support.telephony import Stage, staged

@@ -15,7 +15,7 @@ from livekit.agents import Agent, AgentSession, RunContext
 from livekit.agents.llm import RawFunctionTool, StopResponse, ToolResult, function_tool
 
 from pipelines.agent_config import AgentConfig, TransferTarget
-from pipelines.contract import HoldSound
+from pipelines.contract.actions import HoldSound
 from pipelines.function_config import RunsLike
 from pipelines.goodbye import say_composed
 from pipelines.phrases import phrase

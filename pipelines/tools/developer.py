@@ -20,7 +20,7 @@ from typing import Any
 from livekit.agents.llm import FunctionTool, RawFunctionTool
 from livekit.agents.llm.utils import build_legacy_openai_schema
 
-from pipelines.contract import FunctionSignature
+from pipelines.contract.websocket import FunctionSignature
 from pipelines.tools import kept_code
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.parts.caller import Caller
-from pipelines.contract import SEQUENCES_PER_ATTEMPT
+from pipelines.contract.events import SEQUENCES_PER_ATTEMPT
 from tests.support.recordings import RATE, decoded
 from tests.support.speech import spoken
 from tests.support.stack import Stack, process_of, running

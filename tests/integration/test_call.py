@@ -17,27 +17,20 @@ from aiohttp import web
 
 from pipelines.agent_config import AgentConfig, EngineConfig, ReminderConfig
 from pipelines.choosing import Chooser
-from pipelines.contract import (
+from pipelines.contract.actions import Action, AddContext, Hold, Mute, Say, Transfer
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import (
     EVENT,
-    Action,
-    AddContext,
-    CallBrief,
     CallEnded,
     CallEvent,
     CallLost,
     CallStarted,
     FunctionCalled,
-    HangUp,
-    Hold,
-    Mute,
-    Obeyed,
-    Order,
-    Say,
     Steered,
-    Transfer,
     UtteranceHeard,
     WarningRaised,
 )
+from pipelines.contract.websocket import HangUp, Obeyed, Order
 from pipelines.costs import ModelPrice, Prices
 from pipelines.last_words import WORDS
 from pipelines.noise import Quieted

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pipelines.contract import FunctionCalled, SipTrunk
+from pipelines.contract.events import FunctionCalled
+from pipelines.contract.phones import SipTrunk
 from tests.support.carrier import CREDENTIAL, DID, Carrier, carrier
 from tests.support.far_end import FarCall, Message, sdp
 from tests.support.pjsip import pjsip

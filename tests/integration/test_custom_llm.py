@@ -16,7 +16,7 @@ from livekit.agents.llm import function_tool
 from pipelines import custom_llm
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import assemble
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.custom_llm import CustomLLM
 from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings

@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 import pytest
 
-from pipelines.contract import SEQUENCES_PER_ATTEMPT, HangUp
+from pipelines.contract.events import SEQUENCES_PER_ATTEMPT
+from pipelines.contract.websocket import HangUp
 from tests.support.fake_api import FakeApi
 from tests.support.spooling_call import ended, utterance
 from tests.support.worker_host import calling, hosting, short_home, until

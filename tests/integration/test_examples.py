@@ -11,7 +11,7 @@ import pytest
 from api.agents.config import to_config
 from api.agents.schemas import AgentCreate
 from api.agents.table import AgentRow
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.providers import ProviderSettings
 from pipelines.script import Script
 from pipelines.text_turn import Done, Noted, TextHost, Used, text_turn

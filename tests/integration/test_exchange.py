@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipelines.contract import HangUp
+from pipelines.contract.websocket import HangUp
 from tests.integration.sip.test_restored import challenged
 from tests.support.far_end import FarEnd
 from tests.support.speech import words

@@ -9,7 +9,7 @@ from livekit.agents.llm import ChatMessage
 
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import assemble
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.local.voice import LocalVoice
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions

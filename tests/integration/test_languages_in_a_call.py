@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import assemble
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.local.client import ModelsClient
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions

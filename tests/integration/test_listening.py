@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.contract import Action, GiveBack, Listen, Steered, TakeOver, Whisper
+from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper
+from pipelines.contract.events import Steered
 from tests.support.listener import FRAME, RATE, listening, token_for
 from tests.support.speech import words
 from tests.support.stack import ROOT

@@ -15,7 +15,7 @@ from livekit.protocol import sip
 
 from api.outside.livekit_sip import LiveKitSip, NotAnswered
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import SipTrunk
+from pipelines.contract.phones import SipTrunk
 from pipelines.tools.call_control import CannotDo
 from tests.support.api import AGENT, Api, Person, running_api
 from tests.support.livekit_sip import SipServer, running_sip_server

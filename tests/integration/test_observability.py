@@ -10,7 +10,7 @@ from livekit.agents import Agent, AgentSession, telemetry
 from api.calls.table import CallRow
 from api.db.columns import now
 from api.db.engine import Database
-from pipelines.contract import Status
+from pipelines.contract.websocket import Status
 from pipelines.environment import SettingsError
 from pipelines.tracing import check
 from tests.support.api import running_api

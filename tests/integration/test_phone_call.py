@@ -17,9 +17,9 @@ from aiohttp import web
 from livekit.agents import get_job_context
 
 from pipelines.agent_config import AgentConfig, TransferTarget
-from pipelines.contract import (
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import (
     EVENT,
-    CallBrief,
     CallEnded,
     CallEvent,
     FunctionCalled,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.contract import Hold, Say, Steered
+from pipelines.contract.actions import Hold, Say
+from pipelines.contract.events import Steered
 from tests.support.rtp import Sender
 from tests.support.speech import words
 from tests.support.telephony import Caller, Stage, calling, staged

@@ -13,7 +13,8 @@ from livekit.agents import llm
 
 from pipelines.agent_config import AgentConfig, EngineConfig
 from pipelines.assemble import assemble
-from pipelines.contract import CallBrief, CallEvent, WarningRaised
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import CallEvent, WarningRaised
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import load
 from tests.support.desk import DeskLine

@@ -13,7 +13,8 @@ from livekit.agents.llm import ChatMessage, FunctionCallOutput
 
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import Pipeline, assemble
-from pipelines.contract import CallBrief, CallEvent, FunctionCalled, UtteranceHeard
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import CallEvent, FunctionCalled, UtteranceHeard
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import load
 from tests.support.desk import DeskLine

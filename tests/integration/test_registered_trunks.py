@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pipelines.contract import SipTrunk, SipTrunks
+from pipelines.contract.phones import SipTrunk, SipTrunks
 from tests.support.far_end import FarEnd, Message, response
 from tests.support.ports import free_port
 from tests.support.telephony import staged

@@ -12,7 +12,7 @@ import pytest
 from kb import index as indexes
 from kb.calibration import ANCHORS
 from kb.chunking import Passage, passages
-from pipelines.contract import CallBrief, KnowledgeVersion
+from pipelines.contract.brief import CallBrief, KnowledgeVersion
 from pipelines.reranking_server import Judge, RerankServer
 from tests.support.api import running_api
 from tests.support.knowledge import asked, read

@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from bench.parts.caller import LOUD, RATE, rms
 from pipelines.agent_config import AgentConfig, EngineConfig
-from pipelines.contract import CallBrief, CallEnded, FunctionCalled, TurnTaken, UtteranceHeard, WarningRaised
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import CallEnded, FunctionCalled, TurnTaken, UtteranceHeard, WarningRaised
 from tests.support.rehearsal import Rehearsal, rehearsal
 from tests.support.speech import pause, spoken
 from tests.support.stack import ROOT

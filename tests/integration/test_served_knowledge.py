@@ -11,7 +11,7 @@ import pytest
 
 from kb import calibration
 from kb import index as indexes
-from pipelines.contract import CallBrief, KnowledgeVersion
+from pipelines.contract.brief import CallBrief, KnowledgeVersion
 from pipelines.tools.knowledge import Passage
 from tests.support.api import Api, Person, running_api
 from tests.support.embedding_server import KEY, EmbeddingServer, embedding_server

@@ -14,17 +14,9 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from pipelines.contract import (
-    Action,
-    GiveBack,
-    Listen,
-    Obeyed,
-    Order,
-    Steered,
-    TakeOver,
-    Whisper,
-    WhisperAloud,
-)
+from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
+from pipelines.contract.events import Steered
+from pipelines.contract.websocket import Obeyed, Order
 from tests.integration.test_phone_call import GREETING, Held, calling
 from tests.support.fake_providers import SECONDS_A_LETTER
 from tests.support.listener import Listener, listening, token_for

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import text_turn as turns
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.phrases import phrase
 from pipelines.providers import ProviderSettings
 from pipelines.text_turn import Done, Noted, Piece, TextHost, Used, text_turn

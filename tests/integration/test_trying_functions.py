@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.contract import FunctionTried, TryFunction
+from pipelines.contract.websocket import FunctionTried, TryFunction
 from worker.functions import read, state_of
 from worker.trying import try_function
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import CallBrief, UtteranceHeard
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import UtteranceHeard
 from tests.support.rehearsal import rehearsal
 from tests.support.speech import pause, spoken
 

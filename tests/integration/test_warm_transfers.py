@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.contract import CallEnded, Order, Transfer, TransferTried, UtteranceHeard
+from pipelines.contract.actions import Transfer
+from pipelines.contract.events import CallEnded, TransferTried, UtteranceHeard
+from pipelines.contract.websocket import Order
 from tests.integration.test_phone_call import words
 from tests.integration.test_phone_transfers import (
     PERSON,

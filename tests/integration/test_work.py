@@ -34,7 +34,7 @@ from api.seed import lay_out_functions, seed
 from api.seed_data import clinic
 from api.settings import Settings
 from api.users.table import UserRow
-from pipelines.contract import BriefRequest
+from pipelines.contract.brief import BriefRequest
 from pipelines.outbound import Guard
 from pipelines.tools.developer import load
 

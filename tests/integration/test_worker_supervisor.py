@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.contract import HangUp, Hold, Order, TryFunction
+from pipelines.contract.actions import Hold
+from pipelines.contract.websocket import HangUp, Order, TryFunction
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.worker_host import ROOT, calling, short_home, until
 

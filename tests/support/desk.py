@@ -13,7 +13,7 @@ from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import HoldSound
+from pipelines.contract.actions import HoldSound
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from aiohttp import WSMsgType, web
 
-from pipelines.contract import (
+from pipelines.contract.events import EventBatch
+from pipelines.contract.websocket import (
     FROM_WORKER,
-    EventBatch,
     FunctionTried,
     Goodbye,
     HangUp,

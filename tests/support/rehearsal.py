@@ -21,7 +21,8 @@ from livekit import api
 
 from api.outside.rooms import DEPARTURE_TIMEOUT_SECONDS
 from bench.parts.caller import Caller
-from pipelines.contract import AGENT_NAME, EVENT, BriefRequest, CallBrief, CallEvent, JobMetadata
+from pipelines.contract.brief import AGENT_NAME, BriefRequest, CallBrief, JobMetadata
+from pipelines.contract.events import EVENT, CallEvent
 from tests.support.livekit_server import binary
 from tests.support.stack import ROOT, free_port
 

@@ -9,7 +9,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.contract import CallEnded, CallLost, HangUp, UtteranceHeard
+from pipelines.contract.events import CallEnded, CallLost, UtteranceHeard
+from pipelines.contract.websocket import HangUp
 from pipelines.ogg import OpusPages
 from pipelines.transcript import Utterance
 from worker.presence import CallPresence

@@ -18,24 +18,18 @@ from typing import Any
 import psutil
 from aiohttp import web
 
-from pipelines.contract import (
-    EVENT,
-    Action,
-    BriefRequest,
-    CallBrief,
-    CallEvent,
-    Dial,
-    Obeyed,
-    Order,
+from pipelines.contract.actions import Action
+from pipelines.contract.brief import BriefRequest, CallBrief
+from pipelines.contract.events import EVENT, CallEvent, UtteranceHeard
+from pipelines.contract.phones import (
     PhoneOnward,
     PhoneOnwardAsked,
     PhoneRang,
     PhoneTold,
     SipTrunk,
     SipTrunks,
-    TakeUp,
-    UtteranceHeard,
 )
+from pipelines.contract.websocket import Dial, Obeyed, Order, TakeUp
 from tests.support.rehearsal import KEY, SECRET, livekit
 from tests.support.stack import ROOT, free_port
 from tests.support.telephone import Telephone, bound, telephone

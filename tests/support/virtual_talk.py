@@ -27,7 +27,7 @@ from bench.parts.oracle import OracleSTT
 from bench.parts.script import Stretch
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import assemble
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
 from tests.support.fake_providers import Call, FakeParts, TableLLM

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
-from pipelines.contract import HangUp, Hello, Status
+from pipelines.contract.websocket import HangUp, Hello, Status
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.worker_host import until
 from worker.api_link import ApiLink

@@ -10,7 +10,7 @@ import pytest
 from pipelines import resuming
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import Pipeline, assemble
-from pipelines.contract import CallBrief, FunctionRun
+from pipelines.contract.brief import CallBrief, FunctionRun
 from pipelines.local.parts import CannotServe, Local
 from pipelines.providers import ProviderSettings, available
 from pipelines.tools.developer import Functions, load

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiortp import RtpPacket
 
-from pipelines.contract import SipTrunk
+from pipelines.contract.phones import SipTrunk
 from tests.support.rtp import Sender
 from tests.support.telephone import bound
 from worker.exchange import bridge, sdp

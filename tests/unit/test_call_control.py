@@ -8,7 +8,7 @@ import pytest
 from livekit.agents import Agent, llm
 
 from pipelines.agent_config import AgentConfig, EngineConfig, GoodbyeConfig, TransferTarget
-from pipelines.contract import HoldSound
+from pipelines.contract.actions import HoldSound
 from pipelines.tools.call_control import Ability, CannotDo, builtins
 from pipelines.tools.policy import Rails
 from tests.support.fake_providers import Call

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from kb import index as indexes
 from kb.chunking import passages
-from pipelines.contract import KnowledgeVersion, KnowledgeWanted
+from pipelines.contract.brief import KnowledgeVersion, KnowledgeWanted
 from pipelines.index_files import IndexFiles, IndexGone
 from worker import knowledge, knowledge_cache
 from worker.knowledge import Knowledge

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.contract import HangUp
+from pipelines.contract.websocket import HangUp
 from tests.support.worker_host import short_home, until
 from worker import liveness as module
 from worker.liveness import Liveness

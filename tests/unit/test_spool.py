@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.contract import SEQUENCES_PER_ATTEMPT
+from pipelines.contract.events import SEQUENCES_PER_ATTEMPT
 from tests.support.spooling_call import ended, utterance
 from worker import spool as spools
 from worker.parcels import Parcel

@@ -16,7 +16,8 @@ from livekit.agents.llm import ChatMessage
 
 from pipelines.agent_config import AgentConfig
 from pipelines.assemble import Pipeline
-from pipelines.contract import CallBrief, CallEvent, TurnTaken, UtteranceHeard
+from pipelines.contract.brief import CallBrief
+from pipelines.contract.events import CallEvent, TurnTaken, UtteranceHeard
 from pipelines.first_sentence import FirstSentence
 from pipelines.transcript import TurnLatency
 from worker.conversation import TYPED, Conversation

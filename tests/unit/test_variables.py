@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 from pipelines.script import Script
 from pipelines.variables import built_in, render
 

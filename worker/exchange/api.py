@@ -10,7 +10,7 @@ from typing import Literal
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import PhoneOnward, PhoneRang, PhoneRoute, PhoneTold
+from pipelines.contract.phones import PhoneOnward, PhoneRang, PhoneRoute, PhoneTold
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote
 
-from pipelines.contract import SipTrunk
+from pipelines.contract.phones import SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.link import Changed, FromExchange, Key, Over, Take

@@ -43,7 +43,7 @@ class Kept(BaseModel):
     """When that ends at the latest (`time.time()`)."""
     wish: OurDirection = "sendrecv"
     apart: str = ""
-    """As in `pipelines.contract.PhoneRoute`."""
+    """As in `pipelines.contract.phones.PhoneRoute`."""
 
 
 class Dialogs:

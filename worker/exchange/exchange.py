@@ -19,7 +19,8 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from pipelines.contract import Dial, HangUp, Obeyed, SipTrunk, TakeUp
+from pipelines.contract.phones import SipTrunk
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp
 from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from pipelines.contract import PhoneRang, PhoneRoute, SipTrunk
+from pipelines.contract.phones import PhoneRang, PhoneRoute, SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotRouted
 from worker.exchange.calls import PhoneCall, name_in, number_in

@@ -4,7 +4,8 @@ import socket
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from pipelines.contract import Dial, SipTrunk
+from pipelines.contract.phones import SipTrunk
+from pipelines.contract.websocket import Dial
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotAllowed
 from worker.exchange.calls import PhoneCall, number_in

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
 
-from pipelines.contract import PhoneOnward
+from pipelines.contract.phones import PhoneOnward
 from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api, NotAllowed
 from worker.exchange.bridge import Bridge

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import aiohttp
 from pydantic import ValidationError
 
-from pipelines.contract import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD, SipTrunk, SipTrunks
+from pipelines.contract.phones import SipTrunk, SipTrunks
+from pipelines.contract.websocket import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD
 from worker.exchange import sip
 
 logger = logging.getLogger(__name__)

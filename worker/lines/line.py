@@ -8,7 +8,8 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import HoldSound, MediaQuality
+from pipelines.contract.actions import HoldSound
+from pipelines.contract.events import MediaQuality
 from pipelines.tools.call_control import Ability
 from worker.lines.rtp.answering import AnsweredBy
 

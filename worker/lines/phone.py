@@ -20,7 +20,8 @@ from livekit.agents.voice.transcription._speaking_rate import SpeakingRateDetect
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
 from pipelines.background import Background
-from pipelines.contract import HoldSound, MediaQuality
+from pipelines.contract.actions import HoldSound
+from pipelines.contract.events import MediaQuality
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput

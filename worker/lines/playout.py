@@ -18,7 +18,7 @@ from livekit import rtc
 from livekit.agents.voice import io
 
 from pipelines.background import Background
-from pipelines.contract import HoldSound
+from pipelines.contract.actions import HoldSound
 from worker.lines.music import Music
 
 FRAME_SECONDS = 0.01

@@ -20,7 +20,8 @@ from livekit.agents.voice.room_io import (
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
-from pipelines.contract import LIVE_TOPIC, HoldSound, MediaQuality
+from pipelines.contract.actions import HoldSound
+from pipelines.contract.events import LIVE_TOPIC, MediaQuality
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability, CannotDo
 from worker.conversation import TYPED

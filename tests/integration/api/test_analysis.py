@@ -16,7 +16,7 @@ from api.db.engine import Database
 from api.settings import LanguageModel
 from api.users.table import UserRow
 from pipelines import extraction
-from pipelines.contract import EVENT
+from pipelines.contract.events import EVENT
 from pipelines.extraction import Analysis, Model, NotAnalysed, Talk, Wanted, by_model, by_rules, checked
 from tests.support.analyst_server import GOOD, KEY, AnalystServer, analyst_server
 from tests.support.ports import free_port

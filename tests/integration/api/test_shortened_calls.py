@@ -19,7 +19,7 @@ from api.internal import service
 from api.usage import service as usage
 from api.wallet import charges, corrections, ledger, rates, reading, transfers
 from api.wallet.table import TransactionRow
-from pipelines.contract import CallEnded, CallStarted, EventBatch
+from pipelines.contract.events import CallEnded, CallStarted, EventBatch
 from pipelines.costs import Prices
 
 BEGAN = now() - timedelta(minutes=10)

@@ -8,7 +8,7 @@ from api.agents.table import AgentRow
 from api.calls.costs import load
 from api.internal import service as internal
 from pipelines.agent_config import AgentConfig
-from pipelines.contract import CallBrief
+from pipelines.contract.brief import CallBrief
 
 ENGINE = {
     "system_prompt": "Be kind.",

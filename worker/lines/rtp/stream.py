@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from aiortp import RtpPacket, is_rtcp, parse_cn_payload
 
-from pipelines.contract import MediaQuality
+from pipelines.contract.events import MediaQuality
 from worker.lines.rtp.codecs import codec_of
 from worker.lines.rtp.digits import DigitsIn, DigitsOut, Event, tone
 from worker.lines.rtp.ear import Ear

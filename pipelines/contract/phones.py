@@ -1,0 +1,79 @@
+"""What api and exchange tell each other over HTTP: trunks, calls that come in, and how calls go."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from pipelines.contract.message import Message
+
+
+class SipTrunk(Message):
+    """One carrier or PBX, as the exchange needs it."""
+
+    trunk_id: str
+    server: str
+    """`host` or `host:port`."""
+    proxies: tuple[str, ...] = ()
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    username: str = ""
+    password: Annotated[str, Field(repr=False)] = ""
+    registers: bool = False
+    allowed_addresses: tuple[str, ...] = ()
+    """Addresses and networks that its calls come from; empty: where `server` and `proxies` are."""
+    caller_id: str = ""
+
+
+class SipTrunks(Message):
+    """Every trunk that is in use, whoever it belongs to."""
+
+    trunks: tuple[SipTrunk, ...]
+
+
+class PhoneRang(Message):
+    """Somebody calls a number. The same `sip_call_id` again gets the same call."""
+
+    worker_id: str
+    sip_call_id: Annotated[str, Field(min_length=1, max_length=300)]
+    trunk_id: str
+    to_number: Annotated[str, Field(max_length=100)]
+    from_number: Annotated[str, Field(max_length=100)] = ""
+    from_name: Annotated[str, Field(max_length=200)] = ""
+    headers: Annotated[dict[str, Annotated[str, Field(max_length=500)]], Field(max_length=32)] = Field(
+        default_factory=dict
+    )
+    """Those whose names begin with X-."""
+    is_busy: bool = False
+    """No line is free: only what is owed to the caller afterwards is asked for, and 409 is the answer."""
+
+
+class PhoneRoute(Message):
+    """Whom it is for: the call's row is there, and a brief can be asked for."""
+
+    call_id: str
+    apart: str = ""
+    """Only calls with the same word may share its process; empty: any that have none."""
+
+
+class PhoneTold(Message):
+    """How a call goes at the carrier. `ended` is told once more after the agent's own end: for the code."""
+
+    worker_id: str
+    state: Literal["ringing", "answered", "ended"]
+    sip_code: Annotated[int, Field(ge=0, le=699)] = 0
+    """0 where SIP never got an answer: `sip_reason` says why."""
+    at: AwareDatetime | None = None
+    """When it happened: the api may have been away for a while."""
+    sip_reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class PhoneOnwardAsked(Message):
+    """The exchange is to hand a call to this number, and asks whether it may."""
+
+    to_number: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class PhoneOnward(Message):
+    """It may: whom to dial, and from which number of ours."""
+
+    to_number: str
+    from_number: str

@@ -1,0 +1,145 @@
+"""The WebSocket between a worker's supervisor and the api: what each frame may be."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, FiniteFloat, TypeAdapter
+
+from pipelines.contract.actions import Action
+from pipelines.contract.message import Message
+
+MAX_TRUNKS_TOLD = 300
+"""Of so many trunks an exchange says whether they are registered: each second, in one frame."""
+MAX_TRUNK_PROBLEM = 150
+
+
+class Available(Message):
+    """One thing an agent may ask for here (`stt`, `llm`, `tts`), and why not if it may not."""
+
+    kind: Literal["stt", "llm", "tts"]
+    provider: str
+    is_available: bool
+    languages: tuple[str, ...] = ()
+    """Language codes (`en`, `tr`); empty means any."""
+    hint: str = ""
+    """What to do to make it available."""
+
+
+class FunctionSignature(Message):
+    """A developer's function that this worker has loaded. `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Hello(Message):
+    """First frame of a worker's supervisor, and again when what it offers has changed."""
+
+    kind: Literal["hello"] = "hello"
+    worker_id: str
+    version: str
+    functions: tuple[FunctionSignature, ...] | None = None
+    """None until its folder was read for the first time."""
+    available: tuple[Available, ...] = ()
+
+
+class Status(Message):
+    """Sent each second and on every change. Running calls that are missing from `call_ids` are lost."""
+
+    kind: Literal["status"] = "status"
+    is_ready: bool
+    """True only when this worker could answer a call now."""
+    why_not: str = ""
+    call_ids: tuple[str, ...] = ()
+    processes: dict[str, int] = Field(default_factory=dict)
+    """Name of a part to its process id."""
+    phones_why_not: str | None = None
+    """Why this worker could take or place no phone call now, empty when it could; None: it has no phones."""
+    trunks: dict[str, str] = Field(default_factory=dict)
+    """Of trunks that its exchange registers: why each is not registered, empty when it is."""
+
+
+class Goodbye(Message):
+    """Last frame of a supervisor that stops on purpose."""
+
+    kind: Literal["goodbye"] = "goodbye"
+
+
+class FunctionTried(Message):
+    """What came of a `TryFunction`."""
+
+    kind: Literal["function_tried"] = "function_tried"
+    order_id: str
+    ok: bool
+    result: str = ""
+    error: str = ""
+    elapsed_ms: FiniteFloat = 0
+
+
+class TryFunction(Message):
+    """The api orders a developer's function to be run, as a call would run it, in a process of its own."""
+
+    kind: Literal["try_function"] = "try_function"
+    order_id: str
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 8_000
+
+
+class Order(Message):
+    """Somebody outside steers a running call. Sent once, answered once or not at all."""
+
+    kind: Literal["order"] = "order"
+    order_id: str
+    call_id: str
+    timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    action: Action
+
+
+class Obeyed(Message):
+    """What came of an order; `refused` and `not_here` changed nothing."""
+
+    kind: Literal["obeyed"] = "obeyed"
+    order_id: str
+    outcome: Literal["done", "refused", "not_here"]
+    message: str = ""
+
+
+class HangUp(Message):
+    """The api orders a call to end."""
+
+    kind: Literal["hang_up"] = "hang_up"
+    call_id: str
+    reason: str
+    hands_over: bool = False
+    """Leave quietly: the room and those in it belong to another attempt."""
+
+
+class Dial(Message):
+    """The api orders a call to be made. Sent once, and answered with `Obeyed` once it is on its way."""
+
+    kind: Literal["dial"] = "dial"
+    order_id: str
+    call_id: str
+    trunk_id: str
+    to_number: str
+    from_number: str
+    ring_seconds: Annotated[int, Field(ge=5, le=180)] = 60
+    apart: str = ""
+    """As in `PhoneRoute`."""
+
+
+class TakeUp(Message):
+    """A phone call's process died: another is to go on with it, as this attempt."""
+
+    kind: Literal["take_up"] = "take_up"
+    order_id: str
+    call_id: str
+    attempt: Annotated[int, Field(ge=1)]
+
+
+FromWorker = Annotated[Hello | Status | FunctionTried | Obeyed | Goodbye, Field(discriminator="kind")]
+FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(FromWorker)
+
+ToWorker = Annotated[HangUp | TryFunction | Order | Dial | TakeUp, Field(discriminator="kind")]
+TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(ToWorker)
