@@ -30,7 +30,7 @@ class Secrets:
 def read_secrets(read: Environment, home: Path) -> Secrets:
     """From the environment, else as they were kept; made where there are none. Raises `SettingsError`."""
     kept = _made_secrets(home / "secrets.json")
-    given = tuple(key.strip() for key in read.text("CALL2ME_ENCRYPTION_KEYS", "").split(",") if key.strip())
+    given = read.several("CALL2ME_ENCRYPTION_KEYS")
     found = Secrets(
         jwt=read.text("CALL2ME_JWT_SECRET", kept["jwt_secret"]),
         internal_key=read.text("CALL2ME_INTERNAL_KEY", kept["internal_key"]),

@@ -1,8 +1,6 @@
 """The api's settings: the environment is read here, once, into frozen values handed down."""
 
-import base64
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -12,7 +10,9 @@ from typing import Literal
 import platformdirs
 
 from api.buckets import Bucket, bucket_of
+from api.payment_settings import Payments, payments_of
 from api.secret_keys import Secrets, read_secrets
+from api.telephone_settings import Carrier, Tolls, carrier_of, demo_numbers_of, tolls_of
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, make_folders
 from pipelines.providers import ProviderSettings, providers_of
@@ -73,53 +73,6 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Payments:
-    """Who takes money for us; nobody where only an administrator gives credit (`manual`)."""
-
-    providers: tuple[str, ...]
-    """Of `stripe` and `paddle`; the first is meant where nobody names one."""
-    stripe_key: str = field(repr=False)
-    stripe_webhook_secrets: tuple[str, ...] = field(repr=False)
-    stripe_url: str
-    paddle_key: str = field(repr=False)
-    paddle_webhook_secrets: tuple[str, ...] = field(repr=False)
-    paddle_url: str
-    seller: str
-    """Name and address on invoices."""
-    exchange_rates: Path | None
-    """A file of what one dollar is in other currencies; shown, never charged by."""
-
-
-@dataclass(frozen=True)
-class Tolls:
-    """Where calls may be placed to."""
-
-    countries: frozenset[str] = frozenset()
-    """Two letters each; empty: every country."""
-    blocked_prefixes: tuple[str, ...] = ()
-    """With their plus."""
-    allows_costly: bool = False
-    """Premium-rate and shared-cost numbers."""
-    daily_usd: int = 0
-    """What the calls out of one owner may cost within 24 hours; 0: as much as they like."""
-
-
-@dataclass(frozen=True)
-class Carrier:
-    """Who sells numbers here: Telnyx; nobody where there is no key."""
-
-    telnyx_key: str = field(repr=False)
-    telnyx_public_keys: tuple[str, ...]
-    """What its events are signed with, base64; several while one is being changed."""
-    telnyx_url: str
-    sip_server: str
-    """Where calls of the numbers that are bought come from, and go to: `host` or `host:port`."""
-    sip_transport: str
-    countries: frozenset[str]
-    """Two letters each: where numbers may be bought."""
-
-
-@dataclass(frozen=True)
 class Settings:
     """Everything the api was told. Paths are absolute, addresses have no trailing slash."""
 
@@ -166,7 +119,7 @@ class Settings:
     """Where traces are sent; empty means nowhere."""
     prices: Path | None
     """A file of providers' prices instead of the one that came with us."""
-    payments: "Payments" = field(repr=False)
+    payments: Payments = field(repr=False)
     is_billing: bool
     """False: what calls cost is written down and this server pays, so nobody is refused."""
     rates: Path | None
@@ -226,9 +179,7 @@ class Settings:
             signup=read.choice(
                 "CALL2ME_SIGNUP", "open" if _is_loopback(host) else "closed", ("open", "closed")
             ),
-            cors_origins=tuple(
-                o.strip().rstrip("/") for o in read.text("CALL2ME_CORS_ORIGINS", "").split(",") if o.strip()
-            ),
+            cors_origins=tuple(origin.rstrip("/") for origin in read.several("CALL2ME_CORS_ORIGINS")),
             trusted_proxies=read.number("CALL2ME_TRUSTED_PROXIES", 0, 0, 10),
             has_rate_limits=read.choice("CALL2ME_RATE_LIMITS", "on", ("on", "off")) == "on",
             user_rate_limit=read.number("CALL2ME_USER_RATE_LIMIT", 100, 1, 1_000_000),
@@ -249,24 +200,20 @@ class Settings:
             mail_url=_mail_url(read),
             mail_from=read.text("CALL2ME_MAIL_FROM", "Call2Me <call2me@localhost>"),
             google=Google(
-                client_ids=tuple(
-                    part.strip()
-                    for part in read.text("CALL2ME_GOOGLE_CLIENT_ID", "").split(",")
-                    if part.strip()
-                ),
+                client_ids=read.several("CALL2ME_GOOGLE_CLIENT_ID"),
                 keys_url=read.url(
                     "CALL2ME_GOOGLE_KEYS_URL", "https://www.googleapis.com/oauth2/v3/certs", ("https", "http")
                 ),
             ),
-            demo_numbers=_demo_numbers(read.text("CALL2ME_DEMO_NUMBERS", "")),
-            tolls=_tolls(read),
+            demo_numbers=demo_numbers_of(read),
+            tolls=tolls_of(read),
             has_livekit_sip=read.choice("CALL2ME_PHONES", "exchange", ("exchange", "livekit")) == "livekit",
-            carrier=_carrier(read),
+            carrier=carrier_of(read),
             contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
-            payments=_payments(read),
+            payments=payments_of(read),
             is_billing=read.choice("CALL2ME_BILLING", "off", ("off", "on")) == "on",
             rates=Path(rates).expanduser() if (rates := read.text("CALL2ME_RATES", "")) else None,
             livekit=LiveKit(
@@ -281,37 +228,6 @@ class Settings:
         )
 
 
-def _payments(read: Environment) -> Payments:
-    named = tuple(n.strip() for n in read.text("CALL2ME_PAYMENTS", "manual").split(",") if n.strip())
-    if unknown := [name for name in named if name not in {"manual", "stripe", "paddle"}]:
-        raise SettingsError(f"CALL2ME_PAYMENTS knows manual, stripe and paddle, not {unknown[0]}.")
-    providers = tuple(dict.fromkeys(name for name in named if name != "manual"))
-    for name in providers:
-        for variable in (f"{name.upper()}_API_KEY", f"{name.upper()}_WEBHOOK_SECRET"):
-            if not read.text(variable, ""):
-                raise SettingsError(f"CALL2ME_PAYMENTS names {name}: set {variable} too.")
-    rates = read.text("CALL2ME_EXCHANGE_RATES", "")
-    return Payments(
-        providers=providers,
-        stripe_key=read.text("STRIPE_API_KEY", ""),
-        stripe_webhook_secrets=_several(read.text("STRIPE_WEBHOOK_SECRET", "")),
-        stripe_url=_api_url(read, "CALL2ME_STRIPE_URL", "https://api.stripe.com"),
-        paddle_key=read.text("PADDLE_API_KEY", ""),
-        paddle_webhook_secrets=_several(read.text("PADDLE_WEBHOOK_SECRET", "")),
-        paddle_url=_api_url(read, "CALL2ME_PADDLE_URL", "https://api.paddle.com"),
-        seller=read.text("CALL2ME_INVOICE_SELLER", "").replace("\\n", "\n"),
-        exchange_rates=Path(rates).expanduser() if rates else None,
-    )
-
-
-def _several(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _api_url(read: Environment, name: str, otherwise: str) -> str:
-    return read.url(name, read.text(name, otherwise), ("http", "https")).rstrip("/")
-
-
 def _redis_url(read: Environment) -> str:
     url = read.text("CALL2ME_REDIS_URL", "")
     return read.url("CALL2ME_REDIS_URL", url, ("redis", "rediss")) if url else ""
@@ -320,56 +236,6 @@ def _redis_url(read: Environment) -> str:
 def _mail_url(read: Environment) -> str:
     url = read.text("CALL2ME_SMTP_URL", "")
     return read.url("CALL2ME_SMTP_URL", url, ("smtp", "smtps")) if url else ""
-
-
-def _demo_numbers(text: str) -> tuple[str, ...]:
-    numbers = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not all(re.fullmatch(r"\+[1-9]\d{6,14}", number) for number in numbers):
-        raise SettingsError("CALL2ME_DEMO_NUMBERS must be numbers like +14155550100, separated by commas.")
-    return numbers
-
-
-def _tolls(read: Environment) -> Tolls:
-    countries = frozenset(one.upper() for one in _several(read.text("CALL2ME_DIAL_COUNTRIES", "")))
-    if not all(re.fullmatch(r"[A-Z]{2}", one) for one in countries):
-        raise SettingsError("CALL2ME_DIAL_COUNTRIES must be countries of two letters, like TR,US.")
-    # Satellites, worldwide networks and worldwide premium numbers.
-    prefixes = _several(read.text("CALL2ME_DIAL_BLOCKED_PREFIXES", "+870,+881,+882,+883,+979"))
-    if not all(re.fullmatch(r"\+[1-9]\d{0,14}", one) for one in prefixes):
-        raise SettingsError("CALL2ME_DIAL_BLOCKED_PREFIXES must be beginnings of numbers, like +882,+1900.")
-    is_costly = read.choice("CALL2ME_DIAL_PREMIUM", "off", ("off", "on")) == "on"
-    return Tolls(countries, prefixes, is_costly, read.number("CALL2ME_DIAL_DAILY_USD", 0, 0, 1_000_000))
-
-
-def _carrier(read: Environment) -> Carrier:
-    keys = _several(read.text("TELNYX_PUBLIC_KEY", ""))
-    if not all(_is_public_key(key) for key in keys):
-        raise SettingsError(
-            "TELNYX_PUBLIC_KEY must be the public key of your account, as the portal shows it."
-        )
-    sip = re.fullmatch(
-        r"(udp|tcp|tls):([\w.-]+(:\d{1,5})?)", read.text("CALL2ME_TELNYX_SIP", "udp:sip.telnyx.com")
-    )
-    if sip is None:
-        raise SettingsError("CALL2ME_TELNYX_SIP must be like udp:sip.telnyx.com.")
-    countries = frozenset(one.upper() for one in _several(read.text("CALL2ME_NUMBER_COUNTRIES", "US,CA")))
-    if not all(re.fullmatch(r"[A-Z]{2}", one) for one in countries):
-        raise SettingsError("CALL2ME_NUMBER_COUNTRIES must be countries of two letters, like US,CA.")
-    return Carrier(
-        telnyx_key=read.text("TELNYX_API_KEY", ""),
-        telnyx_public_keys=keys,
-        telnyx_url=_api_url(read, "CALL2ME_TELNYX_URL", "https://api.telnyx.com/v2"),
-        sip_server=sip[2],
-        sip_transport=sip[1],
-        countries=countries,
-    )
-
-
-def _is_public_key(key: str) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == 32
-    except ValueError:
-        return False
 
 
 def _is_loopback(host: str) -> bool:

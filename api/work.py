@@ -49,6 +49,7 @@ from api.outside.speech import Speech
 from api.outside.storage import FolderStorage, Storage
 from api.outside.stripe import Stripe
 from api.outside.telnyx import Telnyx
+from api.payment_settings import Payments
 from api.payments import recharge
 from api.phone_numbers import checkouts, demo, renting
 from api.phone_numbers import workflows as numbers
@@ -57,9 +58,8 @@ from api.public import events
 from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
-from api.settings import Carrier as CarrierSettings
-from api.settings import Payments
 from api.status import service as availability
+from api.telephone_settings import Carrier as CarrierSettings
 from api.voice import events as livekit_events
 from api.wallet import chat_charges
 from api.webhooks import workflows as deliveries

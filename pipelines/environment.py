@@ -40,6 +40,10 @@ class Environment:
                 return choice
         raise SettingsError(f"{name} must be one of: {', '.join(choices)}.")
 
+    def several(self, name: str, default: str = "") -> tuple[str, ...]:
+        """Words separated by commas, without the space around each."""
+        return tuple(part.strip() for part in self.text(name, default).split(",") if part.strip())
+
     def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
         """An address of one of these schemes, without a slash at its end."""
         raw = self.text(name, default).rstrip("/")
@@ -50,7 +54,7 @@ class Environment:
 
     def hosts(self, name: str) -> tuple[str, ...]:
         """Hosts separated by commas, each with a port or without."""
-        hosts = tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+        hosts = self.several(name)
         for host in hosts:
             try:
                 host_and_port(host)

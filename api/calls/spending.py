@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.calls.table import CallRow
 from api.db.columns import now
 from api.http.errors import TooManyRequests
-from api.settings import Tolls
+from api.telephone_settings import Tolls
 from api.wallet.charges import Tariff
 from api.wallet.money import micros
 from api.wallet.table import HoldRow, TransactionRow

@@ -6,7 +6,7 @@ from phonenumbers.shortnumberinfo import is_emergency_number
 
 from api import telephone
 from api.http.errors import Forbidden
-from api.settings import Tolls
+from api.telephone_settings import Tolls
 
 _COSTLY = {PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST}
 _EMERGENCY = {"112", "911"}

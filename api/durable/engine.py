@@ -26,7 +26,8 @@ from api.outside.payments import Provider
 from api.outside.phones import NoPhones, Phones
 from api.outside.rooms import Rooms
 from api.outside.storage import Storage
-from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings, Tolls
+from api.settings import NO_LANGUAGE_MODEL, LanguageModel, Settings
+from api.telephone_settings import Tolls
 from pipelines.embedding_server import EmbeddingServer
 from pipelines.outbound import Guard
 

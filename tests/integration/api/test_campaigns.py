@@ -26,7 +26,7 @@ from api.http.callers import Caller
 from api.http.errors import ApiError, PaymentRequired
 from api.phone_numbers.service import NoNumber
 from api.secret_keys import fresh_encryption_key
-from api.settings import Tolls
+from api.telephone_settings import Tolls
 from api.users.table import UserRow
 from api.webhooks import service as webhooks
 from api.webhooks.table import WebhookEventRow
