@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from api.api_keys.known import KnownKeys
     from api.api_keys.usage import KeyUsage
     from api.auth.passwords import Passwords
-    from api.calls.live import Watchers
     from api.chats.talks import Talks
     from api.db.engine import Database
     from api.db.vault import Vault
     from api.http.callers import Authenticators, Caller
+    from api.http.event_streams import Watchers
     from api.http.idempotency import Claim, Claimant
     from api.http.metrics import Metrics
     from api.http.rate_limits import RateLimits

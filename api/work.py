@@ -9,11 +9,11 @@ from aiohttp import web
 from api.audit import service as audit
 from api.calls import actions, costs, counting, workflows
 from api.calls import service as calls
-from api.calls.live import Watchers
 from api.campaigns import workflows as campaigns
 from api.chats.talks import Talks
 from api.durable import engine, letters, sweeper
 from api.http import idempotency
+from api.http.event_streams import Watchers
 from api.internal.livekit_phones import LiveKitPhones
 from api.internal.workers import Workers
 from api.keys import (

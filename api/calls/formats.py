@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from api.calls.schemas import Call, TranscriptEntry
+from api.calls.schemas import Call
+from api.calls.transcripts import TranscriptEntry
 
 SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
 

@@ -2,20 +2,45 @@
 
 from collections import Counter
 from datetime import timedelta
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import ColumnElement
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls.schemas import AnswerTimes, CallTurn, QualityQuery, QualityReport
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
+from api.calls.turns import AnswerTimes, CallTurn
 from api.db.columns import now
 from api.http.callers import Caller
+from api.http.wire import Wire
 from pipelines.contract.events import EVENT, TurnTaken, UtteranceHeard, WarningRaised
 
 NEWEST = 500
 """Calls whose events are read; the counts are of all."""
+
+
+class QualityQuery(Wire):
+    """Which calls a report is about."""
+
+    days: Annotated[int, Field(ge=1, le=90)] = 30
+    agent_id: Annotated[str, Field(max_length=100)] | None = None
+
+
+class QualityReport(Wire):
+    """How calls went: of those that began within some days."""
+
+    days: int
+    total_calls: int
+    by_status: dict[str, int]
+    avg_duration_seconds: float
+    answer_times: AnswerTimes | None
+    """Of all answers of the newest 500 calls."""
+    interrupted_share: float | None
+    """Of what agents said in those calls, how much was cut off by the caller."""
+    warnings: dict[str, int]
+    """How often each was raised in those calls."""
 
 
 async def report(session: AsyncSession, caller: Caller, query: QualityQuery) -> QualityReport:

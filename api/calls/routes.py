@@ -18,23 +18,21 @@ from api.calls.schemas import (
     CallQuery,
     CallSummary,
     OutboundCall,
-    QualityQuery,
-    QualityReport,
     SignedRecording,
-    Transcript,
-    TranscriptQuery,
 )
 from api.calls.table import CallRow
+from api.calls.transcripts import Transcript, TranscriptQuery
 from api.contacts import service as contacts
 from api.db.engine import after_commit
 from api.http.errors import RangeNotSatisfiable
+from api.http.event_streams import EVENT_STREAM, TooManyStreams, follow
 from api.http.negotiation import JSON, preferred
 from api.http.pages import Page
 from api.http.rate_limits import LINK_LIMIT
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
-from api.keys import CALLER, DATABASE, SESSION, SETTINGS, STORAGE, WATCHERS, WORKERS
+from api.keys import CALLER, DATABASE, SESSION, SETTINGS, STORAGE, WORKERS
 from api.notifications import service as notifications
 from api.phone_numbers import service as numbers
 from api.webhooks import log
@@ -88,7 +86,7 @@ async def list_calls_of_contact(request: web.Request, contact_id: str, query: Pa
 
 
 @routes.get("/quality/report", errors=[agents.AgentNotFound])
-async def get_call_quality(request: web.Request, query: QualityQuery) -> QualityReport:
+async def get_call_quality(request: web.Request, query: quality.QualityQuery) -> quality.QualityReport:
     """Report how calls went: how they ended, how quick answers were, what was cut off, what went wrong."""
     return await quality.report(request[SESSION], request[CALLER], query)
 
@@ -189,24 +187,15 @@ class LiveQuery(Wire):
     """False: what happened so far, and no more."""
 
 
-@routes.get(
-    "/{call_id}/events", errors=[service.CallNotFound, live.TooManyStreams], produces=[live.EVENT_STREAM]
-)
+@routes.get("/{call_id}/events", errors=[service.CallNotFound, TooManyStreams], produces=[EVENT_STREAM])
 async def watch_call(request: web.Request, call_id: CallId, query: LiveQuery) -> web.StreamResponse:
     """Watch a call as server-sent events: all that happened so far, then each thing anew, to its end."""
-    caller = request[CALLER]
-    call = await service.get(request[SESSION], caller, call_id)
+    call = await service.get(request[SESSION], request[CALLER], call_id)
     known = request.headers.get("Last-Event-ID", "")
     after = int(known) if known.isascii() and known.isdigit() and len(known) < 16 else query.after
     await let_go(request)
-    watchers = request.app[WATCHERS]
-    watchers.take(caller.owner_id)
-    try:
-        return await live.stream(
-            request, request.app[DATABASE], watchers, call.id, after, follows=query.follow
-        )
-    finally:
-        watchers.give(caller.owner_id)
+    told = live.happenings(request.app[DATABASE], call.id, after, follows=query.follow)
+    return await follow(request, told, look_seconds=live.LOOK_SECONDS)
 
 
 @routes.post("/{call_id}/end", errors=[service.CallNotFound, service.CallNotOngoing])

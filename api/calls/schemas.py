@@ -1,6 +1,5 @@
 """What calls look like on the wire."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,31 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.calls import takeovers
+from api.calls import functions, transcripts, transfers, turns
 from api.calls.costs import CostSplit
+from api.calls.functions import CallFunction
 from api.calls.holds import CallHold, holds
 from api.calls.retries import Retry
 from api.calls.table import CallRow
-from api.calls.takeovers import Note
+from api.calls.transcripts import TranscriptEntry
+from api.calls.transfers import CallTransfer
+from api.calls.turns import AnswerTimes, CallTurn
 from api.http.pages import Page
 from api.http.wire import Wire
 from api.notifications.schemas import Notification
 from api.webhooks.schemas import Delivery
-from pipelines.contract.events import (
-    CallEvent,
-    CallStarted,
-    FunctionCalled,
-    FunctionStarted,
-    KnowledgeUsed,
-    MediaMeasured,
-    MediaQuality,
-    TransferTried,
-    TurnTaken,
-    UtteranceHeard,
-    WarningRaised,
-)
+from pipelines.contract.events import CallEvent, CallStarted, MediaMeasured, MediaQuality, WarningRaised
 from pipelines.extraction import Analysis
-from pipelines.transcript import PassageUsed, TurnLatency, Utterance
 
 CallId = Annotated[str, Field(pattern=r"^(call|demo|test|interp|bridge)_[a-f0-9]{8,24}$")]
 
@@ -99,109 +88,11 @@ class CallDeleted(Wire):
     call_id: str
 
 
-TranscriptFormat = Literal["json", "text", "srt", "vtt"]
-
-
-class TranscriptQuery(Wire):
-    """In which form. Where nothing is asked for, the Accept header decides."""
-
-    format: TranscriptFormat | None = None
-
-
-class QualityQuery(Wire):
-    """Which calls a report is about."""
-
-    days: Annotated[int, Field(ge=1, le=90)] = 30
-    agent_id: Annotated[str, Field(max_length=100)] | None = None
-
-
-class QualityReport(Wire):
-    """How calls went: of those that began within some days."""
-
-    days: int
-    total_calls: int
-    by_status: dict[str, int]
-    avg_duration_seconds: float
-    answer_times: "AnswerTimes | None"
-    """Of all answers of the newest 500 calls."""
-    interrupted_share: float | None
-    """Of what agents said in those calls, how much was cut off by the caller."""
-    warnings: dict[str, int]
-    """How often each was raised in those calls."""
-
-
 class CallList(Wire):
     """A page of calls, newest first, and how many there are."""
 
     calls: list[CallSummary]
     total: int
-
-
-class TranscriptEntry(Wire):
-    """One utterance. `start_ms` and `end_ms` count from the moment the agent began to listen."""
-
-    role: Literal["agent", "user", "note"]
-    """A `note` was said by nobody: it tells who took the call over, and when it was given back."""
-    text: str
-    timestamp: datetime
-    start_ms: int
-    end_ms: int
-    was_interrupted: bool
-    is_typed: bool
-    utterance_id: str
-    knowledge: list[PassageUsed] = Field(default_factory=list)
-    """What the answer had before it from the knowledge base, best first."""
-
-    @classmethod
-    def of(
-        cls, utterance: Utterance, origin: datetime, knowledge: Sequence[PassageUsed] = ()
-    ) -> "TranscriptEntry":
-        """An utterance on a call's own clock."""
-        return cls(
-            role=utterance.role,
-            text=utterance.text,
-            timestamp=utterance.started_at,
-            start_ms=_since(origin, utterance.started_at),
-            end_ms=_since(origin, utterance.ended_at),
-            was_interrupted=utterance.was_interrupted,
-            is_typed=utterance.is_typed,
-            utterance_id=utterance.utterance_id,
-            knowledge=list(knowledge),
-        )
-
-    @classmethod
-    def noted(cls, note: Note, origin: datetime) -> "TranscriptEntry":
-        """What happened between the words."""
-        at = _since(origin, note.at)
-        return cls(
-            role="note",
-            text=note.text,
-            timestamp=note.at,
-            start_ms=at,
-            end_ms=at,
-            was_interrupted=False,
-            is_typed=False,
-            utterance_id="",
-        )
-
-
-class CallTurn(Wire):
-    """One answer of the agent, and where its time went."""
-
-    utterance_id: str
-    text: str | None = None
-    latency: TurnLatency
-
-
-class CallFunction(Wire):
-    """A function that ran during the call."""
-
-    name: str
-    arguments: dict[str, Any]
-    result: str | None = None
-    error: str | None = None
-    started_at: datetime
-    duration_ms: float
 
 
 class CallWarning(Wire):
@@ -210,39 +101,6 @@ class CallWarning(Wire):
     code: str
     message: str
     at: datetime | None = None
-
-
-class CallTransfer(Wire):
-    """The caller was to be handed to somebody, and what came of it."""
-
-    target: str
-    """Its name."""
-    to: str
-    mode: Literal["cold", "warm"]
-    outcome: Literal["referred", "bridged", "failed"]
-    """`referred`: the carrier has both, and we know no more. `bridged`: they talk through us."""
-    why_not: str
-    at: datetime
-    took_ms: float
-    """From the wish to this outcome."""
-    talked_ms: float | None = None
-    """How long the two talked, where that is known and over. It is part of the call's duration."""
-
-
-class AnswerTimes(Wire):
-    """From the end of what a person said to the first sound of the answer, in milliseconds."""
-
-    p50_ms: float
-    p95_ms: float
-    turns: int
-
-    @classmethod
-    def of(cls, turns: Sequence[CallTurn]) -> "AnswerTimes | None":
-        """None for a call in which nothing was answered. The value at the rank, not between two."""
-        totals = sorted(turn.latency.total_ms for turn in turns if turn.latency.total_ms is not None)
-        if not totals:
-            return None
-        return cls(p50_ms=_at_rank(totals, 0.5), p95_ms=_at_rank(totals, 0.95), turns=len(totals))
 
 
 @dataclass(frozen=True)
@@ -291,42 +149,22 @@ class Call(CallSummary):
         cls, row: CallRow, events: Sequence[CallEvent], recording_url: str | None, known: "Known"
     ) -> "Call":
         """A row with its events told in order, and what its settlement found out."""
-        utterances = sorted(
-            (event.utterance for event in events if isinstance(event, UtteranceHeard)),
-            key=lambda utterance: utterance.started_at,
-        )
-        texts = {utterance.utterance_id: utterance.text for utterance in utterances}
-        used = {event.utterance_id: event.passages for event in events if isinstance(event, KnowledgeUsed)}
-        origin = row.started_at or row.created_at
         started = [event for event in events if isinstance(event, CallStarted)]
-        turns = [
-            CallTurn(
-                utterance_id=event.turn.utterance_id,
-                text=texts.get(event.turn.utterance_id),
-                latency=event.turn.latency,
-            )
-            for event in events
-            if isinstance(event, TurnTaken)
-        ]
-        entries = [
-            TranscriptEntry.of(utterance, origin, used.get(utterance.utterance_id, ()))
-            for utterance in utterances
-        ]
-        entries += [TranscriptEntry.noted(note, origin) for note in takeovers.notes(events)]
-        entries.sort(key=lambda entry: entry.timestamp)
+        entries = transcripts.entries(events, row.started_at or row.created_at)
+        answered = turns.turns(events)
         return cls(
             **_summary(row, recording_url),
-            transcript=_as_text(entries) if entries else row.transcript,
+            transcript=transcripts.as_text(entries) if entries else row.transcript,
             transcript_object=entries,
-            turns=turns,
-            answer_times=AnswerTimes.of(turns),
-            functions=_functions(row, events),
+            turns=answered,
+            answer_times=AnswerTimes.of(answered),
+            functions=functions.functions(row, events),
             warnings=[
                 CallWarning(code=event.code, message=event.message, at=event.at)
                 for event in events
                 if isinstance(event, WarningRaised)
             ],
-            transfers=[_transfer(row, event) for event in events if isinstance(event, TransferTried)],
+            transfers=transfers.transfers(row, events),
             holds=holds(events),
             call_analysis=known.analysis,
             cost=known.cost,
@@ -345,22 +183,6 @@ class Call(CallSummary):
         )
 
 
-def _transfer(row: CallRow, event: TransferTried) -> CallTransfer:
-    is_known = event.outcome == "bridged" and row.ended_at is not None
-    return CallTransfer(
-        target=event.target,
-        to=event.to,
-        mode=event.mode,
-        outcome=event.outcome,
-        why_not=event.why_not,
-        at=event.at,
-        took_ms=event.duration_ms,
-        talked_ms=max(0.0, (row.ended_at - event.at).total_seconds() * 1000)
-        if is_known and row.ended_at is not None
-        else None,
-    )
-
-
 class CallAction(Wire):
     """What became of an action that was wanted after the call."""
 
@@ -377,14 +199,6 @@ class CallDeliveries(Wire):
     deliveries: list[Delivery]
     actions: list[CallAction]
     notifications: list[Notification]
-
-
-class Transcript(Wire):
-    """What was said in a call."""
-
-    call_id: str
-    transcript: str
-    transcript_object: list[TranscriptEntry]
 
 
 class SignedRecording(Wire):
@@ -421,43 +235,10 @@ def _summary(row: CallRow, recording_url: str | None) -> dict[str, Any]:
     }
 
 
-def _as_text(entries: Sequence[TranscriptEntry]) -> str:
-    return "\n".join(f"{entry.role.capitalize()}: {entry.text}" for entry in entries)
-
-
 def _quality(events: Sequence[CallEvent]) -> MediaQuality | None:
     measured = [event.quality for event in events if isinstance(event, MediaMeasured)]
     return measured[-1] if measured else None
 
 
-def _at_rank(ordered: Sequence[float], share: float) -> float:
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-
-
-def _functions(row: CallRow, events: Sequence[CallEvent]) -> list[CallFunction]:
-    """What ran, and what was under way when its process died."""
-    ended = [event for event in events if isinstance(event, FunctionCalled)]
-    known = {event.function_call_id for event in ended}
-    cut_off = [
-        CallFunction(
-            name=event.name,
-            arguments=event.arguments,
-            error="interrupted",
-            started_at=event.at,
-            duration_ms=0.0,
-        )
-        for event in events
-        if isinstance(event, FunctionStarted)
-        and event.function_call_id not in known
-        and (row.is_over or event.attempt < row.attempt)
-    ]
-    ran = [CallFunction(**event.model_dump(include=set(CallFunction.model_fields))) for event in ended]
-    return sorted(ran + cut_off, key=lambda function: function.started_at)
-
-
 def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
-
-
-def _since(origin: datetime, moment: datetime) -> int:
-    return max(0, round((moment - origin).total_seconds() * 1000))

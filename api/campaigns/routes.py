@@ -3,7 +3,6 @@
 from aiohttp import web
 
 from api.agents import service as agents
-from api.calls.live import EVENT_STREAM, TooManyStreams
 from api.campaigns import live, people, results, service
 from api.campaigns.people import TooManyPeople
 from api.campaigns.schemas import (
@@ -30,12 +29,13 @@ from api.campaigns.schemas import (
 from api.campaigns.service import CampaignNotFound, NobodyToCall, TooManyCampaigns, WrongState
 from api.campaigns.table import CampaignRow
 from api.http.errors import RequestTimeout, TooLarge, UnsupportedMedia
+from api.http.event_streams import EVENT_STREAM, TooManyStreams, follow
 from api.http.negotiation import JSON, preferred
 from api.http.routes import Routes
 from api.http.sheets import MAX_SHEET_BYTES, BadSheet
 from api.http.transactions import let_go
 from api.http.uploads import NoFile, read_file
-from api.keys import CALLER, DATABASE, SESSION, WATCHERS
+from api.keys import CALLER, DATABASE, SESSION
 
 CSV = "text/csv"
 _ACTING = [CampaignNotFound, WrongState, NobodyToCall, agents.AgentNotFound]
@@ -195,14 +195,10 @@ async def get_campaign_results(
 @routes.get("/{campaign_id}/events", errors=[CampaignNotFound, TooManyStreams], produces=[EVENT_STREAM])
 async def watch_campaign(request: web.Request, campaign_id: str, query: ProgressQuery) -> web.StreamResponse:
     """Watch a campaign as server-sent events: how far it is, and again each time that changes, to its end."""
-    caller, row = request[CALLER], await _row(request, campaign_id)
+    row = await _row(request, campaign_id)
     await let_go(request)
-    watchers = request.app[WATCHERS]
-    watchers.take(caller.owner_id)
-    try:
-        return await live.stream(request, request.app[DATABASE], watchers, row.id, follows=query.follow)
-    finally:
-        watchers.give(caller.owner_id)
+    told = live.progress(request.app[DATABASE], row.id, follows=query.follow)
+    return await follow(request, told, look_seconds=live.LOOK_SECONDS)
 
 
 async def _row(request: web.Request, campaign_id: str) -> CampaignRow:

@@ -18,10 +18,11 @@ from api.chats.schemas import (
     MessageCreate,
     SessionId,
 )
-from api.chats.streaming import EVENT_STREAM, stream
+from api.chats.streaming import stream
 from api.chats.table import ChatFunctionRow
 from api.chats.talks import AnswerLost, Talk, TooManyChats
 from api.db.engine import after_commit
+from api.http.event_streams import EVENT_STREAM
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, SESSION, SETTINGS, TALKS

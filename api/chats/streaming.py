@@ -1,6 +1,5 @@
 """An answer as server-sent events, in both forms that the contract documents."""
 
-import json
 from typing import Any
 
 from aiohttp import web
@@ -8,9 +7,7 @@ from aiohttp import web
 from api.chats.schemas import ChatReply
 from api.chats.talks import AnswerLost, Talk
 from api.http.errors import sentence
-
-EVENT_STREAM = "text/event-stream"
-_HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+from api.http.event_streams import HEADERS, event
 
 
 async def stream(
@@ -21,16 +18,16 @@ async def stream(
     Named: `event: delta` with `{"text"}`, then `event: done`. Else: `{"delta"}`, `{"done": true}`, `[DONE]`.
     `told_to`, a chat and a visitor, is for strangers: they learn neither prices nor what ran.
     """
-    response = web.StreamResponse(headers=_HEADERS)
+    response = web.StreamResponse(headers=HEADERS)
     try:
         await response.prepare(request)
         async for piece in talk.pieces():
             if not piece:
                 await response.write(b": still thinking\n\n")
             elif is_named:
-                await response.write(_event("delta", {"text": piece}))
+                await response.write(event("delta", {"text": piece}))
             else:
-                await response.write(_event("", {"delta": piece}))
+                await response.write(event("", {"delta": piece}))
         await response.write(_end(talk.reply, is_named=is_named, told_to=told_to))
         await response.write_eof()
     except ConnectionError:
@@ -64,10 +61,5 @@ def _end(reply: ChatReply | None, *, is_named: bool, told_to: tuple[str, str] | 
             "function_calls": [ran.model_dump() for ran in answer.function_calls],
         }
     if is_named:
-        return _event("error" if reply is None else "done", told)
-    return _event("", told if reply is None else {"done": True, **told}) + b"data: [DONE]\n\n"
-
-
-def _event(name: str, data: dict[str, Any]) -> bytes:
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
+        return event("error" if reply is None else "done", told)
+    return event("", told if reply is None else {"done": True, **told}) + b"data: [DONE]\n\n"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.calls.schemas import TranscriptEntry
+from api.calls.transcripts import TranscriptEntry
 from api.http.wire import Wire
 
 Variables = Annotated[dict[str, Any], Field(max_length=200)]

@@ -8,9 +8,10 @@ from api.agents import service as agents
 from api.calls import billing
 from api.chats import answering
 from api.chats.schemas import MessageCreate
-from api.chats.streaming import EVENT_STREAM, stream
+from api.chats.streaming import stream
 from api.chats.talks import AnswerLost, Talk, TooManyChats
 from api.http.callers import address
+from api.http.event_streams import EVENT_STREAM
 from api.http.links import base_url
 from api.http.rate_limits import Limit, network_of
 from api.http.routes import Routes
