@@ -1,12 +1,14 @@
 """What many tests stand on: databases of both kinds, and an api on each."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from api.db import migrate
+from api.db.engine import Database
 from tests.support.api import Api, Person, running_api
 from tests.support.postgres import Postgres, postgres
 
@@ -25,6 +27,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
     server: Postgres = request.getfixturevalue("postgres_server")
     return server.database().replace("postgresql://", "postgresql+asyncpg://")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated one of each kind, closed in the end."""
+    await migrate.upgrade(database_url)
+    made = Database(database_url)
+    yield made
+    await made.close()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

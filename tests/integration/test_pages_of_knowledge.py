@@ -27,7 +27,7 @@ from api.settings import Settings
 from kb import index as indexes
 from kb.embeddings import E5Embedder, MiniLmEmbedder
 from pipelines.outbound import Guard
-from tests.integration.test_work import RehearsedRooms
+from tests.support.rehearsed_calls import RehearsedRooms
 
 PAGE = "<html><head><title>{title}</title></head><body><article><p>{text}</p></article></body></html>"
 LONG = "This sentence stands here so that the page reads like an article with enough words in it. " * 4

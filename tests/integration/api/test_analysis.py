@@ -10,7 +10,6 @@ import pytest
 from api.agents.table import AgentRow
 from api.calls import analysis
 from api.calls.table import CallAnalysisRow, CallEventRow, CallRow
-from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
 from api.settings import LanguageModel
@@ -47,15 +46,6 @@ def booked(script: Script) -> list[dict[str, Any]]:
         script.called("book_table", 6, {"guests": 4, "occasion": "birthday"}),
         script.ended(65),
     ]
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """Migrated, and closed in the end."""
-    await migrate.upgrade(database_url)
-    database = Database(database_url)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

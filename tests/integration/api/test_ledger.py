@@ -2,29 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import func, select
 
-from api.db import migrate
 from api.db.engine import Database
 from api.wallet import charges, credit, ledger, rates, transfers
 from api.wallet.table import EntryRow, HoldRow, TransactionRow, WalletRow
 
 RATES = rates.load()
 TARIFF = charges.Tariff.of(RATES, is_phone=False, is_outbound=False, is_recorded=False, is_realtime=False)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated database of each kind."""
-    await migrate.upgrade(database_url)
-    made = Database(database_url)
-    yield made
-    await made.close()
 
 
 async def grant(database: Database, owner_id: str, usd: str, key: str = "") -> None:

@@ -1,7 +1,6 @@
 """A call that was charged for too long: its worker's last word, when it comes, brings the rest again."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,7 +9,6 @@ from sqlmodel import select
 
 from api.calls import billing, settlement
 from api.calls.table import CallRow
-from api.db import migrate
 from api.db.columns import now
 from api.db.engine import Database
 from api.http.callers import Caller
@@ -23,15 +21,6 @@ from pipelines.contract.events import CallEnded, CallStarted, EventBatch
 from pipelines.costs import Prices
 
 BEGAN = now() - timedelta(minutes=10)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """Migrated, and closed in the end."""
-    await migrate.upgrade(database_url)
-    database = Database(database_url)
-    yield database
-    await database.close()
 
 
 async def charged_call(database: Database, *, is_billed: bool, tenant_margin: int = 0) -> str:

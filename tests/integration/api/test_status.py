@@ -2,15 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from sqlmodel import func, select
 
 from api.db.engine import Database
-from api.db.migrate import upgrade
 from api.settings import Settings
 from api.status import service
 from api.status.table import AvailabilityRow
@@ -20,14 +17,6 @@ from tests.support.ports import free_port
 from tests.support.rehearsed_worker import RehearsedWorker
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    await upgrade(database_url)
-    database = Database(database_url)
-    yield database
-    await database.close()
 
 
 async def lived(database: Database, since: datetime, until: datetime, *, is_voice_up: bool = True) -> None:

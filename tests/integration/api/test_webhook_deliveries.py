@@ -29,8 +29,8 @@ from api.users.table import UserRow
 from api.webhooks import events, service, workflows
 from api.webhooks.table import WebhookDeliveryRow, WebhookEndpointRow, WebhookTryRow
 from pipelines.outbound import Guard
-from tests.integration.test_work import RehearsedRooms
 from tests.support.receiver import Receiver, receiver
+from tests.support.rehearsed_calls import RehearsedRooms
 
 CALLER = Caller(owner_id="user_1", user_id="user_1", kind="user")
 
