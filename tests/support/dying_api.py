@@ -9,6 +9,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from api.calls import analysis, billing, settlement, workflows
 from api.db import engine as database
 from api.durable import engine as durable
@@ -49,27 +51,31 @@ def after(function: Function) -> Function:
 
 def at_commit_after(function: Function) -> Function:
     """Die once the transaction that this function wrote in is committed: DBOS has not noted the step."""
-
-    async def remembering(*arguments: Any, **named: Any) -> Any:
-        result = await function(*arguments, **named)
-        database.commit = after(database.commit)  # type: ignore[assignment]
-        return result
-
-    return remembering
+    return _at_its_commit(database, function, after)
 
 
 def at_request_commit(how: Callable[[Function], Function]) -> Callable[[Function], Function]:
     """Die before or after the commit of the request that this function is called in."""
+    return lambda function: _at_its_commit(transactions, function, how)
 
-    def wrapped(function: Function) -> Function:
-        async def remembering(*arguments: Any, **named: Any) -> Any:
-            result = await function(*arguments, **named)
-            transactions.commit = how(transactions.commit)  # type: ignore[assignment]
-            return result
 
-        return remembering
+def _at_its_commit(place: Any, function: Function, how: Callable[[Function], Function]) -> Function:
+    """Die at the commit of the function's own session, its first argument.
 
-    return wrapped
+    A sweep that commits in the same moment must not be taken for it.
+    """
+
+    async def remembering(mine: AsyncSession, *arguments: Any, **named: Any) -> Any:
+        result = await function(mine, *arguments, **named)
+        usual, deadly = place.commit, how(place.commit)
+
+        async def commit(session: AsyncSession) -> None:
+            await (deadly if session is mine else usual)(session)
+
+        place.commit = commit
+        return result
+
+    return remembering
 
 
 POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
