@@ -5,11 +5,11 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from api.branding import service
+from api.branding import hosts, service
 from api.branding.schemas import BrandingConfig
 from api.branding.service import DomainTaken, NoBrand
 from api.http.routes import Routes
-from api.keys import CALLER, SESSION
+from api.keys import CALLER, SESSION, SETTINGS
 from api.users.service import OwnersOnly
 
 routes = Routes("/v1/users/me/branding", tag="Users")
@@ -25,7 +25,8 @@ async def get_branding(request: web.Request) -> BrandingConfig:
 @routes.put(errors=[OwnersOnly, DomainTaken])
 async def set_branding(request: web.Request, body: BrandingConfig) -> BrandingConfig:
     """Replace your brand; what is not sent is as it comes."""
-    return await service.replace(request[SESSION], request[CALLER], body)
+    ours = hosts.ours(request.app[SETTINGS].public_url)
+    return await service.replace(request[SESSION], request[CALLER], body, ours=ours)
 
 
 @domains.get("/{domain}", errors=[NoBrand])

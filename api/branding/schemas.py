@@ -29,7 +29,9 @@ def _domain(name: str) -> str:
 
 
 Url = Annotated[str, Field(max_length=2048), AfterValidator(_shown_url)]
-Colour = Annotated[str, Field(max_length=20, pattern=r"^(#[0-9a-fA-F]{3,8}|[a-zA-Z]+)$")]
+Colour = Annotated[
+    str, Field(max_length=20, pattern=r"^(#([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})|[a-zA-Z]+)$")
+]
 Domain = Annotated[str, Field(max_length=255), AfterValidator(_domain)]
 
 

@@ -22,14 +22,30 @@ class NoBrand(NotFound):
 
 async def of_caller(session: AsyncSession, caller: Caller) -> BrandingConfig:
     """The brand that a caller sees: their own, or that of whose member they are."""
-    user = await users.get(session, caller)
-    return await of_owner(session, user.tenant_owner_id or user.id)
+    return await of_account(session, caller.user_id)
 
 
 async def of_owner(session: AsyncSession, owner_id: str) -> BrandingConfig:
     """An owner's brand; empty where they have none."""
     row = await session.get(BrandingRow, owner_id)
     return BrandingConfig.model_validate(row) if row is not None else BrandingConfig()
+
+
+async def of_account(session: AsyncSession, user_id: str) -> BrandingConfig:
+    """The brand that somebody's visitors see: their own, or that of whose member they are."""
+    return await of_owner(session, await head_of(session, user_id))
+
+
+async def head_of(session: AsyncSession, user_id: str) -> str:
+    """Whose brand and domain are this user's: their owner's where they are a member."""
+    user = await users.of(session, user_id)
+    return user.tenant_owner_id or user.id
+
+
+async def owner_of_domain(session: AsyncSession, domain: str) -> str | None:
+    """Whose domain this is; None where it is nobody's here."""
+    found = await session.exec(select(BrandingRow.owner_id).where(BrandingRow.custom_domain == domain))
+    return found.one_or_none()
 
 
 async def of_domain(session: AsyncSession, domain: str) -> BrandingConfig:
@@ -40,9 +56,13 @@ async def of_domain(session: AsyncSession, domain: str) -> BrandingConfig:
     return BrandingConfig.model_validate(row)
 
 
-async def replace(session: AsyncSession, caller: Caller, wanted: BrandingConfig) -> BrandingConfig:
-    """A new brand in place of the caller's; members have none of their own."""
+async def replace(
+    session: AsyncSession, caller: Caller, wanted: BrandingConfig, *, ours: str
+) -> BrandingConfig:
+    """A new brand in place of the caller's; members have none of their own. `ours` is nobody's domain."""
     await users.require_owner(session, caller)
+    if wanted.custom_domain is not None and wanted.custom_domain == ours:
+        raise DomainTaken
     row = await session.get(BrandingRow, caller.owner_id) or BrandingRow(owner_id=caller.owner_id)
     for name, value in wanted.model_dump().items():
         setattr(row, name, value)

@@ -42,8 +42,12 @@ async def create(
 
 async def get(session: AsyncSession, caller: Caller) -> UserRow:
     """The user whose credentials these are."""
-    row = await session.get(UserRow, caller.user_id)
-    if row is None:
+    return await of(session, caller.user_id)
+
+
+async def of(session: AsyncSession, user_id: str) -> UserRow:
+    """A user by their id."""
+    if (row := await session.get(UserRow, user_id)) is None:
         raise UserNotFound
     return row
 

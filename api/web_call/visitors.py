@@ -3,6 +3,8 @@
 from aiohttp import web
 
 from api.agents import service as agents
+from api.branding import hosts
+from api.branding import service as branding
 from api.http.callers import address
 from api.http.rate_limits import Limit, network_of
 from api.http.routes import Routes
@@ -32,7 +34,7 @@ async def start_public_web_call(request: web.Request, public_token: PublicToken)
     """Call from a page: the number that its owner named, or the agent."""
     house = await opening.look(request)
     session = request[SESSION]
-    row = await service.shown(session, public_token)
+    row = await _shown(request, public_token)
     await require_origin(request, row.allowed_domains, row.owner_id)
     await _take_rate(request, row)
     await service.take_call(session, row)
@@ -63,7 +65,7 @@ async def start_public_web_call(request: web.Request, public_token: PublicToken)
 async def get_public_web_call_page(request: web.Request, public_token: PublicToken) -> WidgetConfig:
     """Get all that a page needs to draw the button, in the shape of a widget's."""
     session = request[SESSION]
-    row = await service.shown(session, public_token)
+    row = await _shown(request, public_token)
     await require_origin(request, row.allowed_domains, row.owner_id)
     agent = await agents.of_owner(session, row.owner_id, row.agent_id)
     looks = WidgetLooks(
@@ -73,7 +75,10 @@ async def get_public_web_call_page(request: web.Request, public_token: PublicTok
         voice_mode="voice",
         voice_session_limit_sec=row.max_duration_sec,
     )
-    return WidgetConfig.model_validate({**looks.model_dump(), "widget_id": row.id, "agent_name": agent.name})
+    return WidgetConfig.branded(
+        {**looks.model_dump(), "widget_id": row.id, "agent_name": agent.name},
+        await branding.of_account(session, row.owner_id),
+    )
 
 
 @routes.get(
@@ -84,13 +89,13 @@ async def get_public_web_call_page(request: web.Request, public_token: PublicTok
 )
 async def get_web_call_script(request: web.Request, public_token: PublicToken) -> web.StreamResponse:
     """The script that shows the button on any page: `<script src="…/embed.js" async></script>`."""
-    await service.shown(request[SESSION], public_token)
+    await _shown(request, public_token)
     return pages.script(request, "embed.js")
 
 
 async def _preflight(request: web.Request, public_token: PublicToken) -> None:
     """What a browser asks before it lets a page of another origin begin a call."""
-    row = await service.shown(request[SESSION], public_token)
+    row = await _shown(request, public_token)
     await require_origin(request, row.allowed_domains, row.owner_id)
 
 
@@ -102,6 +107,13 @@ routes.add(
     spec=False,
     cross_origin=True,
 )(_preflight)
+
+
+async def _shown(request: web.Request, public_token: str) -> PublicWebCallRow:
+    row = await service.shown(request[SESSION], public_token)
+    if not await hosts.is_home(request, row.owner_id):
+        raise service.TokenUnknown
+    return row
 
 
 async def _take_rate(request: web.Request, row: PublicWebCallRow) -> None:

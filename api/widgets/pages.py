@@ -5,13 +5,14 @@ from pathlib import Path
 
 from aiohttp import web
 
+from api.branding import service as branding
 from api.http.errors import NotFound
 from api.http.rate_limits import UNLIMITED, Limit
 from api.http.routes import Routes
 from api.keys import SESSION, SETTINGS
 from api.system.pages import DIST, PageNotBuilt, policy, written
-from api.widgets import service
-from api.widgets.schemas import WidgetId
+from api.widgets import admission, service
+from api.widgets.schemas import WidgetId, shown_colour
 from api.widgets.table import WidgetRow
 
 routes = Routes("/v1/widgets", tag="Widgets", access="public")
@@ -39,7 +40,7 @@ class GreetingNotFound(NotFound):
 )
 async def get_widget_script(request: web.Request, widget_id: WidgetId) -> web.StreamResponse:
     """The script that shows a widget on any page: `<script src="…/embed.js" async></script>`."""
-    await service.shown(request[SESSION], widget_id)
+    await admission.shown(request, widget_id)
     return script(request, "embed.js")
 
 
@@ -52,7 +53,7 @@ async def get_widget_script(request: web.Request, widget_id: WidgetId) -> web.St
 async def get_widget_greeting(request: web.Request, widget_id: WidgetId) -> web.StreamResponse:
     """The greeting, spoken."""
     session = request[SESSION]
-    row = await service.shown(session, widget_id)
+    row = await admission.shown(request, widget_id)
     if (greeting := await service.greeting(session, row.id)) is None:
         raise GreetingNotFound
     # A configuration names each greeting by an address of its own; any other address is asked for anew.
@@ -64,8 +65,8 @@ async def get_widget_greeting(request: web.Request, widget_id: WidgetId) -> web.
 @routes.get("/{widget_id}/preview", limit=PAGE_LIMIT, errors=[service.WidgetNotFound], produces=[HTML])
 async def preview_widget(request: web.Request, widget_id: WidgetId) -> web.StreamResponse:
     """A page with the widget on it, as a visitor's page would show it."""
-    row = await service.shown(request[SESSION], widget_id)
-    return _page(request, row, "")
+    row = await admission.shown(request, widget_id)
+    return await _page(request, row, "")
 
 
 @public.get(
@@ -77,8 +78,8 @@ async def preview_widget(request: web.Request, widget_id: WidgetId) -> web.Strea
 )
 async def get_public_page(request: web.Request, slug: str) -> web.StreamResponse:
     """The agent's own page: the widget, over the whole window."""
-    row = await service.of_slug(request[SESSION], slug)
-    return _page(request, row, "page")
+    row = await admission.of_slug(request, slug)
+    return await _page(request, row, "page")
 
 
 @public.get("/widget/voice.js", limit=UNLIMITED, spec=False)
@@ -97,13 +98,20 @@ def script(request: web.Request, name: str) -> web.StreamResponse:
     return web.FileResponse(path, headers={**_FOREIGN, **headers})
 
 
-def _page(request: web.Request, row: WidgetRow, mode: str) -> web.Response:
-    title = escape(row.name, quote=True)
+async def _page(request: web.Request, row: WidgetRow, mode: str) -> web.Response:
     rules = policy(request.app[SETTINGS].livekit.public_url) | {"img-src": "'self' data: https: http:"}
+    brand = await branding.of_account(request[SESSION], row.owner_id)
+    title = f"{row.name} · {brand.app_name}" if brand.app_name else row.name
+    shown = {
+        "language": row.language,
+        "title": title,
+        "icon": brand.favicon_url or "data:,",
+        "colour": shown_colour(row.primary_color, brand),
+        "widget_id": row.id,
+        "mode": mode,
+    }
     return web.Response(
-        text=_HTML.format(
-            language=escape(row.language, quote=True), title=title, widget_id=row.id, mode=mode
-        ),
+        text=_HTML.format(**{name: escape(value, quote=True) for name, value in shown.items()}),
         content_type=HTML,
         charset="utf-8",
         headers={
@@ -120,7 +128,8 @@ _HTML = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<link rel="icon" href="data:,">
+<meta name="theme-color" content="{colour}">
+<link rel="icon" href="{icon}">
 </head>
 <body>
 <noscript>{title}: this page needs JavaScript.</noscript>

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from api.agents.fields import AgentId
+from api.branding.schemas import BrandingConfig
 from api.chats.schemas import ChatMessage
 from api.http.pages import MAX_OFFSET
 from api.http.wire import Wire
@@ -30,13 +31,16 @@ Voice = Annotated[str, Field(min_length=1, max_length=200)]
 Visitor = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+_USUAL_COLOUR = "#6366f1"
+
+
 class WidgetLooks(Wire):
     """What an owner decides about a widget; all of it has a usual value."""
 
     name: Text200 = ""
     greeting_message: Text500 = "Hi! How can I help you?"
     placeholder_text: Text200 = "Type a message..."
-    primary_color: Colour = "#6366f1"
+    primary_color: Colour = _USUAL_COLOUR
     position: Position = "bottom-right"
     avatar_url: Picture | None = None
     show_branding: bool = True
@@ -135,6 +139,15 @@ class WidgetDeleted(Wire):
     widget_id: str
 
 
+class ShownBrand(Wire):
+    """What visitors see of its owner's brand, on the agent's own page."""
+
+    app_name: str | None
+    logo_url: str | None
+    accent_color: str | None
+    support_email: str | None
+
+
 class WidgetConfig(Wire):
     """All that a page needs to draw a widget, and nothing that only its owner should know."""
 
@@ -155,6 +168,26 @@ class WidgetConfig(Wire):
     voice_greeting_enabled: bool
     greeting_audio_url: str | None = None
     """Where the spoken greeting is; none until it was made."""
+    brand: ShownBrand | None = None
+    """None where its owner has none."""
+
+    @classmethod
+    def branded(cls, told: dict[str, Any], brand: BrandingConfig) -> "WidgetConfig":
+        """A configuration under a brand, which decides what the widget itself left open."""
+        has_brand = any((brand.app_name, brand.logo_url, brand.support_email))
+        return cls.model_validate(
+            {
+                **told,
+                "primary_color": shown_colour(told["primary_color"], brand),
+                "show_branding": told["show_branding"] and not brand.hide_powered_by,
+                "brand": ShownBrand.model_validate(brand) if has_brand else None,
+            }
+        )
+
+
+def shown_colour(own: str, brand: BrandingConfig) -> str:
+    """A widget's colour; one that nobody chose is its brand's."""
+    return own if own != _USUAL_COLOUR else brand.primary_color or own
 
 
 class SessionPage(Wire):

@@ -5,6 +5,7 @@ import secrets
 from aiohttp import web
 
 from api.agents import service as agents
+from api.branding import service as branding
 from api.calls import billing
 from api.chats import answering
 from api.chats.schemas import MessageCreate
@@ -20,7 +21,7 @@ from api.keys import SESSION, SETTINGS, TALKS
 from api.voice import opening
 from api.voice.schemas import Token, TokenRequest
 from api.wallet.charges import InsufficientBalance
-from api.widgets import greetings, quotas, service
+from api.widgets import admission, greetings, quotas, service
 from api.widgets.admission import OriginRefused, require_origin
 from api.widgets.schemas import VisitorMessage, VisitorReply, VoiceRequest, WidgetConfig, WidgetId
 
@@ -54,17 +55,18 @@ _CHAT = [
 async def get_widget_config(request: web.Request, widget_id: WidgetId) -> WidgetConfig:
     """Get all that a page needs to draw a widget."""
     session = request[SESSION]
-    row = await service.shown(session, widget_id)
+    row = await admission.shown(request, widget_id)
     await require_origin(request, row.allowed_domains, row.owner_id)
     agent = await agents.of_owner(session, row.owner_id, row.agent_id)
     version = await service.greeting_version(session, row.id) if row.voice_greeting_enabled else None
-    return WidgetConfig.model_validate(
+    return WidgetConfig.branded(
         {
             **row.model_dump(),
             "widget_id": row.id,
             "agent_name": agent.name,
             "greeting_audio_url": greetings.address(base_url(request), row.id, version) if version else None,
-        }
+        },
+        await branding.of_account(session, row.owner_id),
     )
 
 
@@ -112,7 +114,7 @@ async def create_widget_voice_token(
     asked = body or VoiceRequest()
     house = await opening.look(request)
     session = request[SESSION]
-    row = await service.shown(session, widget_id)
+    row = await admission.shown(request, widget_id)
     await require_origin(request, row.allowed_domains, row.owner_id)
     if row.voice_mode == "chat":
         raise service.OnlyText
@@ -135,7 +137,7 @@ async def create_widget_voice_token(
 
 async def _preflight(request: web.Request, widget_id: WidgetId) -> None:
     """What a browser asks before it lets a page of another origin use a widget."""
-    row = await service.shown(request[SESSION], widget_id)
+    row = await admission.shown(request, widget_id)
     await require_origin(request, row.allowed_domains, row.owner_id)
 
 
@@ -154,7 +156,7 @@ async def _asked(
 ) -> tuple[Talk, str]:
     talks, session = request.app[TALKS], request[SESSION]
     talks.make_room()
-    row = await service.shown(session, widget_id)
+    row = await admission.shown(request, widget_id)
     await require_origin(request, row.allowed_domains, row.owner_id)
     if row.voice_mode == "voice":
         raise service.OnlyVoice

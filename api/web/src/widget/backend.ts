@@ -1,5 +1,12 @@
 /** What a widget asks of its api. */
 
+export interface Brand {
+  app_name: string | null;
+  logo_url: string | null;
+  accent_color: string | null;
+  support_email: string | null;
+}
+
 export interface Config {
   widget_id: string;
   name: string;
@@ -16,6 +23,7 @@ export interface Config {
   voice_mode: "chat" | "voice" | "both";
   voice_greeting_enabled: boolean;
   greeting_audio_url: string | null;
+  brand: Brand | null;
 }
 
 export interface Ticket {

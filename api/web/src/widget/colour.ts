@@ -1,5 +1,16 @@
 /** Which colour is read on another. */
 
+/** Any colour that CSS knows as `#rrggbb`, without what shows through; black for what is none. */
+export function plain(colour: string): string {
+  const pen = document.createElement("canvas").getContext("2d");
+  if (!pen) return "#000000";
+  pen.fillStyle = colour;
+  const known = String(pen.fillStyle);
+  if (known.startsWith("#")) return known;
+  const parts = known.match(/[\d.]+/g)?.slice(0, 3) ?? [];
+  return `#${parts.map((part) => Number(part).toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** Black or white, whichever stands out more on `#rgb` or `#rrggbb` (WCAG's relative luminance). */
 export function readableOn(colour: string): "#000" | "#fff" {
   const digits = colour.slice(1);

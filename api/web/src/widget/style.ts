@@ -55,7 +55,12 @@ textarea { flex: 1; min-width: 0; resize: none; border: 1px solid #b9bcc7; borde
 textarea::placeholder { color: #6a6d7a; opacity: 1; }
 form button { width: 42px; height: 42px; display: grid; place-items: center; border-radius: 12px; flex: none;
   background: var(--accent); color: var(--on-accent); }
-footer { text-align: center; font-size: 12px; color: #6a6d7a; padding: 0 0 8px; }
+footer { display: flex; flex-wrap: wrap; justify-content: center; gap: 4px 16px; font-size: 12px; color: #6a6d7a;
+  padding: 0 14px 8px; }
+footer a { color: inherit; overflow-wrap: anywhere; }
+.brand { display: flex; align-items: center; gap: 10px; min-height: 52px; padding: 8px 14px; font-weight: 600;
+  overflow-wrap: anywhere; border-bottom: 3px solid var(--accent); }
+.brand img { max-width: 160px; height: 34px; object-fit: contain; }
 @keyframes beat { 50% { transform: scale(1.5); opacity: .6; } }
 @media (max-width: 480px), (max-height: 420px) {
   :host([data-open]) { inset: 0 !important; }

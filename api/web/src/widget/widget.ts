@@ -2,7 +2,7 @@
 
 import { el, icon } from "../dom";
 import { type Backend, type Config, Failed } from "./backend";
-import { readableOn } from "./colour";
+import { plain, readableOn } from "./colour";
 import { Log } from "./log";
 import type { Memory } from "./memory";
 import { STYLE } from "./style";
@@ -119,7 +119,6 @@ export class Widget {
     const face = this.#face();
     const title = el("h2", { id: "title" }, config.name || config.agent_name);
     const header = el("header", {}, face && el("div", { class: "face" }, face), title, close);
-    const footer = config.show_branding && el("footer", {}, this.#words.powered);
     return el(
       "section",
       {
@@ -132,22 +131,45 @@ export class Widget {
           if (event.key === "Escape") this.close();
         }) as EventListener,
       },
+      this.isPage && this.#brand(),
       header,
       this.#log.element,
       this.#bar,
       this.#talk,
       this.#form,
-      footer,
+      this.#footer(),
       this.#sound,
+    );
+  }
+
+  #brand(): HTMLElement | null {
+    const { app_name, logo_url, accent_color } = this.config.brand ?? {};
+    if (!app_name && !logo_url) return null;
+    const logo = logo_url && el("img", { src: logo_url, alt: "", referrerpolicy: "no-referrer" });
+    const bar = el("div", { class: "brand" }, logo || null, app_name);
+    if (accent_color) bar.style.borderColor = plain(accent_color);
+    return bar;
+  }
+
+  #footer(): HTMLElement | null {
+    const { brand, show_branding } = this.config;
+    const help = this.isPage && brand?.support_email;
+    if (!help && !show_branding) return null;
+    return el(
+      "footer",
+      {},
+      help ? el("a", { href: `mailto:${help}` }, help) : null,
+      show_branding && el("span", {}, this.#words.powered),
     );
   }
 
   #draw(): void {
     const { host, config } = this;
+    const colour = plain(config.primary_color);
     host.toggleAttribute("data-page", this.isPage);
     if (config.position === "bottom-left") host.dataset.side = "left";
-    host.style.setProperty("--accent", config.primary_color);
-    host.style.setProperty("--on-accent", readableOn(config.primary_color));
+    host.style.setProperty("--accent", colour);
+    host.style.setProperty("--on-accent", readableOn(colour));
     const root = host.attachShadow({ mode: "open" });
     // A sheet that is constructed needs no hole in the page's Content-Security-Policy.
     const sheet = new CSSStyleSheet();
