@@ -101,6 +101,35 @@ def check_wallets() -> None:
     sys.exit(1 if wrong else 0)
 
 
+@wallet.command("stuck")
+def show_stuck() -> None:
+    """List what failed: rents, refunds, paid numbers.
+
+    Most of it is tried again by itself. What is GIVEN UP waits for
+    `call2me wallet retry`; the exit code is 1 where there is any.
+    """
+    from api.up.money import stuck
+
+    lines = stuck(Settings.load())
+    click.echo("\n".join(lines) or "Nothing is stuck.")
+    sys.exit(any("GIVEN UP" in line for line in lines))
+
+
+@wallet.command("retry")
+@click.argument("names", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="All that is stuck.")
+def retry_stuck(names: tuple[str, ...], *, is_all: bool) -> None:
+    """Try again what is stuck, once its cause is mended.
+
+    NAMES are as `call2me wallet stuck` has them.
+    """
+    from api.up.money import retry
+
+    if is_all == bool(names):
+        raise click.UsageError("Give NAMES, or --all.")
+    click.echo(retry(Settings.load(), names))
+
+
 @click.group()
 def secrets() -> None:
     """The keys that seal secrets in the database."""

@@ -59,6 +59,7 @@ from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
 from api.status import service as availability
+from api.stuck import service as stuck
 from api.telephone_settings import Carrier as CarrierSettings
 from api.voice import events as livekit_events
 from api.wallet import chat_charges
@@ -127,6 +128,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "bought numbers": numbers.sweep,
     "unpaid numbers": checkouts.forget_unpaid,
     "rents": renting.sweep,
+    "no longer stuck": stuck.sweep,
     "old events": events.sweep,
     "old messages": public_letters.sweep,
     "what agents keep no longer": retention.sweep,
@@ -171,6 +173,7 @@ def install(app: web.Application) -> None:
         metrics = app[METRICS]
         async with app[DATABASE].transaction(writes=False) as session:
             running, unsettled = await calls.counts(session)
+            metrics.given_up.set(await stuck.given_up(session))
         metrics.calls_running.set(running)
         metrics.calls_unsettled.set(unsettled)
         metrics.workers_ready.set(sum(worker.is_ready for worker in await app[WORKERS].present()))
@@ -249,6 +252,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         app[CARRIER],
         (settings.carrier.sip_server, settings.carrier.sip_transport),
         settings.is_billing,
+        settings.contact_email,
     )
     engine.launch(settings, reach)
     app[CLAIMANT].holder, app[CLAIMANT].is_gone = engine.holder(), engine.is_gone

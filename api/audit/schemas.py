@@ -25,7 +25,7 @@ class AuditEntry(Wire):
 
     id: str
     at: datetime
-    actor: Literal["user", "api_key", "end_user", "operator"]
+    actor: Literal["user", "api_key", "end_user", "operator", "system"]
     user_id: str
     key_id: str
     action: str

@@ -120,6 +120,11 @@ def note_operator(session: AsyncSession, owner_id: str, action: str, target: Map
     _write_with(session, Entry(owner_id, "operator", action, target=dict(target)))
 
 
+def note_house(session: AsyncSession, owner_id: str, action: str, target: Mapping[str, Any]) -> None:
+    """This server decided something about an owner's things by itself."""
+    _write_with(session, Entry(owner_id, "system", action, target=dict(target)))
+
+
 async def page(session: AsyncSession, caller: Caller, query: AuditQuery) -> tuple[list[AuditRow], int]:
     """A page of the caller's entries, newest first, and how many there are."""
     asked: list[ColumnElement[bool]] = [col(AuditRow.owner_id) == caller.owner_id]

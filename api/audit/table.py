@@ -18,7 +18,7 @@ class AuditRow(SQLModel, table=True):
     id: str = Field(default_factory=lambda: new_id("audit", 24), primary_key=True)
     owner_id: str
     actor: str
-    """`user`, `api_key`, or `operator`: who runs this server, at its command line."""
+    """`user`, `api_key`, `operator` (who runs this server, at its command line), `system` (nobody)."""
     user_id: str = ""
     key_id: str = ""
     action: str = Field(index=True)

@@ -67,6 +67,8 @@ class Reach:
     carrier_sip: tuple[str, str] = ("", "")
     """Its SIP server and the transport to it."""
     is_billing: bool = False
+    contact_email: str = ""
+    """Of whoever runs this server; empty: the first user's."""
 
 
 @dataclass

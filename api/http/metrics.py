@@ -69,6 +69,11 @@ class Metrics:
         self.calls_unsettled = Gauge(
             "call2me_calls_unsettled", "Calls that ended and are not settled.", registry=self.registry
         )
+        self.given_up = Gauge(
+            "call2me_given_up",
+            "What failed for a day and waits for an administrator (`call2me wallet stuck`).",
+            registry=self.registry,
+        )
         self.workers_ready = Gauge(
             "call2me_workers_ready", "Workers that could answer a call now.", registry=self.registry
         )

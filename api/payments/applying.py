@@ -8,7 +8,7 @@ checkout ─► pending ─► Paid ─────────► completed ─
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import or_, update
+from sqlalchemy import ColumnElement, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -203,11 +203,18 @@ async def _post_reversal(session: AsyncSession, payment: PaymentRow, row: Paymen
     await ledger.post(session, written, {account: change, ledger.wallet(payment.owner_id): -change})
 
 
-async def unsettled(session: AsyncSession) -> Sequence[PaymentRow]:
-    """Payments whose refund was written while they were: two events in the same moment. Locked."""
+async def settle(session: AsyncSession, payment_id: str) -> None:
+    """The same for one that is not locked yet."""
+    row = await session.get(PaymentRow, payment_id, with_for_update=True)
+    if row is not None and row.is_paid:
+        await settle_reversals(session, row)
+
+
+async def unsettled(session: AsyncSession, *wanted: ColumnElement[bool]) -> Sequence[tuple[str, str]]:
+    """Payments whose refund was written while they were: two events in the same moment. With their owners."""
     reversal = PaymentReversalRow
     found = await session.exec(
-        select(PaymentRow)
+        select(PaymentRow.id, PaymentRow.owner_id)
         .join(
             reversal,
             (col(reversal.provider) == PaymentRow.provider)
@@ -219,9 +226,10 @@ async def unsettled(session: AsyncSession) -> Sequence[PaymentRow]:
                 col(reversal.is_in_force) & (col(reversal.posted_micros) != col(reversal.micros)),
                 ~col(reversal.is_in_force) & (col(reversal.posted_micros) != 0),
             ),
+            *wanted,
         )
+        .distinct()
         .limit(100)
-        .with_for_update()
     )
     return found.all()
 

@@ -7,6 +7,7 @@ balance below the threshold ─► payment (pending) ─► charge-<payment_id> 
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from dbos import DBOS
 from sqlmodel import col, select
@@ -18,6 +19,7 @@ from api.durable import engine
 from api.outside.payments import Declined, Order
 from api.payments import applying, auto_charge, service
 from api.payments.table import PaymentMethodRow, PaymentRow
+from api.stuck import service as stuck
 from api.users.table import UserRow
 from api.wallet import ledger
 from api.wallet.table import AutoChargeRow, HoldRow, WalletRow
@@ -29,17 +31,29 @@ PAUSE = timedelta(minutes=10)
 """Between one attempt that failed and the next."""
 ABANDONED = timedelta(days=7)
 """No checkout is open for longer; a provider's word that comes later still counts."""
+REVERSAL, NO_END, CHARGE = stuck.Work("reversal"), stuck.Work("payment-without-end"), stuck.Work("charge")
+RECHARGE = stuck.Work(
+    "recharge",
+    "Your balance could not be topped up",
+    "By a fault of this server your card could not be charged although your balance is low. Add credit by "
+    "hand, so that your agents go on answering, or wait until the fault is mended.\n",
+)
 
 
 async def consider(database: Database, owner_id: str) -> None:
     """Charge an owner's card if the balance is low. Safe to ask for at any time; never raises."""
     try:
-        async with database.transaction() as session:
-            payment_id = await _begin(session, owner_id)
-        if payment_id:
-            await _start(payment_id)
+        await _recharge(database, owner_id)
     except Exception as error:  # noqa: BLE001 - whoever was charged is not to fail; the sweeper looks again
         _LOG.warning("recharge not begun", extra={"owner_id": owner_id, "error": type(error).__name__})
+
+
+async def _recharge(database: Database, owner_id: str) -> None:
+    # On the disk before anybody reads it: a card is charged for what is read here.
+    async with database.transaction(is_durable=True) as session:
+        payment_id = await _begin(session, owner_id)
+    if payment_id:
+        await _start(payment_id)
 
 
 async def _begin(session: AsyncSession, owner_id: str) -> str:
@@ -121,19 +135,31 @@ async def _declined(payment_id: str, why: str) -> None:
 async def sweep() -> None:
     """Charge cards of low balances, start what was not started, and end what waits for nothing."""
     database = engine.reach().database
-    async with database.transaction() as session:
-        for row in await applying.unsettled(session):
-            await applying.settle_reversals(session, row)
-        await _end_waiting(session)
-        started = await session.exec(
-            select(PaymentRow.id).where(PaymentRow.is_auto_charge, PaymentRow.status == "pending").limit(500)
-        )
-        pending = started.all()
+    async with database.transaction(writes=False) as session:
+        reversals = await applying.unsettled(session, stuck.is_due(REVERSAL, PaymentRow.id))
+        waiting = await _waiting(session)
+        pending = await _pending(session)
+    await stuck.each(database, REVERSAL, reversals, partial(_settle, database))
+    await stuck.each(database, NO_END, waiting, partial(_end, database))
+    await stuck.each(database, CHARGE, pending, _start)
+    async with database.transaction(writes=False) as session:
         low = await _low(session)
-    for payment_id in pending:
-        await _start(payment_id)
-    for owner_id in low:
-        await consider(database, owner_id)
+    await stuck.each(database, RECHARGE, [(one, one) for one in low], partial(_recharge, database))
+
+
+async def _settle(database: Database, payment_id: str) -> None:
+    async with database.transaction(is_durable=True) as session:
+        await applying.settle(session, payment_id)
+
+
+async def _pending(session: AsyncSession) -> Sequence[tuple[str, str]]:
+    found = await session.exec(
+        select(PaymentRow.id, PaymentRow.owner_id)
+        .where(PaymentRow.is_auto_charge, PaymentRow.status == "pending", stuck.is_due(CHARGE, PaymentRow.id))
+        .order_by(col(PaymentRow.created_at))
+        .limit(500)
+    )
+    return found.all()
 
 
 async def _low(session: AsyncSession) -> Sequence[str]:
@@ -146,30 +172,41 @@ async def _low(session: AsyncSession) -> Sequence[str]:
             held
             | col(WalletRow.balance_micros).is_(None)
             | (col(WalletRow.balance_micros) < col(AutoChargeRow.threshold_micros)),
+            stuck.is_due(RECHARGE, AutoChargeRow.owner_id),
         )
         .limit(1000)
     )
     return found.all()
 
 
-async def _end_waiting(session: AsyncSession) -> None:
+async def _waiting(session: AsyncSession) -> Sequence[tuple[str, str]]:
     moment = now()
     found = await session.exec(
-        select(PaymentRow)
+        select(PaymentRow.id, PaymentRow.owner_id)
         .where(
             PaymentRow.status == "pending",
-            col(PaymentRow.created_at) < moment - NO_WORD,
+            # Not the open checkouts of a week: they would stand before the charge that nobody hears of.
+            (col(PaymentRow.is_auto_charge) & (col(PaymentRow.created_at) < moment - NO_WORD))
+            | (col(PaymentRow.created_at) < moment - ABANDONED),
+            stuck.is_due(NO_END, PaymentRow.id),
         )
+        .order_by(col(PaymentRow.created_at))
         .limit(500)
-        .with_for_update()
     )
-    for row in found.all():
-        if row.is_auto_charge:
-            await applying.fail(session, row, "failed", "no word from the provider")
-            if (auto := await session.get(AutoChargeRow, row.owner_id, with_for_update=True)) is not None:
-                # Another charge might take the money twice: a person must look first.
-                await auto_charge.turn_off(
-                    session, auto, "the payment provider did not say what became of a charge"
-                )
-        elif moment - row.created_at > ABANDONED:
+    return found.all()
+
+
+async def _end(database: Database, payment_id: str) -> None:
+    async with database.transaction() as session:
+        row = await session.get(PaymentRow, payment_id, with_for_update=True)
+        if row is None or row.status != "pending":
+            return
+        if not row.is_auto_charge:
             await applying.fail(session, row, "cancelled", "nobody paid in time")
+            return
+        await applying.fail(session, row, "failed", "no word from the provider")
+        if (auto := await session.get(AutoChargeRow, row.owner_id, with_for_update=True)) is not None:
+            # Another charge might take the money twice: a person must look first.
+            await auto_charge.turn_off(
+                session, auto, "the payment provider did not say what became of a charge"
+            )

@@ -1,7 +1,7 @@
 """Numbers that are paid for by themselves: kept at the carrier meanwhile, ordered once the money is there.
 
 checkout ─► reserved there ─► payer at the provider ─► its signed event: credit ─► ordered as any number
-                    └─ not paid within the half hour: forgotten       └─ somebody has it: the credit stays
+                    └─ not paid within a month: forgotten             └─ somebody has it: the credit stays
 
 The payment is credit like every other, so nothing that goes wrong afterwards can lose it.
 """
@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
-from sqlalchemy import delete
+from sqlalchemy import delete, exists
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -29,6 +29,7 @@ from api.phone_numbers import buying, workflows
 from api.phone_numbers.market import Priced
 from api.phone_numbers.schemas import BOUGHT
 from api.phone_numbers.table import NumberCheckoutRow
+from api.stuck import service as stuck
 from api.users.table import UserRow
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +38,15 @@ KEPT_FOR = timedelta(minutes=30)
 """What the carrier keeps a number for."""
 LOOK_SECONDS = 3.0
 FORGOTTEN_AFTER = timedelta(days=2)
-"""A card may be slow; a checkout that nobody paid by then never is."""
+"""Of one that was ordered, or could not be, and whose payer was told."""
+NEVER_PAID_AFTER = timedelta(days=30)
+"""No provider takes money for a checkout as old as that. Should one do so, it is credit."""
+PAID_NUMBER = stuck.Work(
+    "paid-number",
+    "A number could not be ordered yet",
+    "A number that you paid for could not be ordered, by a fault of this server. What you paid is credit of "
+    "your account. The number is ordered once the fault is mended, if it is still to be had then.\n",
+)
 AT_ONCE = 50
 MICROS_OF_A_CENT = 10_000
 
@@ -49,23 +58,31 @@ def price(priced: Priced) -> Decimal:
 
 
 async def sweep() -> None:
-    """Order what was paid; forget what was not."""
+    """Order what was paid."""
     database = engine.reach().database
     async with database.transaction(writes=False) as session:
         found = await session.exec(
-            select(NumberCheckoutRow.id)
+            select(NumberCheckoutRow.id, NumberCheckoutRow.owner_id)
             .join(PaymentRow, col(PaymentRow.id) == col(NumberCheckoutRow.payment_id))
-            .where(col(NumberCheckoutRow.done_at).is_(None), col(PaymentRow.is_paid))
+            .where(
+                col(NumberCheckoutRow.done_at).is_(None),
+                col(PaymentRow.is_paid),
+                stuck.is_due(PAID_NUMBER, NumberCheckoutRow.id),
+            )
             .limit(AT_ONCE)
         )
         paid = found.all()
-    for checkout_id in paid:
-        try:
-            async with database.transaction() as session:
-                await _order(session, checkout_id)
-        except ApiError as error:
-            async with database.transaction() as session:
-                await _give_up(session, checkout_id, error)
+    await stuck.each(database, PAID_NUMBER, paid, _order_or_tell)
+
+
+async def _order_or_tell(checkout_id: str) -> None:
+    database = engine.reach().database
+    try:
+        async with database.transaction(is_durable=True) as session:
+            await _order(session, checkout_id)
+    except ApiError as error:  # a reason, not a fault: it would be the same again
+        async with database.transaction() as session:
+            await _give_up(session, checkout_id, error)
 
 
 async def is_kept(session: AsyncSession, number: str, owner_id: str) -> bool:
@@ -84,10 +101,13 @@ async def is_kept(session: AsyncSession, number: str, owner_id: str) -> bool:
 
 
 async def forget_unpaid() -> None:
-    """Those that nobody paid, and those that are long done."""
+    """Those that nobody paid, and those that are long done; never one whose payer still waits."""
+    row, moment = NumberCheckoutRow, now()
+    is_paid = exists().where(col(PaymentRow.id) == col(row.payment_id), col(PaymentRow.is_paid))
+    is_done = col(row.done_at).is_not(None) & (col(row.expires_at) < moment - FORGOTTEN_AFTER)
+    is_old = ~is_paid & (col(row.expires_at) < moment - NEVER_PAID_AFTER)
     async with engine.reach().database.transaction() as session:
-        old = now() - FORGOTTEN_AFTER
-        await session.exec(delete(NumberCheckoutRow).where(col(NumberCheckoutRow.expires_at) < old))
+        await session.exec(delete(row).where(is_done | is_old))
 
 
 async def _order(session: AsyncSession, checkout_id: str) -> None:

@@ -14,6 +14,7 @@ from api.db.columns import now
 from api.durable import engine
 from api.phone_numbers import buying, workflows
 from api.phone_numbers.table import ACTIVE, OURS, SUSPENDED, NumberOrderRow, PhoneNumberRow
+from api.stuck import service as stuck
 from api.wallet import rents
 from api.wallet.charges import InsufficientBalance
 from api.wallet.money import text
@@ -24,24 +25,38 @@ AGAIN = timedelta(days=1)
 SUSPENDED_AFTER = timedelta(days=3)
 GONE_AFTER = timedelta(days=10)
 AT_ONCE = 200
+RENT = stuck.Work(
+    "rent",
+    "The rent of a number could not be charged",
+    "By a fault of this server the rent of one of your numbers could not be charged. It goes on ringing; the "
+    "rent is charged once the fault is mended.\n",
+)
 
 
 async def sweep() -> None:
-    """Charge what is due; each in a transaction of its own, so that one that fails keeps nobody waiting."""
+    """Charge what is due."""
     database = engine.reach().database
     async with database.transaction(writes=False) as session:
         found = await session.exec(
-            select(NumberOrderRow.id)
-            .where(NumberOrderRow.status == OURS, col(NumberOrderRow.try_rent_at) <= now())
+            select(NumberOrderRow.id, NumberOrderRow.owner_id)
+            .where(
+                NumberOrderRow.status == OURS,
+                col(NumberOrderRow.try_rent_at) <= now(),
+                stuck.is_due(RENT, NumberOrderRow.id),
+            )
             .order_by(col(NumberOrderRow.try_rent_at))
             .limit(AT_ONCE)
         )
         due = found.all()
-    for order_id in due:
-        async with database.transaction(is_durable=True) as session:
-            is_gone = await collect(session, order_id, is_billed=engine.reach().is_billing)
-        if is_gone:
-            await workflows.queue_release(order_id, 1)
+    await stuck.each(database, RENT, due, _collect)
+
+
+async def _collect(order_id: str) -> None:
+    reach = engine.reach()
+    async with reach.database.transaction(is_durable=True) as session:
+        is_gone = await collect(session, order_id, is_billed=reach.is_billing)
+    if is_gone:
+        await workflows.queue_release(order_id, 1)
 
 
 async def collect(session: AsyncSession, order_id: str, *, is_billed: bool) -> bool:

@@ -1,11 +1,14 @@
 """What the command line does with money: an administrator's grant, and the proof of the book."""
 
 import getpass
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from api.audit import service as audit
 from api.db.engine import Database
 from api.settings import Settings
+from api.stuck import service as stuck_work
+from api.stuck.table import StuckRow
 from api.up.errors import CannotStart
 from api.up.prepare import in_database
 from api.users import service as users
@@ -50,6 +53,40 @@ def check(settings: Settings) -> list[str]:
     async def run(database: Database) -> list[str]:
         async with database.transaction(writes=False) as session:
             return await ledger.faults(session)
+
+    return in_database(settings, run)
+
+
+def stuck(settings: Settings) -> list[str]:
+    """What failed and is tried again, or was given up, a line each."""
+
+    async def run(database: Database) -> list[str]:
+        async with database.transaction(writes=False) as session:
+            return [_line(row) for row in await stuck_work.stuck(session)]
+
+    return in_database(settings, run)
+
+
+def _line(row: StuckRow) -> str:
+    then = f"again at {row.try_at:%Y-%m-%d %H:%M:%S}" if row.given_up_at is None else "GIVEN UP"
+    return (
+        f"{row.kind}/{row.key}  {then}  {row.tries} tries since {row.created_at:%Y-%m-%d %H:%M}  {row.error}"
+    )
+
+
+def retry(settings: Settings, names: Sequence[str]) -> str:
+    """Let the next sweep begin anew with these, or with all. Raises `CannotStart` for what is not stuck."""
+
+    async def run(database: Database) -> str:
+        async with database.transaction() as session:
+            known = [f"{row.kind}/{row.key}" for row in await stuck_work.stuck(session)]
+            for name in names or known:
+                kind, _, key = name.partition("/")
+                if not await stuck_work.retry(session, kind, key):
+                    raise CannotStart(
+                        f"Nothing of the name {name} is stuck; `call2me wallet stuck` lists all."
+                    )
+            return f"{len(names or known)} are tried again within a minute."
 
     return in_database(settings, run)
 

@@ -63,8 +63,8 @@ async def test_a_refund_written_in_the_same_moment_as_its_payment_is_found(datab
         )
     for _ in range(2):
         async with database.transaction() as session:
-            for row in await applying.unsettled(session):
-                await applying.settle_reversals(session, row)
+            for payment_id, _ in await applying.unsettled(session):
+                await applying.settle(session, payment_id)
     async with database.transaction(writes=False) as session:
         assert await ledger.balance(session, "user_1") == -4
         assert await ledger.faults(session) == []

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 01:36:25.477132
+Created: 2026-11-29 09:51:30.722100
 """
 
 from collections.abc import Sequence
@@ -288,6 +288,23 @@ def upgrade() -> None:
         batch_op.create_index("ix_payments_open", ["status", "created_at"], unique=False)
         batch_op.create_index("ix_payments_owner", ["owner_id", "created_at"], unique=False)
         batch_op.create_index("ix_payments_reference", ["provider", "reference"], unique=False)
+
+    op.create_table(
+        "stuck_work",
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("error", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("try_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("given_up_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "key", name=op.f("pk_stuck_work")),
+    )
+    with op.batch_alter_table("stuck_work", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_stuck_work_given_up_at"), ["given_up_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_stuck_work_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_stuck_work_try_at"), ["try_at"], unique=False)
 
     op.create_table(
         "users",
@@ -1699,6 +1716,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_users_erased_at"))
 
     op.drop_table("users")
+    with op.batch_alter_table("stuck_work", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_stuck_work_try_at"))
+        batch_op.drop_index(batch_op.f("ix_stuck_work_owner_id"))
+        batch_op.drop_index(batch_op.f("ix_stuck_work_given_up_at"))
+
+    op.drop_table("stuck_work")
     with op.batch_alter_table("payments", schema=None) as batch_op:
         batch_op.drop_index("ix_payments_reference")
         batch_op.drop_index("ix_payments_owner")
