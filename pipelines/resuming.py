@@ -11,7 +11,7 @@ from typing import Any
 
 from livekit.agents import llm
 
-from pipelines.contract.actions import Action, Hold
+from pipelines.contract.actions import Action, GiveBack, Hold, TakeOver
 from pipelines.contract.brief import CallBrief, FunctionRun
 from pipelines.phrases import phrase
 from pipelines.transcript import Utterance
@@ -31,6 +31,8 @@ def is_resumed(brief: CallBrief) -> bool:
 def words(brief: CallBrief) -> str:
     """One short sentence to begin with, and an invitation to go on where no answer follows."""
     language = brief.agent.language
+    if last_take_over(brief.steered) is not None:
+        return ""
     if is_on_hold(brief):  # heard when the hold ends: nobody has noticed that a process died
         return "" if owes_answer(brief) else phrase("go_on", language)
     sorry = phrase("cut_off", language)
@@ -43,6 +45,12 @@ def is_on_hold(brief: CallBrief) -> bool:
     return held is not None and held.is_on and held.until is not None and held.until > datetime.now(UTC)
 
 
+def last_take_over(actions: Sequence[Action]) -> TakeOver | None:
+    """Who talks in the agent's place, if anybody does."""
+    turns = [action for action in actions if isinstance(action, TakeOver | GiveBack)]
+    return turns[-1] if turns and isinstance(turns[-1], TakeOver) else None
+
+
 def last_hold(actions: Sequence[Action]) -> Hold | None:
     """The last thing that was done about holding, by our side."""
     holds = [action for action in actions if isinstance(action, Hold) and action.by != "caller"]
@@ -51,6 +59,8 @@ def last_hold(actions: Sequence[Action]) -> Hold | None:
 
 def owes_answer(brief: CallBrief) -> bool:
     """Whether the person spoke last, or waits for what a function was to bring."""
+    if last_take_over(brief.steered) is not None:
+        return False
     last = max(brief.transcript, key=lambda said: said.started_at, default=None)
     if last is None or last.role == "user":
         return last is not None

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FiniteFloat
 
-Role = Literal["user", "agent"]
+Role = Literal["user", "agent", "supervisor"]
+"""A supervisor is a person who talked in the agent's place."""
 
 
 class Utterance(BaseModel):

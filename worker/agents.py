@@ -22,6 +22,7 @@ from pipelines.tools import developer
 from worker import call, knowledge, logs, tracing
 from worker.functions import kept_code
 from worker.host import Host
+from worker.lines.listening import ListeningRooms
 from worker.lines.room import RoomLine
 from worker.lines.sip_transfer import SipTransfer
 from worker.presence import AgentsPresence
@@ -65,7 +66,13 @@ async def answer(context: JobContext) -> None:
             host,
             metadata.call_id,
             context.job.id,
-            functools.partial(RoomLine, context, connected, SipTransfer(host.settings, metadata.call_id)),
+            functools.partial(
+                RoomLine,
+                context,
+                connected,
+                SipTransfer(host.settings, metadata.call_id),
+                ListeningRooms(host.settings),
+            ),
             attempt=metadata.attempt,
         )
     )

@@ -27,6 +27,7 @@ from worker.holding import Holding
 from worker.host import Host
 from worker.lines.line import Line, LineClosed, NobodyCame
 from worker.manners import Manners
+from worker.overhearing import Overhearing
 from worker.page import Page
 from worker.presence import CallPresence
 from worker.racing import first
@@ -93,7 +94,13 @@ class _Call:
         self._holding = Holding(line, told.steered, told.warn)
         self._cast = cast
         self._control = LineControl(line, self._holding, cast.another, told.transferred)
-        self._supervision = Supervision(line, told.steered, self._control.end, brief.agent.language)
+        self._supervision = Supervision(
+            line,
+            told.steered,
+            self._control.end,
+            brief.agent.language,
+            Overhearing(told.overheard, told.warn),
+        )
         self._holding.attend(self._supervision)
         doers = (self._control, self._holding, self._supervision)
         self._steering = Steering(presence, *doers, brief.agent.transfer_targets, told.steered)
@@ -174,6 +181,7 @@ class _Call:
         reception = self._brief.reception if self._brief.started_at is None else None
         pipeline.agent.waits = reception is not None
         await self._holding.before(self._brief.steered)
+        self._supervision.before(self._brief.steered)
         try:
             await self._line.start(session, pipeline.agent, recording)
         except NobodyCame:

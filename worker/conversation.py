@@ -151,6 +151,10 @@ class Conversation:
             )
         )
 
+    def overheard(self, said: Utterance) -> None:
+        """Somebody said this while a person talked in the agent's place."""
+        self._tell(UtteranceHeard(**self._now(), utterance=said))
+
     def steered(self, action: Action) -> None:
         """Somebody outside steered the call."""
         self._tell(Steered(**self._now(), action=action))

@@ -1,35 +1,42 @@
 """People beside the agent: who listens, who whispers to it, and who talks in its place.
 
-take over ──► agent cut off, hears nothing ──► the caller hears the person
+take over ──► agent cut off, answers nothing ──► the caller hears the person, both are written down
 give back ──┐
-they leave ─┴► the agent knows that somebody talked, says that it is back (or the call ends)
+they leave ─┴► the agent says that it is back, and knows what was said (or the call ends)
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from livekit.agents import AgentSession, stt
+from livekit.agents.llm import ChatContext
 
 from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
 from pipelines.phrases import phrase
+from pipelines.resuming import last_take_over
 from pipelines.tools.call_control import CannotDo
+from pipelines.transcript import Utterance
 from worker.lines.line import Attended, Left, Line, Listeners
+from worker.overhearing import HEARD_RATE, Overhearing, along
 
 logger = logging.getLogger(__name__)
 
 Supervised = Listen | Whisper | WhisperAloud | TakeOver | GiveBack
 
-HEARD_RATE = 16_000
 LONGEST_WHISPER = 2_000
 _WHISPERED = (
     "Your supervisor tells you, unheard by the person you talk with: {words}\n"
     "Follow it from your next answer on. Never mention that somebody told you."
 )
-_TALKED = (
+_UNHEARD = (
     "{name} has just talked with the person in your place, and you did not hear it. "
     "If you need to know what was agreed on, ask the person."
+)
+_HEARD = (
+    "{name} has just talked with the person in your place. What was said comes before this; what stands "
+    "there as yours was {name}'s. You have the call again: hold to what was agreed on."
 )
 _SOMEBODY = "A colleague"
 
@@ -38,9 +45,15 @@ class Supervision:
     """One call's. `tell` writes down what happened without an order."""
 
     def __init__(
-        self, line: Line, tell: Callable[[Action], None], end: Callable[[str], None], language: str
+        self,
+        line: Line,
+        tell: Callable[[Action], None],
+        end: Callable[[str], None],
+        language: str,
+        overhearing: Overhearing,
     ) -> None:
         self._line, self._tell, self._end, self._language = line, tell, end, language
+        self._overhearing = overhearing
         self.on_change: Callable[[AgentSession[Any]], Any] = lambda session: None
         """Awaited when somebody else than before has the call."""
         self._session: AgentSession[Any] | None = None
@@ -49,6 +62,7 @@ class Supervision:
         self._returning: asyncio.Task[None] | None = None
         if isinstance(line, Attended):
             line.listeners.on_left = self._left
+            line.listeners.overheard = overhearing
 
     @property
     def is_taken_over(self) -> bool:
@@ -72,25 +86,31 @@ class Supervision:
                     raise CannotDo("The agent has this call")
                 await self._give_back(session)
 
+    def before(self, actions: Sequence[Action]) -> None:
+        """Another process had the call, before this one's session starts: whoever has the call keeps it."""
+        self._taken = last_take_over(actions)
+
     async def go_on(self, session: AgentSession[Any], before: list[Supervised]) -> None:
-        """Another process had the call: what lasts is made to last. Whoever is gone has given it back."""
+        """The session runs: what lasts is made to last. Whoever is gone has given the call back."""
+        self._session = session
         listened = [one for one in before if isinstance(one, Listen)]
-        turns = [one for one in before if isinstance(one, TakeOver | GiveBack)]
-        had = turns[-1] if turns and isinstance(turns[-1], TakeOver) else None
+        had = self._taken
         for whispered in before:
             if isinstance(whispered, Whisper):
                 await self.do(session, whispered)
         try:
             if listened:
                 await self.do(session, listened[-1])
-            if had is not None:
-                await self.do(session, had)
+            if had is not None and had is self._taken:
+                await self._listeners().hand_to(had.identity)
+                self._overhearing.begin(session)
         except CannotDo:
-            if had is not None:
-                self._tell(GiveBack(identity=had.identity, name=had.name, has_left=True))
+            if had is not None and had is self._taken:
+                await self._returned(session, had)
 
     async def aclose(self) -> None:
         """Nobody has anything to do with the call any more."""
+        await self._overhearing.end(0)
         tasks = [*self._whispering.values(), *([self._returning] if self._returning else [])]
         for task in tasks:
             task.cancel()
@@ -98,7 +118,7 @@ class Supervision:
 
     def _listeners(self) -> Listeners:
         if not isinstance(self._line, Attended):
-            raise CannotDo("Only a call on a telephone can be listened to and taken over like this")
+            raise CannotDo("Nobody can listen to this line")
         return self._line.listeners
 
     async def _take_over(self, session: AgentSession[Any], action: TakeOver) -> None:
@@ -110,13 +130,16 @@ class Supervision:
         await self._listeners().hand_to(action.identity)
         self._taken = action
         await self.on_change(session)
+        self._overhearing.begin(session)
 
     async def _give_back(self, session: AgentSession[Any]) -> None:
         taken, self._taken = self._taken, None
         await self._listeners().take_back()
-        await _know(session, _TALKED.format(name=(taken and taken.name) or _SOMEBODY))
         await self.on_change(session)
         session.say(phrase("back", self._language))
+        said = await self._overhearing.end()
+        name = (taken and taken.name) or _SOMEBODY
+        await _know(session, (_HEARD if said else _UNHEARD).format(name=name), said)
 
     def _left(self, left: Left) -> None:
         if (whispering := self._whispering.pop(left.identity, None)) is not None:
@@ -144,12 +167,8 @@ class Supervision:
             return
         if self._taken is not None and self._taken.identity == action.identity:
             raise CannotDo("They talk to the caller: give the call back first")
-        if (recogniser := session.stt) is None:
+        if (recogniser := along(session)) is None:
             raise CannotDo("This agent has no recogniser of its own: whisper in writing")
-        if not recogniser.capabilities.streaming:
-            if session.vad is None:
-                raise CannotDo("This agent has no recogniser that can listen along: whisper in writing")
-            recogniser = stt.StreamAdapter(stt=recogniser, vad=session.vad)
         microphone = await self._listeners().microphone(action.identity, HEARD_RATE)
         self._whispering[action.identity] = asyncio.create_task(
             self._understand(session, recogniser.stream(), microphone, action.name), name="a whisper"
@@ -181,8 +200,15 @@ class Supervision:
             await words.aclose()
 
 
-async def _know(session: AgentSession[Any], words: str) -> None:
+async def _know(session: AgentSession[Any], words: str, said: Sequence[Utterance] = ()) -> None:
     agent = session.current_agent
     knows = agent.chat_ctx.copy()
+    for one in said:
+        _add(knows, one)
     knows.add_message(role="system", content=words)
     await agent.update_chat_ctx(knows)
+
+
+def _add(knows: ChatContext, said: Utterance) -> None:
+    role: Literal["user", "assistant"] = "user" if said.role == "user" else "assistant"
+    knows.add_message(role=role, content=said.text, created_at=said.started_at.timestamp())

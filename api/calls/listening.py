@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from api.calls import service
 from api.calls.schemas import CallId
 from api.calls.steering import ERRORS, CallNotRunning, Done, order
-from api.http.errors import Conflict, Unavailable
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
@@ -22,14 +21,6 @@ routes = Routes("/v1/calls", tag="Listening")
 TOKEN_SECONDS = 60
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
 _Identity = Annotated[str, Field(min_length=1, max_length=128)]
-
-
-class NoRooms(Unavailable):
-    """livekit-server is not reachable"""
-
-
-class CannotSpeakThere(Conflict):
-    """A call in a browser can be listened to, and its agent whispered to in writing; nothing else"""
 
 
 class Listener(Wire):
@@ -80,9 +71,9 @@ class Taking(Wire):
     """When they leave the room: the agent goes on, or the call ends."""
 
 
-@routes.post("/{call_id}/listen", errors=[*ERRORS, NoRooms, CannotSpeakThere])
+@routes.post("/{call_id}/listen", errors=ERRORS)
 async def listen_to_call(request: web.Request, call_id: CallId, body: Listener) -> ListeningToken:
-    """Listen to a running call: a phone call joins a room for it, and leaves it when nobody listens.
+    """Listen to a running call: it is heard in a room of its own for it, which it leaves when nobody listens.
 
     Nobody in the call is told.
     """
@@ -90,23 +81,15 @@ async def listen_to_call(request: web.Request, call_id: CallId, body: Listener) 
     if call.is_over or call.started_at is None:
         raise CallNotRunning
     identity = f"listener_{secrets.token_hex(8)}"
-    worker_id, its_room = call.worker_id, call.room_name
+    worker_id = call.worker_id
     await let_go(request)  # the answer may take seconds
     rooms = request.app[ROOMS]
-    if its_room is not None:
-        if body.may_speak:
-            raise CannotSpeakThere
-        if not await rooms.is_up():
-            raise NoRooms
-        ticket = Ticket(
-            its_room, identity, body.name, ttl_seconds=TOKEN_SECONDS, may_speak=False, is_hidden=True
-        )
-    else:
-        wanted = Listen(room_name=f"listen_{call_id}", identity=identity, name=body.name)
-        ticket = Ticket(
-            wanted.room_name, identity, body.name, ttl_seconds=TOKEN_SECONDS, may_speak=body.may_speak
-        )
-        await request.app[WORKERS].steer(worker_id, call_id, wanted)
+    # A room of its own also for a call that lives in one: nobody there is to see who listens.
+    wanted = Listen(room_name=f"listen_{call_id}", identity=identity, name=body.name)
+    ticket = Ticket(
+        wanted.room_name, identity, body.name, ttl_seconds=TOKEN_SECONDS, may_speak=body.may_speak
+    )
+    await request.app[WORKERS].steer(worker_id, call_id, wanted)
     return ListeningToken(
         call_id=call_id,
         room_name=ticket.room_name,

@@ -53,8 +53,6 @@ class Ticket:
     dispatch_to: str = ""
     job_metadata: Mapping[str, str] = field(default_factory=dict)
     may_speak: bool = True
-    is_hidden: bool = False
-    """Nobody else in the room sees that they are there."""
 
 
 class Rooms(Protocol):
@@ -137,7 +135,6 @@ class LiveKitRooms:
                     can_publish_sources=["microphone"] if ticket.may_speak else [],
                     can_subscribe=True,
                     can_publish_data=ticket.may_speak,
-                    hidden=ticket.is_hidden or None,
                     can_update_own_metadata=False,
                 )
             )

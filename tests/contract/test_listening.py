@@ -101,12 +101,32 @@ def test_the_transcript_says_who_took_the_call_over(house: House, owner: Person,
     ]
 
 
-def test_a_call_in_a_browser_is_only_listened_to(house: House, owner: Person) -> None:
+def test_a_call_in_a_browser_is_listened_to_in_a_room_of_its_own(house: House, owner: Person) -> None:
     call_id = house.call(owner)
     assert owner.ask("POST", f"/v1/calls/{call_id}/listen", {}).status == 409
-    house.worker.tell(Script(call_id).started())
-    assert owner.ask("POST", f"/v1/calls/{call_id}/listen", {"may_speak": True}).status == 409
-    token = owner.ask("POST", f"/v1/calls/{call_id}/listen", {}).json
+    script = Script(call_id)
+    house.worker.tell(script.started())
+    house.worker.obeys = lambda order: {"outcome": "done"}
+    try:
+        token = owner.ask("POST", f"/v1/calls/{call_id}/listen", {"may_speak": True}).json
+        taken = {"participant_identity": token["participant_identity"], "name": "Ann"}
+        assert owner.ask("POST", f"/v1/calls/{call_id}/take-over", taken).status == 200
+    finally:
+        house.worker.obeys = lambda order: None
     grants = jwt.decode(token["token"], options={"verify_signature": False})["video"]
-    assert (grants["room"], grants["hidden"], grants["canPublish"]) == (token["room_name"], True, False)
-    assert not [one for one in list(house.worker.orders) if one.get("call_id") == call_id]
+    assert (token["room_name"], grants["room"]) == (f"listen_{call_id}", f"listen_{call_id}")
+    assert grants["canPublish"] is True
+    orders = [one["action"]["action"] for one in list(house.worker.orders) if one.get("call_id") == call_id]
+    assert orders == ["listen", "take_over"]
+    house.worker.tell(
+        script.steered({"action": "take_over", "identity": "l1", "name": "Ann"}, 1),
+        script.said("user", "Are you a human?", 2, 3),
+        script.said("supervisor", "Yes, this is Ann.", 4, 6),
+        script.ended(7),
+    )
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert call["transcript"].splitlines() == [
+        "Note: Ann took the call over.",
+        "User: Are you a human?",
+        "Supervisor: Yes, this is Ann.",
+    ]

@@ -13,14 +13,14 @@ import pytest
 
 from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper
 from pipelines.contract.events import Steered
-from tests.support.listener import FRAME, RATE, listening, token_for
+from tests.support.listener import HUM, RATE, hum, listening, loudness, token_for
 from tests.support.speech import words
 from tests.support.stack import ROOT
 from tests.support.telephony import NUMBER, Stage, staged
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(150)]
 
-AGENT, PERSON = 500, 1300
+AGENT, PERSON = 500, HUM
 """Hertz: the agent's voice is a steady tone, and so is that of whoever takes over."""
 ROOM, ANN = "listen_c1", "listener_ann"
 
@@ -58,14 +58,6 @@ class Phone:
                 await asyncio.sleep(0.05)
 
 
-def loudness(pcm: np.ndarray, hertz: int, rate: int) -> float:
-    """Amplitude of one tone in a sound; 0 for too little of it."""
-    if len(pcm) < rate // 4:
-        return 0.0
-    at = np.arange(len(pcm)) / rate
-    return float(abs(np.mean(pcm * np.exp(-2j * np.pi * hertz * at))) * 2)
-
-
 @contextlib.asynccontextmanager
 async def phoning(stage: Stage) -> AsyncIterator[Phone]:
     process = await asyncio.create_subprocess_exec(
@@ -94,11 +86,6 @@ async def does(stage: Stage, action: Action) -> None:
     assert (obeyed.outcome, obeyed.message) == ("done", "")
 
 
-def tone(number: int) -> np.ndarray:
-    at = (np.arange(FRAME) + number * FRAME) / RATE
-    return (np.sin(2 * np.pi * PERSON * at) * 8000).astype(np.int16)
-
-
 async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
     heard = ("What are your hours?", "And tomorrow?", "Thank you.")
     answers = {"What are your hours?": "Nine to five, every day of the week.", "And tomorrow?": "As always."}
@@ -121,7 +108,7 @@ async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
 
                 refused = await stage.order("c1", TakeOver(identity=ANN))
                 assert refused.message == "They have no open microphone in the room"
-                ann.voice = tone
+                ann.voice = hum
                 await ann.open_microphone()
                 await does(stage, TakeOver(identity=ANN, name="Ann"))
                 await phone.hears(PERSON)

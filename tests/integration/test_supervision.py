@@ -5,7 +5,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
-from pipelines.contract.events import Steered
+from pipelines.contract.events import Steered, UtteranceHeard
 from pipelines.contract.websocket import Obeyed, Order
 from tests.integration.test_phone_call import GREETING, Held, calling
 from tests.support.fake_providers import SECONDS_A_LETTER
@@ -102,9 +102,36 @@ async def test_a_whisper_reaches_the_agent_alone(url: str, tmp_path: Path) -> No
     assert [role for role, _ in desk.held.said()] == ["agent", "user", "agent"]
 
 
+async def test_what_was_said_in_a_take_over_is_written_down_and_known_to_the_agent(
+    url: str, tmp_path: Path
+) -> None:
+    heard = ("Are you a human?", "I give you ten percent.", "What did we agree on?")
+    async with supervised(tmp_path, url, heard=heard, answers={heard[2]: "Ten percent."}) as desk:
+        async with desk.ann() as ann:
+            assert await desk.order(TakeOver(identity=ANN, name="Ann")) == ""
+            desk.held.phone.say(words("Am I talking with a human now?"))
+            await desk.held.until(lambda: ("user", heard[0]) in desk.held.said())
+            ann.say(spoken("I give you a discount of ten percent on it."))
+            await desk.held.until(lambda: ("supervisor", heard[1]) in desk.held.said())
+            assert desk.held.llm.asked == []
+            assert await desk.order(GiveBack()) == ""
+        await desk.held.until(lambda: len(desk.held.said()) == 4)
+        desk.held.phone.say(words("What did we agree on just now?"))
+        await desk.held.until(lambda: desk.held.said()[-1] == ("agent", "Ten percent."))
+        known = [
+            (item.role, item.text_content) for item in desk.held.llm.asked[-1].items if item.type == "message"
+        ]
+        assert known.index(("user", heard[0])) + 1 == known.index(("assistant", heard[1]))
+        assert any("what stands there as yours was Ann's" in (text or "") for _, text in known)
+        told = [event.utterance for event in desk.held.of(UtteranceHeard)]
+        assert all(timedelta(0) < one.ended_at - one.started_at < timedelta(seconds=10) for one in told)
+        desk.held.wire.bye()
+
+
 async def test_a_call_may_end_with_whoever_took_it_over(url: str, tmp_path: Path) -> None:
     hers, theirs = spoken("Hello, this is Ann, how may I help you today?"), words("I have a question.")
-    async with supervised(tmp_path, url, enable_recording=True) as desk:
+    heard = ("I have a question.", "Hello, this is Ann.")
+    async with supervised(tmp_path, url, heard=heard, enable_recording=True) as desk:
         phone = desk.held.phone
         async with desk.ann() as ann:
             assert await desk.order(TakeOver(identity=ANN, name="Ann", when_left="end")) == ""
@@ -115,11 +142,12 @@ async def test_a_call_may_end_with_whoever_took_it_over(url: str, tmp_path: Path
             ann.say(hers)
             phone.say(theirs)
             await desk.held.until(lambda: np.sum(np.abs(phone.sound(began)) > 1000) > 2000)
-            await desk.held.until(lambda: not phone.is_talking)
+            await desk.held.until(lambda: len(desk.held.said()) == 3)
     last = desk.held.events()[-1]
     assert (last.kind, last.status, last.reason) == ("call_ended", "completed", "supervisor_left")
     assert desk.held.wire.is_hung_up
-    assert len(desk.held.said()) == 1
+    # Which of them was understood first decides whose words are whose: the recogniser here has a list.
+    assert [role for role, _ in sorted(desk.held.said())] == ["agent", "supervisor", "user"]
     with av.open(str(tmp_path / "spool" / "c1.1.ogg")) as recording:
         caller, agent = np.concatenate([frame.to_ndarray() for frame in recording.decode()], axis=1)
     greeted = round(len(GREETING) * SECONDS_A_LETTER * 48_000)

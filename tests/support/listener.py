@@ -1,7 +1,11 @@
-"""Somebody in the room of a call: hears each track apart, and has a microphone that can be opened."""
+"""Somebody in the room of a call: hears each track apart, and has a microphone that can be opened.
+
+python -m tests.support.listener URL TOKEN      the same in a process that can be killed: hums, and stays
+"""
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
@@ -9,6 +13,7 @@ import numpy as np
 from livekit import api, rtc
 
 from tests.support.rehearsal import KEY, SECRET
+from tests.support.stack import ROOT
 
 RATE = 48_000
 FRAME = RATE // 100
@@ -91,3 +96,51 @@ async def listening(url: str, token: str) -> AsyncIterator[Listener]:
             task.cancel()
         await asyncio.gather(*listener._tasks, return_exceptions=True)
         await listener.room.disconnect()
+
+
+HUM = 1300
+"""Hertz."""
+
+
+def hum(number: int) -> np.ndarray:
+    """A steady tone, 10 ms of it, by number."""
+    at = (np.arange(FRAME) + number * FRAME) / RATE
+    return (np.sin(2 * np.pi * HUM * at) * 8000).astype(np.int16)
+
+
+def loudness(pcm: np.ndarray, hertz: int, rate: int) -> float:
+    """Amplitude of one tone in a sound; 0 for too little of it."""
+    if len(pcm) < rate // 4:
+        return 0.0
+    at = np.arange(len(pcm)) / rate
+    return float(abs(np.mean(pcm * np.exp(-2j * np.pi * hertz * at))) * 2)
+
+
+@contextlib.asynccontextmanager
+async def humming(url: str, token: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Somebody with an open microphone, in a process of their own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.listener", url, token),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"here\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _stay(url: str, token: str) -> None:
+    async with listening(url, token) as listener:
+        listener.voice = hum
+        await listener.open_microphone()
+        print("here", flush=True)  # noqa: T201 - whoever started this waits for it
+        await asyncio.sleep(300)
+
+
+if __name__ == "__main__":
+    asyncio.run(_stay(sys.argv[1], sys.argv[2]))

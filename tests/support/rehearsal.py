@@ -21,10 +21,13 @@ from livekit import api
 
 from api.outside.rooms import DEPARTURE_TIMEOUT_SECONDS
 from bench.parts.caller import Caller
+from pipelines.contract.actions import Action
 from pipelines.contract.brief import AGENT_NAME, BriefRequest, CallBrief, JobMetadata
-from pipelines.contract.events import EVENT, CallEvent
+from pipelines.contract.events import EVENT, CallEvent, UtteranceHeard
+from pipelines.contract.websocket import Obeyed, Order
 from tests.support.livekit_server import binary
 from tests.support.stack import ROOT, free_port
+from worker.liveness import Liveness
 
 Kind = Literal["standard", "sip"]
 """What somebody in a room is; livekit-sip brings the latter."""
@@ -60,6 +63,22 @@ class Rehearsal:
     briefs: dict[str, CallBrief] = field(default_factory=dict)
     asked: list[tuple[str, BriefRequest]] = field(default_factory=list)
     worker_pid: int = 0
+    liveness: Liveness = field(init=False)
+    obeyed: list[Obeyed] = field(default_factory=list)
+
+    async def order(self, call_id: str, action: Action) -> str:
+        """What somebody wants of a running call: why it was refused; empty when it was done."""
+        order_id = f"o{len(self.obeyed)}"
+        assert self.liveness.order(Order(order_id=order_id, call_id=call_id, action=action))
+        async with asyncio.timeout(10):
+            while not (found := [one for one in self.obeyed if one.order_id == order_id]):
+                await asyncio.sleep(0.01)
+        return "" if found[0].outcome == "done" else found[0].message
+
+    def said(self, call_id: str) -> list[tuple[str, str]]:
+        """Who said what, so far."""
+        heard = [event for event in self.events(call_id) if isinstance(event, UtteranceHeard)]
+        return [(event.utterance.role, event.utterance.text) for event in heard]
 
     def processes(self) -> list[psutil.Process]:
         """The agent server and all that it started."""
@@ -136,7 +155,8 @@ async def rehearsal(
     """
     home = Path(tempfile.mkdtemp(prefix="c2m-"))
     api_port = free_port()
-    (home / "functions").mkdir()
+    for name in ("functions", "run"):
+        (home / name).mkdir()
     (home / "functions" / "rehearsed.py").write_text(functions)
     async with contextlib.AsyncExitStack() as stack:
         if not os.environ.get("KEEP_REHEARSAL"):
@@ -154,6 +174,13 @@ async def rehearsal(
             "REHEARSAL": json.dumps(script),
         }
         stage = Rehearsal(home, url, home / "worker.log")
+        stage.liveness = Liveness(
+            home / "run" / "calls.sock",
+            on_change=lambda: None,
+            on_lost=lambda call: None,
+            on_obeyed=stage.obeyed.append,
+        )
+        await stack.enter_async_context(stage.liveness.listening())
         runner = web.AppRunner(_api(stage), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -118,6 +118,8 @@ class Listeners(Protocol):
 
     on_left: Callable[[Left], None]
     """Told of each who is gone. The call sets it."""
+    overheard: AudioTap | None
+    """Told of both sides while a person has the call, in pieces that leave no gap. The call sets it."""
 
     async def attend(self, room_name: str) -> None:
         """Let a room hear both sides, until nobody has been in it for a while. Raises `CannotDo`."""

@@ -1,4 +1,4 @@
-"""Those who listen to a telephone, between the line's clock and the room where they are.
+"""Those who listen to a call, between the line's clock and the room where they are.
 
 The room is joined when it is asked for, and left when nobody has been in it for a while: a call to which
 nobody listens costs nothing.
@@ -33,12 +33,14 @@ class ListeningRooms:
         self._settings = settings
         self._joined: set[Listening] = set()
 
-    async def join(self, room_name: str, rate: int, on_left: Callable[[Left], None]) -> Listening:
+    async def join(
+        self, room_name: str, rate: int, frame_seconds: float, on_left: Callable[[Left], None]
+    ) -> Listening:
         """Bring a line's sound, int16 mono at `rate`, into a room. Raises `CannotDo`."""
         self._joined = {one for one in self._joined if not one.is_over}
         if len(self._joined) >= MOST_ROOMS:
             raise CannotDo("Too many calls are being listened to here at once")
-        listening = Listening(rate, on_left)
+        listening = Listening(rate, frame_seconds, on_left)
         self._joined.add(listening)
         try:
             async with asyncio.timeout(JOIN_SECONDS):
@@ -57,15 +59,19 @@ class ListeningRooms:
         return named.with_ttl(datetime.timedelta(minutes=5)).to_jwt()
 
 
-class PhoneListeners:
-    """Those who listen to one telephone. Between the line's clock and a room, where there is one."""
+class LineListeners:
+    """Those who listen to one line. Between its clock and a room, where there is one."""
 
-    def __init__(self, rooms: ListeningRooms | None, rate: int) -> None:
-        self._rooms, self._rate = rooms, rate
+    def __init__(self, rooms: ListeningRooms | None, rate: int, frame_seconds: float = FRAME_SECONDS) -> None:
+        """`frame_seconds` is how much the line sends at a time."""
+        self._rooms, self._rate, self._frame_seconds = rooms, rate, frame_seconds
+        self._silence = bytes(2 * round(rate * frame_seconds))
         self._listening: Listening | None = None
         self.on_left: Callable[[Left], None] = lambda left: None
         self.tap: AudioTap | None = None
         """Told of what is said while a person has the call; what the agent hears and says, others tell."""
+        self.overheard: AudioTap | None = None
+        """Told of the same, with silence where nothing has come of the person."""
 
     async def attend(self, room_name: str) -> None:
         """Let a room hear both sides. Raises `CannotDo`."""
@@ -73,7 +79,9 @@ class PhoneListeners:
             return
         if self._rooms is None:
             raise CannotDo("Nobody can listen to this line")
-        self._listening = await self._rooms.join(room_name, self._rate, self._somebody_left)
+        self._listening = await self._rooms.join(
+            room_name, self._rate, self._frame_seconds, self._somebody_left
+        )
 
     async def microphone(self, identity: str, rate: int) -> rtc.AudioStream:
         """What somebody there says. Raises `CannotDo`."""
@@ -89,6 +97,11 @@ class PhoneListeners:
             await self._listening.take_back()
 
     @property
+    def is_attended(self) -> bool:
+        """Whether there is a room where somebody may listen."""
+        return self._listening is not None and not self._listening.is_over
+
+    @property
     def has_talker(self) -> bool:
         """Whether a person has the call."""
         return self._listening is not None and self._listening.has_talker
@@ -98,11 +111,14 @@ class PhoneListeners:
         if self._listening is None:
             return
         self._listening.caller(pcm)
-        if self._listening.has_talker and self.tap is not None:
-            self.tap.caller(pcm, self._rate, time.time() - FRAME_SECONDS)
+        if self._listening.has_talker:
+            at = time.time() - len(pcm) / 2 / self._rate
+            for tap in (self.tap, self.overheard):
+                if tap is not None:
+                    tap.caller(pcm, self._rate, at)
 
     def heard_instead(self, pcm: bytes | None) -> bytes | None:
-        """What the other side is sent for the next 20 ms, of what the agent would have said."""
+        """What the other side is sent in the next frame, of what the agent would have said."""
         if (listening := self._listening) is None:
             return pcm
         if not listening.has_talker:
@@ -112,6 +128,8 @@ class PhoneListeners:
         voice = listening.voice()
         if voice is not None and self.tap is not None:
             self.tap.agent(voice, self._rate, time.time())
+        if self.overheard is not None:
+            self.overheard.agent(voice or self._silence, self._rate, time.time())
         return voice
 
     async def aclose(self) -> None:

@@ -1,8 +1,8 @@
-"""A telephone's sound in a room, for as long as somebody listens there, or has taken the call over.
+"""A call's sound in a room of its own, for as long as somebody listens there, or has taken the call over.
 
-phone ── caller ─────────────► track "caller" ──┐
+line  ── caller ─────────────► track "caller" ──┐
 agent ── what is played ─────► track "agent" ───┴─► those who listen
-phone ◄── voice() ◄── kept ◄── the microphone of whoever has the call
+line  ◄── voice() ◄── kept ◄── the microphone of whoever has the call
 words ◄── recogniser ◄──────── the microphone of whoever whispers
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 from livekit import rtc
 
@@ -23,10 +24,13 @@ EMPTY_SECONDS = 20.0
 """Nobody is in the room: it is left."""
 BACK_SECONDS = 6.0
 """Whoever has the call lost their network: the caller waits so long, in silence."""
+UNHEARD_SECONDS = 2.0
+"""No packet of an open microphone, of which one comes every 0.4 s also in silence: its network is gone."""
+STATS_SECONDS = 1.0
 QUEUE_MS = 100
 _MOST_UNSENT = 10
-_FIRST_KEPT, _MOST_KEPT = 2, 12
-"""Frames of a microphone: what is waited for before the first is sent on, and what may wait."""
+FIRST_KEPT_SECONDS, MOST_KEPT_SECONDS = 0.04, 0.24
+"""Of a microphone: what is waited for before the first is sent on, and what may wait."""
 
 _LEFT_FOR_GOOD = frozenset(
     {
@@ -37,6 +41,9 @@ _LEFT_FOR_GOOD = frozenset(
         rtc.DisconnectReason.USER_REJECTED,
     }
 )
+
+
+_Sign = Literal["network", "packets", "ours", "track"]
 
 
 class _Track:
@@ -67,18 +74,23 @@ class _Track:
 class Listening:
     """One room of one line."""
 
-    def __init__(self, rate: int, on_left: Callable[[Left], None]) -> None:
-        self._rate, self._on_left = rate, on_left
+    def __init__(self, rate: int, frame_seconds: float, on_left: Callable[[Left], None]) -> None:
+        """`frame_seconds` is how much of a voice the line takes at a time."""
+        self._rate, self._frame_seconds, self._on_left = rate, frame_seconds, on_left
+        self._first_kept = round(FIRST_KEPT_SECONDS / frame_seconds)
         self._loop = asyncio.get_running_loop()
         self._room = rtc.Room()
         self._tracks: dict[str, _Track] = {}
         self._talker = ""
         """Identity of whoever has the call; empty: the agent has it."""
-        self._voice: deque[bytes] = deque(maxlen=_MOST_KEPT)
+        self._voice: deque[bytes] = deque(maxlen=round(MOST_KEPT_SECONDS / frame_seconds))
         self._is_flowing = False
         self._hearing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._empty_since: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
+        self._missed: set[_Sign] = set()
+        """What says that whoever has the call is not there; each is taken back by itself."""
         self._leaving: asyncio.Task[None] | None = None
         self.is_over = False
 
@@ -105,18 +117,18 @@ class Listening:
         return bool(self._talker)
 
     def caller(self, pcm: bytes) -> None:
-        """The caller said this, 20 ms."""
+        """The caller said this."""
         if (track := self._tracks.get("caller")) is not None:
             track.push(pcm)
 
     def agent(self, pcm: bytes) -> None:
-        """The phone is sent this of the agent, 20 ms."""
+        """The caller is sent this of the agent."""
         if (track := self._tracks.get("agent")) is not None:
             track.push(pcm)
 
     def voice(self) -> bytes | None:
-        """The next 20 ms of whoever has the call; None where nothing has come."""
-        if not self._is_flowing and len(self._voice) < _FIRST_KEPT:
+        """The next frame of whoever has the call; None where nothing has come."""
+        if not self._is_flowing and len(self._voice) < self._first_kept:
             return None
         self._is_flowing = bool(self._voice)
         return self._voice.popleft() if self._voice else None
@@ -132,19 +144,21 @@ class Listening:
         self._is_flowing = False
         self._talker = identity
         self._hearing = asyncio.create_task(self._hear(identity, stream), name="whoever has the call")
+        self._watching = asyncio.create_task(self._watch(identity), name="whether they are still there")
 
     async def take_back(self) -> None:
         """Nobody talks in the agent's place any more."""
         self._talker = ""
         self._cancel_grace()
-        hearing, self._hearing = self._hearing, None
-        if hearing is not None:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
+        tasks = [task for task in (self._hearing, self._watching) if task is not None]
+        self._hearing = self._watching = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._voice.clear()
 
     async def microphone(self, identity: str, rate: int) -> rtc.AudioStream:
-        """What somebody in the room says, int16 mono at `rate`, 20 ms a frame. Raises `CannotDo`."""
+        """What somebody in the room says, int16 mono at `rate`. Raises `CannotDo`."""
         try:
             async with asyncio.timeout(MICROPHONE_SECONDS):
                 track = await self._track_of(identity)
@@ -152,8 +166,9 @@ class Listening:
             if identity not in self._room.remote_participants:
                 raise CannotDo("They are not in the room: join it first") from None
             raise CannotDo("They have no open microphone in the room") from None
+        frame_ms = round(self._frame_seconds * 1000)
         return rtc.AudioStream(
-            track, sample_rate=rate, num_channels=1, frame_size_ms=round(FRAME_SECONDS * 1000), capacity=50
+            track, sample_rate=rate, num_channels=1, frame_size_ms=frame_ms, capacity=1000 // frame_ms
         )
 
     async def aclose(self) -> None:
@@ -187,27 +202,33 @@ class Listening:
         elif person.disconnect_reason in _LEFT_FOR_GOOD:
             self._give_up()
         else:
-            self._wait()
+            self._miss("network")
         self._look()
 
     def _quality(self, person: rtc.Participant, quality: object) -> None:
-        # The server itself believes in somebody whose network is gone for another 15 seconds.
         if person.identity == self._talker and self._talker:
-            (self._wait if quality == rtc.ConnectionQuality.QUALITY_LOST else self._cancel_grace)()
+            (self._miss if quality == rtc.ConnectionQuality.QUALITY_LOST else self._meet)("network")
 
     def _shaken(self) -> None:
         if self._talker:
-            self._wait()
+            self._miss("ours")
 
     def _steady(self) -> None:
         if self._talker in self._room.remote_participants:
+            self._meet("ours")
+
+    def _miss(self, sign: _Sign, seconds: float = BACK_SECONDS) -> None:
+        self._missed.add(sign)
+        if self._grace is None:
+            self._grace = self._loop.call_later(seconds, self._give_up)
+
+    def _meet(self, sign: _Sign) -> None:
+        self._missed.discard(sign)
+        if not self._missed:
             self._cancel_grace()
 
-    def _wait(self) -> None:
-        if self._grace is None:
-            self._grace = self._loop.call_later(BACK_SECONDS, self._give_up)
-
     def _cancel_grace(self) -> None:
+        self._missed.clear()
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
@@ -228,18 +249,38 @@ class Listening:
         if not self.is_over and self._leaving is None:
             self._leaving = asyncio.ensure_future(self.aclose())
 
+    async def _watch(self, identity: str) -> None:
+        """Count their packets: the server believes for half a minute in somebody whose browser is gone."""
+        before, heard_at = -1, self._loop.time()
+        while self._talker == identity:
+            await asyncio.sleep(UNHEARD_SECONDS / 4)
+            publication = self._offered(identity)
+            # A muted microphone sends nothing; that they are gone, the server says.
+            if publication is None or publication.track is None or publication.muted:
+                heard_at = self._loop.time()
+                self._meet("packets")
+                continue
+            count = await _packets(publication.track)
+            if count != before:
+                before, heard_at = count, self._loop.time()
+                self._meet("packets")
+            elif self._loop.time() - heard_at >= UNHEARD_SECONDS:
+                self._miss("packets", BACK_SECONDS - UNHEARD_SECONDS)
+
     # ── microphones ──────────────────────────────────────────────────────────────────────────────
     async def _track_of(self, identity: str) -> rtc.Track:
         # Whoever has just joined may say so to us before the server does.
         while True:
-            person = self._room.remote_participants.get(identity)
-            for publication in person.track_publications.values() if person is not None else ():
-                if publication.source != rtc.TrackSource.SOURCE_MICROPHONE:
-                    continue
+            if (publication := self._offered(identity)) is not None:
                 if publication.track is not None:
                     return publication.track
                 publication.set_subscribed(True)
             await asyncio.sleep(FRAME_SECONDS)
+
+    def _offered(self, identity: str) -> rtc.RemoteTrackPublication | None:
+        person = self._room.remote_participants.get(identity)
+        offered = person.track_publications.values() if person is not None else ()
+        return next((one for one in offered if one.source == rtc.TrackSource.SOURCE_MICROPHONE), None)
 
     async def _hear(self, identity: str, stream: rtc.AudioStream | None) -> None:
         """Keep what they say; also of another track, when they come back with one."""
@@ -251,9 +292,19 @@ class Listening:
                 finally:
                     await stream.aclose()
             if self._talker == identity:
-                self._wait()
+                self._miss("track")
             stream = None
             with contextlib.suppress(CannotDo):
                 stream = await self.microphone(identity, self._rate)
-                self._cancel_grace()
+                self._meet("network")
+                self._meet("track")
             await asyncio.sleep(FRAME_SECONDS)
+
+
+async def _packets(track: rtc.Track) -> int:
+    """How many have come of it; -1 where that is not known."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(STATS_SECONDS):
+            told = await track.get_stats()
+        return sum(one.inbound_rtp.received.packets_received for one in told if one.HasField("inbound_rtp"))
+    return -1

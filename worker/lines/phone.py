@@ -27,7 +27,7 @@ from pipelines.tools.call_control import Ability
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, Leg, LineClosed
-from worker.lines.listening import ListeningRooms, PhoneListeners
+from worker.lines.listening import LineListeners, ListeningRooms
 from worker.lines.microphone import Microphone
 from worker.lines.mixing import Other
 from worker.lines.music import Music
@@ -106,7 +106,7 @@ class PhoneLine:
         self._answering = Answering(self._stream.rate) if is_ours else None
         self._input = Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
-        self.listeners = PhoneListeners(rooms, self._stream.rate)
+        self.listeners = LineListeners(rooms, self._stream.rate)
         self._ringback: Ringback | EarlyMedia | None = None
         self._joined: PhoneLine | None = None
         self._other = Other()

@@ -19,6 +19,7 @@ from livekit.agents.voice import io
 
 from pipelines.background import Background
 from pipelines.contract.actions import HoldSound
+from worker.lines.listening import LineListeners
 from worker.lines.music import Music
 
 FRAME_SECONDS = 0.01
@@ -150,8 +151,11 @@ class Playout(Kept):
         sample_rate: int,
         ready: "asyncio.Future[None] | None" = None,
         background: Background | None = None,
+        listeners: LineListeners | None = None,
     ) -> None:
+        """`listeners` are told of what is sent, and have what is sent instead while they have the call."""
         super().__init__(sample_rate, FRAME_SECONDS, "Playout")
+        self._listeners = listeners
         self._sink = sink
         self._ready = ready
         self._background = background
@@ -182,6 +186,11 @@ class Playout(Kept):
             self._go()
         self.hold(is_on=sound is not None)
 
+    def attend(self) -> None:
+        """Somebody listens, and may speak: the clock runs also while the agent is quiet."""
+        self._go()
+        self._changed.set()
+
     def _go(self) -> None:
         if self._playing is None:
             self._playing = asyncio.create_task(self._play(), name="Playout")
@@ -200,6 +209,19 @@ class Playout(Kept):
         pcm = music.next(self._step) or bytes(self._step * _BYTES)  # not rendered yet
         return rtc.AudioFrame(pcm, self._rate, 1, self._step)
 
+    @property
+    def _is_attended(self) -> bool:
+        return self._listeners is not None and self._listeners.is_attended
+
+    def _instead(self, frame: rtc.AudioFrame | None) -> rtc.AudioFrame | None:
+        """What is sent of this: what somebody else says, while they have the call."""
+        if self._listeners is None or not self._listeners.is_attended:
+            return frame
+        pcm = self._listeners.heard_instead(bytes(frame.data) if frame is not None else None)
+        if pcm is None and not self._listeners.has_talker:
+            return None
+        return rtc.AudioFrame(pcm or bytes(self._step * _BYTES), self._rate, 1, self._step)
+
     async def _play(self) -> None:
         due = 0.0
         if self._ready is not None:
@@ -211,8 +233,13 @@ class Playout(Kept):
                 frame = self._of(self._music)
             elif self._background is not None:
                 frame = self._background.under(frame, self._rate, self._step)
+            if self._music is None:
+                frame = self._instead(frame)
             if frame is None:
-                await self._changed.wait()
+                if self._is_attended:
+                    await asyncio.sleep(FRAME_SECONDS)
+                else:
+                    await self._changed.wait()
                 continue
             now = time.monotonic()
             if now - due > _GAP_SECONDS:

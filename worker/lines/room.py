@@ -28,7 +28,9 @@ from worker.conversation import TYPED
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import KEY_CODES, Keys
 from worker.lines.line import AudioTap, LineClosed, NobodyCame
-from worker.lines.playout import Playout
+from worker.lines.listening import ListeningRooms
+from worker.lines.playout import FRAME_SECONDS, Playout
+from worker.lines.room_listening import RoomListeners
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class RoomLine:
         context: JobContext,
         connected: "asyncio.Task[None]",
         transfer: Transfer | None,
+        rooms: ListeningRooms | None,
         identity: str,
     ) -> None:
         self._context = context
@@ -80,6 +83,7 @@ class RoomLine:
         self.warn: Callable[[str, str], None] = lambda code, message: None
         self.on_held: Callable[[bool], None] = lambda is_on: None
         self._held: HoldSound | None = None
+        self.listeners = RoomListeners(rooms, VOICE_RATE, FRAME_SECONDS, self._microphone, self._listened_to)
         self._keys = Keys()
         self._room.on("sip_dtmf_received", lambda event: self._keys.pressed(event.digit))
 
@@ -109,6 +113,7 @@ class RoomLine:
             VOICE_RATE,
             asyncio.ensure_future(self._publish(source)),
             agent.background if isinstance(agent, SpokenAgent) else None,
+            self.listeners,
         )
         self._playout.begin()
         self._playout.wait(self._held)
@@ -118,6 +123,7 @@ class RoomLine:
         await self._io.start()
         self._io.register_text_input(_typed)
         if tap is not None and session.input.audio is not None and session.output.audio is not None:
+            self.listeners.tap = tap
             session.input.audio = HeardInput(session.input.audio, tap)
             session.output.audio = HeardOutput(session.output.audio, tap)
         take_noise_out(session, agent)
@@ -191,6 +197,7 @@ class RoomLine:
         if self._io is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._io.aclose(), TELL_SECONDS)
+        await self.listeners.aclose()
         if self._playout is not None:
             await self._playout.aclose()
         if for_everybody and not self._is_put_out:
@@ -203,6 +210,21 @@ class RoomLine:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         publication = await self._room.local_participant.publish_track(track, options)
         await publication.wait_for_subscription()
+
+    def _listened_to(self) -> None:
+        if self._playout is not None:
+            self._playout.attend()
+
+    def _microphone(self) -> rtc.Track | None:
+        """Of the other side, where it is open."""
+        people = self._room.remote_participants.values() if self._room.isconnected() else ()
+        offered = (
+            one for person in people if self._is_ours(person) for one in person.track_publications.values()
+        )
+        microphone = rtc.TrackSource.SOURCE_MICROPHONE
+        return next(
+            (one.track for one in offered if one.source == microphone and one.track is not None), None
+        )
 
     def _telephone(self) -> str | None:
         """Identity of the other side, where that is a telephone."""

@@ -42,7 +42,7 @@ export interface CallSummary {
 
 export interface Call extends CallSummary {
   transcript_object: {
-    role: "user" | "agent" | "note";
+    role: "user" | "agent" | "supervisor" | "note";
     text: string;
     utterance_id?: string;
     start_ms?: number;

@@ -119,7 +119,7 @@ export class CallDetail {
       this.#captions.show(stored.length > 0 ? stored : this.shown.lines, strings.calls.silent);
       this.#tellEnding(call.disconnection_reason ?? "", call.call_status === "failed");
     }
-    this.#listening.offer(call.call_type === "phone_call" && call.call_status === "in_progress");
+    this.#listening.offer(call.call_status === "in_progress");
     this.#drawFunctions(call);
     if (call.recording_url && !this.#hasSound) this.#play(call.recording_url);
     else if (!call.recording_url && isSettled && isRecordingLate) this.#say(strings.calls.noRecording);

@@ -6,8 +6,8 @@ import { duration, type Latency, parts, total } from "./latency";
 import { strings } from "./strings";
 
 export interface Line extends Omit<Caption, "side"> {
-  /** A note was said by nobody. */
-  side: Caption["side"] | "note";
+  /** A supervisor talked in the agent's place; a note was said by nobody. */
+  side: Caption["side"] | "supervisor" | "note";
   wasInterrupted?: boolean;
 }
 
@@ -68,7 +68,8 @@ export class CaptionList {
       this.#shown.set(line.id, { item, line });
       return;
     }
-    item.className = `caption ${line.side}${line.isFinal ? "" : " interim"}`;
+    const place = line.side === "user" ? "user" : "agent";
+    item.className = `caption ${place}${line.isFinal ? "" : " interim"}`;
     fill(item, ...content(line));
     if (this.isLive && line.isFinal && !known?.line.isFinal) this.#announce(line);
     this.#shown.set(line.id, { item, line });
@@ -97,6 +98,7 @@ function content(line: Line): (HTMLElement | null)[] {
 }
 
 function who(line: Line): string {
+  if (line.side === "supervisor") return strings.supervisorSide;
   return line.side === "user" ? strings.you : strings.agentSide;
 }
 

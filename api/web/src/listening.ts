@@ -1,4 +1,4 @@
-/** A phone call that is going on: listen to it, whisper to its agent, talk in its place. */
+/** A call that is going on: listen to it, whisper to its agent, talk in its place. */
 
 import type { Room } from "livekit-client";
 import type { Api, ListeningTicket } from "./api";
@@ -10,6 +10,10 @@ import { strings } from "./strings";
 type State = "away" | "joining" | "listening" | "talking";
 
 const MOST_WHISPERED = 2000;
+/** Another process takes the call up when one dies, and finds whoever is in the room. */
+const BACK_MS = 15_000;
+/** The call's own end of the room. */
+const LINE = "line";
 
 export class Listening {
   readonly element: HTMLElement;
@@ -26,6 +30,7 @@ export class Listening {
   #state: State = "away";
   #room: Room | null = null;
   #ticket: ListeningTicket | null = null;
+  #away: number | undefined;
 
   constructor(
     private readonly api: Api,
@@ -57,6 +62,7 @@ export class Listening {
 
   async leave(): Promise<void> {
     const room = this.#room;
+    window.clearTimeout(this.#away);
     this.#room = this.#ticket = null;
     this.#sound.replaceChildren();
     this.#go("away");
@@ -76,8 +82,15 @@ export class Listening {
         for (const element of track.detach()) element.remove();
       });
       room.on(RoomEvent.ParticipantDisconnected, (participant) => {
-        // The call's own end of the room: nothing is to be heard here any more.
-        if (participant.identity === "line") void this.#over();
+        if (participant.identity !== LINE || this.#room !== room) return;
+        this.#status.textContent = strings.listening.lost;
+        window.clearTimeout(this.#away);
+        this.#away = window.setTimeout(() => void this.#over(), BACK_MS);
+      });
+      room.on(RoomEvent.ParticipantConnected, (participant) => {
+        if (participant.identity !== LINE || this.#room !== room) return;
+        window.clearTimeout(this.#away);
+        this.#status.textContent = strings.listening.state[this.#state];
       });
       room.on(RoomEvent.Disconnected, () => this.#room === room && void this.#over());
       this.#room = room;

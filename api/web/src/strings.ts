@@ -72,6 +72,7 @@ export const strings = {
   },
   you: "You",
   agentSide: "Agent",
+  supervisorSide: "Supervisor",
   typed: "typed",
   interrupted: "interrupted",
   latency: {
@@ -106,11 +107,12 @@ export const strings = {
     whisperHere: "Tell the agent what the caller shall not hear…",
     whispered: "The agent knows it.",
     over: "There is nothing to be heard any more.",
+    lost: "The line broke for a moment…",
     state: {
       away: "Nobody in the call is told that you listen.",
       joining: "Connecting…",
       listening: "You hear both sides, and nobody hears you.",
-      talking: "You talk to the caller; the agent is silent and hears nothing.",
+      talking: "You talk to the caller; the agent is silent and only listens.",
     },
   },
   calls: {
