@@ -1,38 +1,13 @@
 """Hear that somebody speaks: LiveKit's native detector, or the silero plugin."""
 
-import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 from livekit.agents import inference, vad
 
 from pipelines.providers import Vad
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Inline(Executor):
-    """Runs a call at once, in place.
-
-    A window takes 0.04 ms; handing it to a thread and back costs several times that, and a future that the
-    loop must watch over and pass on once round costs as much again. asyncio takes one of its own as it is.
-    """
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Call `fn` now, in the loop; the future that comes back is the loop's own, and done."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - what it raised belongs to whoever asks the future
-            future.set_exception(error)
-        return cast("Future[T]", future)
-
-
-_INLINE = Inline()
+from pipelines.windows import Windows
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -74,16 +49,14 @@ LISTENING_SECONDS = 1.0
 
 def build(kind: Vad, min_silence_seconds: float, kept_seconds: float = KEPT_SECONDS) -> vad.VAD:
     """The detector this machine was told to use."""
-    detector: vad.VAD
     if kind == "silero":
         from livekit.plugins import silero  # noqa: PLC0415 - onnxruntime only where it was asked for
 
-        detector = silero.VAD.load(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
-    else:
-        detector = inference.VAD(
-            min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds, executor=_INLINE
-        )
-    stream = detector.stream
-    # On the object, not by a class around it: LiveKit asks a detector for more than its base class has.
-    detector.stream = lambda: cast("vad.VADStream", SpeakingNow(stream()))  # type: ignore[method-assign]
-    return detector
+        plugin = silero.VAD.load(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
+        stream = plugin.stream
+        # On the object, not by a class around it: LiveKit asks a detector for more than its base class has.
+        plugin.stream = lambda: cast("vad.VADStream", SpeakingNow(stream()))  # type: ignore[method-assign]
+        return plugin
+    native = inference.VAD(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
+    native.stream = lambda: cast("vad.VADStream", Windows(native))  # type: ignore[method-assign]
+    return native

@@ -191,7 +191,7 @@ async def talking(
     """A session of the product's own making, greeted already."""
     ears, mind = OracleSTT(stt_delay), TableLLM(answers)
     config = {"agent_id": "a", "name": "A", "begin_message": "Hello.", "begin_message_mode": "static"} | agent
-    with mock.patch("livekit.agents.inference.vad._NativeVAD", _Loudness):
+    with mock.patch("pipelines.windows.VAD", _Loudness):
         pipeline = await assemble(
             CallBrief(call_id="c", agent=AgentConfig.model_validate(config)),
             ProviderSettings(),

@@ -1,13 +1,18 @@
 """How much speech the detector says there is while somebody coughs, and while somebody speaks."""
 
 import asyncio
+import dataclasses
+from typing import Any
 
 import numpy as np
+import pytest
 from livekit import rtc
-from livekit.agents.vad import VADEventType
+from livekit.agents import inference
+from livekit.agents.vad import VADEvent, VADEventType
 
 from pipelines import vad
 from pipelines.turn_taking import VAD_SILENCE_SECONDS, interruption_seconds
+from pipelines.windows import TOLD_OF_QUIET
 from tests.support.speech import spoken
 
 DEFAULT = interruption_seconds(0.5)
@@ -46,3 +51,69 @@ async def test_a_cough_is_no_longer_for_the_silence_after_it() -> None:
 
 async def test_a_word_is_long_enough_to_interrupt() -> None:
     assert await longest_speech(spoken("Stop please.")[::3]) >= DEFAULT
+
+
+async def events(stream: Any, pcm: np.ndarray, rate: int, samples: int) -> list[VADEvent]:
+    """What it says of a sound that comes in frames of so many samples, without how long it took."""
+    for at in range(0, len(pcm), samples):
+        piece = pcm[at : at + samples]
+        stream.push_frame(rtc.AudioFrame(piece.tobytes(), rate, 1, len(piece)))
+    stream.end_input()
+    async with asyncio.timeout(20):
+        said = [dataclasses.replace(event, inference_duration=0.0) async for event in stream]
+    await stream.aclose()
+    return said
+
+
+def without_frames(event: VADEvent) -> VADEvent:
+    return dataclasses.replace(event, frames=[])
+
+
+@pytest.mark.parametrize("samples", [512, 320, 2000])
+async def test_it_says_what_livekits_own_stream_says(samples: int) -> None:
+    noise = np.random.default_rng(1).normal(0, 300, 16_000).astype(np.int16)
+    quiet = np.zeros(24_000, np.int16)
+    words = [short_sound(0.15), quiet, spoken("I need an appointment, please.")[::3], noise, quiet]
+    sound = np.concatenate([quiet, *words, spoken("Stop.")[::3], quiet])
+    theirs = await events(inference.VAD(min_silence_duration=0.25).stream(), sound, 16_000, samples)
+    ours = await events(vad.build("native", 0.25).stream(), sound, 16_000, samples)
+
+    def turns(said: list[VADEvent]) -> list[tuple[VADEvent, bytes]]:
+        return [
+            (without_frames(one), bytes(one.frames[0].data))
+            for one in said
+            if one.type != VADEventType.INFERENCE_DONE
+        ]
+
+    assert turns(ours) == turns(theirs)
+    assert len(turns(ours)) >= 4
+    windows = {one.samples_index: one for one in theirs if one.type == VADEventType.INFERENCE_DONE}
+    told = [one for one in ours if one.type == VADEventType.INFERENCE_DONE]
+    for one in told:
+        same = windows.pop(one.samples_index)
+        # Of a sound that is over it counts nothing.
+        counted = 0.0 if same.raw_accumulated_silence > 0 else same.speech_duration
+        assert without_frames(one) == without_frames(dataclasses.replace(same, speech_duration=counted))
+        assert bytes(one.frames[0].data) == bytes(same.frames[0].data)
+    untold = list(windows.values())
+    assert all(not one.speaking and one.probability < 0.5 for one in untold)
+    assert len(untold) > len(told) / TOLD_OF_QUIET
+
+
+async def test_a_sound_of_another_rate_is_heard_too() -> None:
+    sound = np.concatenate([np.zeros(48_000, np.int16), spoken("Stop please."), np.zeros(48_000, np.int16)])
+    said = await events(vad.build("native", 0.25).stream(), sound, 48_000, 480)
+    assert [one.type for one in said if one.type != VADEventType.INFERENCE_DONE] == [
+        VADEventType.START_OF_SPEECH,
+        VADEventType.END_OF_SPEECH,
+    ]
+
+
+async def test_what_was_flushed_is_forgotten() -> None:
+    stream = vad.build("native", 0.25).stream()
+    word = spoken("Stop please.")[::3]
+    stream.push_frame(rtc.AudioFrame(word.tobytes(), 16_000, 1, len(word)))
+    stream.flush()
+    said = await events(stream, np.zeros(16_000, np.int16), 16_000, 512)
+    assert [one.type for one in said][-1] == VADEventType.INFERENCE_DONE
+    assert not said[-1].speaking

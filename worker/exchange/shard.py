@@ -42,6 +42,7 @@ from worker.host import Host
 from worker.lines.line import LineClosed
 from worker.lines.listening import ListeningRooms
 from worker.lines.phone import PhoneLine
+from worker.lines.rtp.clock import Clock
 from worker.lines.rtp.early import EarlyMedia
 from worker.lines.rtp.media import OurDirection
 from worker.lines.rtp.ringback import Ringback
@@ -165,6 +166,7 @@ class Shard:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._rooms = ListeningRooms(host.settings)
+        self._clock = Clock()
         self._calls: dict[str, _Held] = {}
         self._legs: dict[str, _Leg] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
@@ -279,7 +281,7 @@ class Shard:
 
     def _reached(self, frame: Reached, sockets: tuple[socket.socket, socket.socket]) -> None:
         signalling = _Signalling(frame.leg_id, self._tell, can_transfer=False)
-        line = PhoneLine(signalling, frame.media, Sockets(*sockets), is_ours=True)
+        line = PhoneLine(signalling, frame.media, Sockets(*sockets), is_ours=True, clock=self._clock)
         self._legs[frame.leg_id] = _Leg(line, signalling)
         held = self._calls.get(frame.call_id)
         if held is None or not held.signalling.came_of_it(line):
@@ -304,6 +306,7 @@ class Shard:
             is_ours=frame.is_ours,
             rooms=self._rooms,
             wish=frame.wish,
+            clock=self._clock,
         )
         # What developers saved meanwhile counts, as in a process for each call.
         folder, kept = self._host.settings.functions, kept_code(self._host.settings.run)

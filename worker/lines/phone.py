@@ -8,7 +8,6 @@ socket ◄── RTP ◄── codec ◄── keys ◄────┘        �
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -33,6 +32,7 @@ from worker.lines.mixing import Other
 from worker.lines.music import Music
 from worker.lines.playout import Kept
 from worker.lines.rtp.answering import AnsweredBy, Answering
+from worker.lines.rtp.clock import Clock
 from worker.lines.rtp.early import EarlyMedia
 from worker.lines.rtp.media import FRAME_SECONDS, Media, OurDirection
 from worker.lines.rtp.reports import EVERY_SECONDS
@@ -95,8 +95,9 @@ class PhoneLine:
         is_ours: bool = False,
         rooms: ListeningRooms | None = None,
         wish: OurDirection = "sendrecv",
+        clock: Clock | None = None,
     ) -> None:
-        """`wish` is how another process has left it: on hold, or not."""
+        """`wish` is how another process has left it: on hold, or not. `clock` may be of many lines."""
         self._signalling, self._media, self._sockets = signalling, media, sockets
         self._loop = asyncio.get_running_loop()
         self._keys = Keys()
@@ -122,9 +123,9 @@ class PhoneLine:
         self._closed: asyncio.Future[LineClosed] = self._loop.create_future()
         self._ticks = 0
         self._is_hung_up = self._has_warned = False
-        self._due = time.monotonic() + FRAME_SECONDS
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(FRAME_SECONDS, self._tick)
-        sockets.open(self._stream.received, self._stream.reported)
+        sockets.expect(self._stream.received, self._stream.reported)
+        self._clock = clock or Clock()
+        self._clock.join(self._tick)
         self._ending = asyncio.create_task(self._follow(), name="the far side's end")
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
@@ -276,8 +277,7 @@ class PhoneLine:
         if self._is_hung_up:
             return
         self._is_hung_up = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._clock.leave(self._tick)
         tasks = [task for task in (self._ending, self._preparing, self._rendering) if task is not None]
         for task in tasks:
             task.cancel()
@@ -293,11 +293,9 @@ class PhoneLine:
             await self._signalling.hang_up()
 
     # ── the clock ────────────────────────────────────────────────────────────────────────────────
-    def _tick(self) -> None:
-        behind = max(0, int((time.monotonic() - self._due) / FRAME_SECONDS))
-        self._due += (behind + 1) * FRAME_SECONDS
-        self._timer = self._loop.call_later(max(0.0, self._due - time.monotonic()), self._tick)
+    def _tick(self, behind: int) -> None:
         try:
+            self._sockets.read()
             for _ in range(min(behind, _MOST_CAUGHT_UP) + 1):
                 for pcm in self._stream.hears():
                     if self._answering is not None:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import socket
+import struct
+import time
 from collections.abc import Callable
 
 from worker.lines.rtp.media import Address
@@ -10,8 +12,14 @@ from worker.lines.rtp.media import Address
 MOST_A_WAKE = 64
 """Datagrams; a flood waits for its turn in the kernel's buffer, and is dropped there."""
 _MAX_BYTES = 2048
+_TIMESTAMPS = 35
+"""SO_TIMESTAMPNS (socket(7)), which Python has no name for: when the kernel got a datagram."""
+_MOMENT = struct.Struct("=qq")
+_MOMENT_BYTES = socket.CMSG_SPACE(_MOMENT.size)
 
 Received = Callable[[bytes, Address], None]
+Aged = Callable[[bytes, Address, float], None]
+"""With the seconds since it came."""
 
 
 class Sockets:
@@ -21,16 +29,40 @@ class Sockets:
         self._rtp, self._rtcp = rtp, rtcp
         self._loop = asyncio.get_running_loop()
         self._is_open = False
+        self._aged: Aged | None = None
         for one in (rtp, rtcp):
             if one is not None:
                 one.setblocking(False)
 
     def open(self, on_rtp: Received, on_rtcp: Received) -> None:
         """Read from now on."""
-        self._is_open = True
         self._loop.add_reader(self._rtp, _read, self._rtp, on_rtp)
+        self._open(on_rtcp)
+
+    def expect(self, on_rtp: Aged, on_rtcp: Received) -> None:
+        """Read the sound whenever asked to `read`: who has a clock is not woken by each packet."""
+        self._aged = on_rtp
+        with contextlib.suppress(OSError):  # without them whatever is read has just come
+            self._rtp.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+        self._open(on_rtcp)
+
+    def _open(self, on_rtcp: Received) -> None:
+        self._is_open = True
         if self._rtcp is not None:
             self._loop.add_reader(self._rtcp, _read, self._rtcp, on_rtcp)
+
+    def read(self) -> None:
+        """Take what came since."""
+        if self._aged is None or self._rtp.fileno() < 0:
+            return
+        receive, told = self._rtp.recvmsg, self._aged
+        for _ in range(MOST_A_WAKE):
+            try:
+                data, notes, _, source = receive(_MAX_BYTES, _MOMENT_BYTES)
+            except OSError:  # nothing more; or an ICMP of a port that nobody listens on
+                return
+            told(data, (source[0], source[1]), _age(notes))
+        self._loop.call_soon(self.read)
 
     def send(self, packet: bytes, to: Address) -> None:
         """Send sound."""
@@ -48,6 +80,15 @@ class Sockets:
                 if self._is_open:
                     self._loop.remove_reader(one)
                 one.close()
+
+
+def _age(notes: list[tuple[int, int, bytes]]) -> float:
+    for level, kind, value in notes:
+        if level == socket.SOL_SOCKET and kind == _TIMESTAMPS and len(value) == _MOMENT.size:
+            seconds, nanoseconds = (int(part) for part in _MOMENT.unpack(value))
+            # The clock of the day may be set meanwhile.
+            return min(max(0.0, time.time() - seconds - nanoseconds / 1e9), 1.0)
+    return 0.0
 
 
 def _read(readable: socket.socket, received: Received) -> None:

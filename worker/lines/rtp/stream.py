@@ -86,15 +86,15 @@ class RtpStream:
         self._packet_at = self._clock()
 
     # ── from the other side ──────────────────────────────────────────────────────────────────────
-    def received(self, data: bytes, source: Address) -> None:
-        """A datagram came. Whatever is in it, nothing is raised."""
+    def received(self, data: bytes, source: Address, age: float = 0.0) -> None:
+        """A datagram came, so many seconds ago. Whatever is in it, nothing is raised."""
         if len(data) > MOST_BYTES or is_rtcp(data):
             return
         try:
             packet = RtpPacket.parse(data)
         except (ValueError, IndexError):
             return
-        now = self._clock()
+        now = self._clock() - age
         for one in self._latch.take(packet, source, now):
             self._take(one, now)
 
