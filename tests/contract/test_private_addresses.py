@@ -32,7 +32,7 @@ NONE = {
 BROWSERS = {"avatar_url", "logo_url", "favicon_url", "success_url", "cancel_url"}
 """Where only a browser goes."""
 EXCHANGES = {"sip_server", "sip_proxies"}
-"""Where an exchange goes, which looks at the address once more (`tests/integration/sip`)."""
+"""Where an exchange goes, by SIP: this server asks only whether there is such a name."""
 FOLLOWED = {
     "webhook_url",
     "url",
