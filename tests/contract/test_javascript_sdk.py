@@ -95,10 +95,8 @@ def _agents(send: JavaScript, owner: Person, house: House) -> None:
     send("PATCH", path, {"agent_name": "Desk", "begin_message": None})
     assert owner.ask("GET", path).json["agent_name"] == "Desk"
     copy = send("POST", f"{path}/duplicate")
-    assert [one["agent_id"] for one in send("GET", "/v1/agents", limit=100, offset=0)] == [
-        copy["agent_id"],
-        made["agent_id"],
-    ]
+    listed = send("GET", "/v1/agents", limit=100, offset=0)
+    assert [one["agent_id"] for one in listed] == [copy["agent_id"], made["agent_id"]]
     assert send("GET", f"{path}/stats", days=30)["total_calls"] == 0
     assert send("GET", "/v1/agents/stats/global")["calls_today"] == 0
     assert send("DELETE", path) is True

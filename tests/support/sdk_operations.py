@@ -30,7 +30,7 @@ from call2me import Call2Me
 client = Call2Me(api_key="sk_…", base_url="http://localhost:8000")
 ```
 
-The requests of the official JavaScript SDK (`call2me-sdk`) are replayed byte for byte as its `fetch` sends them:
+The requests of the official JavaScript SDK (`call2me-sdk`) are replayed by a test as its `fetch` sends them:
 all of its 83 work here, but `payments.checkout` (503 without a payment provider) and `events.query` (401, an
 administrator's).
 
