@@ -75,8 +75,10 @@ class LineListeners:
 
     async def attend(self, room_name: str) -> None:
         """Let a room hear both sides. Raises `CannotDo`."""
-        if self._listening is not None and not self._listening.is_over:
-            return
+        if (here := self._listening) is not None and not here.is_over:
+            if here.has_talker or not here.is_shaken:
+                return
+            await here.aclose()  # a new connection shows at once whether there is a server
         if self._rooms is None:
             raise CannotDo("Nobody can listen to this line")
         self._listening = await self._rooms.join(

@@ -92,7 +92,8 @@ class Listening:
         self._missed: set[_Sign] = set()
         """What says that whoever has the call is not there; each is taken back by itself."""
         self._leaving: asyncio.Task[None] | None = None
-        self.is_over = False
+        self.is_over = self.is_shaken = False
+        """`is_shaken`: livekit-server is out of reach, for now."""
 
     async def join(self, url: str, token: str) -> None:
         """Enter the room and offer both sides."""
@@ -210,10 +211,12 @@ class Listening:
             (self._miss if quality == rtc.ConnectionQuality.QUALITY_LOST else self._meet)("network")
 
     def _shaken(self) -> None:
+        self.is_shaken = True
         if self._talker:
             self._miss("ours")
 
     def _steady(self) -> None:
+        self.is_shaken = False
         if self._talker in self._room.remote_participants:
             self._meet("ours")
 
