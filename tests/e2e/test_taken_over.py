@@ -1,4 +1,4 @@
-"""A call in a browser, taken over from another browser; its process, the api and that browser are killed meanwhile."""
+"""A call in a browser, taken over from another browser, while what serves it is killed."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Whatever dies while a phone call is listened to or taken over, the caller hears somebody again within seconds."""
+"""Whatever dies while a call is listened to or taken over, the caller hears somebody again within seconds."""
 
 import asyncio
 import time
