@@ -37,7 +37,7 @@ class UserUsage(Wire):
 
 
 class DayOfUse(Wire):
-    """One day (UTC). A request is a call."""
+    """One day (UTC). A request is what was charged: a call, an answer in text, the month of a number."""
 
     date: str
     total_requests: int

@@ -18,7 +18,7 @@ from api.usage.schemas import AgentStats, DayOfUse, GlobalStats, UserStats, User
 from api.users import service as users
 from api.wallet import ledger, rents
 from api.wallet.money import dollars, text
-from api.wallet.reading import CHARGES, first_day, used_since
+from api.wallet.reading import CALLS, CHARGES, first_day, used_since
 from api.wallet.table import TransactionRow
 
 
@@ -63,6 +63,7 @@ async def _count(session: AsyncSession, table: type[SQLModel], owner_id: str) ->
 
 _SUMS = (
     CHARGES,
+    CALLS,
     func.coalesce(func.sum(TransactionRow.tokens_in), 0),
     func.coalesce(func.sum(TransactionRow.tokens_out), 0),
     func.coalesce(func.sum(TransactionRow.llm_micros), 0),
@@ -76,7 +77,7 @@ _SUMS = (
 async def usage(session: AsyncSession, caller: Caller, days: int) -> UserUsage:
     """What was charged in so many days."""
     found = await session.exec(select(*_SUMS).where(*used_since(caller.owner_id, days)))  # type: ignore[call-overload]
-    count, tokens_in, tokens_out, llm, stt, tts, amount, _ = map(int, found.one())
+    count, _, tokens_in, tokens_out, llm, stt, tts, amount, _ = map(int, found.one())
     return UserUsage(
         total_requests=count,
         total_tokens=tokens_in + tokens_out,
@@ -111,7 +112,7 @@ async def _failed(session: AsyncSession, caller: Caller, days: int) -> dict[str,
 
 
 def _day(date: str, sums: list[int], failed: int) -> DayOfUse:
-    count, tokens_in, tokens_out, llm, stt, tts, amount, duration_ms = sums
+    count, calls, tokens_in, tokens_out, llm, stt, tts, amount, duration_ms = sums
     return DayOfUse(
         date=date,
         total_requests=count,
@@ -123,7 +124,7 @@ def _day(date: str, sums: list[int], failed: int) -> DayOfUse:
         credits_stt=text(stt),
         credits_tts=text(tts),
         credits_total=text(-amount),
-        calls_made=count,
+        calls_made=calls,
         call_duration_ms=duration_ms,
     )
 

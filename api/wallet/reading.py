@@ -8,6 +8,7 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.db.columns import now
+from api.wallet import rents
 from api.wallet.money import dollars
 from api.wallet.schemas import (
     AgentUsage,
@@ -29,6 +30,10 @@ USAGE: ColumnElement[bool] = or_(
 """Charges, and what came again of one that was too high; what goes back of a payment is no usage."""
 CHARGES: ColumnElement[int] = func.coalesce(func.sum(case((col(Row.type) == "usage", 1), else_=0)), 0)
 """How many charges there are among them."""
+CALLS: ColumnElement[int] = func.coalesce(
+    func.sum(case((and_(col(Row.type) == "usage", col(Row.endpoint_type) == "voice"), 1), else_=0)), 0
+)
+"""How many of the charges are calls; the others are answers in text and rents of numbers."""
 MODELS = 100
 """More models than this nobody reads; a stranger's server may be named in any way."""
 EXPORTED = 100_000
@@ -226,8 +231,8 @@ async def _recent(session: AsyncSession, owner_id: str) -> list[RecentUsage]:
     return [
         RecentUsage(
             id=row.id or 0,
-            method="CHAT" if row.chat_id else "CALL",
-            path=f"/v1/chats/{row.chat_id}" if row.chat_id else f"/v1/calls/{row.call_id}",
+            method=_thing(row)[0],
+            path=_thing(row)[1],
             type=row.endpoint_type,
             model=row.llm_model,
             tokens_in=row.tokens_in,
@@ -239,6 +244,17 @@ async def _recent(session: AsyncSession, owner_id: str) -> list[RecentUsage]:
         )
         for row in rows
     ]
+
+
+def _thing(row: Row) -> tuple[str, str]:
+    """What was charged, and where it can be read."""
+    match row.endpoint_type:
+        case "number":
+            return "NUMBER", f"/v1/numbers/orders/{rents.order_of(row.key)}"
+        case "chat":
+            return "CHAT", f"/v1/chats/{row.chat_id}"
+        case _:
+            return "CALL", f"/v1/calls/{row.call_id}"
 
 
 def _sum(amounts: Iterable[float]) -> float:

@@ -32,6 +32,11 @@ class Rent:
         return self.price - self.cost
 
 
+def order_of(key: str) -> str:
+    """The order whose first or later month a transaction of this key is."""
+    return key.split(":")[1]
+
+
 async def has_paid(session: AsyncSession, owner_id: str) -> bool:
     """Whether an owner ever added money, other than the welcome credit."""
     found = await session.exec(

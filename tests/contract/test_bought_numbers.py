@@ -434,6 +434,11 @@ def test_rent_is_charged_once_a_month(shop: Shop) -> None:
     assert money(person) == (17.5, 0.0)
     told = person.ask("GET", f"/v1/numbers/orders/{order_id}").json
     assert (told["months_paid"], told["paid_until"] > now().isoformat()) == (4, True)
+    recent = person.ask("GET", "/v1/wallet/analytics").json["recent"]
+    assert {(row["method"], row["path"]) for row in recent} == {("NUMBER", f"/v1/numbers/orders/{order_id}")}
+    assert person.ask("GET", recent[0]["path"]).json["phone_number"] == number
+    (day,) = person.ask("GET", "/v1/users/me/usage/daily").json
+    assert (day["total_requests"], day["calls_made"]) == (4, 0)
     assert shop.books() == []
 
 

@@ -50,6 +50,8 @@ def test_each_answer_is_charged_and_then_there_is_no_more(billing: Api) -> None:
     assert [(row["agent_id"], row["cost_usd"]) for row in analytics["agents"]] == [(agent_id, 0.12)]
     assert analytics["recent"][0]["path"] == f"/v1/chats/{chat}"
     assert person.ask("GET", "/v1/wallet/usage-stats").json["breakdown"] == {"chat": 0.12}
+    (day,) = person.ask("GET", "/v1/users/me/usage/daily").json
+    assert (day["total_requests"], day["successful_requests"], day["calls_made"]) == (2, 2, 0)
 
 
 def test_of_many_at_once_only_as_many_as_can_be_paid_are_answered(billing: Api) -> None:
