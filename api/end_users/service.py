@@ -4,7 +4,8 @@ import secrets
 from datetime import timedelta
 
 from aiohttp import web
-from sqlalchemy import delete, func, or_
+from sqlalchemy import bindparam, delete, func
+from sqlalchemy import select as plain_select
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,14 +13,36 @@ from api.agents import service as agents
 from api.api_keys.table import ApiKeyRow
 from api.auth.tokens import hashed
 from api.db.columns import now
+from api.db.lookups import Lookup
 from api.end_users.schemas import ALL, LEAST_SECONDS, MOST_SECONDS, TokenCreate
-from api.end_users.table import EndUserTokenRow
-from api.http.callers import END_USER_PREFIX, Caller, EndUserRights
+from api.end_users.table import EndUserTokenRow, OpenToken
+from api.http.callers import END_USER_PREFIX, Caller
 from api.http.errors import Conflict, NotFound, Unauthorized
-from api.keys import DATABASE, SESSION
+from api.keys import DATABASE
+from api.users.table import UserRow
 
 MAX_LIVE = 50
 """Of one end user: tokens are short-lived, and whoever needs more at once has lost track of them."""
+_OPEN = Lookup(
+    OpenToken,
+    plain_select(
+        col(EndUserTokenRow.owner_id),
+        col(EndUserTokenRow.external_id),
+        col(EndUserTokenRow.scopes),
+        col(EndUserTokenRow.agent_ids),
+        col(EndUserTokenRow.expires_at),
+        col(EndUserTokenRow.key_id),
+        col(ApiKeyRow.is_active).label("key_is_active"),
+        col(ApiKeyRow.expires_at).label("key_expires_at"),
+    )
+    .join(UserRow, col(UserRow.id) == EndUserTokenRow.owner_id)
+    .join(ApiKeyRow, col(ApiKeyRow.id) == EndUserTokenRow.key_id, isouter=True)
+    .where(
+        col(EndUserTokenRow.hash) == bindparam("hash"),
+        col(EndUserTokenRow.revoked_at).is_(None),
+        col(UserRow.erased_at).is_(None),
+    ),
+)
 
 
 class EndUserTokenNotFound(NotFound):
@@ -107,35 +130,10 @@ async def revoke_all(session: AsyncSession, caller: Caller, external_id: str) ->
 async def authenticate(request: web.Request, token: str) -> Caller:
     """Whom this token stands for. It ends with its time, when it is revoked, and with its API key."""
     moment = now()
-    query = (
-        select(EndUserTokenRow)
-        .join(ApiKeyRow, col(ApiKeyRow.id) == EndUserTokenRow.key_id, isouter=True)
-        .where(
-            EndUserTokenRow.hash == hashed(token),
-            col(EndUserTokenRow.revoked_at).is_(None),
-            EndUserTokenRow.expires_at > moment,
-            or_(col(EndUserTokenRow.key_id).is_(None), col(ApiKeyRow.is_active).is_(True)),
-            or_(col(ApiKeyRow.expires_at).is_(None), col(ApiKeyRow.expires_at) > moment),
-        )
-    )
-    # A session of its own for what writes: its lock must not be held while a body arrives.
-    if request.method in {"GET", "HEAD"}:
-        row = (await request[SESSION].exec(query)).one_or_none()
-    else:
-        async with request.app[DATABASE].session(writes=False) as session:
-            row = (await session.exec(query)).one_or_none()
-    if row is None:
-        raise InvalidEndUserToken
-    return Caller(
-        owner_id=row.owner_id,
-        user_id=f"{row.owner_id}/{row.external_id}",
-        kind="end_user",
-        external_user_id=row.external_id,
-        end_user=EndUserRights(
-            scopes=frozenset(row.scopes),
-            agent_ids=frozenset(row.agent_ids) if row.agent_ids is not None else None,
-        ),
-    )
+    for row in await request.app[DATABASE].ask(_OPEN, hash=hashed(token)):
+        if row.is_open(moment):
+            return row.caller
+    raise InvalidEndUserToken
 
 
 async def _live(session: AsyncSession, owner_id: str, external_id: str) -> int:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from call2me import Call2Me, Call2MeError
+from sqlalchemy.sql.dml import UpdateBase
 from sqlmodel import col, update
 
 from api.db.columns import now
 from api.db.engine import Database
 from api.end_users.table import EndUserTokenRow
 from api.settings import Settings
+from api.users.table import UserRow
 from tests.contract.conftest import House
 from tests.support.api import AGENT, Api, Person, Reply
 
@@ -186,18 +188,20 @@ def test_a_token_ends_when_it_is_revoked_with_its_key_and_with_its_time(
     person.ask("DELETE", f"/v1/api-keys/{key_id}")
     assert not is_let_in(minted), "it ended with the key that it was minted with"
 
-    async def grow_old() -> None:
+    carols = token_of(person, "carol")
+
+    async def change(statement: UpdateBase) -> None:
         database = Database(Settings.load(api.environment).database_url)
         async with database.transaction() as session:
-            await session.exec(
-                update(EndUserTokenRow)
-                .where(col(EndUserTokenRow.external_id) == "bob")
-                .values(expires_at=now() - timedelta(seconds=1))
-            )
+            await session.exec(statement)
         await database.close()
 
-    asyncio.run(grow_old())
-    assert not is_let_in(other)
+    of_bob = col(EndUserTokenRow.external_id) == "bob"
+    asyncio.run(change(update(EndUserTokenRow).where(of_bob).values(expires_at=now() - timedelta(seconds=1))))
+    assert [is_let_in(token) for token in (other, carols)] == [False, True]
+    mine = col(UserRow.id) == person.credentials["user"]["user_id"]
+    asyncio.run(change(update(UserRow).where(mine).values(erased_at=now())))
+    assert not is_let_in(carols), "its owner is no more"
     assert not is_let_in("eut_" + "0" * 48)
 
 
