@@ -68,6 +68,7 @@ from api.status import routes as status
 from api.system import pages
 from api.system import routes as system
 from api.tenants import routes as tenants
+from api.trunk_tests import routes as trunk_tests
 from api.usage import routes as usage
 from api.users import routes as users
 from api.voice import chat, voices
@@ -116,6 +117,7 @@ RESOURCES: tuple[Routes, ...] = (
     numbers_market.numbers,
     phone_numbers.lent,
     sip_trunks.routes,
+    trunk_tests.routes,
     sip.routes,
     widgets.routes,
     visitors.routes,

@@ -23,6 +23,7 @@ Phrase = Literal[
     "take_it",
     "introduce",
     "not_reached",
+    "test_call",
 ]
 
 _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
@@ -40,6 +41,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "take_it": ["Nehmen Sie an? Sagen Sie Ja oder drücken Sie die Eins; sonst Nein oder die Zwei."],
         "introduce": ["Ich verbinde Sie jetzt miteinander und verabschiede mich."],
         "not_reached": ["Leider war dort gerade niemand zu erreichen. Wie kann ich Ihnen helfen?"],
+        "test_call": ["Dies ist ein Testanruf. Wenn Sie mich hören, drücken Sie bitte eine Taste."],
     },
     "en": {
         "apology": ["I'm sorry, something went wrong. Please say that again."],
@@ -55,6 +57,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "take_it": ["Do you take the call? Say yes or press one; to decline, say no or press two."],
         "introduce": ["I am putting you through to each other now, and leave you to it."],
         "not_reached": ["I'm sorry, nobody could take your call there just now. How can I help you?"],
+        "test_call": ["This is a test call. If you can hear me, please press any key."],
     },
     "es": {
         "apology": ["Lo siento, algo ha fallado. Repítalo, por favor."],
@@ -70,6 +73,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "take_it": ["¿Acepta la llamada? Diga sí o pulse uno; para rechazarla, diga no o pulse dos."],
         "introduce": ["Les pongo en contacto ahora y me despido."],
         "not_reached": ["Lo siento, ahora mismo nadie puede atenderle allí. ¿En qué puedo ayudarle?"],
+        "test_call": ["Esta es una llamada de prueba. Si me oye, pulse cualquier tecla."],
     },
     "fr": {
         "apology": ["Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît."],
@@ -85,6 +89,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "take_it": ["Prenez-vous l'appel ? Dites oui ou tapez un ; pour refuser, dites non ou tapez deux."],
         "introduce": ["Je vous mets maintenant en relation et je vous laisse."],
         "not_reached": ["Je suis désolé, personne n'a pu prendre votre appel. Comment puis-je vous aider ?"],
+        "test_call": ["Ceci est un appel d'essai. Si vous m'entendez, appuyez sur une touche."],
     },
     "it": {
         "apology": ["Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore."],
@@ -100,6 +105,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "take_it": ["Accetta la chiamata? Dica sì o prema uno; per rifiutare dica no o prema due."],
         "introduce": ["Vi metto ora in contatto e vi lascio."],
         "not_reached": ["Mi dispiace, in questo momento nessuno può rispondere lì. Come posso aiutarla?"],
+        "test_call": ["Questa è una chiamata di prova. Se mi sente, prema un tasto."],
     },
     "nl": {
         "apology": ["Sorry, er ging iets mis. Zegt u het alstublieft nog eens."],
@@ -117,6 +123,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         ],
         "introduce": ["Ik verbind u nu met elkaar door en neem afscheid."],
         "not_reached": ["Sorry, er was daar nu niemand bereikbaar. Waarmee kan ik u helpen?"],
+        "test_call": ["Dit is een testoproep. Als u mij hoort, druk dan op een toets."],
     },
     "pt": {
         "apology": ["Desculpe, algo correu mal. Repita, por favor."],
@@ -132,6 +139,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "take_it": ["Aceita a chamada? Diga sim ou prima um; para recusar, diga não ou prima dois."],
         "introduce": ["Vou agora pô-los em contacto e despeço-me."],
         "not_reached": ["Lamento, ninguém pôde atender neste momento. Em que posso ajudar?"],
+        "test_call": ["Esta é uma chamada de teste. Se me ouve, prima qualquer tecla."],
     },
     "tr": {
         "apology": ["Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?"],
@@ -149,6 +157,7 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         ],
         "introduce": ["Şimdi sizi birbirinize bağlıyorum ve görüşmeden ayrılıyorum."],
         "not_reached": ["Üzgünüm, şu anda orada kimseye ulaşılamadı. Size nasıl yardımcı olabilirim?"],
+        "test_call": ["Bu bir deneme aramasıdır. Beni duyuyorsanız lütfen bir tuşa basın."],
     },
 }
 

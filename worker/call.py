@@ -16,8 +16,9 @@ from livekit.agents import AgentSession, CloseEvent
 from pipelines.assemble import Pipeline
 from pipelines.contract.brief import BriefRequest, CallBrief
 from pipelines.local.parts import CannotServe
+from pipelines.phrases import phrase
+from worker import announcing, endings, screening
 from worker import brief as briefs
-from worker import endings, screening
 from worker.cast import Cast
 from worker.control import LineControl, Talking
 from worker.conversation import Conversation
@@ -174,11 +175,15 @@ class _Call:
         recording: Recording | None,
         watchdog: Watchdog,
     ) -> Ending | None:
+        reception = self._brief.reception
+        if reception is not None and reception.is_all:
+            words = reception.say or phrase("test_call", self._brief.agent.language)
+            return await announcing.said_to(self._line, session, words, self._told)
+        reception = reception if self._brief.started_at is None else None
         voicemail = self._brief.agent.voicemail
         if self._brief.started_at is None and await screening.machine_answered(self._line, voicemail):
             message = pipeline.script.voicemail if voicemail.action == "leave_message" else ""
             return await screening.left_to(self._line, session, recording, message, self._told.started)
-        reception = self._brief.reception if self._brief.started_at is None else None
         pipeline.agent.waits = reception is not None
         await self._holding.before(self._brief.steered)
         self._supervision.before(self._brief.steered)

@@ -138,6 +138,10 @@ class Conversation:
         """The caller pressed a key of the menu."""
         self._done("menu", {"key": choice.key}, choice.label or choice.kind)
 
+    def confirmed(self, key: str) -> None:
+        """Whoever was called to try out a trunk pressed a key, as they were asked to."""
+        self._done("test_call", {"key": key}, "heard")
+
     def _done(self, name: str, arguments: dict[str, Any], result: str) -> None:
         """Something is done that no engine asked for."""
         self._tell(

@@ -7,6 +7,7 @@ inbound    `ringing`
 
 import asyncio
 import logging
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,12 +27,14 @@ from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
 from api.outside.phones import Phones, PhonesUnavailable, Unsure
 from api.phone_numbers import service as numbers
+from api.sip_trunks.table import SipTrunkRow
 from pipelines.contract.phones import PhoneOnward, PhoneTold
 from pipelines.contract.websocket import Dial
 
 _LOG = logging.getLogger(__name__)
 
 RING_SECONDS = 60
+LEAST_RING_SECONDS, MOST_RING_SECONDS = 5, 180
 BLOCKS_FOR = timedelta(days=1)
 """An agent whose function held up a process has one for each call so long."""
 UNTOLD_SECONDS = 30.0
@@ -62,11 +65,7 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
     Without a phone line nothing is written.
     """
     await agents.get(session, caller, wanted.agent_id)
-    await contacts.refuse_barred(session, caller.owner_id, wanted.to_number)
-    tolls.check(engine.reach().tolls, wanted.to_number)
-    await spending.check(session, engine.reach().tolls, caller.owner_id)
-    if why_not := await engine.reach().phones.phones_why_not():
-        raise NoPhoneLine(why_not)
+    await may_dial(session, caller.owner_id, wanted.to_number)
     route = await numbers.outbound(session, caller.owner_id, wanted.agent_id, wanted.from_number)
     if route.trunk is None or not route.trunk.active:
         raise NoTrunk
@@ -84,12 +83,25 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
         variables=variables,
         extra=wanted.metadata,
         retry=_retry(wanted),
+        ring_seconds=wanted.ring_timeout_seconds,
         # It is a call from now on, whether or not somebody answers.
         briefed_at=now(),
     )
     session.add(call)
     await session.flush()
     return call
+
+
+async def may_dial(session: AsyncSession, owner_id: str, number: str) -> None:
+    """The rules that hold for each call out. Raises `MustNotCall`, `DestinationRefused`, `SpentToday`
+    and `NoPhoneLine`.
+    """
+    rules = engine.reach().tolls
+    await contacts.refuse_barred(session, owner_id, number)
+    tolls.check(rules, number)
+    await spending.check(session, rules, owner_id)
+    if why_not := await engine.reach().phones.phones_why_not():
+        raise NoPhoneLine(why_not)
 
 
 def _retry(wanted: OutboundCall) -> dict[str, Any] | None:
@@ -107,7 +119,8 @@ async def place(database: Database, phones: Phones, call_id: str) -> None:
             return
         call.dialled_at = now()
         session.add(call)
-        order = _order_for(call, await apart(session, call))
+        trunk = await session.get(SipTrunkRow, call.sip_trunk_id)
+        order = _order_for(call, spelled(call.to_number or "", trunk), await apart(session, call))
     try:
         worker_id = await phones.dial(order)
     except PhonesUnavailable as error:
@@ -141,15 +154,20 @@ async def place_waiting(database: Database, phones: Phones) -> None:
     await asyncio.gather(*(place(database, phones, call_id) for call_id in waiting))
 
 
-def _order_for(call: CallRow, apart: str) -> Dial:
+def spelled(number: str, trunk: SipTrunkRow | None) -> str:
+    """A number as this carrier wants it dialled."""
+    return number if trunk is None else re.sub(r"^\+", trunk.dial_prefix, number)
+
+
+def _order_for(call: CallRow, number: str, apart: str) -> Dial:
     """What an exchange is told of a call that it shall make."""
     return Dial(
         order_id=new_id("dial"),
         call_id=call.id,
         trunk_id=call.sip_trunk_id or "",
-        to_number=call.to_number or "",
+        to_number=number,
         from_number=call.from_number or "",
-        ring_seconds=RING_SECONDS,
+        ring_seconds=call.ring_seconds or RING_SECONDS,
         apart=apart,
     )
 
@@ -182,7 +200,8 @@ async def onward(session: AsyncSession, call_id: str, asked: str) -> PhoneOnward
         await spending.check(session, rules, call.owner_id)
     except spending.SpentToday as error:
         raise tolls.DestinationRefused(str(error)) from None
-    return PhoneOnward(to_number=number, from_number=ours)
+    trunk = await session.get(SipTrunkRow, call.sip_trunk_id)
+    return PhoneOnward(to_number=spelled(number, trunk), from_number=ours)
 
 
 async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
@@ -194,10 +213,12 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
     call.worker_id = call.worker_id or news.worker_id
     call.updated_at = now()
     if news.state == "ringing" and call.status == "pending":
-        call.status = "ringing"
+        call.status, call.rang_at = "ringing", _when(news)
+    elif news.state == "answered":
+        call.answered_at = call.answered_at or _when(news)
     elif news.state == "ended":
         call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None
-        call.line_ended_at = call.line_ended_at or min(news.at or now(), now())
+        call.line_ended_at = call.line_ended_at or _when(news)
         if call.bridged_at is not None:
             # The agent has left long ago: this is the end of what its owner is charged for.
             reason = call.hang_up_reason or lifecycle.TRANSFERRED
@@ -208,18 +229,25 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
     session.add(call)
 
 
+def _when(news: PhoneTold) -> datetime:
+    """By the exchange's clock, which may be ahead of ours."""
+    return min(news.at or now(), now())
+
+
 async def lose_untold(session: AsyncSession) -> None:
     """Conclude calls that should have rung long ago: whoever placed them is gone."""
-    patience = timedelta(seconds=RING_SECONDS + UNTOLD_SECONDS)
+    shortest = timedelta(seconds=LEAST_RING_SECONDS + UNTOLD_SECONDS)
     found = await session.exec(
-        select(CallRow.id).where(
+        select(CallRow.id, CallRow.created_at, CallRow.ring_seconds).where(
             CallRow.call_type == "phone_call",
             col(CallRow.status).in_(RUNNING),
             CallRow.attempt == 0,
-            col(CallRow.created_at) < now() - patience,
+            col(CallRow.created_at) < now() - shortest,
         )
     )
-    for call_id in found.all():
+    for call_id, created_at, ring_seconds in found.all():
+        if created_at > now() - timedelta(seconds=(ring_seconds or RING_SECONDS) + UNTOLD_SECONDS):
+            continue
         await over(session, call_id, "failed", "error: nothing was heard of the call any more")
 
 

@@ -53,6 +53,7 @@ async def _again(session: AsyncSession, call_id: str) -> None:
         from_number=call.retry.get("from_number"),
         metadata=call.extra,
         dynamic_variables=call.variables,
+        ring_timeout_seconds=call.ring_seconds,
         retry=Retry.model_validate(call.retry),
     )
     try:

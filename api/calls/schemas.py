@@ -66,6 +66,9 @@ E164 = Annotated[str, Field(pattern=r"^\+[1-9]\d{1,14}$")]
 ShortText = Annotated[str, Field(max_length=2000)]
 
 
+RingSeconds = Annotated[int, Field(ge=5, le=180)]
+
+
 class OutboundCall(Wire):
     """Whom an agent shall call."""
 
@@ -77,6 +80,8 @@ class OutboundCall(Wire):
     """Reaches the agent as `{{call_purpose}}`."""
     metadata: dict[str, Any] | None = None
     dynamic_variables: Annotated[dict[str, ShortText], Field(max_length=200)] | None = None
+    ring_timeout_seconds: RingSeconds | None = None
+    """How long it may ring; a minute where it is left out."""
     retry: Retry | None = None
     """Left out, nobody is called again."""
 

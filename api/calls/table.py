@@ -45,6 +45,11 @@ class CallRow(SQLModel, table=True):
     """The try before."""
     redial_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     """When the next try is due; None once it was made."""
+    ring_seconds: int | None = None
+    """How long it may ring, where whoever asked for the call says so."""
+    rang_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Of a call of ours, by the carrier's word."""
     sip_code: int | None = None
     """The last word of the carrier: why a call was not answered, or 200."""
     sip_reason: str | None = None

@@ -23,6 +23,7 @@ from api.schedules import requests as scheduled
 from api.settings import Settings
 from api.wallet import corrections
 from api.wallet.charges import InsufficientBalance
+from pipelines.agent_config import AgentConfig
 from pipelines.contract.brief import BriefRequest, CallBrief, FunctionRun, Reception
 from pipelines.contract.events import (
     BatchReceipt,
@@ -75,7 +76,7 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest, settin
         raise CallOver
     attempt = await attempts.take(session, call, asked.worker_id, asked.job_id, asked.attempt)
     try:
-        agent = await agents.of_owner(session, call.owner_id, call.agent_id or "")
+        agent = None if _is_without_agent(call) else await _agent_of(session, call)
     except agents.AgentNotFound:
         lifecycle.conclude(call, "failed", "error: the agent is gone")
         raise AgentGone from None
@@ -91,16 +92,25 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest, settin
     return told.model_copy(update={"max_duration_seconds": seconds})
 
 
+def _is_without_agent(call: CallRow) -> bool:
+    """A call that only says something needs nobody who would talk, and may name nobody."""
+    return call.agent_id is None and call.reception is not None
+
+
+async def _agent_of(session: AsyncSession, call: CallRow) -> AgentRow:
+    return await agents.of_owner(session, call.owner_id, call.agent_id or "")
+
+
 async def _brief(
-    session: AsyncSession, call: CallRow, agent: AgentRow, before: Sequence[CallEvent]
+    session: AsyncSession, call: CallRow, agent: AgentRow | None, before: Sequence[CallEvent]
 ) -> CallBrief:
-    config = agents.to_config(agent)
+    """`agent` is None for a call that only says something: then in a voice of this installation."""
+    config = AgentConfig(agent_id="", name="") if agent is None else agents.to_config(agent)
     if call.is_recorded is not None:
         config = config.model_copy(update={"enable_recording": call.is_recorded})
     contact = await contacts.recognised(session, call.owner_id, call.contact_id, call.other_number)
-    known = await versions.versions(
-        session, call.owner_id, agents.settings_of(agent).knowledge_base_ids or ()
-    )
+    knowledge = None if agent is None else agents.settings_of(agent).knowledge_base_ids
+    known = await versions.versions(session, call.owner_id, knowledge or ())
     longest = config.max_call_duration_ms // 1000
     return CallBrief(
         call_id=call.id,
@@ -114,10 +124,16 @@ async def _brief(
         transcript=tuple(event.utterance for event in before if isinstance(event, UtteranceHeard)),
         functions=_ran(before),
         steered=tuple(event.action for event in before if isinstance(event, Steered)),
-        reception=Reception.model_validate(call.reception) if call.reception and not before else None,
+        reception=_reception(call, is_first=not before),
         started_at=call.started_at,
         used=settlement.used(before) if before else {},
     )
+
+
+def _reception(call: CallRow, *, is_first: bool) -> Reception | None:
+    """What comes before the agent; what is all there is comes again, where its process died."""
+    reception = Reception.model_validate(call.reception) if call.reception else None
+    return reception if reception is not None and (is_first or reception.is_all) else None
 
 
 def priced(brief: CallBrief, prices: Prices) -> CallBrief:

@@ -230,6 +230,22 @@ async def outbound(
     return Route(known.number, known.owner_id, known.agent_id, trunk)
 
 
+async def on_trunk(session: AsyncSession, owner_id: str, trunk_id: str) -> str | None:
+    """The oldest number of an owner's that works and is bound to a trunk."""
+    found = await session.exec(
+        select(PhoneNumberRow.number)
+        .where(
+            PhoneNumberRow.owner_id == owner_id,
+            PhoneNumberRow.trunk_id == trunk_id,
+            is_usable(),
+            col(PhoneNumberRow.provider) != DEMO,
+        )
+        .order_by(col(PhoneNumberRow.created_at), col(PhoneNumberRow.number))
+        .limit(1)
+    )
+    return found.one_or_none()
+
+
 def is_usable() -> Any:
     """A condition: the number's owner wants it to ring, and it may."""
     return and_(col(PhoneNumberRow.active), col(PhoneNumberRow.standing) == ACTIVE)

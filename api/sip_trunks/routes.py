@@ -6,7 +6,7 @@ from api.durable import engine
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, GUARD, SESSION
-from api.sip_trunks import service
+from api.sip_trunks import registrations, service
 from api.sip_trunks.explaining import explained
 from api.sip_trunks.schemas import SipTrunk, SipTrunkCreate, SipTrunkUpdate, TrunkChecked
 from api.sip_trunks.service import TooManyTrunks, TrunkNotFound
@@ -80,9 +80,10 @@ async def _on_the_line(row: SipTrunkRow) -> TrunkChecked:
         return TrunkChecked(
             success=True, message="The phone line is up. The trunk needs no registration, so none was tried."
         )
+    await registrations.settled(phones, row)
     told = await phones.trunks()
     if row.id not in told:
-        return TrunkChecked(success=False, message="The phone line has not told of this trunk yet.")
+        return TrunkChecked(success=False, message=f"Nothing is known: {registrations.UNTOLD}.")
     why_not = told[row.id]
     words = f"Not usable: {explained(why_not)}." if why_not else "Registered."
     return TrunkChecked(success=not why_not, message=words)

@@ -46,6 +46,8 @@ Username = Annotated[str, Field(max_length=255), AfterValidator(_one_line)]
 Password = Annotated[SecretStr, Field(max_length=255)]
 Transport = Literal["udp", "tcp", "tls"]
 CallerId = Annotated[str, Field(max_length=50), AfterValidator(_one_line)]
+DialPrefix = Literal["+", "", "00", "011"]
+"""Each spells the same number: nothing else may stand there, or a number would become another one."""
 Proxies = Annotated[list[SipServer], Field(max_length=5)]
 Addresses = Annotated[
     list[Annotated[str, Field(max_length=50), AfterValidator(_network)]], Field(max_length=MAX_ADDRESSES)
@@ -61,6 +63,8 @@ class SipTrunkCreate(Wire):
     sip_password: Password | None = None
     sip_transport: Transport = "udp"
     outbound_caller_id: CallerId | None = None
+    dial_prefix: DialPrefix = "+"
+    """What this carrier wants before the country code of a number that is dialled."""
     sip_proxies: Proxies = Field(default_factory=list)
     """Asked instead of the server, the next when one does not answer."""
     sip_register: bool | None = None
@@ -78,6 +82,7 @@ class SipTrunkUpdate(Wire):
     sip_password: Password | None = None
     sip_transport: Transport | None = None
     outbound_caller_id: CallerId | None = None
+    dial_prefix: DialPrefix | None = None
     sip_proxies: Proxies | None = None
     sip_register: bool | None = None
     allowed_addresses: Addresses | None = None
@@ -94,6 +99,7 @@ class SipTrunk(Wire):
     has_password: bool
     sip_transport: str
     outbound_caller_id: str | None
+    dial_prefix: str
     sip_proxies: list[str]
     sip_register: bool
     allowed_addresses: list[str]
@@ -113,6 +119,7 @@ class SipTrunk(Wire):
             has_password=row.sip_password is not None,
             sip_transport=row.sip_transport,
             outbound_caller_id=row.outbound_caller_id,
+            dial_prefix=row.dial_prefix,
             sip_proxies=row.sip_proxies,
             sip_register=row.registers,
             allowed_addresses=row.allowed_addresses,

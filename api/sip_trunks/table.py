@@ -31,6 +31,8 @@ class SipTrunkRow(SQLModel, table=True):
     allowed_addresses: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
     """Addresses and networks that its calls come from; empty: where `sip_server` and `sip_proxies` are."""
     outbound_caller_id: str | None = None
+    dial_prefix: str = "+"
+    """What stands before the country code of a number that is dialled."""
     active: bool = True
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

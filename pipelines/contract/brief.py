@@ -72,11 +72,13 @@ class MenuChoice(Message):
 
 
 class Reception(Message):
-    """What comes before the agent: a menu, or a person who is rung first; not both."""
+    """What comes before the agent: a menu, or a person who is rung first; not both. Or all there is."""
 
     say: str = ""
     choices: tuple[MenuChoice, ...] = ()
     forward_to: str = ""
+    is_all: bool = False
+    """No agent follows: it is said, one key is waited for, and the call is over."""
 
 
 class CallBrief(Message):
@@ -102,7 +104,7 @@ class CallBrief(Message):
     steered: tuple[Action, ...] = ()
     """What earlier attempts were told from outside, in order."""
     reception: Reception | None = None
-    """Of a call that comes in, for its first attempt."""
+    """Of a call that comes in, or that tries out a trunk; for its first attempt."""
     started_at: AwareDatetime | None = None
     """When the first attempt began to listen: limits of duration count from there."""
     used: dict[str, FiniteFloat] = Field(default_factory=dict)

@@ -115,6 +115,10 @@ class HangUp(Message):
     """Leave quietly: the room and those in it belong to another attempt."""
 
 
+NOT_YET = "it is not registered yet"
+"""Of a trunk that the exchange has only just begun to register."""
+
+
 class Dial(Message):
     """The api orders a call to be made. Sent once, and answered with `Obeyed` once it is on its way."""
 

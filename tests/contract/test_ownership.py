@@ -24,6 +24,7 @@ tables.load()  # a row can be written only where the tables that it points to ar
 BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
     "answer_wizard": {"content": "A shop."},
     "apply_wizard": {"prompt": "You sell bikes."},
+    "call_over_sip_trunk": {"to_number": "+14155550123"},
     "create_notification_target": {"channel": "email", "recipient_kind": "owner"},
     "query_knowledge_base": {"query": "When?"},
     "say": {"text": "Hello."},
@@ -188,6 +189,19 @@ def _trunk(person: Person) -> str:
     return str(person.made("/v1/sip-trunks", {"name": "Carrier", "sip_server": "9.9.9.1"})["trunk_id"])
 
 
+def _test_call(person: Person) -> str:
+    row = CallRow(
+        owner_id=person.credentials["user"]["user_id"],
+        status="failed",
+        direction="outbound",
+        sip_trunk_id=_trunk(person),
+        reception={"is_all": True},
+    )
+    call_id = row.id
+    _write(person, row)
+    return call_id
+
+
 def _write(person: Person, row: SQLModel) -> None:
     tables.load()  # a row's foreign keys are looked for among the tables that somebody imported
 
@@ -268,6 +282,7 @@ MAKERS: dict[str, Callable[[Person], str]] = {
     "number": _number,
     "phone_number": _number,
     "trunk_id": _trunk,
+    "test_call_id": _test_call,
     "order_id": _number_order,
     "campaign_id": _campaign,
     "schedule_id": _schedule,

@@ -126,7 +126,9 @@ class Outbound:
         try:
             async for event in dialog.events():
                 if isinstance(event, sip.Ended):
-                    ended = refusal or (event.code, event.reason)
+                    # Without a connection nobody said anything: the engine's own 503 is no word of SIP's.
+                    code = 0 if event.by == "transport" else event.code
+                    ended = refusal or (code, event.reason)
                     if event.code in MOVED and call is None:
                         moved_to = number_in(event.headers.first("Contact") or "")
                 if call is not None:

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from pipelines.contract.phones import SipTrunk, SipTrunks
-from pipelines.contract.websocket import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD
+from pipelines.contract.websocket import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD, NOT_YET
 from worker.exchange import sip
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Trunks:
             except sip.SipError as error:
                 self._problems[trunk_id] = f"it cannot be registered: {error}"
                 continue
-            self._problems[trunk_id] = "it is not registered yet"
+            self._problems[trunk_id] = NOT_YET
             following = asyncio.create_task(self._follow(trunk_id, registration), name="registration")
             self._registrations[trunk_id] = trunk, registration, following
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 09:51:30.722100
+Created: 2026-11-29 10:12:32.941265
 """
 
 from collections.abc import Sequence
@@ -87,6 +87,9 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("retry_of", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("redial_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("ring_seconds", sa.Integer(), nullable=True),
+        sa.Column("rang_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("answered_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("sip_code", sa.Integer(), nullable=True),
         sa.Column("sip_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("bridged_at", api.db.columns.UtcDateTime(), nullable=True),
@@ -955,6 +958,7 @@ def upgrade() -> None:
         sa.Column("sip_register", sa.Boolean(), nullable=True),
         sa.Column("allowed_addresses", api.db.columns.Json, nullable=False),
         sa.Column("outbound_caller_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("dial_prefix", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),

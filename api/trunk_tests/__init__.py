@@ -1,0 +1,1 @@
+"""Calls that try out a trunk, and what was seen in them in words."""
