@@ -23,6 +23,7 @@ from api.http.callers import Caller
 from api.http.errors import Conflict
 from api.knowledge_base import versions
 from api.settings import Settings
+from api.users import service as users
 from api.wallet import chat_charges
 from api.wallet import rates as price_list
 from pipelines.contract.brief import CallBrief, FunctionRun
@@ -114,7 +115,9 @@ async def begin(
     session.add_all([chat, message])
     await session.flush()
     rates = price_list.load(settings.rates)
-    await chat_charges.hold(session, message.id, chat.owner_id, rates, is_billed=settings.is_billing)
+    is_billed = settings.is_billing  # where this server pays, nobody earns by it
+    tenant = await users.tenant_of(session, chat.owner_id) if is_billed else None
+    await chat_charges.hold(session, message.id, chat.owner_id, rates, is_billed=is_billed, tenant=tenant)
     told = written if has_run else written[:-1]
     model = sent.model if caller.end_user is None else None  # which one they pay for, owners decide
     brief = await _brief(session, chat, agent, told, ran, model)

@@ -280,6 +280,7 @@ async def _apply(
                 has_ended |= lifecycle.end(call, "failed", _why_lost(call, event), event.at)
     if call.settled_at is not None:
         await settlement.refresh(session, call)  # its worker was cut off for a while
+        # With the shared sync, unlike other money: docs/decisions/one-sync-for-many-commits.md says why.
         await corrections.shorten(session, call.id, call.duration_ms or 0)
         call.updated_at = now()
         if any(isinstance(event, CallEnded | CallLost) for event in events):

@@ -22,7 +22,7 @@ from api.tenants.schemas import (
 )
 from api.users.table import UserRow
 from api.wallet.money import text
-from api.wallet.reading import CHARGES, USAGE, first_day
+from api.wallet.reading import CALLS, USAGE, first_day
 from api.wallet.table import TransactionRow, WalletRow
 
 RECENT = 20
@@ -131,7 +131,7 @@ async def detail(session: AsyncSession, owner_id: str, member_id: str) -> Member
     )
     month = now().date().replace(day=1).isoformat()
     this_month = await session.exec(
-        select(CHARGES, func.coalesce(func.sum(TransactionRow.amount_micros), 0)).where(
+        select(CALLS, func.coalesce(func.sum(TransactionRow.amount_micros), 0)).where(
             TransactionRow.owner_id == member_id,
             USAGE,
             col(TransactionRow.day) >= month,
@@ -171,7 +171,7 @@ async def trend(session: AsyncSession, owner_id: str, days: int) -> list[TrendDa
     found = await session.exec(
         select(
             day,
-            CHARGES,
+            CALLS,
             func.coalesce(func.sum(TransactionRow.amount_micros), 0),
             func.coalesce(func.sum(TransactionRow.tenant_micros), 0),
         )

@@ -88,7 +88,7 @@ async def update(session: AsyncSession, caller: Caller, changes: UserUpdate) -> 
 
 
 async def tenant_of(session: AsyncSession, user_id: str) -> tuple[str, Decimal] | None:
-    """Whose member a user is, and what that owner adds to what calls cost; None for who stands alone."""
+    """Whose member a user is, and what that owner adds to what they use; None for who stands alone."""
     owner = aliased(UserRow)
     found = await session.exec(
         select(owner.id, owner.member_margin_percent)

@@ -225,25 +225,29 @@ async def charge(session: AsyncSession, call_id: str, used: Used) -> Transaction
     )
     charged = await ledger.post(session, row, entries)
     if price.tenant_margin:
-        await _pay_tenant(session, call_id, tariff, price.tenant_margin)
+        told: dict[str, object] = {"call_id": call_id, "margin_percent": str(tariff.tenant_margin_percent)}
+        await pay_tenant(
+            session, earning_key(call_id), tariff.tenant_owner_id, price.tenant_margin, "call", told
+        )
     return charged
 
 
-def earning_key(call_id: str) -> str:
-    """Of the transaction that pays a tenant's owner for a member's call."""
-    return f"earning:{call_id}"
+def earning_key(name: str) -> str:
+    """Of the transaction that pays a tenant's owner for a member's call, or for an answer in text."""
+    return f"earning:{name}"
 
 
-async def _pay_tenant(session: AsyncSession, call_id: str, tariff: Tariff, amount: int) -> None:
-    """What a tenant's owner earns by a member's call."""
-    owner_id = tariff.tenant_owner_id
+async def pay_tenant(
+    session: AsyncSession, key: str, owner_id: str, amount: int, what: str, explanation: dict[str, object]
+) -> None:
+    """What a tenant's owner earns by what a member used: it came into `earnings` with the member's charge."""
     row = TransactionRow(
-        key=earning_key(call_id),
+        key=key,
         owner_id=owner_id,
         type="earning",
         amount_micros=amount,
-        description="Margin of a member's call",
-        explanation={"call_id": call_id, "margin_percent": str(tariff.tenant_margin_percent)},
+        description=f"Margin of a member's {what}",
+        explanation=explanation,
     )
     await ledger.post(session, row, {ledger.EARNINGS: -amount, ledger.wallet(owner_id): amount})
 

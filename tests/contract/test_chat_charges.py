@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.api import AGENT, Api, Person, running_api
+from api.settings import Settings
+from api.up import money
+from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,37 @@ def test_each_answer_is_charged_and_then_there_is_no_more(billing: Api) -> None:
     assert person.ask("GET", "/v1/wallet/usage-stats").json["breakdown"] == {"chat": 0.12}
     (day,) = person.ask("GET", "/v1/users/me/usage/daily").json
     assert (day["total_requests"], day["successful_requests"], day["calls_made"]) == (2, 2, 0)
+
+
+def test_a_members_answer_pays_its_owners_margin_and_both_see_it(billing: Api) -> None:
+    owner = billing.person()
+    tenant = "/v1/users/me/tenant"
+    assert owner.ask("PUT", f"{tenant}/pricing", {"margin_percent": 50}).status == 200
+    invite = {"email": f"m{time.time_ns()}@example.com", "initial_credit_usd": 0.1}
+    token = owner.made(f"{tenant}/invites", invite)["invite_url"].split("#invite=")[1]
+    joined = billing.ask("POST", "/v1/auth/invite/accept", {"token": token, "password": PASSWORD})
+    member = Person(billing, str(invite["email"]), joined.json)
+    path = f"/v1/chats/{(chat := chat_of(member)[1])}/messages"
+    assert member.ask("POST", path, {"content": "Hello!"}).status == 200
+    (used,) = member.ask("GET", "/v1/wallet/transactions?type=usage").json["transactions"]
+    assert (used["amount_usd"], used["cost_usd"], used["margin_usd"]) == (-0.09, 0.05, 0.01)
+    assert used["explanation"]["tenant_margin_usd"] == "0.030000"
+    (earned,) = owner.ask("GET", "/v1/wallet/transactions?type=earning").json["transactions"]
+    assert (earned["amount_usd"], earned["description"]) == (0.03, "Margin of a member's chat")
+    assert earned["explanation"] == {"chat_id": chat, "margin_percent": "50.0"}
+    refused = member.ask(
+        "POST", path, {"content": "Once more"}
+    )  # one cent is left; without margin it was four
+    assert (refused.status, refused.detail) == (402, "Insufficient balance")
+    stats = owner.ask("GET", f"{tenant}/members").json
+    assert (stats["total_calls"], stats["total_cost_usd"], stats["total_earnings_usd"]) == (
+        0,
+        "0.090000",
+        "0.030000",
+    )
+    today = owner.ask("GET", f"{tenant}/trend?days=7").json[-1]
+    assert (today["calls"], today["spend_usd"], today["earnings_usd"]) == (0, "0.090000", "0.030000")
+    assert money.check(Settings.load(billing.environment)) == []
 
 
 def test_of_many_at_once_only_as_many_as_can_be_paid_are_answered(billing: Api) -> None:
