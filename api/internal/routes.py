@@ -81,6 +81,8 @@ async def put_recording(request: web.Request, call_id: CallId) -> None:
     call = await request[SESSION].get(CallRow, call_id)
     if call is None:
         raise service.CallGone
+    if (request.content_length or 0) > recordings.MAX_BYTES:
+        raise TooLarge
     newest = call.attempt
     await let_go(request)  # an upload may take a while; nobody waits for its lock
     attempt, duration_ms = _number(request, "X-Attempt") or 1, _number(request, "X-Duration-Ms")

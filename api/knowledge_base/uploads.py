@@ -25,6 +25,8 @@ _LOG = logging.getLogger(__name__)
 
 MAX_FILES = 20
 MAX_FIELD_BYTES = 1024 * 1024
+MAX_FIELDS = 20
+MAX_FORM_BYTES = MAX_FILES * (blobs.MAX_FILE_BYTES + 64 * 1024) + MAX_FIELDS * MAX_FIELD_BYTES
 UPLOAD_SECONDS = 600.0
 _FILES = ("files", "files[]", "file")
 _JSON: dict[str, TypeAdapter[Any]] = {
@@ -55,6 +57,8 @@ async def read(request: web.Request) -> Form:
     """Read a whole form. What was stored is removed again when something is wrong with it."""
     if request.content_type != "multipart/form-data":
         raise UnsupportedMedia("Files are sent as multipart/form-data")
+    if (request.content_length or 0) > MAX_FORM_BYTES:
+        raise TooLarge  # before a byte of it is read
     form = Form()
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
@@ -86,6 +90,8 @@ async def _read(request: web.Request, form: Form) -> None:
             await _store(request, part, form)
         elif name in _FILES:
             raise Invalid.at("body", "files", msg="This is no file: it has no filename")
+        elif len(form.fields) == MAX_FIELDS:
+            raise TooLarge
         else:
             form.fields[name] = await _field(part, name)
 

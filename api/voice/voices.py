@@ -253,6 +253,8 @@ async def _spoken(
     return web.Response(body=mp3, content_type=MP3)
 
 
+_AROUND_BYTES = 64 * 1024
+"""What a form may have beside its file."""
 _NO_FORM = (ValueError, TimeoutError, AssertionError, RuntimeError, HttpProcessingError)
 """What aiohttp says of a form that is none."""
 
@@ -261,6 +263,8 @@ async def _uploaded(request: web.Request) -> tuple[bytes, dict[str, str]]:
     """The file and the other fields of a form, all of them bounded."""
     if not request.content_type.startswith("multipart/"):
         raise Invalid.at("body", "audio", msg="Send a form with the file in the field audio")
+    if (request.content_length or 0) > MAX_AUDIO_BYTES + _AROUND_BYTES:
+        raise TooLarge  # before a byte of it is read
     sound, fields = b"", {}
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
