@@ -16,9 +16,8 @@ from aiortp import RtpPacket, is_rtcp
 from worker.exchange.calls import PhoneCall
 from worker.exchange.link import MOST_SECONDS, Changed, FromExchange, Over
 from worker.lines.rtp.latch import Latch
-from worker.lines.rtp.media import Address
+from worker.lines.rtp.media import MOST_BYTES, MOST_UNANSWERED, Address
 from worker.lines.rtp.sockets import Sockets
-from worker.lines.rtp.stream import MOST_BYTES, MOST_UNANSWERED
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from worker.lines.line import HangUpCause
+from worker.lines.causes import HangUpCause
 from worker.lines.rtp.media import Media, OurDirection
 
 logger = logging.getLogger(__name__)

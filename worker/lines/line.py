@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from livekit import rtc
 from livekit.agents import Agent, AgentSession
@@ -11,9 +11,8 @@ from pipelines.agent_config import TransferTarget
 from pipelines.contract.actions import HoldSound
 from pipelines.contract.events import MediaQuality
 from pipelines.tools.call_control import Ability
+from worker.lines.causes import HangUpCause
 from worker.lines.rtp.answering import AnsweredBy
-
-HangUpCause = Literal["user_hangup", "line_lost", "nobody_came"]
 
 
 @dataclass(frozen=True)

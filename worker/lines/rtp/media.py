@@ -8,6 +8,10 @@ CLOCK_HZ = 8000
 FRAME_SECONDS = 0.02
 FRAME_UNITS = 160
 """RTP clock units of a frame; in all our codecs a unit is also a byte."""
+MOST_BYTES = 1500
+"""Of a packet."""
+MOST_UNANSWERED = 500
+"""Packets to an address that has not spoken: ten seconds. We are nobody's means to flood a third party."""
 
 Address = tuple[str, int]
 CodecName = Literal["PCMU", "PCMA", "G722"]

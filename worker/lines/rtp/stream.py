@@ -14,15 +14,20 @@ from worker.lines.rtp.digits import DigitsIn, DigitsOut, Event, tone
 from worker.lines.rtp.ear import Ear
 from worker.lines.rtp.jitter import Gap, JitterBuffer
 from worker.lines.rtp.latch import Latch
-from worker.lines.rtp.media import FRAME_SECONDS, FRAME_UNITS, Address, CodecName, Media
+from worker.lines.rtp.media import (
+    FRAME_SECONDS,
+    FRAME_UNITS,
+    MOST_BYTES,
+    MOST_UNANSWERED,
+    Address,
+    CodecName,
+    Media,
+)
 from worker.lines.rtp.quality import Reception, mos
 from worker.lines.rtp.reports import Reports
 
 Send = Callable[[bytes, Address], None]
 
-MOST_BYTES = 1500
-MOST_UNANSWERED = 500
-"""Packets to an address that has not spoken: ten seconds. We are nobody's means to flood a third party."""
 _NOISE_RMS = 8.0
 """Of a line on which nobody speaks: 72 dB below full scale, so that it does not sound dead."""
 _NOISE_FRAMES = 64
