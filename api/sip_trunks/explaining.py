@@ -2,6 +2,8 @@
 
 import re
 
+from pipelines.contract.websocket import NOT_YET
+
 _CODE = re.compile(r"\b([3-6]\d\d)\b")
 _MEANS = {
     "401": "the carrier does not take the user name or the password",
@@ -16,10 +18,22 @@ _MEANS = {
     "500": "something is wrong at the carrier; it is tried again",
     "503": "the carrier is overloaded or does not speak over this sip_transport; it is tried again",
 }
+_WITHOUT_A_WORD = {
+    NOT_YET: "nothing has come back so far. If it stays so: " + _MEANS["408"],
+    "nobody answered": _MEANS["408"],
+    "no connection in time": _MEANS["408"],
+    "refused": "nobody listens at this port: look at the address, the port and sip_transport",
+    "esolution failed": "no name server knows this address",
+    "corrupt message": "this port does not speak TLS: mostly 5061 does",
+    "certificate": "the carrier's certificate is not for this name: sip_server must be as it says there",
+}
+"""Of what the connection says in the place of a carrier that said nothing."""
 
 
 def explained(why_not: str) -> str:
     """The carrier's words, and what they mostly mean; the words alone where that is not known."""
     code = _CODE.search(why_not)
     means = _MEANS.get(code[1], "") if code else ""
+    if not means:
+        means = next((says for words, says in _WITHOUT_A_WORD.items() if words in why_not), "")
     return f"{why_not}: {means}" if means else why_not

@@ -78,12 +78,16 @@ async def _on_the_line(row: SipTrunkRow) -> TrunkChecked:
         return TrunkChecked(success=False, message=f"Nothing was sent to the trunk: {why_not}.")
     if not row.registers:
         return TrunkChecked(
-            success=True, message="The phone line is up. The trunk needs no registration, so none was tried."
+            success=True,
+            message="The phone line is up. The trunk needs no registration, so none was tried: a test call "
+            f"(POST /v1/sip-trunks/{row.id}/test-call) tells whether calls come through.",
         )
     await registrations.settled(phones, row)
     told = await phones.trunks()
     if row.id not in told:
-        return TrunkChecked(success=False, message=f"Nothing is known: {registrations.UNTOLD}.")
+        return TrunkChecked(
+            success=False, message=f"{registrations.UNTOLD[0].upper()}{registrations.UNTOLD[1:]}."
+        )
     why_not = told[row.id]
     words = f"Not usable: {explained(why_not)}." if why_not else "Registered."
     return TrunkChecked(success=not why_not, message=words)

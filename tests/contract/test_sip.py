@@ -77,7 +77,8 @@ def test_health_and_the_test_of_a_trunk_say_what_the_exchange_told(
         ("it is not registered: 408 Request Timeout", "a firewall on the way"),
         ("it is not registered: 405 Method Not Allowed", "set sip_register to false"),
         ("it is not registered: 499 Whatever", "499 Whatever."),
-        ("it is not registered yet", "not registered yet."),
+        ("it is not registered yet", "nothing has come back so far"),
+        ("it is not registered: I/O error: Connection refused (os error 111)", "nobody listens"),
     ):
         line[trunk_id] = reason
         time.sleep(0.6)

@@ -146,9 +146,8 @@ class Trunks:
         async for change in registration.changes():
             if isinstance(change, sip.RegistrationFailed):
                 # The reason is the carrier's; nothing in it is of a person.
-                self._problems[trunk_id] = (
-                    f"it is not registered: {change.code or ''} {change.reason}".strip()
-                )
+                said = f"{change.code or ''} {change.reason}".strip()
+                self._problems[trunk_id] = f"it is not registered: {said}"
                 logger.warning(
                     "a trunk is not registered", extra={"trunk_id": trunk_id, "sip_code": change.code}
                 )
