@@ -135,6 +135,7 @@ def migrate() -> None:
     click.echo(f"The database is at revision {run(Settings.load())}.")
 
 
+main.add_command(command_groups.db)
 main.add_command(command_groups.user)
 
 

@@ -1,4 +1,4 @@
-"""Commands with commands below them: `call2me user|wallet|secrets|functions|livekit|telnyx …`.
+"""Commands with commands below them: `call2me db|user|wallet|secrets|functions|livekit|telnyx …`.
 
 Imports stand inside the commands, as in `api.cli`.
 """
@@ -10,6 +10,52 @@ from pathlib import Path
 import click
 
 from api.settings import Settings
+
+
+@click.group()
+def db() -> None:
+    """The database's tables: newer, older, as they should be."""
+
+
+@db.command("status")
+def database_status() -> None:
+    """Say at which revision the database is.
+
+    And whether its tables are what this version needs. Changes nothing; the exit code is 1 when they are not.
+    """
+    from api.tables import load
+    from api.up.database import status
+
+    is_good, sentence = status(Settings.load(), load())
+    click.echo(sentence)
+    sys.exit(0 if is_good else 1)
+
+
+@db.command("upgrade")
+def upgrade_database() -> None:
+    """Bring the database to the newest revision. Safe to repeat.
+
+    The same as `call2me migrate`; `call2me up` does it by itself.
+    """
+    from api.up.prepare import migrate
+
+    click.echo(f"The database is at revision {migrate(Settings.load())}.")
+
+
+@db.command("downgrade")
+@click.argument("revision")
+@click.option("--lose-data", is_flag=True, help="Also where rows are lost with it.")
+def downgrade_database(revision: str, lose_data: bool) -> None:
+    """Take the database back to an older REVISION.
+
+    For going back to an older version of call2me: stop everything, run this with
+    the newer version, then install the older one. All of it happens or nothing.
+    Where a table or a column that goes has something in it, it is named and
+    nothing is changed, unless you say --lose-data. `base` is no tables at all.
+    """
+    from api.up.database import downgrade
+
+    click.echo(downgrade(Settings.load(), revision, loses_data=lose_data))
 
 
 @click.group()

@@ -12,8 +12,13 @@ _VERSIONS = Path(api.db.__file__).parent / "migrations" / "versions"
 
 
 def newest() -> str:
-    """The last revision; files begin with theirs, which are counted upwards."""
-    return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py"))
+    """The last revision."""
+    return known()[-1]
+
+
+def known() -> list[str]:
+    """Every revision, oldest first; files begin with theirs, which are counted upwards."""
+    return sorted(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py"))
 
 
 async def found(database: Database) -> str:

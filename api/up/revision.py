@@ -21,7 +21,8 @@ async def require_newest(settings: Settings) -> None:
         await database.close()
     if at > newest():
         raise CannotStart(
-            f"The database is at revision {at}, of a newer version of call2me; install that version."
+            f"The database is at revision {at}, of a newer version of call2me; install that version, or take "
+            f"the database back with it (`call2me db downgrade {newest()}`)."
         )
     if at != newest():
         raise CannotStart(

@@ -12,6 +12,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from api.db import migrate, revision
+from api.durable import slots
 from tests.support.stack import COMMAND, ROOT, environment
 
 
@@ -132,3 +133,33 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(tmp_path: Path, name: str
     done = call2me(tmp_path, "status", **{name: "nonsense"})
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: {name} must be ")
+
+
+def test_a_database_says_where_it_is_and_does_not_go_back_with_what_is_in_it(tmp_path: Path) -> None:
+    fresh = call2me(tmp_path, "db", "status")
+    assert (fresh.returncode, "at revision none of 0001" in fresh.stdout) == (1, True)
+    assert call2me(tmp_path, "db", "upgrade").stdout == "The database is at revision 0001.\n"
+    assert call2me(tmp_path, "db", "upgrade").returncode == 0
+    right = call2me(tmp_path, "db", "status")
+    assert (right.returncode, right.stdout) == (
+        0,
+        "The database is at revision 0001, the newest, and its tables are right.\n",
+    )
+    assert call2me(tmp_path, "user", "add", "a@example.com", "--password", "long enough").returncode == 0
+    refused = call2me(tmp_path, "db", "downgrade", "base")
+    assert refused.returncode == 1
+    assert "would lose the table users (1 row). Nothing was changed." in refused.stderr
+    assert "there are 0001, base" in call2me(tmp_path, "db", "downgrade", "0815").stderr
+    assert "which is not newer" in call2me(tmp_path, "db", "downgrade", "0001").stderr
+    slot = slots.take(tmp_path / "run")
+    try:
+        assert "Something runs" in call2me(tmp_path, "db", "downgrade", "base", "--lose-data").stderr
+    finally:
+        slot.release()
+    with contextlib.closing(sqlite3.connect(tmp_path / "call2me.sqlite")) as database:
+        database.execute("ALTER TABLE users DROP COLUMN full_name")
+    wrong = call2me(tmp_path, "db", "status")
+    assert (wrong.returncode, "its tables are others (1 differences)" in wrong.stdout) == (1, True)
+    gone = call2me(tmp_path, "db", "downgrade", "base", "--lose-data")
+    assert gone.stdout == "The database is at revision none. Lost: the table users (1 row).\n"
+    assert call2me(tmp_path, "db", "upgrade").returncode == 0
