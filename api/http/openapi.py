@@ -167,6 +167,8 @@ def _operation(route: Route, operation_id: str, schemas: _Schemas, is_alias: boo
     }
     if route.access == "caller":
         operation["x-scope"] = scope_of(route)
+    if route.end_user:
+        operation["x-end-user-scope"] = route.end_user
     if is_alias:
         description = f"{description}\n\nAnother spelling of `{route.paths[0]}`."
     if description.strip():

@@ -140,26 +140,6 @@ def test_an_end_user_may_use_no_route_but_those_that_say_so(api: Api, person: Pe
     }
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "scope"),
-    [
-        ("GET", "/v1/agents", "agents:read"),
-        ("GET", "/v1/chats", "chats:read"),
-        ("POST", "/v1/chats", "chats:write"),
-        ("POST", "/v1/voice/sessions", "voice:write"),
-        ("GET", "/v1/voice/sessions/x", "voice:read"),
-    ],
-)
-def test_each_scope_opens_its_own_door(api: Api, person: Person, method: str, path: str, scope: str) -> None:
-    every = ["agents:read", "chats:read", "chats:write", "voice:read", "voice:write"]
-    body = {} if method == "POST" else None
-    without = token_of(person, scopes=[one for one in every if one != scope])
-    refused = api.ask(method, path, body, token=without)
-    assert (refused.status, scope in refused.detail) == (403, True)
-    assert api.ask(method, path, body, token=token_of(person, scopes=[scope])).status != 403
-    assert api.ask(method, path, body, token=token_of(person, scopes=[])).status == 403
-
-
 def test_a_token_ends_when_it_is_revoked_with_its_key_and_with_its_time(
     api: Api, person: Person, client: Call2Me, key: str
 ) -> None:
