@@ -82,13 +82,21 @@ async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
     route = await numbers.inbound(session, told.to_number, told.trunk_id)
     if route is None:
         raise numbers.NobodyAnswers
-    rules, caller = route.answering, telephone.normal(told.from_number) or ""
-    if is_blocked(rules, caller) or await _calls_too_often(session, route.owner_id, rules, told.from_number):
+    rules, caller = route.answering, _caller(route, told)
+    shown = caller or told.from_number
+    if is_blocked(rules, caller) or await _calls_too_often(session, route.owner_id, rules, shown):
         raise CallerRefused
     if told.is_busy:
         await _busy(session, Rung(route, rules, caller), told)
         raise LineBusy
     return Rung(route, rules, caller)
+
+
+def _caller(route: numbers.Route, told: PhoneRang) -> str:
+    """Who calls; a number without a country code is of the country of the number that is called."""
+    said = told.from_number
+    home = telephone.country(route.number) if len(said) >= numbers.LEAST_DIGITS else ""
+    return telephone.normal(said, home or None) or ""
 
 
 async def question(session: AsyncSession, here: Rung, told: PhoneRang) -> Question | None:
@@ -100,7 +108,7 @@ async def question(session: AsyncSession, here: Rung, told: PhoneRang) -> Questi
     asked = {
         "event": EVENT,
         "timestamp": at.isoformat().replace("+00:00", "Z"),
-        "from_number": told.from_number or None,
+        "from_number": here.caller or told.from_number or None,
         "from_name": told.from_name or None,
         "to_number": here.route.number,
         "agent_id": here.route.agent_id,
@@ -162,7 +170,7 @@ def _row(route: numbers.Route, told: PhoneRang) -> CallRow:
         agent_id=route.agent_id,
         call_type="phone_call",
         direction="inbound",
-        from_number=told.from_number or None,
+        from_number=_caller(route, told) or told.from_number or None,
         to_number=route.number,
         sip_call_id=told.sip_call_id,
         sip_trunk_id=told.trunk_id,

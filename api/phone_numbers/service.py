@@ -33,6 +33,8 @@ from pipelines.outbound import Guard
 
 LOCAL_REGION = "TR"
 """Where a number without a country code is taken to be from: the contract says so."""
+LEAST_DIGITS, MOST_ALIKE = 6, 50
+"""Of a number that a carrier tells without its country code; what is shorter is an extension."""
 
 Named = tuple[PhoneNumberRow, str | None, str | None, NumberOrderRow | None]
 """A number, what its agent is called, what its trunk is called, and the order it came by."""
@@ -195,7 +197,8 @@ async def inbound(session: AsyncSession, number: str, trunk_id: str | None = Non
     found = await session.exec(
         _routed().where(col(PhoneNumberRow.number) == _spelled(number), is_usable(), in_force())
     )
-    if (row := found.one_or_none()) is None:
+    row = found.one_or_none() or await _as_its_trunk_spells_it(session, number, trunk_id)
+    if row is None:
         return None
     known, trunk = row
     if known.trunk_id is not None and trunk_id is not None and known.trunk_id != trunk_id:
@@ -203,6 +206,31 @@ async def inbound(session: AsyncSession, number: str, trunk_id: str | None = Non
     return Route(
         known.number, known.owner_id, known.agent_id, trunk, Answering.model_validate(known.answering or {})
     )
+
+
+async def _as_its_trunk_spells_it(
+    session: AsyncSession, number: str, trunk_id: str | None
+) -> tuple[PhoneNumberRow, SipTrunkRow | None] | None:
+    """A number of this trunk that its carrier tells without a country code, as it is dialled at home."""
+    digits = number.lstrip("0")
+    if trunk_id is None or not digits.isdecimal() or len(digits) < LEAST_DIGITS:
+        return None
+    found = await session.exec(
+        _routed()
+        .where(
+            PhoneNumberRow.trunk_id == trunk_id,
+            col(PhoneNumberRow.number).endswith(digits[-LEAST_DIGITS:]),
+            is_usable(),
+            in_force(),
+        )
+        .limit(MOST_ALIKE)
+    )
+    alike = (
+        row
+        for row in found.all()
+        if telephone.normal(number, telephone.country(row[0].number)) == row[0].number
+    )
+    return next(alike, None)
 
 
 async def outbound(

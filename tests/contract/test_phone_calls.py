@@ -162,6 +162,44 @@ def test_a_number_takes_calls_of_its_own_trunk_only(house: House, owner: Person)
     assert rings(house, another, number, "other@carrier").status == 404
 
 
+def test_a_carrier_may_spell_numbers_as_they_are_dialled_at_home(house: House, owner: Person) -> None:
+    agent_id, _, trunk_id = bound(owner)
+    number = f"+4930{next(_numbers)}"
+    owner.made("/v1/phone-numbers", {"number": number, "agent_id": agent_id, "trunk_id": trunk_id})
+    contact = {"name": "Ada", "phone_number": "+491711234567", "variables": {"plan": "gold"}}
+    owner.made("/v1/contacts", contact)
+    for nth, (to, caller) in enumerate(
+        [(number.replace("+49", "0"), "01711234567"), (number, "+491711234567"), (number, "1711234567")]
+    ):
+        reply = rings(house, trunk_id, to, f"{number}-{nth}", from_number=caller)
+        assert reply.status == 200, to
+        brief = house.worker.brief(reply.json["call_id"]).json
+        assert (brief["variables"]["plan"], brief["caller_number"]) == ("gold", "+491711234567"), caller
+    told = owner.ask("GET", f"/v1/calls/{reply.json['call_id']}").json
+    assert (told["from_number"], told["to_number"]) == ("+491711234567", number)
+    inside = rings(house, trunk_id, number, f"{number}-9", from_number="1001").json["call_id"]
+    assert house.worker.brief(inside).json["caller_number"] == "1001", "an extension stays one"
+    assert rings(house, trunk_id, number[-5:], f"{number}-8").status == 404
+
+
+@pytest.mark.usefixtures("line")
+def test_a_call_rings_as_long_as_asked_and_the_same_request_again_rings_nobody(
+    house: House, owner: Person
+) -> None:
+    agent_id, _, _ = bound(owner)
+    body = {"agent_id": agent_id, "to_number": "+14155550123", "ring_timeout_seconds": 20}
+    key = {"Idempotency-Key": "ring once"}
+    first = owner.ask("POST", "/v1/calls/outbound", body, headers=key)
+    again = owner.ask("POST", "/v1/calls/outbound", body, headers=key)
+    assert (first.status, again.status, again.json) == (201, 201, first.json)
+    assert dialled(house, first.json["call_id"])["ring_seconds"] == 20
+    assert owner.ask("GET", "/v1/calls").json["total"] == 1
+    for wrong in (4, 181, "soon"):
+        assert owner.ask("POST", "/v1/calls", {**body, "ring_timeout_seconds": wrong}).status == 422
+    plain = owner.made("/v1/calls", {"agent_id": agent_id, "to_number": "+14155550123"})["call_id"]
+    assert dialled(house, plain)["ring_seconds"] == 60
+
+
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(
     ("code", "reason", "status"),

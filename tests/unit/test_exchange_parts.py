@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rtp import media
-from worker.exchange.calls import name_in, number_in
+from worker.exchange.calls import international, name_in, number_in
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.link import FROM_EXCHANGE, HangUpLine, Here, Link, Over, Take, taken
 from worker.exchange.ports import Ports, Unavailable
@@ -165,3 +165,20 @@ def test_who_calls_is_read_from_a_header(header: str, number: str, name: str) ->
 def test_a_frame_of_a_newer_process_is_read() -> None:
     assert FROM_EXCHANGE.validate_json('{"kind": "over", "call_id": "c", "cause": "line_lost", "new": 1}')
     assert Here(pid=1).call_ids == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("+14155550123", "+14155550123"),
+        ("14155550123", "+14155550123"),
+        ("0014155550123", "+14155550123"),
+        ("03012345678", "03012345678"),  # of a country that the api knows
+        ("4155550123", "4155550123"),
+        ("1001", "1001"),
+        ("anonymous", "anonymous"),
+        ("", ""),
+    ],
+)
+def test_a_number_that_has_a_country_code_is_told_with_its_plus(told: str, meant: str) -> None:
+    assert international(told) == meant

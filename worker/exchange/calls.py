@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _SIGNAL = re.compile(rb"Signal\s*=\s*([0-9*#A-D])")
 
 
+MOST_NATIONAL_DIGITS = 10
+"""A number of more digits, and no zero before them, has its country code."""
 FORGOTTEN = (408, 481)
 """What a request inside of a call is answered with that the other side knows nothing of any more."""
 
@@ -222,3 +224,15 @@ def number_in(uri: str) -> str:
 def name_in(header: str) -> str:
     """The display name of a From header."""
     return header[:300].partition("<")[0].strip().strip('"')[:200] if "<" in header else ""
+
+
+def international(number: str) -> str:
+    """As it was dialled; one that is all digits and has a country code may come without its plus.
+
+    No country code begins with a zero: what does is of a country that the api knows.
+    """
+    if not number.isdigit() or len(number) <= MOST_NATIONAL_DIGITS:
+        return number
+    if number.startswith("00"):
+        return f"+{number[2:]}"
+    return number if number.startswith("0") else f"+{number}"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pipelines.contract.phones import PhoneRang, PhoneRoute, SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotRouted
-from worker.exchange.calls import PhoneCall, name_in, number_in
+from worker.exchange.calls import PhoneCall, international, name_in, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable
 from worker.exchange.trunks import Trunks, credential_of
@@ -137,8 +137,8 @@ class Inbound:
                 sip_call_id=dialog.call_id[:300],
                 trunk_id=trunk.trunk_id,
                 # Where we registered, the request is for the user that we registered as.
-                to_number=_international(to if asked in ("", trunk.username) else asked),
-                from_number=_international(number_in(told_by)),
+                to_number=international(to if asked in ("", trunk.username) else asked),
+                from_number=international(number_in(told_by)),
                 from_name=name_in(headers.first("From") or ""),
                 headers=dict(list(more.items())[:MOST_HEADERS]),
                 is_busy=is_busy,
@@ -229,8 +229,3 @@ class Inbound:
 def _close(sockets: tuple[socket.socket, ...]) -> None:
     for one in sockets:
         one.close()
-
-
-def _international(number: str) -> str:
-    """As it was dialled; one that is all digits and has a country code may come without its plus."""
-    return f"+{number}" if number.isdigit() and len(number) > 10 else number
