@@ -11,14 +11,13 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.calls import analysis, billing, settlement, workflows
+from api.calls import analysis, workflows
 from api.db import engine as database
 from api.durable import engine as durable
 from api.http import idempotency, transactions
-from api.outside.rooms import LiveKitRooms
 from api.serve import serve
 from api.settings import Settings
-from api.wallet import charges, ledger
+from api.wallet import charges
 
 Function = Callable[..., Awaitable[Any]]
 
@@ -82,21 +81,10 @@ POINTS: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
     "events committed, settlement not started": (workflows, "start_settlement", before),
     "settlement being started": (durable, "start", before),
     "settlement started": (durable, "start", after),
-    "room about to be closed": (LiveKitRooms, "delete_room", before),
-    "room closed": (LiveKitRooms, "delete_room", after),
-    "usage about to be written": (settlement, "write_usage", before),
-    "usage written, not committed": (settlement, "write_usage", after),
-    "usage committed, step not noted": (settlement, "write_usage", at_commit_after),
-    "call about to be charged": (billing, "charge", before),
-    "hold let go, charge not written": (ledger, "post", before),
-    "charge written, not committed": (charges, "charge", after),
     "charge committed, step not noted": (charges, "charge", at_commit_after),
-    "call about to be marked": (settlement, "mark_settled", before),
-    "call marked, not committed": (settlement, "mark_settled", after),
-    "call marked, step not noted": (settlement, "mark_settled", at_commit_after),
-    "analysis about to be written": (analysis, "_keep", before),
     "analysis written, step not noted": (analysis, "_keep", after),
 }
+"""Around settling and in the midst of it; `dying_settlement` dies after every await within."""
 
 
 ANY_REQUEST: dict[str, tuple[Any, str, Callable[[Function], Function]]] = {
