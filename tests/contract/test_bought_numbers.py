@@ -217,6 +217,11 @@ def test_the_connection_is_made_once_and_the_exchange_is_told_of_it(shop: Shop) 
     assert "192.76.120.10" in trunk["allowed_addresses"]
     assert person.ask("GET", "/v1/sip-trunks").json == []
     assert person.ask("GET", f"/v1/sip-trunks/{trunk['trunk_id']}").status == 404
+    # Whoever has a number there may try it out by a call; here is only no phone line.
+    tried = f"/v1/sip-trunks/{trunk['trunk_id']}/test-call"
+    told = person.ask("POST", tried, {"to_number": "+14155550123"})
+    assert (told.status, told.detail) == (503, "no phone line")
+    assert shop.person().ask("POST", tried, {"to_number": "+14155550123"}).status == 404
     kept = shop.run(_password_as_stored)
     assert kept.startswith("gAAAA")
     log = shop.api.log.read_bytes()
