@@ -218,6 +218,17 @@ async def enqueue_again(queue: str, workflow_id: str, workflow: Workflow, *argum
     await enqueue(queue, workflow_id, workflow, *arguments)
 
 
+async def start_unless_done(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
+    """Start what is to be done once and may be tried anew: one that gave up is begun again.
+
+    What waits, works, or came to its end is left alone.
+    """
+    status = await DBOS.get_workflow_status_async(workflow_id)
+    if status is not None and status.status in {"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
+        await DBOS.delete_workflow_async(workflow_id)
+    await start(workflow_id, workflow, *arguments)
+
+
 async def start_again(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
     """Start a workflow whose effect is missing although it should be there by now.
 

@@ -94,7 +94,8 @@ async def _newest(session: AsyncSession, owner_id: str) -> PaymentRow | None:
 
 
 async def _start(payment_id: str) -> None:
-    await engine.start(f"charge-{payment_id}", charge_card, payment_id)
+    # Again, too, where the provider could not be reached: under the same key it is one charge.
+    await engine.start_unless_done(f"charge-{payment_id}", charge_card, payment_id)
 
 
 @DBOS.workflow(name="charge_card")

@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
-from sqlmodel import func, select
+from sqlmodel import col, func, select
 
 from api.db.engine import Database
-from api.wallet import charges, credit, ledger, rates, transfers
+from api.wallet import charges, chat_charges, corrections, credit, ledger, rates, rents, transfers
 from api.wallet.table import EntryRow, HoldRow, TransactionRow, WalletRow
 
 RATES = rates.load()
@@ -232,3 +235,92 @@ async def test_nobody_gives_what_a_running_call_holds(database: Database) -> Non
             )
     assert await balance(database, "one") == 1_000_000
     assert await balance(database, "two") == 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_every_kind_of_money_at_once_leaves_the_book_right(database: Database, seed: int) -> None:
+    """Answers and calls of members, rents, transfers, refunds and grants, by eight writers at once."""
+    luck = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    owners = ["member", "reseller"]
+    for owner in owners:
+        await grant(database, owner, "2")
+    chatty = RATES.model_copy(
+        update={"chat_rate_per_message": Decimal("0.03"), "margin_percent": Decimal(20)}
+    )
+    member = TARIFF.model_copy(update={"tenant_owner_id": "reseller", "tenant_margin_percent": Decimal(50)})
+
+    async def answer(name: str) -> None:
+        async with database.transaction() as session:
+            await chat_charges.hold(
+                session, name, "member", chatty, is_billed=True, tenant=("reseller", Decimal(50))
+            )
+        for _ in range(2):  # again, it changes nothing
+            async with database.transaction(is_durable=True) as session:
+                await chat_charges.charge(
+                    session,
+                    name,
+                    owner_id="member",
+                    chat_id="chat_1",
+                    agent_id=None,
+                    model="",
+                    tokens=(0, 0),
+                    provider_usd=None,
+                )
+
+    async def talk(name: str) -> None:
+        async with database.transaction() as session:
+            await charges.hold(
+                session,
+                call_id=name,
+                owner_id="member",
+                tariff=member,
+                longest_seconds=120,
+                rates=RATES,
+                is_billed=True,
+            )
+        await asyncio.gather(*(end(database, name, 60) for _ in range(2)))
+        async with database.transaction() as session:
+            await corrections.shorten(session, name, 30_000)
+
+    async def rent(name: str) -> None:
+        for _ in range(2):
+            async with database.transaction(is_durable=True) as session:
+                await rents.charge_month(
+                    session, name, "reseller", "+1", 2, rents.Rent(90_000, 60_000), is_billed=True
+                )
+
+    async def move(name: str) -> None:
+        away, to = owners if len(name) % 2 else reversed(owners)
+        async with database.transaction(is_durable=True) as session:
+            await transfers.transfer(session, from_owner=away, to_owner=to, amount=50_000, note=name)
+
+    async def give(name: str) -> None:
+        await asyncio.gather(*(grant(database, "member", "0.05", key=name) for _ in range(2)))
+
+    kinds = [answer, answer, talk, rent, move, give]
+    steps = [(luck.choice(kinds), f"{'x' * luck.randint(1, 2)}_{number}") for number in range(64)]
+    done = Counter[str]()
+
+    async def write(mine: list[tuple[Callable[[str], Awaitable[None]], str]]) -> None:
+        for kind, name in mine:
+            with suppress(charges.InsufficientBalance):
+                await kind(name)
+                done[kind.__name__] += 1
+
+    await asyncio.gather(*(write(steps[start::8]) for start in range(8)))
+    assert min(done[kind.__name__] for kind in kinds) >= 2
+    async with database.transaction(writes=False) as session:
+        assert await ledger.faults(session) == []
+        assert (await session.exec(select(func.sum(EntryRow.amount_micros)))).one() == 0
+        assert (await session.exec(select(HoldRow))).all() == []
+        rows = (await session.exec(select(TransactionRow).order_by(col(TransactionRow.id)))).all()
+        at = dict.fromkeys(owners, 0)
+        for row in rows:  # each begins where the one before it of its owner ended, and never below nothing
+            assert row.balance_before_micros == at[row.owner_id]
+            at[row.owner_id] = row.balance_after_micros
+            assert 0 <= row.balance_after_micros == row.balance_before_micros + row.amount_micros
+        used = [row for row in rows if row.type in ("usage", "refund")]
+        earned = sum(row.amount_micros for row in rows if row.type == "earning")
+        assert earned == sum(row.tenant_micros for row in used) > 0
+        assert len([row for row in used if row.endpoint_type == "chat"]) == done["answer"]
+        assert len([row for row in used if row.endpoint_type == "number"]) == done["rent"]

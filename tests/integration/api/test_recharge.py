@@ -1,10 +1,16 @@
 """A card that is declined again and again is left alone, and its owner is told."""
 
+from contextlib import suppress
+
+import pytest
+from dbos import DBOS
 from sqlmodel import select
 
 from api.db import migrate
 from api.db.engine import Database
+from api.durable import engine
 from api.durable.table import LetterRow
+from api.outside.payments import PaymentsUnavailable
 from api.payments import applying, recharge
 from api.payments.table import PaymentReversalRow, PaymentRow
 from api.users.table import UserRow
@@ -69,3 +75,24 @@ async def test_a_refund_written_in_the_same_moment_as_its_payment_is_found(datab
         assert await ledger.balance(session, "user_1") == -4
         assert await ledger.faults(session) == []
     await database.close()
+
+
+_tries: list[str] = []
+
+
+@DBOS.workflow(name="test.fails_at_first")
+async def fails_at_first(name: str) -> None:
+    _tries.append(name)
+    if len(_tries) == 1:
+        raise PaymentsUnavailable("no answer")
+
+
+@pytest.mark.usefixtures("durable")
+async def test_a_charge_that_gave_up_is_asked_again_and_one_that_was_asked_is_not() -> None:
+    _tries.clear()
+    for tried in (1, 2, 2):
+        await engine.start_unless_done("charge-test", fails_at_first, "pay_1")
+        with suppress(PaymentsUnavailable):
+            handle = await DBOS.retrieve_workflow_async("charge-test")
+            await handle.get_result()
+        assert len(_tries) == tried
