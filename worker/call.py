@@ -181,7 +181,9 @@ class _Call:
             return await announcing.said_to(self._line, session, words, self._told)
         reception = reception if self._brief.started_at is None else None
         voicemail = self._brief.agent.voicemail
-        if self._brief.started_at is None and await screening.machine_answered(self._line, voicemail):
+        if self._brief.started_at is None and await screening.machine_answered(
+            self._line, voicemail, recording
+        ):
             message = pipeline.script.voicemail if voicemail.action == "leave_message" else ""
             return await screening.left_to(self._line, session, recording, message, self._told.started)
         pipeline.agent.waits = reception is not None

@@ -16,11 +16,14 @@ BEEP_SECONDS = 45.0
 """Longer greetings than this are hung up on."""
 
 
-async def machine_answered(line: Line, voicemail: VoicemailConfig) -> bool:
-    """Whether a machine has answered; False at once where nobody wants to know, or the call came to us."""
+async def machine_answered(line: Line, voicemail: VoicemailConfig, tap: AudioTap | None) -> bool:
+    """Whether a machine has answered; False at once where nobody wants to know, or the call came to us.
+
+    The tap is told of what is heard meanwhile.
+    """
     if not voicemail.detection or not isinstance(line, Screens) or not line.is_ours:
         return False
-    answered_by = await line.answered_by(voicemail.timeout_ms / 1000)
+    answered_by = await line.answered_by(voicemail.timeout_ms / 1000, tap)
     logger.info("a call of ours was answered", extra={"answered_by": answered_by})
     return answered_by == "machine"
 

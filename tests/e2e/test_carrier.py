@@ -6,6 +6,7 @@ What the agent said is what was understood of the telephone's own recording.
 import asyncio
 import re
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.integration.test_phone_holds import is_music
 from tests.support import baresip
 from tests.support.carrier import CREDENTIAL, DID, FORK
 from tests.support.carrier_house import House, carrier_house, refusing
@@ -22,6 +24,7 @@ from tests.support.pjsip import RATE, Pjsip, longest_silence, silent, written
 from tests.support.speech import understood, words
 from tests.support.stack import process_of, service_of
 from tests.unit.test_answering import GREETING, tone
+from worker.lines.phone import NO_MEDIA_SECONDS
 
 pytestmark = [
     pytest.mark.e2e,
@@ -104,6 +107,35 @@ async def _interrupted(house: House, call: int) -> int:
 def _speaks(phone: Pjsip, call: int, since: int) -> bool:
     sound = phone.heard(call)[since:]
     return bool(len(sound)) and bool((np.abs(sound.astype(np.int32)) > 500).any())
+
+
+async def test_a_hold_of_either_side_may_last_longer_than_a_lost_line(house: House) -> None:
+    """Two calls at once: one is held at the telephone, the other one by us."""
+    phone = house.phone
+    theirs, their_id = await house.rings()
+    await phone.hears(theirs)
+    phone.do("hold", theirs)
+    await phone.until(lambda: phone.all("sounds", theirs)[-1] is False)
+    held_at = time.monotonic()
+    ours, our_id = await house.rings()
+    await phone.hears(ours)
+    await house.stack.post(f"/v1/calls/{our_id}/hold", {"sound": "music"})
+    since = len(phone.heard(ours))
+    await asyncio.sleep(NO_MEDIA_SECONDS + 3)
+    assert is_music(phone.heard(ours)[since + RATE : since + RATE * 20])
+    phone.do("resume", theirs)
+    await phone.until(lambda: phone.all("sounds", theirs)[-1] is True)
+    assert time.monotonic() - held_at > NO_MEDIA_SECONDS
+    await house.stack.post(f"/v1/calls/{our_id}/resume")
+    answers = await asyncio.gather(*(house.asks(call, SATURDAY) for call in (theirs, ours)))
+    assert all(CLOSES.search(answer) for answer in answers), answers
+    for call, call_id, by in ((theirs, their_id, "caller"), (ours, our_id, "order")):
+        phone.do("hang_up", call)
+        over = await house.stack.ended(call_id)
+        assert (over["call_status"], over["disconnection_reason"]) == ("completed", "user_hangup")
+        (held,) = over["holds"]
+        assert held["by"] == by
+        assert over["duration_ms"] > NO_MEDIA_SECONDS * 1000
 
 
 async def _outrung(call: FarCall) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -38,6 +39,16 @@ async def end(stage: Stage) -> tuple[str, str]:
     return events[-1].status, events[-1].reason
 
 
+def loud_seconds(stage: Stage) -> tuple[float, float]:
+    """How long each side is heard in the recording."""
+    with av.open(str(stage.home / "spool" / "o1.1.ogg")) as recording:
+        sides = np.concatenate([frame.to_ndarray() for frame in recording.decode()], axis=1)
+    size = 48_000 // 50
+    blocks = np.abs(sides[:, : sides.shape[1] // size * size]).reshape(2, -1, size).max(axis=2)
+    caller, agent = (blocks > 0.02).sum(axis=1) * 0.02
+    return float(caller), float(agent)
+
+
 async def test_nobody_talks_to_a_machine() -> None:
     async with answering() as (stage, phone, dialog):
         began = time.time()
@@ -59,6 +70,9 @@ async def test_a_message_is_left_after_the_beep() -> None:
         assert first is not None
         assert 0 < first - beeped_at < 2.5
         assert stage.said("o1") == [("agent", "Please call us back.")]
+        machine, agent = loud_seconds(stage)
+        assert machine > len(greeting) / 8000 / 2, "from the answer on"
+        assert agent > 0.5
         await stage.until(lambda: dialog.is_over)
 
 
@@ -78,6 +92,11 @@ async def test_a_person_hears_the_agent_and_what_was_played_before_is_nobodys_an
             assert phone.first_sound(0.0)
             assert not dialog.is_over
             await dialog.hang_up()
+        assert await end(stage) == ("completed", "user_hangup")
+        hello, agent = loud_seconds(stage)
+        assert hello > 0.1, "a person's first word is recorded"
+        assert hello < len(words("Hello?")) / 8000 + 0.2, "and no announcement before the answer"
+        assert agent > 0.5
         # "The number you have dialled is not in service", and no answer ever.
         stage.dial(call_id="o2")
         async with announced(carrier) as (phone, dialog, _):

@@ -52,11 +52,9 @@ class Call(pj.Call):  # type: ignore[misc, unused-ignore]
     def onCallMediaState(self, parameter: object) -> None:  # noqa: N802
         """PJSIP's: there is sound, or none any more."""
         info = self.getInfo()  # what is in it lives as long as it does
-        is_active = any(
-            one.type == pj.PJMEDIA_TYPE_AUDIO and one.status == pj.PJSUA_CALL_MEDIA_ACTIVE
-            for one in info.media
-        )
-        if is_active:
+        audio = [one.status for one in info.media if one.type == pj.PJMEDIA_TYPE_AUDIO]
+        is_active = pj.PJSUA_CALL_MEDIA_ACTIVE in audio
+        if is_active or pj.PJSUA_CALL_MEDIA_REMOTE_HOLD in audio:  # whoever is held may hear music
             if self.recorder is None:
                 self.recorder = pj.AudioMediaRecorder()
                 self.recorder.createRecorder(str(self.phone.folder / f"{self.number}.wav"))

@@ -194,6 +194,11 @@ SILENCES: dict[str, tuple[Limits, list[Row], list[Row]]] = {
         [(20, "ends: silence")],
     ),
     "an agent on hold is silent on purpose": (quiet(), [(1, "holds")], []),
+    "the wait begins when a hold ends, and not before it": (
+        quiet(30, ReminderConfig(frequency_ms=10_000, max_count=1)),
+        [(1, "holds"), (100, "releases")],
+        [(110, "reminder 0"), (130, "ends: silence")],
+    ),
     "no silence while a function runs": (
         quiet(10),
         [(5, "calls book"), (14, "returns book")],
@@ -244,6 +249,10 @@ TURNS: dict[str, tuple[list[Row], list[Row]]] = {
     ),
     "who goes on talking is not answered": (
         [(1, "asks"), (2, "user speaking"), (20, "user listening"), (22, "answers")],
+        [],
+    ),
+    "a question before a hold waits for its answer from the hold's end on": (
+        [(1, "asks"), (2, "holds"), (60, "releases"), (63, "answers")],
         [],
     ),
     "keys that were pressed want no words": ([(1, "asks"), (2, "presses send_digits")], []),

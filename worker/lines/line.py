@@ -105,8 +105,11 @@ class Screens(Protocol):
     def is_ours(self) -> bool:
         """We have called."""
 
-    async def answered_by(self, timeout_seconds: float) -> AnsweredBy:
-        """A person or a machine; `nobody` has said anything within this time."""
+    async def answered_by(self, timeout_seconds: float, tap: AudioTap | None = None) -> AnsweredBy:
+        """A person or a machine; `nobody` has said anything within this time.
+
+        The tap is told of what is heard from now on until the session starts.
+        """
 
     async def beep(self, timeout_seconds: float) -> bool:
         """Return once a machine listens: after its beep, or when it has said all. False: it still talks."""

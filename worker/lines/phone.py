@@ -8,6 +8,7 @@ socket ◄── RTP ◄── codec ◄── keys ◄────┘        �
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -105,6 +106,8 @@ class PhoneLine:
         self.warn: Callable[[str, str], None] = lambda code, message: None
         self._stream = RtpStream(media, sockets.send, sockets.send_report, on_key=self._keys.pressed)
         self._answering = Answering(self._stream.rate) if is_ours else None
+        self._screened: AudioTap | None = None
+        """Told of what is heard before the session starts."""
         self._input = Microphone(self._stream.rate)
         self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
         self.listeners = LineListeners(rooms, self._stream.rate)
@@ -130,7 +133,7 @@ class PhoneLine:
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Put the session on the line."""
-        self._answering, self.listeners.tap = None, tap
+        self._answering, self._screened, self.listeners.tap = None, None, tap
         if self._media.is_held_by_them:
             self.on_held(True)
         if isinstance(agent, SpokenAgent) and agent.background is not None:
@@ -149,8 +152,9 @@ class PhoneLine:
         take_noise_out(session, agent)
         await session.start(agent, record=False)
 
-    async def answered_by(self, timeout_seconds: float) -> AnsweredBy:
+    async def answered_by(self, timeout_seconds: float, tap: AudioTap | None = None) -> AnsweredBy:
         """A person or a machine."""
+        self._screened = tap
         until = self._loop.time() + timeout_seconds
         while (heard := self._answering) is not None and self._loop.time() < until:
             if heard.answered_by is not None:
@@ -300,6 +304,8 @@ class PhoneLine:
                 for pcm in self._stream.hears():
                     if self._answering is not None:
                         self._answering.hear(pcm)
+                    if self._screened is not None:
+                        self._screened.caller(pcm, self._stream.rate, time.time() - FRAME_SECONDS)
                     self.listeners.caller(pcm)
                     if self._joined is not None:
                         self._joined._other.push(pcm)

@@ -33,10 +33,22 @@ class Floor:
         self.tool_calls = 0
         self.cuts = 0
         """How often the agent was cut off."""
-        self.is_on_hold = False
-        """True while the agent is silent on purpose."""
+        self._is_on_hold = False
         self.is_own_speech = False
         """Set by a watcher that speaks: its words are no answer, and no end of a silence."""
+
+    @property
+    def is_on_hold(self) -> bool:
+        """True while the agent is silent on purpose. A silence counts from its end: nobody could end it."""
+        return self._is_on_hold
+
+    @is_on_hold.setter
+    def is_on_hold(self, is_on: bool) -> None:
+        if self._is_on_hold and not is_on:
+            self.quiet_since = self._clock()
+            if self.asked_at is not None:
+                self.asked_at = self.quiet_since
+        self._is_on_hold = is_on
 
     def attach(self, session: AgentSession[Any]) -> None:
         """Follow the session's events."""
