@@ -313,16 +313,17 @@ def _routed() -> Any:
 
 async def _bind(session: AsyncSession, row: PhoneNumberRow, sent: dict[str, Any]) -> None:
     """Bind a number to an agent and a trunk of the same owner; an empty id unbinds."""
+    # Each is looked for before the row names it: a query writes what a row says, and there may be no such thing.
     if "agent_id" in sent:
-        row.agent_id = sent["agent_id"] or None
-        if row.agent_id is not None:
-            await agents.of_owner(session, row.owner_id, row.agent_id)
+        if agent_id := sent["agent_id"] or None:
+            await agents.of_owner(session, row.owner_id, agent_id)
+        row.agent_id = agent_id
     if "trunk_id" in sent:
         if row.provider == BOUGHT:
             raise BoughtHere
-        row.trunk_id = sent["trunk_id"] or None
-        if row.trunk_id is not None:
-            await trunks.get(session, row.owner_id, row.trunk_id)
+        if trunk_id := sent["trunk_id"] or None:
+            await trunks.get(session, row.owner_id, trunk_id)
+        row.trunk_id = trunk_id
 
 
 async def _checked(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_ownership import MAKERS, QUERIES
+from tests.contract.test_ownership import QUERIES
 from tests.support.api import Api, Person
 from tests.support.knowledge import upload
-from tests.support.openapi import COMPONENTS, Operation, operations
+from tests.support.openapi import COMPONENTS, Operation, Things, operations
 
 JSON_BYTES = 1024 * 1024
 HUGE = 2**40
@@ -22,20 +22,6 @@ SIGNED = {"expires"}
 NOT_HERE = {501, 503}
 """There is no carrier behind this api."""
 PAGES = {"limit", "offset", "page", "per_page", "days", "hours"}
-
-
-class Things:
-    """One of each kind, made when it is first asked for."""
-
-    def __init__(self, person: Person) -> None:
-        self._person = person
-        self._made: dict[str, str] = {"voice_id": "openai-nova"}
-
-    def address(self, operation: Operation) -> str:
-        """The path with them in its places."""
-        for name in set(operation.ids) - set(self._made):
-            self._made[name] = MAKERS[name](self._person) if name in MAKERS else "x"
-        return operation.address(None, **self._made)
 
 
 def _headers(api: Api, person: Person, operation: Operation) -> dict[str, str]:

@@ -94,7 +94,8 @@ def test_a_number_is_bound_only_to_what_is_ones_own(api: Api, person: Person) ->
     trunk = stranger.made("/v1/sip-trunks", {"name": "T", "sip_server": "9.9.9.9"})["trunk_id"]
     number = person.made("/v1/phone-numbers", {"number": _new()})["number"]
     assert person.ask("POST", f"/v1/phone-numbers/{number}/bind", {"agent_id": theirs}).status == 404
-    assert person.ask("PATCH", f"/v1/phone-numbers/{number}", {"trunk_id": trunk}).status == 404
+    for nobodys in ({"trunk_id": trunk}, {"trunk_id": "trunk_0"}, {"agent_id": "agent_000000000000"}):
+        assert person.ask("PATCH", f"/v1/phone-numbers/{number}", nobodys).status == 404, nobodys
     kept = person.ask("GET", f"/v1/phone-numbers/{number}").json
     assert (kept["agent_id"], kept["trunk_id"]) == (None, None)
 

@@ -154,3 +154,17 @@ def operations(api: Api) -> list[Operation]:
         for path, methods in spec["paths"].items()
         for method, about in methods.items()
     ]
+
+
+class Things:
+    """One of each kind, made when it is first asked for."""
+
+    def __init__(self, person: Person, **known: str) -> None:
+        self._person = person
+        self._made = {"voice_id": "openai-nova", **known}
+
+    def address(self, operation: Operation) -> str:
+        """The path with them in its places."""
+        for name in set(operation.ids) - set(self._made):
+            self._made[name] = MAKERS[name](self._person) if name in MAKERS else "x"
+        return operation.address(None, **self._made)
