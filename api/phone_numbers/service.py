@@ -313,7 +313,7 @@ def _routed() -> Any:
 
 async def _bind(session: AsyncSession, row: PhoneNumberRow, sent: dict[str, Any]) -> None:
     """Bind a number to an agent and a trunk of the same owner; an empty id unbinds."""
-    # Each is looked for before the row names it: a query writes what a row says, and there may be no such thing.
+    # Each is looked for before the row names it: the query would write that first, and there may be none.
     if "agent_id" in sent:
         if agent_id := sent["agent_id"] or None:
             await agents.of_owner(session, row.owner_id, agent_id)
