@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.support.ports import free_port
 
-_START_SECONDS = 30
+_START_SECONDS = 120
+_TRIES = 5
 _SERVER_USER = "postgres" if os.geteuid() == 0 else None
 """The server refuses to run as root; Debian's package brings a user for it."""
 
@@ -24,7 +25,7 @@ class Postgres:
         self._binaries = binaries
         self._folder = folder
         self._fsync = "on" if is_durable else "off"
-        self._port = free_port()
+        self._port = 0
         self._made = 0
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -35,7 +36,7 @@ class Postgres:
         subprocess.run(
             [self._binaries / "psql", *self._address, "-qc", f"CREATE DATABASE {name}", "postgres"],
             check=True,
-            timeout=30,
+            timeout=_START_SECONDS,
         )
         return f"postgresql://call2me@127.0.0.1:{self._port}/{name}"
 
@@ -62,7 +63,21 @@ class Postgres:
         )
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start it, and wait until it takes connections. Once it was started its port stays the same."""
+        if self._port:
+            self._start()
+            return
+        for number in range(_TRIES):
+            self._port = free_port()  # somebody else may be faster
+            try:
+                self._start()
+            except RuntimeError:
+                if number == _TRIES - 1:
+                    raise
+            else:
+                return
+
+    def _start(self) -> None:
         options = [
             "-p",
             str(self._port),
@@ -84,7 +99,7 @@ class Postgres:
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_up():
             if self._server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("PostgreSQL did not start")
+                raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
             time.sleep(0.05)
 
     def stop(self) -> None:
