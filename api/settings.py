@@ -12,7 +12,7 @@ import platformdirs
 from api.buckets import Bucket, bucket_of
 from api.payment_settings import Payments, payments_of
 from api.secret_keys import Secrets, read_secrets
-from api.telephone_settings import Carrier, Tolls, carrier_of, demo_numbers_of, tolls_of
+from api.telephone_settings import Carrier, Tolls, carrier_of, demo_caller_of, demo_numbers_of, tolls_of
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, make_folders
 from pipelines.providers import ProviderSettings, providers_of
@@ -107,6 +107,8 @@ class Settings:
     google: Google
     demo_numbers: tuple[str, ...]
     """Telephone numbers in E.164 form that are lent to accounts for a quarter of an hour."""
+    demo_caller: str
+    """The number that strangers are called from who ask for it; empty: nobody is."""
     tolls: Tolls
     has_livekit_sip: bool
     """Whether telephones come by livekit-sip instead of our own exchange."""
@@ -206,6 +208,7 @@ class Settings:
                 ),
             ),
             demo_numbers=demo_numbers_of(read),
+            demo_caller=demo_caller_of(read),
             tolls=tolls_of(read),
             has_livekit_sip=read.choice("CALL2ME_PHONES", "exchange", ("exchange", "livekit")) == "livekit",
             carrier=carrier_of(read),

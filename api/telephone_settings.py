@@ -82,6 +82,14 @@ def demo_numbers_of(read: Environment) -> tuple[str, ...]:
     return numbers
 
 
+def demo_caller_of(read: Environment) -> str:
+    """The number that strangers are called from; empty: nobody is. Raises `SettingsError`."""
+    number = read.text("CALL2ME_DEMO_CALLER", "")
+    if number and not re.fullmatch(r"\+[1-9]\d{6,14}", number):
+        raise SettingsError("CALL2ME_DEMO_CALLER must be a number like +14155550100.")
+    return number
+
+
 def _is_public_key(key: str) -> bool:
     try:
         return len(base64.b64decode(key, validate=True)) == 32

@@ -58,7 +58,14 @@ class PhoneCallGone(NotFound):
     """This phone call is gone"""
 
 
-async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
+async def dial(
+    session: AsyncSession,
+    caller: Caller,
+    wanted: OutboundCall,
+    *,
+    call_id: str | None = None,
+    longest_seconds: int | None = None,
+) -> CallRow:
     """Write the row of a call that an agent shall make.
 
     It is dialled once that is committed, by `place` at once or by whoever watches within a second.
@@ -73,10 +80,12 @@ async def dial(session: AsyncSession, caller: Caller, wanted: OutboundCall) -> C
     if wanted.topic:
         variables["call_purpose"] = wanted.topic
     call = CallRow(
+        id=call_id or new_id("call", 16),
         owner_id=caller.owner_id,
         agent_id=wanted.agent_id,
         call_type="phone_call",
         direction="outbound",
+        max_duration_seconds=longest_seconds,
         from_number=route.trunk.outbound_caller_id or route.number,
         to_number=wanted.to_number,
         sip_trunk_id=route.trunk.id,

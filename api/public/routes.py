@@ -1,16 +1,22 @@
 """/v1/demo, /v1/contact, /v1/newsletter, /v1/events, /v1/stats: for anybody who asks."""
 
+from functools import partial
 from html import escape
 
 from aiohttp import web
 
+from api.agents.service import AgentNotFound
+from api.calls import phoning
+from api.calls import service as calls
+from api.contacts.service import MustNotCall
+from api.db.engine import after_commit
 from api.http.callers import address, identify
 from api.http.errors import Forbidden, Invalid, Unauthorized
 from api.http.negotiation import JSON, preferred
 from api.http.rate_limits import Limit, network_of
 from api.http.routes import Routes
-from api.keys import CALLER, DATABASE, RATE_LIMITS, SESSION, SETTINGS
-from api.public import events, letters, service
+from api.keys import CALLER, DATABASE, RATE_LIMITS, SESSION, SETTINGS, WORKERS
+from api.public import demo, events, letters, service
 from api.public.letters import Purpose
 from api.public.schemas import (
     ContactReply,
@@ -49,10 +55,25 @@ _TOLD = {
 }
 
 
-@routes.post("/call", limit=DEMO_LIMIT, errors=[service.NoPhoneLine])
+@routes.post(
+    "/call",
+    limit=DEMO_LIMIT,
+    errors=[
+        AgentNotFound,
+        MustNotCall,
+        calls.NoPhoneLine,
+        calls.DestinationRefused,
+        calls.SpentToday,
+        demo.CalledToday,
+        demo.EnoughToday,
+    ],
+)
 async def request_demo_call(request: web.Request, body: DemoCallRequest) -> DemoCall:
-    """Ask to be called. Until this server has a phone line it answers 503 `no phone line`."""
-    return service.demo_call(body)
+    """Ask to be called, for a minute, once a day. Without a line for that it is 503 `no phone line`."""
+    session = request[SESSION]
+    call = await demo.call(session, body, request.app[SETTINGS])
+    after_commit(session, partial(phoning.place, request.app[DATABASE], request.app[WORKERS].phones, call.id))
+    return DemoCall(success=True, message="You are being called.", call_id=call.id)
 
 
 @public.post("/contact", limit=CONTACT_LIMIT, errors=[letters.TooMuchMail])

@@ -1,4 +1,4 @@
-"""Rules of the demo call: who may be called, once there is a line to call from; and figures for everybody."""
+"""Which numbers strangers may have called; and figures for everybody."""
 
 import phonenumbers
 from sqlalchemy import func
@@ -6,24 +6,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.calls.table import CallRow, CallUsageRow
-from api.http.errors import Invalid, Unavailable
-from api.public.schemas import DemoCall, DemoCallRequest, Stats
+from api.http.errors import Invalid
+from api.public.schemas import Stats
 from api.users.table import UserRow
 
 HOME_REGION = "US"
 """How a number without a country code is read."""
-
-
-class NoPhoneLine(Unavailable):
-    """no phone line"""
-
-
-def demo_call(asked: DemoCallRequest) -> DemoCall:
-    """Call somebody who asked for it. Until phones exist, a valid request learns that there is no line."""
-    if asked.website:
-        raise Invalid.at("body", "website", msg="This field must stay empty", type="honeypot")
-    require_callable(asked.phone_number)
-    raise NoPhoneLine
 
 
 def require_callable(phone_number: str) -> str:

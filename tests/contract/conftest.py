@@ -7,7 +7,10 @@ import pytest
 from tests.support.house import ENGLISH_AGENT, House, running_house
 from tests.support.postgres import Postgres
 
-__all__ = ["ENGLISH_AGENT", "House"]
+__all__ = ["DEMO_CALLER", "ENGLISH_AGENT", "House"]
+
+DEMO_CALLER = "+905337654321"
+"""Whom strangers are called from, once a test made it somebody's number."""
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -17,5 +20,6 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres_server")
         url = server.database()
-    with running_house(tmp_path_factory.mktemp(f"house-{request.param}"), url) as house:
+    folder = tmp_path_factory.mktemp(f"house-{request.param}")
+    with running_house(folder, url, CALL2ME_DEMO_CALLER=DEMO_CALLER) as house:
         yield house
