@@ -6,9 +6,10 @@ from typing import Any
 
 from livekit.agents import Agent, AgentSession
 
+from worker import endings
 from worker.conversation import Conversation
 from worker.endings import Ending
-from worker.lines.line import Line
+from worker.lines.line import Line, LineClosed, NobodyCame
 
 SAID = "announced"
 KEY_SECONDS = 6.0
@@ -17,7 +18,10 @@ KEY_SECONDS = 6.0
 
 async def said_to(line: Line, session: AgentSession[Any], words: str, told: Conversation) -> Ending:
     """Say it to its end, whatever the other side says meanwhile, and wait for one key."""
-    await line.start(session, Agent(instructions=""), None)
+    try:
+        await line.start(session, Agent(instructions=""), None)
+    except NobodyCame:
+        return endings.of_line(LineClosed("nobody_came"))
     session.input.set_audio_enabled(False)
     told.started()
     key = asyncio.create_task(line.digit())

@@ -31,6 +31,8 @@ _SILENT = "nobody answered"
 _TOO_LATE = (_SILENT, "not answered in time")
 """The reasons of our own SIP engine for giving up: not a word for 32 seconds, and longer than asked."""
 _NO_ROOM = "as many phone calls as allowed are running"
+_PRESSED = "It was answered, and whoever heard the sentence pressed {key}: both hear each other."
+_ASK = "No key was pressed: only whoever answered can say whether the sentence was heard there."
 _FIREWALL = (
     "Open CALL2ME_RTP_PORTS (UDP) to the world: carriers send sound from other machines than they signal "
     "from.",
@@ -81,7 +83,7 @@ class Trunk:
 
 @dataclass(frozen=True)
 class Explained:
-    """`success` is None until it is over."""
+    """`success` is None until it is over, and where sound could not be measured."""
 
     success: bool | None
     summary: str
@@ -164,7 +166,9 @@ def _answered(call: CallRow, heard: Heard) -> Explained:
     quality = heard.quality
     if not heard.was_said:
         return _unsaid(call, heard)
-    if quality is None or (quality.packets_sent < LEAST_SENT and not quality.packets_received):
+    if quality is None:
+        return _unmeasured(heard)
+    if quality.packets_sent < LEAST_SENT and not quality.packets_received:
         return Explained(False, "It was answered, and over before any sound could be measured.")
     if not quality.packets_received:
         says = "It was answered and the sentence was said, but no sound came from there."
@@ -172,10 +176,18 @@ def _answered(call: CallRow, heard: Heard) -> Explained:
     return _both_ways(heard, quality)
 
 
+def _unmeasured(heard: Heard) -> Explained:
+    """By livekit-sip, or where the process of the call died."""
+    if heard.key is not None:
+        return Explained(True, _PRESSED.format(key=heard.key))
+    says = "It was answered and the sentence was said; whether sound came back was not measured."
+    return Explained(None, says, (_ASK,))
+
+
 def _both_ways(heard: Heard, quality: MediaQuality) -> Explained:
     said = "It was answered, the sentence was said, and sound came back."
     if heard.key is not None:
-        said = f"It was answered, and whoever heard the sentence pressed {heard.key}: both hear each other."
+        said = _PRESSED.format(key=heard.key)
     if quality.remote_lost_percent is not None and quality.remote_lost_percent >= HARDLY_HEARD_PERCENT:
         says = f"They hear hardly anything of us: {quality.remote_lost_percent:g} % is lost on the way there."
         return Explained(False, f"{said} {says}", ("Let UDP out from CALL2ME_RTP_PORTS to any address.",))
@@ -184,8 +196,7 @@ def _both_ways(heard: Heard, quality: MediaQuality) -> Explained:
         advice = "Look for a network that loses packets on the way: wireless, or a line that is full."
         return Explained(True, f"{said} {says}", (advice,))
     if heard.key is None and quality.remote_lost_percent is None:
-        ask = "No key was pressed: only whoever answered can say whether the sentence was heard there."
-        return Explained(True, said, (ask,))
+        return Explained(True, said, (_ASK,))
     return Explained(True, said)
 
 

@@ -34,7 +34,7 @@ class TrunkCall(Wire):
     trunk_id: str
     is_over: bool
     success: bool | None
-    """Somebody answered, the sentence was said, and sound came back."""
+    """Somebody answered, the sentence was said, and sound came back. Null where sound is not measured."""
     summary: str
     """What happened."""
     advice: list[str]

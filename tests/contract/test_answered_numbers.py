@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -191,4 +192,6 @@ def test_a_webhook_that_does_not_help_costs_no_call(desk: tuple[Any, Any, Person
     own, number, trunk_id = bound(owner)
     assert keep(owner, number, webhook_url=told.url).status == 200
     told.answers = [answer]
+    began = time.monotonic()
     assert asked(house, trunk_id, number, f"{number}-1")["agent"]["agent_id"] == own
+    assert time.monotonic() - began < 3.5, "it has a second and a half, and the exchange waits for four"

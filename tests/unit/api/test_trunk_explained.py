@@ -31,11 +31,12 @@ def over(**more: Any) -> CallRow:
         (Heard(quality(mos=2.5, packets_lost=100), was_said=True), True, "17 % of the packets lost"),
         (Heard(quality(packets_received=0), was_said=True), False, "no sound came from there"),
         (Heard(quality(packets_received=0, packets_sent=9), was_said=True), False, "before any sound"),
-        (Heard(None, was_said=True), False, "before any sound"),
+        (Heard(None, was_said=True), None, "was not measured"),
+        (Heard(None, was_said=True, key="7"), True, "pressed 7"),
         (Heard(quality()), False, "nothing could be said: no voice"),
     ],
 )
-def test_an_answered_call_is_judged_by_its_sound(heard: Heard, success: bool, words: str) -> None:
+def test_an_answered_call_is_judged_by_its_sound(heard: Heard, success: bool | None, words: str) -> None:
     call = over(answered_at=now(), disconnection_reason="error: no voice")
     told = explain(call, heard, TRUNK)
     assert (told.success, words in told.summary) == (success, True), told
