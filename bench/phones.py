@@ -72,10 +72,10 @@ async def talks(sizes: Sequence[int], seconds: float, profile: str) -> list[Row]
         (f"{calls} calls, recorded: CPU-seconds per call-second", f"{recorded.cpu:.4f}", "≤ 0.02"),
         (f"{calls} calls, recorded: memory of each", f"{recorded.mb:.2f} MB", "≤ 2.5 MB"),
     ]
-    for sensitivity, goal in ((0.5, ""), (1.0, "≤ 150 ms")):
+    for sensitivity in (0.5, 1.0):
         run = await _talk(calls, seconds, interruption_sensitivity=sensitivity)
         what = f"barge-in at `interruption_sensitivity` {sensitivity}: first sound to silence at the phone"
-        rows.append((f"{what}, p50 / p95", f"{run.stops(0.5):.0f} / {run.stops(0.95):.0f} ms", goal))
+        rows.append((f"{what}, p50 / p95", f"{run.stops(0.5):.0f} / {run.stops(0.95):.0f} ms", "≤ 150 ms"))
     return rows
 
 

@@ -210,7 +210,12 @@ async def assemble(
         stt=hears,
         llm=thinks,
         tts=speaks,
-        vad=vad.build(settings.vad, turns.vad_silence_seconds, vad.LISTENING_SECONDS),
+        vad=vad.build(
+            settings.vad,
+            turns.vad_silence_seconds,
+            vad.LISTENING_SECONDS,
+            turns.hush.heard if turns.hush is not None else None,
+        ),
         turns=turns,
         agent=SpokenAgent(
             instructions=script.instructions,

@@ -25,7 +25,10 @@ agent's own is meant:
 
     user   ▁▁▁▁▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁▁████████▁▁▁▁▁▁
                                   └min_duration┘
-    agent  ▁▁████████████████████████████▌▁▁▁▁▁▁     the sound stops where the min_duration is reached
+    agent  ▁▁████████████████████▌▁▁▁▁▁▁▁✂▁▁▁▁▁▁     hushed at once (`hush`), and cut off where the
+                                                      min_duration is reached
+
+Below a sensitivity of 0.4 it is not hushed: whoever is hard to interrupt talks on until then.
 
 Speech that turns out to be no words (a cough, a door), or that only listens ("uh-huh", `backchannels`),
 pauses the agent, which then goes on:
@@ -45,6 +48,7 @@ from livekit.agents.voice.turn import EndpointingOptions, TurnDetectionMode
 from pipelines.agent_config import AgentConfig
 from pipelines.backchannels import Backchannels
 from pipelines.end_of_turn import WordsAndPauses
+from pipelines.hush import Hush
 
 _COMPLETE_SECONDS = (0.5, 0.024)
 _UNCLEAR_SECONDS = (1.2, 0.2)
@@ -61,6 +65,8 @@ QUICK_VAD_SILENCE_SECONDS = 0.096
 # Counted from the end of the speech. Words that come later interrupt all the same.
 _RESUME_SECONDS = 0.9
 _QUICK_RESUME_SECONDS = 0.5
+HUSHES_FROM = 0.4
+"""Interruption sensitivity. Below it the agent is meant to talk on, and would be held for up to a second."""
 ECHO_WARMUP_SECONDS = 1.0
 """For so long after the first sound an echo canceller is still learning; nothing interrupts then."""
 
@@ -96,17 +102,18 @@ def interruption_seconds(sensitivity: float) -> float:
 
 @dataclass(frozen=True)
 class TurnTaking:
-    """How one agent takes turns. `words` and `backchannels` are None where the mode does without."""
+    """How one agent takes turns. What is None, the mode or the agent does without."""
 
     handling: TurnHandlingOptions
     vad_silence_seconds: float
     """Silence after which the detector says that somebody stopped; at most what ends a turn."""
     words: WordsAndPauses | None
     backchannels: Backchannels | None
+    hush: Hush | None = None
 
     def attach(self, session: AgentSession[Any]) -> None:
         """Follow the session these options were given to."""
-        for part in (self.words, self.backchannels):
+        for part in (self.words, self.backchannels, self.hush):
             if part is not None:
                 part.attach(session)
 
@@ -144,7 +151,15 @@ def turn_taking(agent: AgentConfig, hears: stt.STT[Any]) -> TurnTaking:
         vad_silence_seconds=silence if mode == "model" else min(silence, patience),
         words=words,
         backchannels=Backchannels(agent.language, resume) if asked.backchannel else None,
+        hush=_hush(agent),
     )
+
+
+def _hush(agent: AgentConfig) -> Hush | None:
+    """None where a sound alone does not stop the agent, or not soon."""
+    if agent.interruption_sensitivity < HUSHES_FROM or agent.turns.min_interruption_words:
+        return None
+    return Hush(interruption_seconds(agent.interruption_sensitivity), ECHO_WARMUP_SECONDS)
 
 
 def _endpointing(agent: AgentConfig, mode: str, *, ends_turns: bool) -> EndpointingOptions:

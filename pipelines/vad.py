@@ -7,7 +7,7 @@ from typing import Any, cast
 from livekit.agents import inference, vad
 
 from pipelines.providers import Vad
-from pipelines.windows import Windows
+from pipelines.windows import Hears, Windows
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -23,10 +23,11 @@ class SpeakingNow:
 
     LiveKit interrupts the agent when a window says `speech_duration` is long enough, and the detector
     goes on counting through the silence after the last sound: a cough of 70 ms would end up as 320.
+    `hears` is told of each event before the session is.
     """
 
-    def __init__(self, stream: vad.VADStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: vad.VADStream, hears: Hears | None = None) -> None:
+        self._stream, self._hears = stream, hears
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -36,6 +37,8 @@ class SpeakingNow:
 
     async def __anext__(self) -> vad.VADEvent:
         event = await self._stream.__anext__()
+        if self._hears is not None:
+            self._hears(event)
         if event.type == vad.VADEventType.INFERENCE_DONE and event.raw_accumulated_silence > 0:
             return dataclasses.replace(event, speech_duration=0.0)
         return event
@@ -47,16 +50,21 @@ LISTENING_SECONDS = 1.0
 """The same for who only wants to know when somebody speaks: nobody uses the sound, of 32 kB a second."""
 
 
-def build(kind: Vad, min_silence_seconds: float, kept_seconds: float = KEPT_SECONDS) -> vad.VAD:
-    """The detector this machine was told to use."""
+def build(
+    kind: Vad,
+    min_silence_seconds: float,
+    kept_seconds: float = KEPT_SECONDS,
+    hears: Hears | None = None,
+) -> vad.VAD:
+    """The detector this machine was told to use; `hears` is told of whatever it says."""
     if kind == "silero":
         from livekit.plugins import silero  # noqa: PLC0415 - onnxruntime only where it was asked for
 
         plugin = silero.VAD.load(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
         stream = plugin.stream
         # On the object, not by a class around it: LiveKit asks a detector for more than its base class has.
-        plugin.stream = lambda: cast("vad.VADStream", SpeakingNow(stream()))  # type: ignore[method-assign]
+        plugin.stream = lambda: cast("vad.VADStream", SpeakingNow(stream(), hears))  # type: ignore[method-assign]
         return plugin
     native = inference.VAD(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
-    native.stream = lambda: cast("vad.VADStream", Windows(native))  # type: ignore[method-assign]
+    native.stream = lambda: cast("vad.VADStream", Windows(native, hears))  # type: ignore[method-assign]
     return native

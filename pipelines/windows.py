@@ -9,6 +9,7 @@ eighth is told; a window with speech in it, or the first without, always is.
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 from livekit import rtc
@@ -24,6 +25,9 @@ _BYTES = 2
 _WINDOW_BYTES = VAD_WINDOW_SAMPLES * _BYTES
 
 
+Hears = Callable[[vad.VADEvent], None]
+
+
 class Windows:
     """A `vad.VADStream` by its methods. Frames come at any rate, events have theirs at `RATE`.
 
@@ -31,7 +35,9 @@ class Windows:
     enough, and would go on counting through the silence, so that a cough of 70 ms ends up as 320.
     """
 
-    def __init__(self, detector: inference.VAD) -> None:
+    def __init__(self, detector: inference.VAD, hears: Hears | None = None) -> None:
+        """`hears` is told of each event before whoever asks for them."""
+        self._hears = hears
         self._asked = detector._opts
         self._model = VAD()
         self._events: Chan[vad.VADEvent] = Chan()
@@ -118,11 +124,16 @@ class Windows:
         lowest = asked.deactivation_threshold if self._is_speaking else asked.activation_threshold
         is_speech = probability >= asked.activation_threshold or probability > lowest
         if self._is_news(is_speech):
-            self._events.send_nowait(self._window(window, probability, took))
+            self._say(self._window(window, probability, took))
         if is_speech:
             self._speech_goes_on()
         else:
             self._silence_goes_on()
+
+    def _say(self, event: vad.VADEvent) -> None:
+        if self._hears is not None:
+            self._hears(event)
+        self._events.send_nowait(event)
 
     def _is_news(self, is_speech: bool) -> bool:
         if self._is_speaking or is_speech or self._run_of_speech:
@@ -167,7 +178,7 @@ class Windows:
 
     def _turned(self, kind: vad.VADEventType, speech_seconds: float) -> None:
         pcm = self._kept.pcm()
-        self._events.send_nowait(
+        self._say(
             vad.VADEvent(
                 type=kind,
                 samples_index=self._samples,

@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.virtual_clock import played
-from tests.support.virtual_talk import Talk, talking
+from tests.support.virtual_talk import RATE, Talk, talking
 
 STORY = "once there was a clinic " + "that had many rooms " * 6
 ASKS = "we have time on Monday at nine or on Tuesday at ten shall I book that for you?"
@@ -122,7 +123,7 @@ def interrupted(words: str, after: float = 2.0, answer: str = STORY, **agent: An
     return found
 
 
-@pytest.mark.parametrize(("sensitivity", "most"), [(1.0, 0.12), (0.5, 0.32)])
+@pytest.mark.parametrize(("sensitivity", "most"), [(1.0, 0.12), (0.5, 0.16), (0.3, 0.5)])
 def test_a_barge_in_stops_the_sound(sensitivity: float, most: float) -> None:
     talk, began = interrupted("No, stop, that is enough.", interruption_sensitivity=sensitivity)
     before_answer = [at for at, _ in talk.sounds if at < began + 1.0]
@@ -168,6 +169,50 @@ def test_a_sound_without_words_holds_the_agent_who_then_goes_on() -> None:
     talk, began = interrupted("*")
     assert [was_cut for role, _, was_cut in talk.turns if role == "assistant"] == [False, False]
     assert 0.3 < sum(talk.silences(began)) < 1.2
+
+
+def overheard(*sounds: float, allow: float = 6.0, **agent: Any) -> list[list[float]]:
+    """Sounds of so many seconds without words over a long answer, each after a while; the holes they make."""
+
+    async def talk() -> list[list[float]]:
+        async with talking({"Tell me.": "once there was a clinic " + STORY * 6}, **agent) as talk:
+            await talk.quiet()
+            await talk.says("Tell me.")
+            await talk.hears()
+            await talk.pause(2.0)
+            holes = []
+            for seconds in sounds:
+                began = time.time()
+                talk.microphone.pending = np.full(int(seconds * RATE), 8000, np.int16)
+                await talk.pause(allow)
+                holes.append(talk.silences(began))
+            assert not any(was_cut for _, _, was_cut in talk.turns)
+            return holes
+
+    found: list[list[float]] = played(talk())
+    return found
+
+
+def test_a_sound_too_short_for_a_word_makes_a_small_hole_or_none() -> None:
+    click, cough = overheard(0.03, 0.16)
+    assert click == []
+    assert len(cough) == 1
+    assert cough[0] < 0.2
+
+
+def test_who_is_hushed_in_error_again_and_again_is_not_hushed_for_a_while() -> None:
+    first, second, third, later = overheard(0.16, 0.16, 0.16, 0.0, 0.16, allow=6.0)[:4]
+    assert (len(first), len(second)) == (1, 1)
+    assert third == later == []
+
+
+def test_nothing_of_an_answer_is_lost_by_a_hush() -> None:
+    talk, began = interrupted("*" * 3, answer=STORY, interruption_sensitivity=0.4)
+    role, text, was_cut = talk.turns[-1]
+    assert (role, text.strip(), was_cut) == ("assistant", STORY.strip(), False)
+    first = next(at for at, _ in talk.sounds if began - 3 < at)
+    sounded = Talk(talk.ears, talk.mind, talk.microphone, [each for each in talk.sounds if first <= each[0]])
+    assert sounded.words_heard(0) == len(STORY.split())
 
 
 def test_with_a_minimum_of_words_one_is_not_enough() -> None:
