@@ -18,7 +18,7 @@ from livekit.agents import AgentFalseInterruptionEvent, AgentSession, AgentState
 from livekit.agents.voice import io
 
 SPEECH_WINDOWS = 3
-"""In a row. Two would stop the agent 32 ms sooner, and for three times as many coughs."""
+"""In a row. Two would stop the agent 32 ms sooner, and for at least twice as many coughs."""
 QUIET_WINDOWS = 2
 """A word has gaps of one in it."""
 _SPEECH = 0.5
