@@ -40,6 +40,7 @@ from worker.lines.rtp.reports import EVERY_SECONDS
 from worker.lines.rtp.ringback import Ringback
 from worker.lines.rtp.sockets import Sockets
 from worker.lines.rtp.stream import RtpStream
+from worker.lines.starting import started
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ class PhoneLine:
         session.output.audio = HeardOutput(audio, tap) if tap is not None else audio
         session.output.transcription = self._captions.text_output
         take_noise_out(session, agent)
-        await session.start(agent, record=False)
+        await started(session, agent)
 
     async def answered_by(self, timeout_seconds: float, tap: AudioTap | None = None) -> AnsweredBy:
         """A person or a machine."""

@@ -31,6 +31,7 @@ from worker.lines.line import AudioTap, LineClosed, NobodyCame
 from worker.lines.listening import ListeningRooms
 from worker.lines.playout import FRAME_SECONDS, Playout
 from worker.lines.room_listening import RoomListeners
+from worker.lines.starting import started
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class RoomLine:
             await asyncio.wait_for(self._came.wait(), NOBODY_SECONDS)
         except TimeoutError:
             raise NobodyCame from None
-        await session.start(agent, record=False)
+        await started(session, agent)
 
     async def closed(self) -> LineClosed:
         """Return when the participant has left for good, or has been away for too long."""
