@@ -6,37 +6,31 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import uvloop
 
-from pipelines.agent_config import TransferTarget
 from pipelines.tools import developer
-from pipelines.tools.call_control import CannotDo
 from worker import agents, call, knowledge, logs, memory, roomless, tracing
 from worker.exchange.link import (
     FROM_EXCHANGE,
     Agreed,
     Changed,
     Early,
-    HangUpLine,
     Here,
     Holding,
-    HoldLine,
     Key,
     Leave,
     Link,
     Over,
-    PutThrough,
     Reached,
     Ringing,
     Take,
-    TransferLine,
     Transferred,
     leg_of,
     taken,
 )
+from worker.exchange.signalling import Signalling, Told
 from worker.functions import kept_code
 from worker.host import Host
 from worker.lines.line import LineClosed
@@ -44,7 +38,6 @@ from worker.lines.listening import ListeningRooms
 from worker.lines.phone import PhoneLine
 from worker.lines.rtp.clock import Clock
 from worker.lines.rtp.early import EarlyMedia
-from worker.lines.rtp.media import OurDirection
 from worker.lines.rtp.ringback import Ringback
 from worker.lines.rtp.sockets import Sockets
 from worker.settings import WorkerSettings
@@ -52,98 +45,7 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.1
-TRANSFER_SECONDS = 40.0
-AGREE_SECONDS = 2.0
-"""For the other side to agree to hold, or to go on; our own end does not wait for longer."""
 MOST_CALLS = 200
-
-
-_Told = HangUpLine | Leave | TransferLine | PutThrough | HoldLine
-
-
-@dataclass
-class _Signalling:
-    """SIP's part of one call, done by the exchange. Implements `lines.phone.Signalling`."""
-
-    call_id: str
-    tell: Callable[[_Told], None]
-    can_transfer: bool
-    over: "asyncio.Future[LineClosed]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    transferred: "asyncio.Future[Transferred | PhoneLine] | None" = None
-    """What comes of a transfer, or who was reached for it."""
-    agreed: "asyncio.Future[str] | None" = None
-    wish: OurDirection = "sendrecv"
-    is_hung_up: bool = False
-
-    async def ended(self) -> LineClosed:
-        """The other side is gone."""
-        return await asyncio.shield(self.over)
-
-    async def hang_up(self) -> None:
-        """End the call."""
-        self.is_hung_up = True
-        self.tell(HangUpLine(call_id=self.call_id))
-
-    async def transfer(self, target: TransferTarget, seconds: float) -> bool:
-        """Hand the other side on; returns once somebody else has them."""
-        told = await self._asked(self._transfer_to(target, seconds))
-        return isinstance(told, Transferred) and told.is_bridged
-
-    async def consult(self, target: TransferTarget) -> PhoneLine:
-        """Have somebody called for the other side; returns once they have answered."""
-        try:
-            reached = await self._asked(self._transfer_to(target, 0.0, is_warm=True))
-        except BaseException:
-            self.tell(HangUpLine(call_id=leg_of(self.call_id)))  # whoever still rings
-            raise
-        if not isinstance(reached, PhoneLine):
-            raise CannotDo("Nobody answered there")
-        return reached
-
-    async def put_through(self, seconds: float) -> None:
-        """Whoever was reached has the other side."""
-        await self._asked(PutThrough(call_id=self.call_id, seconds=seconds))
-
-    @property
-    def is_transferring(self) -> bool:
-        """Somebody waits for what comes of a transfer."""
-        return self.transferred is not None and not self.transferred.done()
-
-    def came_of_it(self, told: "Transferred | PhoneLine") -> bool:
-        """Tell whoever waits for it; False when nobody does any more."""
-        if self.transferred is None or not self.is_transferring:
-            return False
-        self.transferred.set_result(told)
-        return True
-
-    def _transfer_to(self, target: TransferTarget, seconds: float, *, is_warm: bool = False) -> TransferLine:
-        if target.kind not in ("phone", "sip"):
-            raise CannotDo("Nobody of this kind can be reached by telephone")
-        return TransferLine(
-            call_id=self.call_id, target=target.kind, value=target.value, seconds=seconds, is_warm=is_warm
-        )
-
-    async def _asked(self, frame: TransferLine | PutThrough) -> "Transferred | PhoneLine":
-        self.transferred = asyncio.get_running_loop().create_future()
-        self.tell(frame)
-        try:
-            async with asyncio.timeout(TRANSFER_SECONDS):
-                told = await self.transferred
-        except TimeoutError:
-            raise CannotDo("Nobody answered there") from None
-        if isinstance(told, Transferred) and not told.is_done:
-            raise CannotDo(told.why_not or "The carrier did not do it")
-        return told
-
-    async def hold(self, wish: OurDirection) -> str:
-        """Hold the call or go on: why the other side did not agree within a moment, empty when it did."""
-        self.wish = wish
-        self.agreed = agreed = asyncio.get_running_loop().create_future()
-        self.tell(HoldLine(call_id=self.call_id, wish=wish))
-        await asyncio.wait({agreed}, timeout=AGREE_SECONDS)
-        return agreed.result() if agreed.done() else ""
 
 
 @dataclass
@@ -151,7 +53,7 @@ class _Leg:
     """Somebody who was called for a call's other side, and is talked to first."""
 
     line: PhoneLine
-    signalling: _Signalling
+    signalling: Signalling
 
 
 @dataclass
@@ -229,7 +131,7 @@ class Shard:
             takes = not self._is_stopping.is_set()
             self._link.send(Here(pid=os.getpid(), call_ids=tuple(self._calls), takes_calls=takes))
 
-    def _tell(self, frame: _Told) -> None:
+    def _tell(self, frame: Told) -> None:
         # Without an exchange it is told by what the next `Here` does not name.
         if self._link is not None:
             self._link.send(frame)
@@ -280,7 +182,7 @@ class Shard:
         held.line.rings(early)
 
     def _reached(self, frame: Reached, sockets: tuple[socket.socket, socket.socket]) -> None:
-        signalling = _Signalling(frame.leg_id, self._tell, can_transfer=False)
+        signalling = Signalling(frame.leg_id, self._tell, can_transfer=False)
         line = PhoneLine(signalling, frame.media, Sockets(*sockets), is_ours=True, clock=self._clock)
         self._legs[frame.leg_id] = _Leg(line, signalling)
         held = self._calls.get(frame.call_id)
@@ -297,7 +199,7 @@ class Shard:
                 "a call was handed over twice, or too many are here", extra={"call_id": frame.call_id}
             )
             return
-        signalling = _Signalling(frame.call_id, self._tell, frame.can_transfer, wish=frame.wish)
+        signalling = Signalling(frame.call_id, self._tell, frame.can_transfer, wish=frame.wish)
         rtp, rtcp = (one.dup() for one in sockets)
         line = PhoneLine(
             signalling,
