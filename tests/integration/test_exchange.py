@@ -248,19 +248,30 @@ async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]
         await stage.until(lambda: stage.end_of("c1"))
 
 
-async def test_a_call_that_rings_when_the_exchange_dies_is_told_as_over(
-    house: tuple[Stage, sip.Engine],
-) -> None:
+async def test_no_telephone_rings_on_for_an_exchange_that_died(house: tuple[Stage, sip.Engine]) -> None:
     stage, carrier = house
-    stage.dial()
-    dialog = await anext(carrier.invitations())
-    dialog.ring()
-    await stage.until(lambda: "ringing" in stage.states("o1"))
+    called = []
+    for call_id in ("o1", "o2"):
+        stage.dial(call_id=call_id)
+        dialog = await anext(carrier.invitations())
+        dialog.ring()
+        called.append(dialog)
+        await stage.until(lambda call_id=call_id: "ringing" in stage.states(call_id))
+    ringing, late = called
     stage.processes["exchange"].kill()
     await stage.processes["exchange"].wait()
+    offer = late.invitation.body if late.invitation is not None else b""
+    late.answer(sdp.Ours(("127.0.0.1", 40_000), 7).answer(sdp.read(offer))[0])  # nobody hears that
     await stage.start("exchange")
-    end = await stage.until(lambda: stage.end_of("o1"))
-    assert (end.sip_code, end.sip_reason) == (0, "the exchange was restarted while it rang")
+    for call_id in ("o1", "o2"):
+        end = await stage.until(lambda call_id=call_id: stage.end_of(call_id))
+        assert (end.sip_code, end.sip_reason) == (0, "the exchange was restarted while it rang")
+    async with asyncio.timeout(10):
+        cancelled = [event async for event in ringing.events()][-1]
+        hung_up = [event async for event in late.events()]
+    assert isinstance(cancelled, sip.Ended)
+    assert (cancelled.by, cancelled.code) == ("far", 487)
+    assert [type(event) for event in hung_up] == [sip.Confirmed, sip.Ended], "acknowledged, and ended"
     assert not list((stage.home / "run" / "dialogs").iterdir())
 
 

@@ -41,7 +41,7 @@ class Message:
             name = name.strip().lower()
             self.headers.append((_LONG.get(name, name), value.strip()))
         self.code = int(self.start.split()[1]) if self.start.startswith("SIP/2.0") else 0
-        self.method = self.get("cseq").split()[-1] if self.code else self.start.split()[0]
+        self.method = (self.get("cseq").split() or [""])[-1] if self.code else self.start.split()[0]
         self.uri = "" if self.code else self.start.split()[1]
 
     def get(self, name: str) -> str:

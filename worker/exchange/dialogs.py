@@ -53,30 +53,35 @@ class Dialogs:
         self._folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
 
-    def rings(self, call_id: str) -> None:
-        """Somebody is about to be called. Until the call is kept or forgotten, that is all there is of it."""
+    def rings(self, call_id: str, sent: str = "") -> None:
+        """Somebody is about to be called, or rings; `sent` is what `sip.Engine.abandon` needs.
+
+        Until the call is kept or forgotten, that is all there is of it.
+        """
         try:
-            (self._folder / f"{call_id}.rings").touch(mode=0o600)
+            _write(self._folder / f"{call_id}.rings", sent)
         except OSError:
             logger.error("a call that rings was not written down", extra={"call_id": call_id})
 
-    def rang(self) -> list[str]:
-        """Whom an exchange before us was calling when it died. They are forgotten by this."""
-        rang = sorted(self._folder.glob("*.rings"))
-        for path in rang:
+    def rang(self) -> dict[str, str]:
+        """Whom an exchange before us was calling when it died, and what was sent to them.
+
+        They are forgotten by this.
+        """
+        rang = {}
+        for path in sorted(self._folder.glob("*.rings")):
             with contextlib.suppress(OSError):
+                if not path.with_suffix(".json").exists():
+                    with path.open(encoding="utf-8", errors="replace") as file:
+                        rang[path.stem] = file.read(_MOST_BYTES)
                 path.unlink()
-        return [path.stem for path in rang if not path.with_suffix(".json").exists()]
+        return rang
 
     def keep(self, call: Kept) -> None:
         """Write it down. A full disk must not end a call: it would only not survive us."""
         path = self._folder / f"{call.call_id}.json"
-        draft = path.with_suffix(".new")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(call.model_dump_json())
-            draft.rename(path)
+            _write(path, call.model_dump_json())
             path.with_suffix(".rings").unlink(missing_ok=True)
         except OSError:
             logger.error("a dialog was not written down", extra={"call_id": call.call_id})
@@ -100,3 +105,12 @@ class Dialogs:
                 with contextlib.suppress(OSError):
                     path.unlink()
         return found
+
+
+def _write(path: Path, text: str) -> None:
+    """Wholly, or not at all."""
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.rename(path)

@@ -21,6 +21,7 @@ import uvloop
 
 from pipelines.contract.phones import SipTrunk
 from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp
+from worker import memory
 from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge
@@ -37,6 +38,7 @@ from worker.exchange.link import (
     Leave,
     PutThrough,
     TransferLine,
+    is_leg,
     leg_of,
 )
 from worker.exchange.outbound import Outbound
@@ -180,6 +182,7 @@ class Exchange:
     async def _invited(self, inbound: Inbound) -> None:
         async for dialog in self._engine.invitations():
             self.spawn(inbound.take(dialog, self.spawn))
+            del dialog  # until the next one comes it would be kept
 
     def _ask_to_stop(self) -> None:
         if self._is_stopping.is_set():
@@ -293,8 +296,11 @@ class Exchange:
     # ── after a restart ──────────────────────────────────────────────────────────────────────────
     async def _restore(self) -> None:
         """Go on with the dialogs of an exchange before us, with what answers their carriers' challenges."""
-        for call_id in self._dialogs.rang():
-            self._api.tell_soon(call_id, "ended", 0, "the exchange was restarted while it rang")
+        for call_id, sent in self._dialogs.rang().items():
+            if sent:
+                self.spawn(self._abandon(call_id, sent))
+            if not is_leg(call_id):
+                self._api.tell_soon(call_id, "ended", 0, "the exchange was restarted while it rang")
         if not (left := self._dialogs.kept()):
             return
         with contextlib.suppress(TimeoutError):
@@ -313,6 +319,13 @@ class Exchange:
                 continue
             self._unclaimed[kept.call_id] = kept, dialog
         self._bridge_again()
+
+    async def _abandon(self, call_id: str, sent: str) -> None:
+        """No telephone rings on for an exchange that is gone."""
+        try:
+            await self._engine.abandon(sent)
+        except sip.SipError:
+            logger.warning("a call that rang could not be cancelled", extra={"call_id": call_id})
 
     def _bridge_again(self) -> None:
         """Whoever was put through goes on, on the same ports; whoever was only asked is let go."""
@@ -438,5 +451,6 @@ async def exchange(settings: WorkerSettings) -> None:
 
 def serve(settings: WorkerSettings) -> None:
     """Until SIGTERM or SIGINT."""
+    memory.settle()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(exchange(settings))

@@ -33,6 +33,7 @@ MOST_SECONDS = 4 * 3600.0
 _MOST_LINE = 64 * 1024
 _MOST_SOCKETS = 2
 _READ = 64 * 1024
+_ONWARD = "-onward"
 
 
 class _Frame(BaseModel):
@@ -296,7 +297,12 @@ class Link:
 
 def leg_of(call_id: str) -> str:
     """What the leg is called of whoever is called for a call's other side."""
-    return f"{call_id}-onward"
+    return f"{call_id}{_ONWARD}"
+
+
+def is_leg(call_id: str) -> bool:
+    """Whether it is one."""
+    return call_id.endswith(_ONWARD)
 
 
 def taken(came: list[socket.socket]) -> tuple[socket.socket, socket.socket]:

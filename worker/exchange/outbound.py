@@ -79,7 +79,12 @@ class Outbound:
             proxies=proxies_of(trunk),
             credential=credential_of(trunk),
             ring_seconds=float(order.ring_seconds),
+            sent=lambda sent: self._sent(order.call_id, sent),
         )
+
+    def _sent(self, call_id: str, sent: str) -> None:
+        if call_id in self.ringing:
+            self._dialogs.rings(call_id, sent)
 
     async def _follow(
         self,

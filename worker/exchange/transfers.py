@@ -157,6 +157,7 @@ class Transfers:
             sockets, ours = self._exchange.open(host_of(trunk.server))
         except Unavailable:
             return "every port for sound is taken"
+        leg_id = leg_of(call.call_id)
         # Nothing is encoded again on the way, so both speak the same.
         ours = replace(ours, codecs=(call.media.codec,))
         try:
@@ -167,12 +168,12 @@ class Transfers:
                 proxies=proxies_of(trunk),
                 credential=credential_of(trunk),
                 ring_seconds=min(RING_SECONDS, seconds),
+                sent=lambda sent: self._sent(leg_id, sent),
             )
         except sip.SipError as error:
             for one in sockets:
                 one.close()
             return str(error)
-        leg_id = leg_of(call.call_id)
         person = PhoneCall(
             leg_id, dialog, trunk, sockets, ours, call.media, self._dialogs, is_outbound=True, is_leg=True
         )
@@ -226,6 +227,10 @@ class Transfers:
             person.close()
             if not outcome.done():
                 outcome.set_result(why_not or "Nobody answered there")
+
+    def _sent(self, leg_id: str, sent: str) -> None:
+        if leg_id in self.ringing:
+            self._dialogs.rings(leg_id, sent)
 
     def _answered(self, person: PhoneCall, body: bytes) -> str:
         """Why the two cannot talk; empty when they can."""

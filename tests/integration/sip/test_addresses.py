@@ -1,6 +1,7 @@
 """Where calls go, and how soon it is known that they cannot."""
 
 import asyncio
+import contextlib
 import datetime
 import socket
 import time
@@ -17,7 +18,8 @@ from tests.integration.sip.conftest import OFFER, MakeEngine, next_invitation
 from tests.support.ear import Ear
 from tests.support.far_end import FarEnd, response
 from tests.support.name_server import Record, name_server
-from worker.exchange.sip import AddressInUse, Answered, BadUri, Ended, Engine, Listener, Timing
+from tests.support.ports import free_port
+from worker.exchange.sip import AddressInUse, Admission, Answered, BadUri, Ended, Engine, Listener, Timing
 
 CALLER = "sip:us@127.0.0.1"
 
@@ -130,6 +132,66 @@ async def test_a_connection_that_cannot_be_made_is_known_soon(make_engine: MakeE
         ended = await Ear(engine.invite(uri, OFFER, caller=CALLER)).hear(Ended)
     assert (ended.by, ended.code) == ("transport", 503)
     assert time.monotonic() - began < 5
+
+
+async def test_one_address_may_have_only_so_many_connections(make_engine: MakeEngine) -> None:
+    engine = await make_engine(admission=Admission(sources=None, connections=3))
+    where = engine.addresses[1][1:]
+
+    async def is_closed(reader: asyncio.StreamReader) -> bool:
+        try:
+            return not await asyncio.wait_for(reader.read(1), 1)
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+
+    async def is_let_in() -> bool:
+        reader, writer = await asyncio.open_connection(*where)
+        try:
+            return not await is_closed(reader)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    held = [await asyncio.open_connection(*where) for _ in range(3)]
+    assert not await is_let_in()
+    assert not await is_closed(held[0][0])
+    held[0][1].close()
+    await held[0][1].wait_closed()
+    async with asyncio.timeout(15):
+        while not await is_let_in():
+            await asyncio.sleep(0.05)
+    engine.admit(Admission(sources=("203.0.113.0/24",)))
+    assert not await is_let_in(), "a stranger has none"
+    for _, writer in held[1:]:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_is_large_goes_over_tcp_where_somebody_listens(make_engine: MakeEngine) -> None:
+    engine = await make_engine()
+    same = free_port()
+    both = await make_engine(Listener("udp", "127.0.0.1", same), Listener("tcp", "127.0.0.1", same))
+    datagrams_only = await make_engine(Listener("udp", "127.0.0.1"))
+    large = [(f"X-Part-{n}", "y" * 150) for n in range(8)]
+    for callee, headers, transport in (
+        (both, large, "tcp"),
+        (both, [], "udp"),
+        (datagrams_only, large, "udp"),
+    ):
+        uri = f"sip:b@127.0.0.1:{callee.addresses[0][2]}"
+        dialog = engine.invite(uri, OFFER, caller="sip:a@127.0.0.1", headers=headers)
+        came = await next_invitation(callee)
+        assert came.invitation is not None
+        assert came.invitation.transport == transport
+        came.answer(OFFER)
+        async for event in dialog.events():
+            if isinstance(event, Answered):
+                await came.hang_up()  # which has to find us
+        assert isinstance(event, Ended)
+        assert event.by == "far"
 
 
 async def test_a_call_over_tls_and_a_certificate_that_is_not_trusted(

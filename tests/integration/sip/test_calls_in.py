@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.sip.conftest import LOOPBACK, MakeEngine, next_invitation
 from tests.support.ear import Ear
-from tests.support.far_end import FarEnd, sdp
+from tests.support.far_end import FarEnd, Message, sdp
 from worker.exchange.sip import Admission, Confirmed, Ended, Engine, NotNow, Timing
 
 TIMER = ["Supported: timer, replaces", "Allow: INVITE, ACK, BYE, CANCEL, UPDATE"]
@@ -212,6 +212,64 @@ async def test_what_we_do_not_do_is_said(engine: Engine, far: FarEnd) -> None:
     answer = await far.transaction(far.port, start, lines, "", ("127.0.0.1", port(engine)), 3)
     assert answer is not None
     assert answer.code == 481
+
+
+async def test_what_is_odd_is_answered_and_a_stranger_hears_nothing(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    engine = await make_engine()
+    usual = {
+        "Max-Forwards": "70",
+        "From": "<sip:a@127.0.0.1>;tag=1",
+        "To": "<sip:b@127.0.0.1>",
+        "Call-ID": "odd",
+        "CSeq": "1 {method}",
+    }
+    odd: list[tuple[str, dict[str, str], int]] = [
+        ("INFO", {}, 481),
+        ("UPDATE", {}, 481),
+        ("BYE", {}, 481),
+        ("SUBSCRIBE", {"Event": "dialog"}, 489),
+        ("MESSAGE", {}, 405),
+        ("PUBLISH", {"Event": "presence"}, 405),
+        ("REGISTER", {}, 405),
+        ("OPTIONS", {"Call-ID": ""}, 400),
+        ("OPTIONS", {"From": "<sip:a@127.0.0.1>"}, 400),
+        ("OPTIONS", {"To": ""}, 400),
+        ("OPTIONS", {"CSeq": "1 INVITE"}, 400),
+        ("INVITE", {"CSeq": "x INVITE"}, 400),
+        ("SUBSCRIBE", {"To": "<sip:b@127.0.0.1>;tag=none", "Event": "dialog"}, 481),
+    ]
+    where = ("127.0.0.1", port(engine))
+
+    async def said(n: int, method: str, other: dict[str, str], seconds: float) -> Message | None:
+        named = usual | {"Call-ID": f"odd-{n}"} | other
+        lines = [f"{name}: {value}".format(method=method) for name, value in named.items() if value]
+        start = f"{method} sip:b@127.0.0.1:{port(engine)} SIP/2.0"
+        return await far.transaction(far.port, start, lines, "", where, seconds)
+
+    for n, (method, other, code) in enumerate(odd):
+        answer = await said(n, method, other, 3)
+        assert answer is not None, (method, other)
+        assert answer.code == code, (method, other)
+        assert code != 405 or "INVITE" in answer.get("allow")
+        assert code != 489 or answer.get("allow-events")
+    engine.admit(Admission(sources=("203.0.113.0/24",)))
+    answers = await asyncio.gather(*(said(99 + n, *one[:2], 0.7) for n, one in enumerate(odd)))
+    assert answers == [None] * len(odd)
+
+
+async def test_calls_that_are_refused_at_once_leave_nothing(make_engine: MakeEngine) -> None:
+    caller, callee = await make_engine(), await make_engine()
+    calls = [caller.invite(f"sip:b@127.0.0.1:{port(callee)}", b"", caller="sip:a@b") for _ in range(200)]
+    for _ in calls:
+        (await next_invitation(callee)).reject(503)
+    for dialog in calls:
+        assert [event async for event in dialog.events()][-1].code == 503  # type: ignore[union-attr]
+    async with asyncio.timeout(5):
+        # An acknowledgement is quicker than whoever refuses where another core has time for it.
+        while callee.stats().dialogs or caller.stats().dialogs:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_session_that_is_too_brief_is_refused(engine: Engine, far: FarEnd) -> None:

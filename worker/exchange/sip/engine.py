@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -112,7 +112,13 @@ class Engine:
         """From now on. BadUri."""
         sources = None if admission.sources is None else list(admission.sources)
         with in_our_words():
-            self.native.admit(sources, admission.refuse_with, admission.per_second, admission.burst)
+            self.native.admit(
+                sources,
+                admission.refuse_with,
+                admission.per_second,
+                admission.burst,
+                admission.connections,
+            )
 
     def answer_options(self, code: int) -> None:
         """How OPTIONS outside of a dialog is answered from now on: 200 at first, 503 while draining."""
@@ -128,6 +134,7 @@ class Engine:
         while (dialog := await self._invited.get()) is not None:
             self.native.taken()
             yield dialog
+            del dialog
 
     # ── what we begin ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,6 +151,7 @@ class Engine:
         contact: str | None = None,
         call_id: str | None = None,
         ring_seconds: float = 180.0,
+        sent: Callable[[str], None] | None = None,
     ) -> Dialog:
         """Sends an INVITE and returns at once; the rest is told by `Dialog.events`. BadUri, Overloaded.
 
@@ -152,7 +160,8 @@ class Engine:
         The next is tried on no connection, on no answer over UDP and on 503. `headers` go on the
         authenticated INVITE too. `contact` replaces our own ("sip:+1555@198.51.100.7:5060", behind NAT). Not
         answered within `ring_seconds`: CANCEL and `Ended(by="timeout", code=408)`. A 302 ends it; following
-        it is the caller's."""
+        it is the caller's. `sent` is told what `abandon` needs, whenever an INVITE of this call leaves: again
+        after a challenge and at the next address."""
         said = clean(headers)
         clean([("name", caller_name or ""), ("Call-ID", call_id or "")])
 
@@ -187,9 +196,19 @@ class Engine:
             remote_uri=uri,
             body=body,
             redial=redial,
+            sent=sent,
         )
         self._dialogs[key] = dialog
         return dialog
+
+    async def abandon(self, sent: str) -> None:
+        """Ends a call that another process was placing when it died; see `invite`. BadUri.
+
+        Its INVITE is repeated, which the far side answers with what it thinks of it, and cancelled; an answer
+        that crosses is acknowledged and ended. Returns when that is done, after two minutes at most."""
+        with in_our_words():
+            order = self.native.abandon(sent)
+        await self.reply_to(order)
 
     async def options(self, uri: str, *, proxies: Sequence[str] = (), timeout: float = 5.0) -> Reply:
         """Asks whether somebody is there; any reply at all means yes."""

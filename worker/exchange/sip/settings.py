@@ -31,12 +31,14 @@ class Admission:
 
     `sources`: networks, as CIDR; None lets everybody in, () nobody. `refuse_with`: None drops without a word,
     else the status that is answered. `per_second` and `burst`: how much one address may begin; beyond, it is
-    dropped."""
+    dropped. `connections`: how many over TCP and TLS one address may have open to us; one more is closed, and
+    so is any of whoever is dropped without a word."""
 
     sources: tuple[str, ...] | None = ()
     refuse_with: int | None = None
     per_second: float = 20.0
     burst: int = 60
+    connections: int = 32
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,8 +9,8 @@ use rsipstack::sip::{Header, HeadersExt, Method, Request, Response, SipMessage};
 use rsipstack::transaction::endpoint::TransportEventInspector;
 use rsipstack::transaction::make_tag;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -24,17 +24,26 @@ pub struct Rules {
     pub refuse_with: Option<u16>,
     pub per_second: f64,
     pub burst: f64,
+    /// Connections that one address may have opened to us.
+    pub connections: usize,
 }
 
 pub struct Gate {
     rules: RwLock<Rules>,
     buckets: Mutex<HashMap<IpAddr, (f64, Instant)>>,
+    /// Ports of those who are connected.
+    connected: Mutex<HashMap<IpAddr, HashSet<u16>>>,
     pub dropped: AtomicU64,
 }
 
 impl Gate {
     pub fn new(rules: Rules) -> Self {
-        Gate { rules: RwLock::new(rules), buckets: Mutex::default(), dropped: AtomicU64::new(0) }
+        Gate {
+            rules: RwLock::new(rules),
+            buckets: Mutex::default(),
+            connected: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        }
     }
 
     pub fn set(&self, rules: Rules) {
@@ -46,6 +55,37 @@ impl Gate {
         match &rules.sources {
             Some(networks) if !networks.iter().any(|network| network.contains(&ip)) => Err(rules.refuse_with),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody may open a connection; counted until `disconnected`. Whoever is refused without a word is
+    /// not let in either.
+    pub fn lets_connect(&self, from: SocketAddr) -> bool {
+        if self.knows(from.ip()) == Err(None) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let most = self.rules.read().connections;
+        let mut connected = self.connected.lock();
+        let ports = connected.entry(from.ip()).or_default();
+        if ports.len() >= most {
+            if ports.is_empty() {
+                connected.remove(&from.ip());
+            }
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        ports.insert(from.port());
+        true
+    }
+
+    pub fn disconnected(&self, from: SocketAddr) {
+        let mut connected = self.connected.lock();
+        if let Some(ports) = connected.get_mut(&from.ip()) {
+            ports.remove(&from.port());
+            if ports.is_empty() {
+                connected.remove(&from.ip());
+            }
         }
     }
 
@@ -106,8 +146,9 @@ impl Doorkeeper {
             })
             .cloned()
             .collect();
-        let Ok(to) = request.to_header() else { return };
-        headers.push(to.clone().with_tag(make_tag()).into());
+        if let Ok(to) = request.to_header() {
+            headers.push(to.clone().with_tag(make_tag()).into());
+        }
         headers.push(Header::ContentLength(0.into()));
         headers.push(Header::UserAgent(self.user_agent.clone().into()));
         let response = Response {
@@ -121,14 +162,36 @@ impl Doorkeeper {
     }
 }
 
+/// Whether something is missing that every request has (RFC 3261 §8.1.1), or cannot be read, so that it could not be
+/// told from others.
+fn is_broken(request: &Request) -> bool {
+    let sequence = request.cseq_header().and_then(|cseq| Ok((cseq.seq()?, cseq.method()?)));
+    request.to_header().is_err()
+        || wire::from_tag(request).is_none()
+        || wire::call_id(request).is_none_or(|id| id.trim().is_empty())
+        || !sequence.is_ok_and(|(_, method)| method == request.method)
+}
+
 #[async_trait]
 impl TransportEventInspector for Doorkeeper {
     async fn handle(&self, event: TransportEvent) -> Option<TransportEvent> {
+        if let TransportEvent::Closed(connection) = &event
+            && let Some(from) = connection.get_remote_addr().and_then(|remote| remote.get_socketaddr().ok())
+        {
+            self.gate.disconnected(from);
+        }
         let TransportEvent::Incoming(SipMessage::Request(request), connection, from) = &event else {
             return Some(event);
         };
         let ip = from.get_socketaddr().ok()?.ip();
         match self.judge(request, ip) {
+            Ok(()) if is_broken(request) => {
+                // The crate has no transaction for it, and would say nothing.
+                if request.method != Method::Ack {
+                    self.refuse(request, 400, connection, from).await;
+                }
+                None
+            }
             Ok(()) => {
                 if request.method == Method::Cancel {
                     self.calls.note_cancel(request);

@@ -1,5 +1,6 @@
 //! What is known of each call, and where a request that comes in belongs.
 
+use crate::abandon;
 use crate::events::{Event, Outbox};
 use crate::targets::Targets;
 use crate::wire::{self, Pairs};
@@ -14,7 +15,7 @@ use rsipstack::transaction::transaction::TransactionEventSender;
 use rsipstack::transport::{SipAddr, SipConnection};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// The INVITE that we have not finally answered yet.
@@ -44,6 +45,8 @@ pub struct Call {
     pub cancelled: Notify,
     /// Outbound calls are tried at one address after the other; what earlier tries still say is not told.
     pub attempt: AtomicUsize,
+    /// CSeq of the INVITE that Python was told of last.
+    pub sent: AtomicU32,
     /// How many re-INVITEs and UPDATEs are under way, ours and theirs (RFC 3261 §14).
     pub offers_of_ours: AtomicUsize,
     pub offers_of_theirs: AtomicUsize,
@@ -71,6 +74,7 @@ impl Call {
             is_cancelled: AtomicBool::new(false),
             cancelled: Notify::new(),
             attempt: AtomicUsize::new(0),
+            sent: AtomicU32::new(0),
             offers_of_ours: AtomicUsize::new(0),
             offers_of_theirs: AtomicUsize::new(0),
             farewell: Mutex::default(),
@@ -247,6 +251,16 @@ impl Core {
             headers,
             ..Event::default()
         });
+    }
+
+    /// Tells what another process would have to end, should this one not live to see an answer.
+    pub fn tell_sent(&self, call: &Call) {
+        if !call.is_inbound
+            && !call.is(|call| &call.is_cancelled)
+            && let Some(text) = abandon::written(call)
+        {
+            self.outbox.tell(Event { kind: "sent", key: call.key, text, ..Event::default() });
+        }
     }
 
     /// From now on nothing reaches the call any more.

@@ -5,6 +5,7 @@ use crate::calls::{Calls, Core, Local};
 use crate::challenges;
 use crate::events::Outbox;
 use crate::inbound;
+use crate::listening::{self, Door};
 use crate::targets::{Locator, Resolver, Targets};
 use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog_layer::DialogLayer;
@@ -14,12 +15,13 @@ use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{
     SipAddr, SipConnection, TcpListenerConnection, TlsConfig, TlsListenerConnection, TransportLayer,
 };
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+const HANDSHAKE: Duration = Duration::from_secs(5);
 pub const CALL_ID_SUFFIX: &str = "call2me";
 
 pub struct Listener {
@@ -103,17 +105,23 @@ pub async fn start(
         layer.set_tls_config(TlsConfig { ca_certs: Some(authorities), ..TlsConfig::default() });
     }
     let mut locals = Vec::new();
+    let mut doors = Vec::new();
     let mut addresses = Vec::new();
     for listener in listeners {
         let where_to = format!("{} {}", listener.transport, listener.address);
-        let (connection, bound, shown) =
+        let (connection, bound, shown, door) =
             open(listener, &token).await.map_err(|error| format!("{where_to}: {error}"))?;
         locals.push(Local { transport: bound.0, address: SipAddr::new(bound.0, shown.into()) });
         addresses.push(bound);
-        layer.add_transport(connection);
+        match door {
+            // Served by us: the crate only needs to know that it is there, and serves those it knows at the start.
+            Some(door) => doors.push((connection, door)),
+            None => layer.add_transport(connection),
+        }
     }
     let calls = Arc::new(Calls::default());
-    let doorkeeper = Doorkeeper { gate, calls: calls.clone(), user_agent: settings.user_agent.clone() };
+    let doorkeeper =
+        Doorkeeper { gate: gate.clone(), calls: calls.clone(), user_agent: settings.user_agent.clone() };
     let vias = locals.iter().map(|local| (local.transport, local.address.addr.clone())).collect();
     // The ring time is ours: the crate's Timer C would end a long ringing without a CANCEL.
     let option = EndpointOption {
@@ -124,7 +132,7 @@ pub async fn start(
         ..EndpointOption::default()
     };
     let endpoint = EndpointBuilder::new()
-        .with_cancel_token(token)
+        .with_cancel_token(token.clone())
         .with_transport_layer(layer)
         .with_user_agent(&settings.user_agent)
         .with_option(option)
@@ -150,10 +158,15 @@ pub async fn start(
     });
     tokio::spawn(inbound::receive(core.clone(), incoming));
     tokio::spawn(async move { endpoint.serve().await });
+    tokio::task::yield_now().await;
+    for (connection, door) in doors {
+        core.endpoint.transport_layer.add_transport(connection);
+        tokio::spawn(listening::serve(door, core.endpoint.clone(), gate.clone(), token.child_token()));
+    }
     Ok(Started { core, addresses })
 }
 
-type Opened = (SipConnection, (Transport, SocketAddr), SocketAddr);
+type Opened = (SipConnection, (Transport, SocketAddr), SocketAddr, Option<Door>);
 
 async fn open(listener: Listener, token: &CancellationToken) -> Result<Opened, String> {
     let transport = listener.transport;
@@ -175,26 +188,27 @@ async fn open(listener: Listener, token: &CancellationToken) -> Result<Opened, S
         let connection = UdpConnection::from_socket(Arc::new(socket), Some(shown), Some(token.child_token()))
             .await
             .map_err(|error| error.to_string())?;
-        return Ok((connection.into(), (transport, bound), shown));
+        return Ok((connection.into(), (transport, bound), shown, None));
     }
-    // The crate binds while it starts to serve, and only warns when it cannot: so we see first whether it can.
-    let probe = TcpListener::bind(listener.address).map_err(|error| error.to_string())?;
-    let bound = probe.local_addr().map_err(|error| error.to_string())?;
+    let socket = tokio::net::TcpListener::bind(listener.address).await.map_err(|error| error.to_string())?;
+    let bound = socket.local_addr().map_err(|error| error.to_string())?;
     let shown = shown(bound);
-    let connection = if transport == Transport::Tls {
-        let config = TlsConfig {
-            cert: Some(listener.certificate),
-            key: Some(listener.private_key),
-            ..TlsConfig::default()
-        };
-        TlsListenerConnection::new(bound, Some(shown), config)
-            .await
-            .map_err(|error| error.to_string())?
-            .into()
+    let is_tls = transport == Transport::Tls;
+    let door = Door {
+        listener: socket,
+        shown: SipAddr::new(transport, shown.into()),
+        acceptor: is_tls
+            .then(|| listening::acceptor(&listener.certificate, &listener.private_key))
+            .transpose()?,
+        handshake: HANDSHAKE,
+    };
+    let connection = if is_tls {
+        let none = TlsConfig::default();
+        TlsListenerConnection::new(bound, Some(shown), none).await.map_err(|error| error.to_string())?.into()
     } else {
         TcpListenerConnection::new(bound, Some(shown)).await.map_err(|error| error.to_string())?.into()
     };
-    Ok((connection, (transport, bound), shown))
+    Ok((connection, (transport, bound), shown, Some(door)))
 }
 
 /// Whether a certificate and its key are of one piece, before anybody connects.

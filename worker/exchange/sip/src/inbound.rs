@@ -36,9 +36,19 @@ pub async fn receive(core: Arc<Core>, mut incoming: TransactionReceiver) {
                 }
                 reply(transaction, code, headers);
             }
-            _ => reply(transaction, 405, vec![("Allow".into(), wire::ALLOW.into())]),
+            Method::Bye | Method::Info | Method::Notify | Method::PRack | Method::Update => {
+                // Only ever inside of a dialog, and this one names none.
+                reply(transaction, 481, Pairs::new())
+            }
+            // Of nothing that can be followed; RFC 6665 wants to know of what then.
+            Method::Subscribe => reply(transaction, 489, vec![("Allow-Events".into(), "refer".into())]),
+            _ => reply(transaction, 405, allow()),
         }
     }
+}
+
+fn allow() -> Pairs {
+    vec![("Allow".into(), wire::ALLOW.into())]
 }
 
 /// Answers without a dialog, and stays for the ACK of an INVITE.
@@ -75,7 +85,10 @@ fn inside(core: &Arc<Core>, mut transaction: Transaction) {
     match request.method {
         Method::Bye => *call.farewell.lock() = wire::pairs(&request.headers),
         Method::Ack => {}
-        Method::Message => return reply(transaction, 405, vec![("Allow".into(), wire::ALLOW.into())]),
+        Method::Message | Method::Publish | Method::Register => return reply(transaction, 405, allow()),
+        Method::Subscribe => {
+            return reply(transaction, 489, vec![("Allow-Events".into(), "refer".into())]);
+        }
         _ if !is_confirmed => {
             // The answer or its ACK is still on its way (RFC 3261 §14.2).
             return reply(transaction, 500, vec![("Retry-After".into(), "1".into())]);
@@ -171,15 +184,30 @@ fn unsupported(transaction: &Transaction) -> Vec<String> {
         .collect()
 }
 
-/// A final answer other than 2xx. The crate's own way takes no headers but Reason: so ours goes first, and its own is
-/// then one too many and dropped by the transaction.
+/// A final answer other than 2xx.
 pub fn reject(core: &Core, call: &Call, code: u16, headers: Pairs) -> Result<(), String> {
+    let ringing = refusable(call)?;
+    refuse(core, call, ringing, code, headers)
+}
+
+/// Takes the INVITE that is then refused: nobody else answers it any more.
+pub fn refusable(call: &Call) -> Result<Ringing, String> {
     let too_late = || "the call is answered or over".to_string();
     let ringing = call.ringing.lock().take().ok_or_else(too_late)?;
     let dialog = call.dialog().ok_or_else(too_late)?;
     if dialog.state().is_terminated() || dialog.state().waiting_ack() || dialog.state().is_confirmed() {
         return Err(too_late());
     }
+    Ok(ringing)
+}
+
+/// Refuses it. On the SIP thread only: an ACK that comes between the two steps would make the call one that is up.
+///
+/// The crate's own way takes no headers but Reason: so ours goes first, and its own is then one too many and
+/// dropped by the transaction.
+pub fn refuse(core: &Core, call: &Call, ringing: Ringing, code: u16, headers: Pairs) -> Result<(), String> {
+    let too_late = || "the call is answered or over".to_string();
+    let dialog = call.dialog().ok_or_else(too_late)?;
     call.parting_code.store(code, Ordering::SeqCst);
     call.is_heard.store(true, Ordering::SeqCst);
     let response = response(&core.endpoint, &ringing, dialog.id().local_tag, code, headers);

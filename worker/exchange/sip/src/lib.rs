@@ -1,11 +1,13 @@
 //! SIP for asyncio. Its typed face is `worker/exchange/sip/`; nothing else calls this.
 
+mod abandon;
 mod admission;
 mod calls;
 mod challenges;
 mod engine;
 mod events;
 mod inbound;
+mod listening;
 mod outbound;
 mod registration;
 mod requests;
@@ -110,6 +112,7 @@ impl Engine {
                 refuse_with: None,
                 per_second: 0.0,
                 burst: 0.0,
+                connections: 0,
             })),
             bindings: Mutex::default(),
             orders: Arc::default(),
@@ -210,12 +213,14 @@ impl Engine {
         });
     }
 
+    #[pyo3(signature = (sources, refuse_with, per_second, burst, connections = 32))]
     fn admit(
         &self,
         sources: Option<Vec<String>>,
         refuse_with: Option<u16>,
         per_second: f64,
         burst: f64,
+        connections: usize,
     ) -> PyResult<()> {
         let sources = match sources {
             None => None,
@@ -229,7 +234,7 @@ impl Engine {
                 Some(networks)
             }
         };
-        self.gate.set(Rules { sources, refuse_with, per_second, burst });
+        self.gate.set(Rules { sources, refuse_with, per_second, burst, connections });
         Ok(())
     }
 
@@ -281,6 +286,18 @@ impl Engine {
         Ok((key, call_id))
     }
 
+    /// Ends what another process has begun with an INVITE and did not live to see answered.
+    fn abandon(&self, text: &str) -> PyResult<u64> {
+        let (core, handle) = self.core()?;
+        let abandoned = abandon::read(text).map_err(bad)?;
+        let order = core.calls.next_key();
+        self.order(&handle, async move {
+            let ended = abandon::end(core.clone(), abandoned).await;
+            requests::tell_reply(&core, order, Err(ended.err().unwrap_or_else(|| "over".into())));
+        })?;
+        Ok(order)
+    }
+
     fn ring(&self, key: u64, headers: Pairs, body: Vec<u8>) -> PyResult<()> {
         let (_, _, call) = self.call(key)?;
         let dialog = call.dialog().filter(|dialog| dialog.state().can_cancel());
@@ -304,8 +321,12 @@ impl Engine {
     }
 
     fn reject(&self, key: u64, code: u16, headers: Pairs) -> PyResult<()> {
-        let (core, _, call) = self.call(key)?;
-        inbound::reject(&core, &call, code, headers).map_err(PyLookupError::new_err)
+        let (core, handle, call) = self.call(key)?;
+        let ringing = inbound::refusable(&call).map_err(PyLookupError::new_err)?;
+        self.order(&handle, async move {
+            // Cancelled by the far side in this very moment otherwise.
+            inbound::refuse(&core, &call, ringing, code, headers).ok();
+        })
     }
 
     /// Ends a call in whatever state it is; `order` is answered when that is done.

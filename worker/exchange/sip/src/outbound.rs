@@ -8,6 +8,7 @@ use rsipstack::dialog::authenticate::Credential;
 use rsipstack::dialog::invitation::{InviteAsyncResult, InviteOption};
 use rsipstack::dialog::invite_dialog::InviteDialog;
 use rsipstack::sip::{Response, StatusCodeKind, Transport, Uri};
+use rsipstack::transport::SipAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// SIP's own patience with a transaction, and a little.
 pub const PATIENCE: Duration = Duration::from_secs(34);
+
+/// Bytes of a request that goes over UDP.
+const LARGEST: usize = 1300;
 
 pub struct Plan {
     pub uri: Uri,
@@ -66,6 +70,7 @@ pub async fn dial(core: Arc<Core>, call: Arc<Call>, plan: Plan) {
             let mut trouble = String::new();
             for (nth, target) in targets.iter().enumerate() {
                 let is_last = nth + 1 == targets.len();
+                let target = &fitting(&core, &call, &plan, target).await;
                 match attempt(&core, &call, &plan, target, nth, is_last, deadline).await {
                     Outcome::Settled => return,
                     Outcome::Failed { by, code, text, headers } => {
@@ -85,6 +90,29 @@ pub async fn dial(core: Arc<Core>, call: Arc<Call>, plan: Plan) {
     }
     core.tell_end(&call, "transport", 503, trouble, Pairs::new());
     core.forget(&call);
+}
+
+/// The same address over TCP, for what is too large to pass every network in one packet (RFC 3261 §18.1.1); where
+/// nobody listens there, it goes over UDP all the same. What a challenge adds is not counted.
+async fn fitting(core: &Core, call: &Call, plan: &Plan, target: &Target) -> Target {
+    let can =
+        target.transport() == Transport::Udp && core.locals.iter().any(|l| l.transport == Transport::Tcp);
+    if !can {
+        return target.clone();
+    }
+    let size = core.layer.make_invite_request(&option(core, call, plan, target));
+    let size = size.map_or(0, |request| request.to_string().len() + plan.body.len());
+    if size <= LARGEST {
+        return target.clone();
+    }
+    let over_tcp = Target {
+        address: SipAddr::new(Transport::Tcp, target.address.addr.clone()),
+        name: target.name.clone(),
+    };
+    match core.targets.connect(&over_tcp).await {
+        Ok(()) => over_tcp,
+        Err(_) => target.clone(),
+    }
 }
 
 async fn attempt(
@@ -122,6 +150,8 @@ async fn attempt(
     };
     *call.dialog.lock() = Some(dialog.clone());
     core.calls.add_tag(call, dialog.id().local_tag);
+    call.sent.store(0, Ordering::SeqCst);
+    core.tell_sent(call);
     tokio::spawn(watch(core.clone(), call.clone(), states, nth));
 
     let silence = Instant::now() + core.try_next;
