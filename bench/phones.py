@@ -19,6 +19,7 @@ from pathlib import Path
 import uvloop
 
 from bench.first_call import machine
+from bench.parts.churn import LOOK_SECONDS, churn
 from bench.parts.costs import LAST_CORE, pin, rank
 from bench.parts.onset import SCRIPT
 from bench.parts.phone_caller import coded
@@ -27,9 +28,10 @@ from bench.parts.telephony import JITTER_SECONDS, LOSS, Run, over_a_bad_network,
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- phones: written by bench/phones.py -->"
-PARTS = ("talk", "rooms", "set-ups", "losses")
+PARTS = ("talk", "rooms", "set-ups", "churn", "losses")
 LATE = 0.01
 ATTEMPTS = 3
+IDLE_MB = 0.5
 Row = tuple[str, str, str]
 """What, how much, the goal."""
 
@@ -98,20 +100,32 @@ async def in_rooms(calls: int, seconds: float) -> list[Row]:
 
 
 async def set_ups(minutes: float) -> list[Row]:
-    """How soon calls are answered, and what they leave behind."""
+    """How soon calls are answered."""
     quick = await set_up(600, min(minutes, 1.0))
     answered = f"{rank(quick.answered_ms, 0.5):.0f} / {rank(quick.answered_ms, 0.95):.0f} ms"
     say(f"  10 a second: {answered}, {quick.failed} failed")
-    long = await set_up(200, minutes)
-    memory = ", ".join(f"{mb:.0f}" for mb in long.mb)
-    say(f"  200 a minute: {memory} MB, {long.failed} failed, {long.left} left")
-    about = f"200 set-ups a minute, {minutes:g} minutes"
     return [
         ("10 new calls a second (sipp): INVITE to 200, p50 / p95", answered, "≤ 50 ms"),
         ("the same: calls that failed", str(quick.failed), "0"),
-        (f"{about}: MB each minute", memory, "flat"),
-        (f"{about}: calls that failed; sockets and dialogs left", f"{long.failed}; {long.left}", "0; 0"),
     ]
+
+
+async def churned(minutes: float) -> list[Row]:
+    """What calls that come and go leave behind."""
+    told = await churn(200, minutes)
+    say(f"  200 a minute: {told.failed} failed, {told.held} held, {told.mb}")
+    about = f"200 set-ups and tear-downs a minute (sipp), {minutes:g} minutes"
+    rows: list[Row] = [(f"{about}: calls that failed", f"{told.failed} of {told.calls}", "0")]
+    for name, mb in told.mb.items():
+        if max(mb) - min(mb) < IDLE_MB:
+            continue  # a shard that had no call
+        minutely = ", ".join(f"{one:.0f}" for one in mb[:: round(60 / LOOK_SECONDS)])
+        rows.append((f"{about}: resident MB of the {name} each minute", minutely, "flat"))
+        slope = f"{told.growth(name):+.2f} MB"
+        rows.append((f"{about}: growth of the {name} a minute, over the last half", slope, "0"))
+    left = f"{told.held}; {told.more('descriptors')}; {told.more('ports')}"
+    what = "calls, dialogs and transactions held afterwards; descriptors and UDP ports beyond those before"
+    return [*rows, (f"{about}: {what}", left, "0; a few kept connections; 0")]
 
 
 async def losses(seconds: float) -> list[Row]:
@@ -155,6 +169,8 @@ async def measure(asked: argparse.Namespace) -> list[Row]:
     pin([os.getpid()], LAST_CORE)
     if "set-ups" in asked.only:
         rows += await set_ups(asked.minutes)
+    if "churn" in asked.only:
+        rows += await churned(asked.minutes)
     if "talk" in asked.only:
         rows += await talks(asked.calls, asked.seconds, asked.profile)
     if "losses" in asked.only:

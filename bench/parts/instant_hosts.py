@@ -11,7 +11,7 @@ from bench.parts import onset
 from bench.parts.script import utterances
 from pipelines.processes import watch_life_pipe
 from pipelines.tools.developer import Functions
-from worker import agents, logs
+from worker import agents, logs, memory
 from worker.exchange import shard
 from worker.host import Host
 from worker.settings import WorkerSettings
@@ -25,6 +25,7 @@ def hold_phone_calls() -> None:
     agents.preload(settings)
     utterances()
     host = Host(settings, Functions(), lambda brief, models: None, onset.parts())  # type: ignore[arg-type]
+    memory.settle()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(shard.serve_calls(host))
 

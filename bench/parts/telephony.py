@@ -99,12 +99,10 @@ async def talk(calls: int, seconds: float, profile: str = "", **agent: Any) -> R
 
 @dataclass
 class Setups:
-    """`answered_ms` of each call; `mb` at the end of each minute; `left` are UDP sockets and dialogs."""
+    """`answered_ms` of each call."""
 
     answered_ms: list[float]
     failed: int
-    mb: list[float]
-    left: int
 
 
 async def set_up(a_minute: int, minutes: float) -> Setups:
@@ -125,15 +123,10 @@ async def set_up(a_minute: int, minutes: float) -> Setups:
                 sipp, *command, cwd=folder, stdout=quiet, stderr=quiet
             )
             pin([caller.pid], LAST_CORE)
-            mb, over = [memory_mb(pids)], asyncio.ensure_future(caller.wait())
-            while not (await asyncio.wait([over], timeout=60))[0]:
-                mb.append(memory_mb(pids))
+            await caller.wait()
             await asyncio.sleep(3)
-            mb.append(memory_mb(pids))
             answered = _times(Path(folder))
-        left = sum(stage.descriptors(pid) for pid in pids) - 1
-        left += len(list((stage.home / "run" / "dialogs").iterdir()))
-    return Setups(answered, number - len(answered), mb, left)
+    return Setups(answered, number - len(answered))
 
 
 def _times(folder: Path) -> list[float]:

@@ -141,10 +141,12 @@ async def staged(
     has_rooms: bool = False,
     most_calls: int = 24,
     shard: str = _SHARD,
+    exchange: str = "",
     settings: dict[str, str] | None = None,
     **agent: Any,
 ) -> AsyncIterator[tuple[Stage, sip.Engine]]:
-    """The stage, and the carrier's own SIP. `shard` is what a shard's process runs."""
+    """The stage, and the carrier's own SIP. `shard` is what a shard's process runs, and `exchange` what the
+    exchange's does instead of itself."""
     home = Path(tempfile.mkdtemp(prefix="c2m-"))
     for name in ("spool", "run", "logs"):
         (home / name).mkdir()
@@ -195,7 +197,9 @@ async def staged(
             environment["LIVEKIT_URL"] = stage.livekit_url
 
         async def start(name: str) -> None:
-            command = ["-m", "worker", "exchange"] if name == "exchange" else ["-c", shard]
+            command = ["-c", shard]
+            if name == "exchange":
+                command = ["-c", exchange] if exchange else ["-m", "worker", "exchange"]
             log = stack.enter_context((home / "logs" / f"{name}.log").open("ab"))
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, cwd=ROOT, env=environment, stdout=log, stderr=log
