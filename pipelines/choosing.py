@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 WHATEVER_IS_HERE = "call2me"
 """The provider of an agent that was made here: asks for no engine in particular."""
-_DEFAULT_VOICES = ("", "hibari-default")
+_DEFAULT_VOICES = ("", "default", "hibari-default")
 """Voices that ask for none in particular."""
 WHOLE_UTTERANCE_SECONDS = 1.5
 LOCAL_SECONDS = 8.0

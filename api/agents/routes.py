@@ -5,6 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from api.agents import service
+from api.agents.conditions import refuse_unreadable
 from api.agents.reachable import refuse_unreachable
 from api.agents.schemas import Agent, AgentCard, AgentCreate, AgentUpdate
 from api.agents.service import AgentNotFound
@@ -31,6 +32,7 @@ of_functions = Routes("/v1/functions", tag="Agents")
 @routes.post(status=201, location="/v1/agents/{agent_id}", etag=True)
 async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
     """Make an agent."""
+    refuse_unreadable(body)
     refuse_unreachable(body, request.app[GUARD])
     # Asked before the database is: workers are looked up in a transaction of their own.
     known = await request.app[WORKERS].functions()
@@ -58,6 +60,7 @@ async def get_agent(request: web.Request, agent_id: str) -> Agent | AgentCard:
 @routes.patch("/{agent_id}", errors=[AgentNotFound], etag=True)
 async def update_agent(request: web.Request, agent_id: str, body: AgentUpdate) -> Agent:
     """Change an agent; what is not sent stays as it is. With If-Match, only the state that you saw."""
+    refuse_unreadable(body)
     refuse_unreachable(body, request.app[GUARD])
     known = await request.app[WORKERS].functions() if body.response_engine is not None else None
     must_be = partial(etags.require_match, request)

@@ -112,10 +112,7 @@ def _check(row: NotificationTargetRow, guard: Guard) -> None:
     if row.channel in {"sms", "whatsapp"}:
         raise NoCarrier
     if row.channel == "custom_url":
-        url = row.destination or ""
-        reachable(guard, url, "destination")
-        if not url.lower().startswith("https://") and not guard.is_named(url):
-            raise Invalid.at("body", "destination", msg="The address must begin with https://.")
+        reachable(guard, row.destination or "", "destination")
     elif row.recipient_kind == "fixed":
         try:
             validate_email(row.destination or "", check_deliverability=False)

@@ -12,8 +12,8 @@ from pipelines.contract.websocket import Available
 _PART = {"stt": "speech recogniser", "llm": "dialog engine", "tts": "voice"}
 _CODE = {"llm": "llm_unavailable", "tts": "voice_unavailable"}
 """The same codes as those of a call's own warnings."""
-_ANY = "call2me"
-"""Asks for whatever is here."""
+_ANY = frozenset(("", "call2me", "default"))
+"""Ask for whatever is here."""
 Kind = Literal["llm", "tts"]
 
 
@@ -48,7 +48,7 @@ def warnings_for(agent: AgentConfig, offers: list[Available]) -> list[TokenWarni
             message=_sentence(_PART[kind], provider, [one for one in offers if one.kind == kind]),
         )
         for kind, provider in asked
-        if provider not in {"", _ANY} and offers and not _is_there(provider, kind, offers)
+        if provider not in _ANY and offers and not _is_there(provider, kind, offers)
     ]
 
 

@@ -19,6 +19,9 @@ EventType = Literal[
     "webhook.test",
 ]
 
+Choice = Literal[EventType, "call.*", "campaign.*", "payment.*", "webhook.*", "*"]
+"""What an endpoint may ask for. Another word is refused: it would be told of nothing, and never know."""
+
 WHOLE: frozenset[str] = frozenset(
     (
         *("call.completed", "call.transferred", "call.failed"),

@@ -7,11 +7,11 @@ from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
 from api.http.pages import Page
 from api.http.wire import Wire
+from api.webhooks.events import Choice
 from api.webhooks.table import WebhookDeliveryRow, WebhookEndpointRow, WebhookEventRow, WebhookTryRow
 
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
 Description = Annotated[str, Field(max_length=200)]
-Choice = Annotated[str, Field(pattern=r"^(\*|[a-z]+\.(\*|[a-z_]+))$", max_length=50)]
 Filter = Annotated[list[Choice], Field(max_length=30)]
 """Event types, `call.*` or `*`. Empty: one event for each call, payment or campaign."""
 Secret = Annotated[SecretStr, Field(min_length=16, max_length=200)]

@@ -248,6 +248,8 @@ WRONG: list[tuple[str, Any]] = [
     ("transfer_targets", [{"name": "x", "type": "sip", "value": "y", "mode": "warm"}]),
     ("post_call_extraction", [{"name": "x", "type": "date", "description": ""}]),
     ("post_call_actions", [{"type": "explode", "config": {}}]),
+    ("post_call_actions", [{"type": "tag_contact", "condition": "guests === 2"}]),
+    ("post_call_actions", [{"type": "tag_contact", "condition": {"field": "guests", "operator": "like"}}]),
     ("knowledge_base_ids", "kb"),
     ("kb_chunks_count", 0),
     ("kb_chunks_count", 11),

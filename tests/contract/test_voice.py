@@ -186,6 +186,9 @@ def test_a_provider_that_is_not_here_is_kept_and_warned_of(house: House, caller:
     token = house.token(caller, agent_id=agent["agent_id"])
     assert {warning["code"] for warning in token["warnings"]} == {"llm_unavailable", "voice_unavailable"}
     assert agent["voice_id"] == "elevenlabs-rachel"
+    caller.ask("PATCH", f"/v1/agents/{agent['agent_id']}", {"voice_id": "default"})
+    token = house.token(caller, agent_id=agent["agent_id"])
+    assert [warning["code"] for warning in token["warnings"]] == ["llm_unavailable"]
 
 
 def test_a_worker_that_is_not_ready_is_a_503_that_says_why(house: House, caller: Person) -> None:

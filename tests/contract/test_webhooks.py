@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from call2me import Call2Me
 from standardwebhooks import Webhook
 
+from api.webhooks.events import EventType
 from tests.contract.conftest import ENGLISH_AGENT
 from tests.support.api import Api, Person, running_api
 from tests.support.receiver import Receiver, receiver
@@ -74,6 +75,7 @@ def test_the_sdk_sets_and_reads_the_accounts_webhook(api: Api, person: Person) -
         "http://10.0.0.1/x",
         "ftp://example.com/x",
         "http://localhost/x",
+        "http://hooks.example.com/x",
         "x",
     ],
 )
@@ -84,6 +86,20 @@ def test_an_address_that_may_never_be_reached_is_refused_when_it_is_set(person: 
     reply = person.ask("POST", "/v1/webhooks/endpoints", {"url": url})
     assert (reply.status, reply.detail[0]["loc"]) == (422, ["body", "url"])
     assert person.ask("GET", "/v1/webhooks").json["webhook_url"] is None
+
+
+def test_an_event_that_nobody_would_ever_be_told_of_is_refused(person: Person) -> None:
+    url = "https://hooks.example.com/a"
+    kinds = sorted({f"{name.partition('.')[0]}.*" for name in get_args(EventType)})
+    kept = person.made("/v1/webhooks/endpoints", {"url": url, "events": [*kinds, *get_args(EventType), "*"]})
+    for wrong in ("call.complete", "calls.*", "call", "*.completed"):
+        body = {"url": url, "events": ["call.completed", wrong]}
+        reply = person.ask("POST", "/v1/webhooks/endpoints", body)
+        assert (reply.status, reply.detail[0]["loc"]) == (422, ["body", "events", 1])
+        assert "'call.completed'" in reply.detail[0]["msg"]
+        path = f"/v1/webhooks/endpoints/{kept['endpoint_id']}"
+        assert person.ask("PATCH", path, {"events": [wrong]}).status == 422
+    assert person.ask("GET", path).json["events"] == kept["events"]
 
 
 def test_an_agents_own_addresses_are_refused_as_well(person: Person) -> None:

@@ -44,6 +44,7 @@ async def test_an_agent_that_asks_for_what_is_here_is_not_warned_about() -> None
     pipeline = await built()
     assert codes(pipeline) == []
     assert pipeline.agent.instructions == "Be kind to Ada."
+    assert codes(await built(voice_id="default")) == [], "it asks for whatever is here"
 
 
 async def test_what_the_sdk_asks_for_is_answered_by_the_default_with_warnings() -> None:
