@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from api.calls import recordings
 from api.calls.table import CallRow
@@ -22,6 +23,14 @@ _waiting = 0
 
 class TooManyConversions(Unavailable):
     """Too many recordings are being converted now: try again in a moment, or take the Ogg file"""
+
+
+class _WhileItIsThere(web.FileResponse):
+    """A file that is gone once it was sent."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        # aiohttp prepares once more what a handler returns; looking for the file again cost the connection.
+        return None if self.prepared else await super().prepare(request)
 
 
 async def reply(request: web.Request, call: CallRow, size: int) -> web.StreamResponse:
@@ -48,7 +57,7 @@ async def _converted(request: web.Request, call: CallRow, size: int) -> web.Stre
                 await asyncio.to_thread(sounds.mp3_file, source, target)
         except (sounds.NotAudio, TimeoutError) as error:
             raise TooManyConversions from error
-        response = web.FileResponse(
+        response = _WhileItIsThere(
             target, headers={"Content-Disposition": f'inline; filename="{call.id}.mp3"'}
         )
         response.content_type = CONTENT_TYPE

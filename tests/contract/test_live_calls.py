@@ -11,6 +11,7 @@ import urllib.request
 from typing import Any
 
 import av
+import httpx
 import jwt
 import numpy as np
 import pytest
@@ -136,6 +137,11 @@ def test_a_recording_is_an_mp3_when_somebody_asks(house: House) -> None:
     assert abs(int(spectrum.argmax()) - 440) <= 2
     part = person.ask("GET", path, headers={"Range": "bytes=0-99"})
     assert (part.status, part.raw) == (206, reply.raw[:100])
+    with httpx.Client(base_url=house.api.url, headers={"Authorization": f"Bearer {person.token}"}) as kept:
+        connections = {
+            id(kept.get(path).extensions["network_stream"].get_extra_info("socket")) for _ in range(3)
+        }
+        assert len(connections) == 1, "the connection is good for the next request"
     assert house.person().ask("GET", path).status == 404
     broken = house.call(person)
     assert house.worker.upload(broken, b"OggS" + b"x" * 500, duration_ms=1).status == 204
