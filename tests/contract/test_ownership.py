@@ -24,7 +24,7 @@ tables.load()  # a row can be written only where the tables that it points to ar
 BODIES: dict[str, dict[str, Any] | Callable[[Person], dict[str, Any]]] = {
     "answer_wizard": {"content": "A shop."},
     "apply_wizard": {"prompt": "You sell bikes."},
-    "call_over_sip_trunk": {"to_number": "+14155550123"},
+    "call_over_sip_trunk": {"to_number": "+14155550123", "wait": False},
     "create_notification_target": {"channel": "email", "recipient_kind": "owner"},
     "query_knowledge_base": {"query": "When?"},
     "say": {"text": "Hello."},
