@@ -24,8 +24,6 @@ MARKS = (WORD, str(NUMBER), "2001-02-03")
 
 SIGNED = {"receive_livekit_event", "receive_telnyx_event", "receive_stripe_event", "receive_paddle_event"}
 """What a provider signed: whatever anybody else sends is refused, and the rest is the provider's to say."""
-WAITS = {"call_over_sip_trunk"}
-"""It answers once a telephone did, and none rings here (`test_trunk_calls`)."""
 ENDS = {"change_password", "reset_password", "erase_account", "log_out", "refresh_tokens"}
 """After these somebody is signed in no more."""
 REFUSED = {
@@ -209,7 +207,7 @@ def test_no_operation_takes_what_the_server_sets(house: House) -> None:
     for operation in document:
         if operation.body is None or operation.is_alias or operation.schemes == ["InternalKey"]:
             continue
-        if operation.name in SIGNED | WAITS:
+        if operation.name in SIGNED:
             continue
         assert not {one.name for one in operation.fields()} & NEVER_ASKED, operation.name
         if operation.name in ENDS:

@@ -91,6 +91,7 @@ VALID: dict[str, Body | Callable[[Person], Body]] = {
     "checkout_number": {"phone_number": "+12025550100"},
     "create_sip_trunk": {"name": "Carrier", "sip_server": "9.9.9.1"},
     "update_sip_trunk": {"name": "Second"},
+    "call_over_sip_trunk": {"to_number": "+14155550123", "wait": False},
     "create_widget": _with_agent(name="Site"),
     "update_widget": {"name": "Shop"},
     "chat_through_widget": {"message": "Hello."},
