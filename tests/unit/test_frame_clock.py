@@ -3,10 +3,13 @@
 import asyncio
 import socket
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from worker.lines.rtp.clock import FULL, MOMENTS, Clock
 from worker.lines.rtp.media import FRAME_SECONDS, Address
-from worker.lines.rtp.sockets import Sockets
+from worker.lines.rtp.sockets import MOST_A_WAKE, Sockets
 
 
 class Line:
@@ -46,14 +49,28 @@ async def test_a_moment_that_is_full_leaves_the_rest_to_the_next() -> None:
     assert not any(line.frames for line in lines)
 
 
-async def test_a_standstill_is_told_in_frames_and_only_to_who_was_there() -> None:
+async def test_the_first_frame_is_due_within_20_ms_at_every_moment() -> None:
+    clock = Clock()
+    for _ in range(MOMENTS * FULL):
+        clock.join(Line().tick)
+    timers = [moment._timer for moment in clock._moments]
+    now = asyncio.get_running_loop().time()
+    assert all(timer is not None and timer.when() - now <= FRAME_SECONDS for timer in timers)
+
+
+async def test_a_standstill_is_told_in_frames_and_only_to_who_was_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("worker.lines.rtp.clock.time", SimpleNamespace(monotonic=lambda: now))
     clock, early, late = Clock(), Line(), Line()
     clock.join(early.tick)
-    await asyncio.sleep(0.1)
-    time.sleep(0.2)  # noqa: ASYNC251 - the standstill
+    now = 0.25  # the standstill
     clock.join(late.tick)
-    await asyncio.sleep(FRAME_SECONDS / 2)
-    assert early.missed >= 8
+    async with asyncio.timeout(10):
+        while not late.frames:
+            await asyncio.sleep(FRAME_SECONDS)
+    assert early.missed == 11
     assert late.missed == 0
 
 
@@ -91,8 +108,11 @@ async def test_sound_is_read_when_asked_with_its_age() -> None:
             assert young < old
             for _ in range(200):
                 theirs.sendto(b"flood", ours.getsockname())
-            sockets.read()
-            assert len(came) < 202, "in pieces, so that other calls have their turn"
+            for _ in range(3):
+                sockets.read()
+            assert len(came) == 2 + MOST_A_WAKE, "in pieces, so that other calls have their turn"
+            await asyncio.sleep(0)
+            assert len(came) == 2 + 2 * MOST_A_WAKE, "one piece a turn"
             while len(came) < 202:
                 await asyncio.sleep(0)
                 sockets.read()

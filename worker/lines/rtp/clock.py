@@ -7,6 +7,7 @@ A moment has so many lines and no more, so that none waits for long behind the o
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -54,7 +55,7 @@ class _Moment:
         now = time.monotonic()
         self._ticks[tick] = now
         if self._timer is None:
-            self._due += (int((now - self._due) / FRAME_SECONDS) + 1) * FRAME_SECONDS
+            self._due += (math.floor((now - self._due) / FRAME_SECONDS) + 1) * FRAME_SECONDS
             self._wait(now)
 
     def remove(self, tick: Tick) -> None:

@@ -28,7 +28,7 @@ class Sockets:
     def __init__(self, rtp: socket.socket, rtcp: socket.socket | None = None) -> None:
         self._rtp, self._rtcp = rtp, rtcp
         self._loop = asyncio.get_running_loop()
-        self._is_open = False
+        self._is_open = self._is_behind = False
         self._aged: Aged | None = None
         for one in (rtp, rtcp):
             if one is not None:
@@ -52,7 +52,14 @@ class Sockets:
             self._loop.add_reader(self._rtcp, _read, self._rtcp, on_rtcp)
 
     def read(self) -> None:
-        """Take what came since."""
+        """Take what came since. In a flood a piece of it, and the next when the other calls had their turn:
+        who asks again meanwhile does not make that sooner.
+        """
+        if not self._is_behind:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._is_behind = False
         if self._aged is None or self._rtp.fileno() < 0:
             return
         receive, told = self._rtp.recvmsg, self._aged
@@ -62,7 +69,8 @@ class Sockets:
             except OSError:  # nothing more; or an ICMP of a port that nobody listens on
                 return
             told(data, (source[0], source[1]), _age(notes))
-        self._loop.call_soon(self.read)
+        self._is_behind = True
+        self._loop.call_soon(self._read_on)
 
     def send(self, packet: bytes, to: Address) -> None:
         """Send sound."""
