@@ -210,7 +210,8 @@ async def onward(session: AsyncSession, call_id: str, asked: str) -> PhoneOnward
     except spending.SpentToday as error:
         raise tolls.DestinationRefused(str(error)) from None
     trunk = await session.get(SipTrunkRow, call.sip_trunk_id)
-    return PhoneOnward(to_number=spelled(number, trunk), from_number=ours)
+    server = "" if trunk is None else trunk.sip_server
+    return PhoneOnward(to_number=spelled(number, trunk), from_number=ours, server=server)
 
 
 async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:

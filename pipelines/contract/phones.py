@@ -76,4 +76,7 @@ class PhoneOnward(Message):
     """It may: whom to dial, and from which number of ours."""
 
     to_number: str
+    """As the trunk's carrier wants it dialled."""
     from_number: str
+    server: str = ""
+    """The trunk's; empty where there is none, or from an api of before this was told."""

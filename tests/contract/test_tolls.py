@@ -69,7 +69,11 @@ def test_a_call_is_handed_on_by_the_same_rules(house: House, owner: Person) -> N
         )
     ]
     assert [reply.status for _, reply in told] == [403, 403, 403, 403, 200, 200, 403, 403]
-    assert told[4][1].json == {"to_number": "+905339876543", "from_number": number}
+    assert told[4][1].json == {
+        "to_number": "+905339876543",
+        "from_number": number,
+        "server": "1.2.3.4:5099",
+    }
     assert told[5][1].json["to_number"] == "101"
     assert house.worker._internal("POST", path, {"to_number": "1" * 101}).status == 422
     goes(house, call_id, "ended", 200, "OK")

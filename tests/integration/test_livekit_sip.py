@@ -281,6 +281,12 @@ def test_a_telephone_is_handed_on_by_refer(server: SipServer, api: Api, owner: P
     asked = server.of("SIP/TransferSIPParticipant")[-1]
     assert (asked.room_name, asked.participant_identity) == ("phone_in_a", "sip_1")
     assert (asked.transfer_to, asked.ringing_timeout.seconds) == ("tel:+14155550100", 30)
+    (trunk,) = owner.ask("GET", "/v1/sip-trunks").json
+    trunk_path = f"/v1/sip-trunks/{trunk['trunk_id']}"
+    for prefix, uri in (("00", "sip:0014155550100@1.2.3.4:5099"), ("+", "tel:+14155550100")):
+        assert owner.ask("PATCH", trunk_path, {"dial_prefix": prefix}).status == 200
+        assert hands("phone", "+14155550100") == ""
+        assert server.of("SIP/TransferSIPParticipant")[-1].transfer_to == uri
     assert hands("sip", "desk@pbx.example") == ""
     assert server.of("SIP/TransferSIPParticipant")[-1].transfer_to == "sip:desk@pbx.example"
     assert hands("phone", "+14155550486") == "The line is busy there"

@@ -8,6 +8,7 @@ from livekit import api
 from livekit.protocol import sip
 
 from pipelines.agent_config import TransferTarget
+from pipelines.contract.phones import PhoneOnward
 from pipelines.tools.call_control import CannotDo
 from worker.exchange.api import Api, NotAllowed
 from worker.settings import WorkerSettings
@@ -29,7 +30,7 @@ class SipTransfer:
     async def __call__(self, room_name: str, identity: str, target: TransferTarget) -> None:
         """Returns once somebody else has the telephone."""
         if target.kind == "phone":
-            to = f"tel:{await self._allowed(target.value)}"
+            to = _uri(await self._allowed(target.value))
         elif target.kind == "sip":
             to = target.value if target.value.startswith("sip") else f"sip:{target.value}"
         else:
@@ -61,13 +62,19 @@ class SipTransfer:
         if told.status == sip.STS_TRANSFER_FAILED:
             raise CannotDo(_why(told.sip_status.code or None))
 
-    async def _allowed(self, number: str) -> str:
+    async def _allowed(self, number: str) -> PhoneOnward:
         headers = {"X-Internal-Key": self._settings.internal_key}
         async with aiohttp.ClientSession(headers=headers) as http:
             try:
-                return (await Api(self._settings, http).onward(self._call_id, number)).to_number
+                return await Api(self._settings, http).onward(self._call_id, number)
             except NotAllowed as error:
                 raise CannotDo(str(error)) from None
+
+
+def _uri(onward: PhoneOnward) -> str:
+    """A tel URI says its number from the plus on (RFC 3966, 5.1.4); any other is only the carrier's own."""
+    number, server = onward.to_number, onward.server
+    return f"tel:{number}" if number.startswith("+") or not server else f"sip:{number}@{server}"
 
 
 def _why(code: int | None) -> str:
