@@ -8,8 +8,10 @@ The agent's own recogniser understands both, beside the session, which hears not
 """
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,10 +27,11 @@ logger = logging.getLogger(__name__)
 
 HEARD_RATE = 16_000
 LAST_WORDS_SECONDS = 2.0
-"""For what was just said to be understood, once the agent has the call again."""
+"""For what was just said to be understood: of a stretch of speech, or once the agent has the call again."""
 MOST_TOLD = 200
 """Utterances of one stretch that the agent is told of: the latest."""
 _MOST_TEXT = 20_000
+_MOST_STRETCHES = 8
 
 
 def along(session: AgentSession[Any]) -> stt.STT[Any] | None:
@@ -42,15 +45,26 @@ def along(session: AgentSession[Any]) -> stt.STT[Any] | None:
 
 
 @dataclass
+class _Stretch:
+    """Of speech."""
+
+    began_at: float
+    ended_at: float = 0.0
+    """0: it goes on."""
+
+
+@dataclass
 class _Ear:
     """One side."""
 
     role: Role
     words: stt.RecognizeStream
+    said: list[Utterance]
+    """By both sides, since the beginning."""
     understanding: "asyncio.Task[None] | None" = None
     resampler: Resampler | None = None
-    began_at: float = 0.0
-    ended_at: float = 0.0
+    stretches: deque[_Stretch] = field(default_factory=lambda: deque(maxlen=_MOST_STRETCHES))
+    """Whose words have not come: the next one may begin before."""
 
     def hear(self, pcm: bytes, rate: int) -> None:
         if self.understanding is None or self.understanding.done():
@@ -58,7 +72,22 @@ class _Ear:
         if self.resampler is None:
             self.resampler = Resampler(rate, HEARD_RATE)
         if pcm := self.resampler.push(pcm):
-            self.words.push_frame(rtc.AudioFrame(pcm, HEARD_RATE, 1, len(pcm) // 2))
+            # A recogniser that has broken off is closed some turns of the loop before we read why.
+            with contextlib.suppress(RuntimeError):
+                self.words.push_frame(rtc.AudioFrame(pcm, HEARD_RATE, 1, len(pcm) // 2))
+
+    def began(self, now: float) -> None:
+        """Somebody speaks."""
+        # What has had no words by now was a noise.
+        while self.stretches and 0 < self.stretches[0].ended_at < now - LAST_WORDS_SECONDS:
+            self.stretches.popleft()
+        if not self.stretches or self.stretches[-1].ended_at:
+            self.stretches.append(_Stretch(now))
+
+    def ended(self, now: float) -> None:
+        """Nobody does any more."""
+        if self.stretches and not self.stretches[-1].ended_at:
+            self.stretches[-1].ended_at = now
 
 
 @dataclass
@@ -69,7 +98,6 @@ class Overhearing:
     """Writes down what was said."""
     warn: Callable[[str, str], None]
     _ears: dict[str, _Ear] = field(default_factory=dict)
-    _said: list[Utterance] = field(default_factory=list)
 
     def begin(self, session: AgentSession[Any]) -> None:
         """Understand both sides from now on."""
@@ -78,9 +106,10 @@ class Overhearing:
         if (recogniser := along(session)) is None:
             self.warn("take_over_unheard", "What a person says in this agent's place is not transcribed.")
             return
+        said: list[Utterance] = []
         roles: dict[str, Role] = {"caller": "user", "agent": "supervisor"}
         for side, role in roles.items():
-            ear = self._ears[side] = _Ear(role, recogniser.stream())
+            ear = self._ears[side] = _Ear(role, recogniser.stream(), said)
             ear.understanding = asyncio.create_task(self._understand(ear), name="what is said in a take-over")
 
     def caller(self, pcm: bytes, sample_rate: int, at: float) -> None:
@@ -96,15 +125,16 @@ class Overhearing:
         ears, self._ears = list(self._ears.values()), {}
         tasks = {ear.understanding for ear in ears if ear.understanding is not None}
         for ear in ears:
-            if ear.understanding is not None and not ear.understanding.done():
+            with contextlib.suppress(RuntimeError):  # it has broken off
                 ear.words.end_input()
-        if tasks and timeout_seconds:
-            await asyncio.wait(tasks, timeout=timeout_seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        said, self._said = sorted(self._said, key=lambda one: one.started_at), []
-        return said[-MOST_TOLD:]
+        try:
+            if tasks and timeout_seconds:
+                await asyncio.wait(tasks, timeout=timeout_seconds)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return sorted((one for ear in ears[:1] for one in ear.said), key=lambda one: one.started_at)
 
     def _hear(self, side: str, pcm: bytes, rate: int) -> None:
         if (ear := self._ears.get(side)) is not None:
@@ -123,21 +153,23 @@ class Overhearing:
     def _understood(self, ear: _Ear, event: stt.SpeechEvent) -> None:
         now = time.time()
         match event.type:
-            case stt.SpeechEventType.START_OF_SPEECH | stt.SpeechEventType.INTERIM_TRANSCRIPT:
-                ear.began_at = ear.began_at or now
+            case stt.SpeechEventType.START_OF_SPEECH:
+                ear.began(now)
+            case stt.SpeechEventType.INTERIM_TRANSCRIPT if not ear.stretches:
+                ear.began(now)
             case stt.SpeechEventType.END_OF_SPEECH:
-                ear.ended_at = now
+                ear.ended(now)
             case stt.SpeechEventType.FINAL_TRANSCRIPT if event.alternatives:
-                began, ended = ear.began_at or now, ear.ended_at or now
-                ear.began_at = ear.ended_at = 0.0
+                stretch = ear.stretches.popleft() if ear.stretches else _Stretch(now)
+                ended_at = stretch.ended_at or now
                 if text := event.alternatives[0].text.strip()[:_MOST_TEXT]:
                     said = Utterance(
                         utterance_id=utils.shortuuid("item_"),
                         role=ear.role,
                         text=text,
-                        started_at=datetime.fromtimestamp(began, UTC),
-                        ended_at=datetime.fromtimestamp(max(began, ended), UTC),
+                        started_at=datetime.fromtimestamp(stretch.began_at, UTC),
+                        ended_at=datetime.fromtimestamp(max(stretch.began_at, ended_at), UTC),
                     )
-                    self._said.append(said)
-                    del self._said[:-MOST_TOLD]
+                    ear.said.append(said)
+                    del ear.said[:-MOST_TOLD]
                     self.tell(said)
