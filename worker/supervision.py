@@ -19,7 +19,7 @@ from pipelines.resuming import last_take_over
 from pipelines.tools.call_control import CannotDo
 from pipelines.transcript import Utterance
 from worker.lines.line import Attended, Left, Line, Listeners
-from worker.overhearing import HEARD_RATE, Overhearing, along
+from worker.overhearing import HEARD_RATE, MOST_TOLD, Overhearing, along
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,9 @@ class Supervision:
         self._taken: TakeOver | None = None
         self._whispering: dict[str, asyncio.Task[None]] = {}
         self._returning: asyncio.Task[None] | None = None
+        self._learning: set[asyncio.Task[None]] = set()
+        self._untold: list[Utterance] = []
+        """What the agent is to know once it has the call again."""
         if isinstance(line, Attended):
             line.listeners.on_left = self._left
             line.listeners.overheard = overhearing
@@ -111,7 +114,8 @@ class Supervision:
     async def aclose(self) -> None:
         """Nobody has anything to do with the call any more."""
         await self._overhearing.end(0)
-        tasks = [*self._whispering.values(), *([self._returning] if self._returning else [])]
+        returning = [self._returning] if self._returning else []
+        tasks = [*self._whispering.values(), *self._learning, *returning]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -137,9 +141,25 @@ class Supervision:
         await self._listeners().take_back()
         await self.on_change(session)
         session.say(phrase("back", self._language))
-        said = await self._overhearing.end()
+        # Beside: what is given back is written down at once, whatever a recogniser still waits for.
         name = (taken and taken.name) or _SOMEBODY
-        await _know(session, (_HEARD if said else _UNHEARD).format(name=name), said)
+        task = asyncio.create_task(self._learn(session, name), name="what was said in a take-over")
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
+
+    async def _learn(self, session: AgentSession[Any], name: str) -> None:
+        """Let the agent know who had the call and what was said, unless somebody has it once more."""
+        if self._taken is not None:
+            return  # the same ears go on
+        try:
+            now_said = await self._overhearing.end()
+            said = self._untold = [*self._untold, *now_said][-MOST_TOLD:]
+            if self._taken is not None:
+                return
+            self._untold = []
+            await _know(session, (_HEARD if said else _UNHEARD).format(name=name), said)
+        except Exception:
+            logger.exception("an agent does not know what was said in its place")
 
     def _left(self, left: Left) -> None:
         if (whispering := self._whispering.pop(left.identity, None)) is not None:

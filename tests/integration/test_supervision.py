@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 import pytest_asyncio
+from livekit import rtc
 
 from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper, WhisperAloud
 from pipelines.contract.events import Steered, UtteranceHeard
@@ -126,6 +127,40 @@ async def test_what_was_said_in_a_take_over_is_written_down_and_known_to_the_age
         told = [event.utterance for event in desk.held.of(UtteranceHeard)]
         assert all(timedelta(0) < one.ended_at - one.started_at < timedelta(seconds=10) for one in told)
         desk.held.wire.bye()
+
+
+async def test_a_call_is_given_back_at_once_whatever_is_understood_late(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening_room, "UNHEARD_SECONDS", 0.4)
+    monkeypatch.setattr(listening_room, "BACK_SECONDS", 0.8)
+    monkeypatch.setattr(listening_room, "packets", _unknown)
+    async with supervised(tmp_path, url, heard=("Nine to five.", "So?"), answers={"So?": "Nine."}) as desk:
+        ears = desk.held.stt
+        ears.is_ready.clear()
+        async with desk.ann() as ann:
+            assert await desk.order(TakeOver(identity=ANN, name="Ann")) == ""
+            ann.say(spoken("We are here from nine to five."))
+            await desk.held.until(lambda: ears.heard_seconds)
+            await asyncio.sleep(1.5)
+            assert desk.held.line.listeners.has_talker, "where packets cannot be counted, none is missed"
+            assert await desk.order(GiveBack()) == ""
+            await desk.held.until(lambda: desk.steered()[-1] == GiveBack())
+            assert await desk.order(TakeOver(identity=ANN, name="Ann")) == ""
+            ears.is_ready.set()
+            await desk.held.until(lambda: ("supervisor", "Nine to five.") in desk.held.said())
+            assert await desk.order(GiveBack()) == ""
+        await desk.held.until(lambda: desk.held.said()[-1][0] == "agent" and len(desk.held.said()) > 2)
+        desk.held.phone.say(words("So when are you open?"))
+        await desk.held.until(lambda: desk.held.said()[-1] == ("agent", "Nine."))
+        known = [item.text_content for item in desk.held.llm.asked[-1].items if item.type == "message"]
+        assert known.count("Nine to five.") == 1
+        assert sum("You have the call again" in (text or "") for text in known) == 1
+        desk.held.wire.bye()
+
+
+async def _unknown(track: rtc.Track) -> None:
+    """Statistics never come."""
 
 
 async def test_a_call_may_end_with_whoever_took_it_over(url: str, tmp_path: Path) -> None:

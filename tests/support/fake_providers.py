@@ -27,6 +27,9 @@ class ListSTT(stt.STT[str]):
         self.breaks = 0
         """How many of the next stretches break it, with an error that is not LiveKit's."""
         self.heard_seconds: list[float] = []
+        self.is_ready = asyncio.Event()
+        """Until then nothing that was heard is understood."""
+        self.is_ready.set()
         self.languages: dict[str, str] = {}
         """In which language something is said, where that is not English."""
 
@@ -39,6 +42,7 @@ class ListSTT(stt.STT[str]):
     ) -> stt.SpeechEvent:
         frame = utils.merge_frames(buffer)
         self.heard_seconds.append(frame.duration)
+        await self.is_ready.wait()
         if self.breaks:
             self.breaks -= 1
             raise RuntimeError("no ears")

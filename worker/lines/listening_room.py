@@ -16,6 +16,7 @@ from livekit import rtc
 
 from pipelines.tools.call_control import CannotDo
 from worker.lines.line import Left
+from worker.lines.listening_tracks import SentTrack, packets
 from worker.lines.rtp.media import FRAME_SECONDS
 
 MICROPHONE_SECONDS = 3.0
@@ -26,9 +27,6 @@ BACK_SECONDS = 6.0
 """Whoever has the call lost their network: the caller waits so long, in silence."""
 UNHEARD_SECONDS = 2.0
 """No packet of an open microphone, of which one comes every 0.4 s also in silence: its network is gone."""
-STATS_SECONDS = 1.0
-QUEUE_MS = 100
-_MOST_UNSENT = 10
 FIRST_KEPT_SECONDS, MOST_KEPT_SECONDS = 0.04, 0.24
 """Of a microphone: what is waited for before the first is sent on, and what may wait."""
 
@@ -46,31 +44,6 @@ _LEFT_FOR_GOOD = frozenset(
 _Sign = Literal["network", "packets", "ours", "track"]
 
 
-class _Track:
-    """One side's sound on its way into the room. What does not fit is lost, never waited for."""
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self.source = rtc.AudioSource(rate, 1, queue_size_ms=QUEUE_MS)
-        self._unsent: asyncio.Queue[bytes] = asyncio.Queue(_MOST_UNSENT)
-        self._sending = asyncio.create_task(self._send(), name="a track that is listened to")
-
-    def push(self, pcm: bytes) -> None:
-        if self._unsent.full():
-            self._unsent.get_nowait()
-        self._unsent.put_nowait(pcm)
-
-    async def _send(self) -> None:
-        while True:
-            pcm = await self._unsent.get()
-            await self.source.capture_frame(rtc.AudioFrame(pcm, self._rate, 1, len(pcm) // 2))
-
-    async def aclose(self) -> None:
-        self._sending.cancel()
-        await asyncio.gather(self._sending, return_exceptions=True)
-        await self.source.aclose()
-
-
 class Listening:
     """One room of one line."""
 
@@ -80,7 +53,7 @@ class Listening:
         self._first_kept = round(FIRST_KEPT_SECONDS / frame_seconds)
         self._loop = asyncio.get_running_loop()
         self._room = rtc.Room()
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, SentTrack] = {}
         self._talker = ""
         """Identity of whoever has the call; empty: the agent has it."""
         self._voice: deque[bytes] = deque(maxlen=round(MOST_KEPT_SECONDS / frame_seconds))
@@ -106,7 +79,7 @@ class Listening:
         # Nobody's microphone is decoded before it is asked for.
         await self._room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
         for name in ("caller", "agent"):
-            self._tracks[name] = made = _Track(self._rate)
+            self._tracks[name] = made = SentTrack(self._rate)
             track = rtc.LocalAudioTrack.create_audio_track(name, made.source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             await self._room.local_participant.publish_track(track, options)
@@ -263,7 +236,8 @@ class Listening:
                 heard_at = self._loop.time()
                 self._meet("packets")
                 continue
-            count = await _packets(publication.track)
+            if (count := await packets(publication.track)) is None:
+                continue
             if count != before:
                 before, heard_at = count, self._loop.time()
                 self._meet("packets")
@@ -302,12 +276,3 @@ class Listening:
                 self._meet("network")
                 self._meet("track")
             await asyncio.sleep(FRAME_SECONDS)
-
-
-async def _packets(track: rtc.Track) -> int:
-    """How many have come of it; -1 where that is not known."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(STATS_SECONDS):
-            told = await track.get_stats()
-        return sum(one.inbound_rtp.received.packets_received for one in told if one.HasField("inbound_rtp"))
-    return -1
