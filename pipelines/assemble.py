@@ -1,6 +1,7 @@
 """From a brief to a pipeline: what is configured, answered by what is available."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ class Pipeline:
     llm: llm.LLM[Any] | llm.RealtimeModel
     tts: tts.TTS[Any]
     vad: detectors.VAD
+    another_vad: Callable[[], detectors.VAD]
+    """The same for somebody else's session: this talk hears nothing of it."""
     turns: TurnTaking
     agent: SpokenAgent
     script: Script
@@ -206,16 +209,13 @@ async def assemble(
     minds = [thinks, *(tongue.mind for tongue in others.values())]
     forget_together(knowledge, retrieval, minds)
     tongues = Tongues(agent.language, others, speakable)
+    detector = functools.partial(vad.build, settings.vad, turns.vad_silence_seconds, vad.LISTENING_SECONDS)
     return Pipeline(
         stt=hears,
         llm=thinks,
         tts=speaks,
-        vad=vad.build(
-            settings.vad,
-            turns.vad_silence_seconds,
-            vad.LISTENING_SECONDS,
-            turns.hush.heard if turns.hush is not None else None,
-        ),
+        vad=detector(hears=turns.hush.heard if turns.hush is not None else None),
+        another_vad=detector,
         turns=turns,
         agent=SpokenAgent(
             instructions=script.instructions,

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, TurnHandlingOptions, UserInputTranscribedEvent, llm
+from livekit.agents import Agent, AgentSession, TurnHandlingOptions, UserInputTranscribedEvent, llm, vad
 from livekit.agents.types import NOT_GIVEN
 
 from pipelines import handoff
@@ -48,6 +48,8 @@ class Consultation:
     """Whatever can sum up the talk."""
     seconds: float
     """How long the two may talk then."""
+    another_vad: Callable[[], vad.VAD]
+    """For whoever is asked: the agent's own holds its voice when somebody speaks."""
     count: Callable[[AgentSession[Any]], None]
     """Told of the session with whoever is asked."""
 
@@ -133,7 +135,7 @@ class Consultation:
         return AgentSession(
             stt=ears,
             tts=voice,
-            vad=mine.vad or NOT_GIVEN,
+            vad=self.another_vad(),
             turn_handling=TurnHandlingOptions(
                 turn_detection="vad", interruption={"enabled": True, "mode": "vad", "min_duration": 0.3}
             ),

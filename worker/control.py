@@ -107,6 +107,7 @@ class LineControl:
             talking.floor,
             model,
             seconds,
+            talking.pipeline.another_vad,
             talking.count,
         ).hand_over()
         return True

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit import rtc
 
 from pipelines import resuming
 from pipelines.agent_config import AgentConfig
@@ -184,6 +185,17 @@ async def test_an_engine_without_words_for_a_greeting_is_asked_for_them() -> Non
     assert "Greet" in (await built(begin_message="")).agent._opening.instructions
     dynamic = await built(OPENAI, engine={"provider": "openai", "model": "gpt-4o"})
     assert "Hello Ada." in dynamic.agent._opening.instructions
+
+
+async def test_a_session_beside_the_talk_does_not_hush_its_agent() -> None:
+    pipeline = await built()
+    hush = pipeline.turns.hush
+    assert hush is not None
+    quiet = rtc.AudioFrame(bytes(2 * 16_000), 16_000, 1, 16_000)
+    pipeline.another_vad().stream().push_frame(quiet)
+    assert hush._quiet == 0
+    pipeline.vad.stream().push_frame(quiet)
+    assert hush._quiet > 0
 
 
 def test_what_is_offered_says_how_to_get_the_rest() -> None:
