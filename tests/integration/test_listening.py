@@ -13,16 +13,12 @@ import pytest
 
 from pipelines.contract.actions import Action, GiveBack, Listen, TakeOver, Whisper
 from pipelines.contract.events import Steered
-from tests.support.listener import HUM, RATE, hum, listening, loudness, token_for
+from tests.support.listener import AGENT, ANN, HUM, RATE, ROOM, hum, listening, loudness, token_for
 from tests.support.speech import words
 from tests.support.stack import ROOT
 from tests.support.telephony import NUMBER, Stage, staged
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(150)]
-
-AGENT, PERSON = 500, HUM
-"""Hertz: the agent's voice is a steady tone, and so is that of whoever takes over."""
-ROOM, ANN = "listen_c1", "listener_ann"
 
 
 class Phone:
@@ -111,7 +107,7 @@ async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
                 ann.voice = hum
                 await ann.open_microphone()
                 await does(stage, TakeOver(identity=ANN, name="Ann"))
-                await phone.hears(PERSON)
+                await phone.hears(HUM)
                 phone.say("Is this really a human whom I talk to?")
                 await stage.until(lambda: np.abs(ann.sound("caller", 0.5)).max(initial=0) > 3000)
                 await asyncio.sleep(2)
@@ -121,12 +117,12 @@ async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
                 await does(stage, GiveBack())
                 await phone.hears(AGENT)
                 await stage.until(lambda: len(stage.said("c1")) == 4)
-                assert loudness(phone.heard()[-2000:], PERSON, 8000) < 100
+                assert loudness(phone.heard()[-2000:], HUM, 8000) < 100
                 phone.say("And what about tomorrow?")
                 await stage.until(lambda: ("agent", "As always.") in stage.said("c1"))
 
                 await does(stage, TakeOver(identity=ANN, name="Ann"))
-                await phone.hears(PERSON)
+                await phone.hears(HUM)
             # She has left without giving it back.
             await phone.hears(AGENT)
             phone.order("leave")

@@ -20,7 +20,7 @@ from pipelines.contract.events import Steered, UtteranceHeard
 from pipelines.contract.websocket import Obeyed, Order
 from tests.integration.test_phone_call import GREETING, Held, calling
 from tests.support.fake_providers import SECONDS_A_LETTER
-from tests.support.listener import Listener, listening, token_for
+from tests.support.listener import ANN, ROOM, Listener, listening, token_for
 from tests.support.rehearsal import livekit
 from tests.support.speech import spoken, words
 from worker.lines import listening as rooms
@@ -28,8 +28,6 @@ from worker.lines import listening_room
 from worker.liveness import Liveness
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
-
-ROOM, ANN = "listen_c1", "listener_ann"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -208,6 +208,7 @@ def test_who_is_hushed_in_error_again_and_again_is_not_hushed_for_a_while() -> N
 
 def test_nothing_of_an_answer_is_lost_by_a_hush() -> None:
     talk, began = interrupted("*" * 3, answer=STORY, interruption_sensitivity=0.4)
+    assert talk.silences(began), "it was hushed"
     role, text, was_cut = talk.turns[-1]
     assert (role, text.strip(), was_cut) == ("assistant", STORY.strip(), False)
     first = next(at for at, _ in talk.sounds if began - 3 < at)

@@ -10,13 +10,24 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import numpy as np
+from aiortp.codecs import PcmuCodec
 from livekit import api, rtc
 
+from bench.parts.caller import Caller
 from tests.support.rehearsal import KEY, SECRET
 from tests.support.stack import ROOT
+from tests.support.telephone import Telephone
 
 RATE = 48_000
 FRAME = RATE // 100
+ROOM, ANN = "listen_c1", "listener_ann"
+LOUD = 500
+LONG_SECONDS = 60.0
+"""A busy machine takes long for what comes at once: what must not be heard before it is looked at instead."""
+NOTICED_SECONDS = 25.0
+"""Sooner than livekit-server and its SDK notice by themselves that somebody is gone: half a minute."""
+AGENT, HUM = 500, 1300
+"""Hertz: of the agent's voice, and of whoever talks in its place."""
 
 
 def token_for(room: str, identity: str) -> str:
@@ -98,10 +109,6 @@ async def listening(url: str, token: str) -> AsyncIterator[Listener]:
         await listener.room.disconnect()
 
 
-HUM = 1300
-"""Hertz."""
-
-
 def hum(number: int) -> np.ndarray:
     """A steady tone, 10 ms of it, by number."""
     at = (np.arange(FRAME) + number * FRAME) / RATE
@@ -114,6 +121,25 @@ def loudness(pcm: np.ndarray, hertz: int, rate: int) -> float:
         return 0.0
     at = np.arange(len(pcm)) / rate
     return float(abs(np.mean(pcm * np.exp(-2j * np.pi * hertz * at))) * 2)
+
+
+def now_heard(who: Telephone | Caller, hertz: int, since: int = 0) -> float:
+    """How loud a tone is in the last 0.3 s of what came after so many pieces."""
+    if isinstance(who, Caller):
+        frames, rate = [pcm for _, pcm in who.heard.frames[since:][-15:]], RATE
+    else:
+        packets = [one for _, one in who.heard[since:][-15:] if one.payload_type == 0]
+        frames, rate = [np.frombuffer(PcmuCodec().decode(one.payload), np.int16) for one in packets], 8000
+    return loudness(np.concatenate(frames), hertz, rate) if frames else 0.0
+
+
+async def hears(who: Telephone | Caller, hertz: int, seconds: float = LONG_SECONDS, never: int = 0) -> None:
+    """A tone is heard from now on; another one must not be before it."""
+    since = len(who.heard.frames if isinstance(who, Caller) else who.heard)
+    async with asyncio.timeout(seconds):
+        while now_heard(who, hertz, since) < LOUD:
+            assert not never or now_heard(who, never, since) < LOUD
+            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
