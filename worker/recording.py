@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import ogg
+from worker.lines.rtp.codecs import Resampler
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,6 @@ QUEUE_BOUND = 400
 Samples = NDArray[np.int16]
 Side = Literal["caller", "agent"]
 _FRAMES_A_SECOND = 50
-_BYTES = 2
 
 
 class Track:
@@ -55,7 +55,7 @@ class Track:
         self._slack = round(slack_seconds * rate)
         self._placed: list[tuple[int, Samples]] = []
         self._next = 0
-        self._resampler: av.AudioResampler | None = None
+        self._resampler: Resampler | None = None
         self._source_rate = 0
 
     @property
@@ -67,30 +67,17 @@ class Track:
         """Place sound. What continues the last piece to within the slack is joined to it without a seam."""
         if sample_rate != self._source_rate or abs(position - self._next) > self._slack:
             self._begin(position, sample_rate)
-        if self._resampler is None:
-            self._put(np.frombuffer(pcm, np.int16))
-            return
-        frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // _BYTES)
-        frame.planes[0].update(pcm)
-        frame.sample_rate = sample_rate
-        self._place(frame)
+        self._put(pcm if self._resampler is None else self._resampler.push(pcm))
 
     def _begin(self, position: int, sample_rate: int) -> None:
         if self._resampler is not None:
-            self._place(None)
-        self._resampler = None
-        if sample_rate != self._rate:
-            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self._rate)
+            self._put(self._resampler.finish())
+        self._resampler = Resampler(sample_rate, self._rate) if sample_rate != self._rate else None
         self._source_rate = sample_rate
         self._next = max(self._next, position)
 
-    def _place(self, frame: av.AudioFrame | None) -> None:
-        if self._resampler is None:
-            return
-        for resampled in self._resampler.resample(frame):
-            self._put(np.frombuffer(bytes(resampled.planes[0]), np.int16, resampled.samples))
-
-    def _put(self, samples: Samples) -> None:
+    def _put(self, pcm: bytes) -> None:
+        samples = np.frombuffer(pcm, np.int16)
         self._placed.append((self._next, samples))
         self._next += len(samples)
 

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pipelines import ogg
@@ -52,6 +54,25 @@ async def test_both_sides_stand_where_they_were_heard(tmp_path: Path, rate: int)
     assert (left_start, left_end) == (pytest.approx(0.2, abs=0.05), pytest.approx(0.7, abs=0.05))
     assert (right_start, right_end) == (pytest.approx(0.6, abs=0.05), pytest.approx(0.9, abs=0.05))
     assert recording.failure == ""
+
+
+def foreign_threads() -> int:
+    """Those of this process that Python did not begin: of codecs and filters."""
+    return psutil.Process().num_threads() - threading.active_count()
+
+
+async def test_what_is_over_keeps_no_thread_until_somebody_collects_it(tmp_path: Path) -> None:
+    before, over = foreign_threads(), []
+    for number in range(3):
+        recording = Recording(tmp_path / f"{number}.ogg", PHONE_RATE)
+        for at in (time.time(), time.time() + 5):  # after a pause it is resampled afresh
+            recording.caller(tone(0.1, 8_000), 8_000, at)
+            recording.agent(tone(0.1, 24_000), 24_000, at)
+        await asyncio.sleep(0.3)
+        assert await recording.close() > 0
+        over.append(recording)
+    assert foreign_threads() <= before
+    assert not any(recording.failure for recording in over)
 
 
 _TALKING = """

@@ -1,10 +1,11 @@
 """What a phone's sound is coded with: G.711 in both laws, and G.722."""
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import av
 import numpy as np
 from aiortp.codecs import PcmaCodec, PcmuCodec
+from av.filter import Graph
 
 from worker.lines.rtp.media import CodecName
 
@@ -66,11 +67,20 @@ def codec_of(name: CodecName) -> Codec:
 
 
 class Resampler:
-    """From one rate to another, piece by piece, 2 ms late."""
+    """From one rate to another, piece by piece, 2 ms late.
+
+    `av.AudioResampler` does the same, with a thread for each core, idle for as long as the call is in memory.
+    """
 
     def __init__(self, source_rate: int, rate: int) -> None:
         self._source_rate, self._is_idle = source_rate, source_rate == rate
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+        self._graph = graph = Graph()
+        graph.threads = 1
+        graph.link_nodes(
+            graph.add("abuffer", sample_rate=str(source_rate), sample_fmt="s16", channel_layout="mono"),
+            graph.add("aformat", sample_rates=str(rate), sample_fmts="s16", channel_layouts="mono"),
+            graph.add("abuffersink"),
+        ).configure()
 
     def push(self, pcm: bytes) -> bytes:
         """What has come out by now."""
@@ -80,6 +90,18 @@ class Resampler:
         frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // _BYTES)
         frame.planes[0].update(pcm)
         frame.sample_rate = self._source_rate
-        return b"".join(
-            bytes(out.planes[0])[: out.samples * _BYTES] for out in self._resampler.resample(frame)
-        )
+        return self._through(frame)
+
+    def finish(self) -> bytes:
+        """What was still under way; nothing can be pushed afterwards."""
+        return b"" if self._is_idle else self._through(None)
+
+    def _through(self, frame: av.AudioFrame | None) -> bytes:
+        self._graph.push(frame)
+        pieces: list[bytes] = []
+        while True:
+            try:
+                out = cast("av.AudioFrame", self._graph.pull())
+            except (BlockingIOError, EOFError):  # nothing more by now, or ever
+                return b"".join(pieces)
+            pieces.append(bytes(out.planes[0])[: out.samples * _BYTES])
