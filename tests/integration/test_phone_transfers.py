@@ -217,6 +217,27 @@ async def test_a_caller_who_gives_up_takes_the_ringing_along(house: tuple[Stage,
     await is_clean(stage)
 
 
+async def test_nobody_rings_on_for_an_exchange_that_died(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    async with calling(stage, carrier) as caller:
+        await asks_for_somebody(stage, caller)
+        (await referred(stage, caller)).refuse(603)
+        async with called(carrier) as person:
+            rings_at = time.time()
+            await stage.until(lambda: caller.phone.first_sound(rings_at))
+            stage.processes["exchange"].kill()
+            await stage.processes["exchange"].wait()
+            await stage.start("exchange")
+            end = await stage.until(lambda: person.end)
+            assert (end.by, end.code) == ("far", 487), "it was cancelled"
+        await goes_on(stage, caller, "Nobody could be reached there")
+        assert {call_id for call_id, _ in stage.told} <= {"c1"}, "of whom was called the api knows nothing"
+        assert stage.end_of("c1") is None
+        await caller.dialog.hang_up()
+        await stage.until(lambda: stage.end_of("c1"))
+    await is_clean(stage)
+
+
 async def test_nobody_is_dialled_who_must_not_be(house: tuple[Stage, sip.Engine]) -> None:
     stage, carrier = house
     stage.barred.add(PERSON)
