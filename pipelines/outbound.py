@@ -33,18 +33,19 @@ MAX_BYTES = 1024 * 1024
 MAX_CONNECTIONS_PER_HOST = 16
 CONNECT_SECONDS = 5.0
 
-_NEVER = tuple(
-    ip_network(network)
-    for network in (
-        "::/96",  # IPv4 in IPv6, as it once was
-        "64:ff9b::/96",  # NAT64: any IPv4 address in disguise
-        "64:ff9b:1::/48",
-        "2001::/32",  # Teredo, the same
-        "2002::/16",  # 6to4, the same
-        "192.88.99.0/24",
-        "168.63.129.16/32",  # public by number, but Azure's own door into its machines
-    )
+NOT_PUBLIC = (
+    # IANA's registries of special-purpose addresses (RFC 6890) as wide as they are, and multicast.
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+    *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+    *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+    "168.63.129.16/32",  # public by number, but Azure's own door into its machines
+    # All that is not 2000::/3 (with it IPv4 in IPv6, and NAT64: any IPv4 address in disguise), and of that
+    # Teredo, 6to4 (the same) and what is for examples.
+    *("::/3", "4000::/2", "8000::/1", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
 )
+"""Networks whose addresses are not the internet's, seen from everywhere, or another one in disguise."""
+_NOT_PUBLIC = tuple(map(ip_network, NOT_PUBLIC))
+
 # What may still be told to another origin that a redirect leads to; keys and signatures may not.
 _HARMLESS_HEADERS = frozenset(
     ("accept", "accept-language", "user-agent", "if-none-match", "if-modified-since")
@@ -251,17 +252,8 @@ class Guard:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is one of the internet's, seen from everywhere, and no disguise of another one."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return False
-    # `is_global` alone says yes to multicast, and to NAT64 and 6to4 addresses of 127.0.0.1.
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not address.is_unspecified
-        and not any(address in network for network in _NEVER if network.version == address.version)
-    )
+    """Whether an address is one of the internet's."""
+    return not any(address in network for network in _NOT_PUBLIC if network.version == address.version)
 
 
 class _AddressRefused(OSError):

@@ -18,7 +18,7 @@ PARTS = {
     "supervisor": "worker.supervisor",
     "agents": "worker.image",
     "models": "worker.models",
-    "exchange": "worker.exchange.exchange",
+    "exchange": "worker.exchange.process",
     "shard": "worker.exchange.shard",
     "text": "worker.text",
 }

@@ -23,6 +23,7 @@ _WITHOUT_A_WORD = {
     "nobody answered": _MEANS["408"],
     "no connection in time": _MEANS["408"],
     "refused": "nobody listens at this port: look at the address, the port and sip_transport",
+    "private network": "whoever runs this server may name the host in CALL2ME_ALLOW_HOSTS",
     "esolution failed": "no name server knows this address",
     "corrupt message": "this port does not speak TLS: mostly 5061 does",
     "certificate": "the carrier's certificate is not for this name: sip_server must be as it says there",

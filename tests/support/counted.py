@@ -10,7 +10,7 @@ from types import FrameType
 
 from pipelines.processes import watch_life_pipe
 from worker import memory
-from worker.exchange import exchange, sip
+from worker.exchange import process, sip
 from worker.settings import WorkerSettings
 
 TRANSACTIONS = "sip transactions"
@@ -58,4 +58,4 @@ def serve_sip() -> None:
     """The exchange, until SIGTERM."""
     watch_life_pipe()
     count()
-    exchange.serve(WorkerSettings.load())
+    process.serve(WorkerSettings.load())

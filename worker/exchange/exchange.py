@@ -17,11 +17,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
-import uvloop
 
 from pipelines.contract.phones import SipTrunk
 from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp
-from worker import memory
 from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge
@@ -323,9 +321,13 @@ class Exchange:
     async def _abandon(self, call_id: str, sent: str) -> None:
         """No telephone rings on for an exchange that is gone."""
         try:
-            await self._engine.abandon(sent)
-        except sip.SipError:
-            logger.warning("a call that rang could not be cancelled", extra={"call_id": call_id})
+            trouble = await self._engine.abandon(sent)
+        except sip.SipError as error:
+            trouble = type(error).__name__
+        if trouble:
+            logger.warning(
+                "a call that rang could not be cancelled", extra={"call_id": call_id, "why": trouble}
+            )
 
     def _bridge_again(self) -> None:
         """Whoever was put through goes on, on the same ports; whoever was only asked is let go."""
@@ -425,32 +427,3 @@ class Exchange:
 def _close(sockets: tuple[socket.socket, ...]) -> None:
     for one in sockets:
         one.close()
-
-
-async def exchange(settings: WorkerSettings) -> None:
-    """Run the exchange on its own engine and HTTP session."""
-    listeners = [
-        sip.Listener(
-            one.transport,
-            one.host.strip("[]"),
-            one.port,
-            settings.sip_public_host or None,
-            settings.sip_certificate,
-            settings.sip_private_key,
-        )
-        for one in settings.sip_listen
-    ]
-    headers = {"X-Internal-Key": settings.internal_key}
-    connector = aiohttp.TCPConnector(limit=64)
-    async with (
-        aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as http,
-        sip.Engine(listeners) as engine,
-    ):
-        await Exchange(settings, engine, http).run()
-
-
-def serve(settings: WorkerSettings) -> None:
-    """Until SIGTERM or SIGINT."""
-    memory.settle()
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(exchange(settings))

@@ -19,7 +19,17 @@ from tests.support.ear import Ear
 from tests.support.far_end import FarEnd, response
 from tests.support.name_server import Record, name_server
 from tests.support.ports import free_port
-from worker.exchange.sip import AddressInUse, Admission, Answered, BadUri, Ended, Engine, Listener, Timing
+from worker.exchange.sip import (
+    AddressInUse,
+    Admission,
+    Answered,
+    BadUri,
+    Ended,
+    Engine,
+    Listener,
+    Reach,
+    Timing,
+)
 
 CALLER = "sip:us@127.0.0.1"
 
@@ -49,6 +59,34 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
         )
     )
     return certificate_file, key_file
+
+
+async def test_a_name_leads_into_no_network_that_is_refused_unless_it_is_exempt(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    records: dict[str, list[Record]] = {
+        "_sip._udp.carrier.test": [(10, 0, far.port, "a.carrier.test")],
+        "a.carrier.test": [IPv4Address("127.0.0.1")],
+    }
+    kept = Reach(
+        refused=("127.0.0.0/8", "::1"), exempt=(("carrier.test", far.port + 1), ("other.test", None))
+    )
+    let = Reach(refused=("127.0.0.0/8",), exempt=(("Carrier.test", far.port),))
+    async with name_server(records) as server:
+        engine = await make_engine(nameservers=(server,), reach=kept)
+        ended = await Ear(engine.invite("sip:bob@carrier.test", OFFER, caller=CALLER)).hear(Ended)
+        assert (ended.by, ended.code, ended.reason) == (
+            "transport",
+            503,
+            "carrier.test leads into a private network",
+        )
+        asked = await engine.options("sip:carrier.test")
+        assert (asked.is_from_wire, "private network" in asked.reason) == (False, True)
+        assert not far.calls
+        engine = await make_engine(nameservers=(server,), reach=let)
+        ear = Ear(engine.invite("sip:bob@carrier.test", OFFER, caller=CALLER))
+        await ear.hear(Answered)
+        await ear.dialog.hang_up()
 
 
 async def test_the_next_srv_record_is_tried_when_the_first_is_silent(

@@ -39,7 +39,7 @@ from worker.exchange.sip.events import (
 from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, Transport
 from worker.exchange.sip.native import is_installed
 from worker.exchange.sip.registration import Registered, Registration, RegistrationFailed
-from worker.exchange.sip.settings import Account, Admission, Credential, Listener, Stats, Timing
+from worker.exchange.sip.settings import Account, Admission, Credential, Listener, Reach, Stats, Timing
 
 __all__ = [
     "SDP",
@@ -66,6 +66,7 @@ __all__ = [
     "Offer",
     "Overloaded",
     "Progress",
+    "Reach",
     "Referred",
     "Registered",
     "Registration",

@@ -13,10 +13,11 @@ from worker.exchange.sip.errors import AddressInUse, BadUri
 from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, Transport, clean
 from worker.exchange.sip.native import in_our_words
 from worker.exchange.sip.registration import Registration
-from worker.exchange.sip.settings import Account, Admission, Credential, Listener, Stats, Timing
+from worker.exchange.sip.settings import Account, Admission, Credential, Listener, Reach, Stats, Timing
 
 _NOBODY = Admission()
 _USUAL = Timing()
+_ANYWHERE = Reach()
 
 # Where the usual systems keep the certificates that they trust.
 _AUTHORITIES = (
@@ -38,6 +39,7 @@ class Engine:
         *,
         admission: Admission = _NOBODY,
         timing: Timing = _USUAL,
+        reach: Reach = _ANYWHERE,
         user_agent: str = "Call2Me",
         ca_file: Path | None = None,
         nameservers: tuple[str, ...] = (),
@@ -61,6 +63,9 @@ class Engine:
         self._orders: dict[int, asyncio.Future[Reply]] = {}
         self._held: set[asyncio.Task[None]] = set()
         self.admit(admission)
+        with in_our_words():
+            exempt = [(name, port or 0) for name, port in reach.exempt]
+            self.native.keep_names_from(list(reach.refused), exempt)
 
     async def __aenter__(self) -> Self:
         """EngineMissing, AddressInUse, BadUri."""
@@ -201,14 +206,15 @@ class Engine:
         self._dialogs[key] = dialog
         return dialog
 
-    async def abandon(self, sent: str) -> None:
-        """Ends a call that another process was placing when it died; see `invite`. BadUri.
+    async def abandon(self, sent: str) -> str:
+        """Ends a call that another process was placing when it died; see `invite`. Empty, or why not. BadUri.
 
         Its INVITE is repeated, which the far side answers with what it thinks of it, and cancelled; an answer
         that crosses is acknowledged and ended. Returns when that is done, after two minutes at most."""
         with in_our_words():
             order = self.native.abandon(sent)
-        await self.reply_to(order)
+        trouble = (await self.reply_to(order)).reason
+        return "" if trouble == "over" else trouble
 
     async def options(self, uri: str, *, proxies: Sequence[str] = (), timeout: float = 5.0) -> Reply:
         """Asks whether somebody is there; any reply at all means yes."""

@@ -41,6 +41,18 @@ class Admission:
     connections: int = 32
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Where the name of a registrar, a proxy or whoever is called may lead.
+
+    `refused`: networks, as CIDR; what a name server says of them is not used, and where nothing else is left,
+    nothing is sent. `exempt`: names that may lead there all the same, each at one port or, with None, at any.
+    An address that is given as such is not looked at, nor what a far end says inside of a dialog."""
+
+    refused: tuple[str, ...] = ()
+    exempt: tuple[tuple[str, int | None], ...] = ()
+
+
 @dataclass(frozen=True, repr=False)
 class Credential:
     """Answers a digest challenge (401, 407; MD5, SHA-256). The realm is not compared."""

@@ -6,7 +6,7 @@ use crate::challenges;
 use crate::events::Outbox;
 use crate::inbound;
 use crate::listening::{self, Door};
-use crate::targets::{Locator, Resolver, Targets};
+use crate::targets::{Locator, Reach, Resolver, Targets};
 use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::sip::{HeadersExt, HostWithPort, SipMessage, ToTypedHeader, Transport};
@@ -42,6 +42,7 @@ pub struct Settings {
     pub pending_limit: usize,
     /// RFC 3261's estimate of a round trip, which all of its timers are multiples of.
     pub t1: Duration,
+    pub reach: Reach,
 }
 
 pub struct Started {
@@ -98,6 +99,7 @@ pub async fn start(
         settings.authorities.clone(),
         settings.connect,
         has_udp,
+        settings.reach,
         token.child_token(),
     )?);
     let layer = TransportLayer::new_with_domain_resolver(token.clone(), Box::new(Resolver(targets.clone())));

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use targets::Reach;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 use wire::{Pairs, Secret};
@@ -52,6 +53,7 @@ struct Engine {
     running: Mutex<Option<Running>>,
     outbox: Arc<Outbox>,
     gate: Arc<Gate>,
+    reach: Mutex<Reach>,
     bindings: Mutex<HashMap<u64, CancellationToken>>,
     orders: Arc<AtomicUsize>,
 }
@@ -62,6 +64,11 @@ fn bad(error: String) -> PyErr {
 
 fn uris(texts: &[String]) -> PyResult<Vec<Uri>> {
     texts.iter().map(|text| wire::uri(text).map_err(bad)).collect()
+}
+
+fn networks(texts: &[String]) -> PyResult<Vec<ipnet::IpNet>> {
+    let read = |text: &String| text.parse().or_else(|_| text.parse().map(|ip: std::net::IpAddr| ip.into()));
+    texts.iter().map(|text| read(text).map_err(|_| bad(format!("no network: {text:?}")))).collect()
 }
 
 fn socket(host: &str, port: u16) -> PyResult<SocketAddr> {
@@ -114,6 +121,7 @@ impl Engine {
                 burst: 0.0,
                 connections: 0,
             })),
+            reach: Mutex::default(),
             bindings: Mutex::default(),
             orders: Arc::default(),
         }
@@ -160,6 +168,7 @@ impl Engine {
             connect: Duration::from_secs_f64(connect_seconds),
             try_next: Duration::from_secs_f64(try_next_seconds),
             t1: Duration::from_secs_f64(t1_seconds),
+            reach: self.reach.lock().clone(),
             pending_limit,
         };
         let token = CancellationToken::new();
@@ -224,17 +233,15 @@ impl Engine {
     ) -> PyResult<()> {
         let sources = match sources {
             None => None,
-            Some(texts) => {
-                let mut networks = Vec::new();
-                for text in texts {
-                    let network =
-                        text.parse().or_else(|_| text.parse().map(|ip: std::net::IpAddr| ip.into()));
-                    networks.push(network.map_err(|_| bad(format!("no network: {text:?}")))?);
-                }
-                Some(networks)
-            }
+            Some(texts) => Some(networks(&texts)?),
         };
         self.gate.set(Rules { sources, refuse_with, per_second, burst, connections });
+        Ok(())
+    }
+
+    /// Where the names that are given from the next `start` on may not lead, and the names that may all the same.
+    fn keep_names_from(&self, refused: Vec<String>, exempt: Vec<(String, u16)>) -> PyResult<()> {
+        *self.reach.lock() = Reach { refused: networks(&refused)?, exempt };
         Ok(())
     }
 

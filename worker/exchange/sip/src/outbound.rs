@@ -49,13 +49,20 @@ enum Outcome {
     },
 }
 
-/// Every address of a list of URIs, in order.
+/// Every address of a list of URIs that somebody gave us, in order.
 pub async fn targets(core: &Core, uris: &[Uri]) -> Result<Vec<Target>, String> {
     let mut found = Vec::new();
     let mut trouble = "no address".to_string();
     for uri in uris {
         match core.targets.resolve(uri).await {
-            Ok(more) => found.extend(more),
+            Ok(more) => {
+                let (may, may_not): (Vec<_>, Vec<_>) =
+                    more.into_iter().partition(|target| core.targets.may_reach(target));
+                if !may_not.is_empty() {
+                    trouble = format!("{} leads into a private network", uri.host_with_port.host);
+                }
+                found.extend(may);
+            }
             Err(error) => trouble = error,
         }
     }
@@ -109,10 +116,19 @@ async fn fitting(core: &Core, call: &Call, plan: &Plan, target: &Target) -> Targ
         address: SipAddr::new(Transport::Tcp, target.address.addr.clone()),
         name: target.name.clone(),
     };
-    match core.targets.connect(&over_tcp).await {
-        Ok(()) => over_tcp,
-        Err(_) => target.clone(),
+    if core.targets.is_without_tcp(&over_tcp) {
+        return target.clone();
     }
+    tokio::select! {
+        made = core.targets.connect(&over_tcp) => {
+            if made.is_ok() {
+                return over_tcp;
+            }
+            core.targets.note_without_tcp(&over_tcp);
+        }
+        _ = call.cancelled.notified() => {}
+    }
+    target.clone()
 }
 
 async fn attempt(

@@ -5,6 +5,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use rsipstack::Error;
 use rsipstack::resolver::sip_resolver::{LookupSource, SrvRecord, resolve_logic};
@@ -18,12 +19,14 @@ use rsipstack::transport::{SipAddr, SipConnection, TlsConfig};
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// So many INVITEs' destinations are remembered, for a CANCEL that follows late.
 const REMEMBERED: usize = 1024;
 const RESOLVE: Duration = Duration::from_secs(5);
+/// So long it is believed that somebody does not take TCP.
+const WITHOUT_TCP: Duration = Duration::from_secs(300);
 
 tokio::task_local! {
     /// Where a request goes that the crate would send to its Request-URI: the CANCEL of an INVITE sent to a proxy.
@@ -44,6 +47,24 @@ impl Target {
 
     pub fn socket(&self) -> Option<SocketAddr> {
         self.address.get_socketaddr().ok()
+    }
+}
+
+/// Where a name may not lead.
+#[derive(Clone, Default)]
+pub struct Reach {
+    pub refused: Vec<IpNet>,
+    /// Names that may all the same, each at one port or, with 0, at any.
+    pub exempt: Vec<(String, u16)>,
+}
+
+impl Reach {
+    fn allows(&self, name: &str, at: SocketAddr) -> bool {
+        let ip = at.ip().to_canonical();
+        let is_exempt = |(host, port): &(String, u16)| {
+            host.eq_ignore_ascii_case(name.trim_end_matches('.')) && (*port == 0 || *port == at.port())
+        };
+        !self.refused.iter().any(|network| network.contains(&ip)) || self.exempt.iter().any(is_exempt)
     }
 }
 
@@ -78,12 +99,15 @@ pub struct Targets {
     names: Names,
     authorities: Option<Vec<u8>>,
     deadline: Duration,
+    reach: Reach,
     token: CancellationToken,
     /// Weak, since the endpoint holds us.
     endpoint: OnceLock<Weak<EndpointInner>>,
     has_udp: bool,
     open: Mutex<HashMap<String, SipConnection>>,
     sent: Mutex<VecDeque<(String, SipAddr)>>,
+    /// Who does not take TCP, and since when.
+    without_tcp: Mutex<VecDeque<(SipAddr, Instant)>>,
 }
 
 impl Targets {
@@ -92,6 +116,7 @@ impl Targets {
         authorities: Option<Vec<u8>>,
         deadline: Duration,
         has_udp: bool,
+        reach: Reach,
         token: CancellationToken,
     ) -> Result<Self, String> {
         let mut builder = if nameservers.is_empty() {
@@ -115,11 +140,13 @@ impl Targets {
             names: Names(builder.build().map_err(|error| error.to_string())?),
             authorities,
             deadline,
+            reach,
             token,
             endpoint: OnceLock::new(),
             has_udp,
             open: Mutex::default(),
             sent: Mutex::default(),
+            without_tcp: Mutex::default(),
         })
     }
 
@@ -153,6 +180,14 @@ impl Targets {
             })
             .collect();
         if targets.is_empty() { Err(format!("no address for {name}")) } else { Ok(targets) }
+    }
+
+    /// Whether what somebody named may be asked there; an address is judged by whoever takes it from them.
+    pub fn may_reach(&self, target: &Target) -> bool {
+        match (&target.name, target.socket()) {
+            (Some(name), Some(at)) => self.reach.allows(name, at),
+            _ => true,
+        }
     }
 
     /// Makes the connection that a request will find, unless it is there. Nothing to do for UDP.
@@ -197,6 +232,21 @@ impl Targets {
         open.retain(|_, held| !held.cancel_token().is_some_and(|token| token.is_cancelled()));
         open.insert(slot, connection);
         Ok(())
+    }
+
+    /// Whether TCP failed there a while ago: no call is to wait for that again.
+    pub fn is_without_tcp(&self, target: &Target) -> bool {
+        let known = self.without_tcp.lock();
+        known.iter().any(|(address, since)| *address == target.address && since.elapsed() < WITHOUT_TCP)
+    }
+
+    pub fn note_without_tcp(&self, target: &Target) {
+        let mut known = self.without_tcp.lock();
+        known.retain(|(address, _)| *address != target.address);
+        if known.len() >= REMEMBERED {
+            known.pop_front();
+        }
+        known.push_back((target.address.clone(), Instant::now()));
     }
 
     /// Remembers where an INVITE to this URI went.
