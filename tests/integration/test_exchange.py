@@ -1,7 +1,9 @@
 """Calls over real SIP and RTP on loopback: exchange and shards are processes, the carrier is the test."""
 
 import asyncio
+import contextlib
 import functools
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -232,6 +234,7 @@ async def test_a_shard_dies_and_the_caller_is_still_there(house: tuple[Stage, si
 
 async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]) -> None:
     stage, carrier = house
+    stage.apart = "agent_1"  # it has functions of its own
     async with calling(stage, carrier) as caller:
         await stage.until(lambda: len(stage.said("c1")) == 1)
         stage.processes["exchange"].kill()
@@ -240,12 +243,85 @@ async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]
         await stage.start("exchange")
         await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("c1",))
         assert len(caller.phone.heard) > before + 10, "the sound never stopped"
+        stage.apart = ""
+        async with calling(stage, carrier):
+            await stage.until(lambda: "c2" in stage.liveness.calls)
+            assert stage.shard_of("c2") != stage.shard_of("c1"), "it is still known whose process it shares"
         caller.phone.say(words("What are your opening hours?"))
         await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
         await caller.dialog.hang_up()
         events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
         assert events[-1].reason == "user_hangup"
         await stage.until(lambda: stage.end_of("c1"))
+
+
+async def test_what_cannot_go_on_after_a_restart_ends_with_a_reason(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    dialogs = stage.home / "run" / "dialogs"
+    async with calling(stage, carrier) as one, calling(stage, carrier) as another:
+        await stage.until(lambda: stage.said("c1") and stage.said("c2"))
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+        kept = json.loads((dialogs / "c2.json").read_text())
+        (dialogs / "c2.json").write_text(json.dumps(kept | {"snapshot": "nothing that can be read"}))
+        await stage.start("exchange")
+        end = await stage.until(lambda: stage.end_of("c2"))
+        assert (end.sip_code, end.sip_reason) == (0, "the exchange was restarted")
+        events = await stage.until(lambda: (e := stage.events("c2")) and e[-1].kind == "call_ended" and e)
+        assert events[-1].reason == "line_lost", "nobody talks on into a call that is over"
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("c1",))
+        assert (one.end, stage.end_of("c1")) == (None, None), "the other one goes on"
+        assert another.end is None, "who it was with is not known any more, so no BYE can be sent"
+
+        victim = stage.shard_of("c1")
+        for process in [p for p in stage.processes.values() if p.pid == victim] + [
+            stage.processes["exchange"]
+        ]:
+            process.kill()
+            await process.wait()
+        await stage.start("exchange")
+        said_goodbye = await stage.until(lambda: one.end, 30)
+        assert said_goodbye.by == "far"
+        end = await stage.until(lambda: stage.end_of("c1"))
+        assert (end.sip_code, end.sip_reason) == (0, "its process was gone when the exchange came back")
+    assert not list(dialogs.iterdir())
+    await stage.until(lambda: stage.descriptors(stage.processes["exchange"].pid) == 1)
+
+
+async def test_who_calls_from_elsewhere_is_let_in_nowhere_and_nobody_sends_us_elsewhere(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, carrier = house
+    everybody = sip.Admission(sources=None)
+    stage.trunk = stage.trunk.model_copy(update={"allowed_addresses": ("127.0.0.2", "127.0.0.64/28")})
+    mine, address = sockets()
+    offer = sdp.Ours(address, 1).offer()
+    async with contextlib.AsyncExitStack() as stack:
+        hosts = ("127.0.0.2", "127.0.0.70", "127.0.0.3", "127.0.0.80")
+        listed, in_a_network, *strangers = [
+            await stack.enter_async_context(
+                sip.Engine([sip.Listener("udp", host, 0)], admission=everybody, user_agent="Carrier")
+            )
+            for host in hosts
+        ]
+        await asyncio.sleep(3.5)  # its trunks are asked for again
+        for welcome in (listed, in_a_network):
+            assert (await refused(stage, welcome, offer, "+905550000000")).code == 404, "no such number here"
+        for stranger in (*strangers, carrier):
+            with pytest.raises(TimeoutError):
+                await refused(stage, stranger, offer, seconds=1.0)
+        assert stage.rang == []
+        async with calling(stage, listed) as caller:
+            await stage.until(lambda: len(stage.said("c1")) == 1)
+            reply = await caller.dialog.refer("sip:+19005550123@127.0.0.3")
+            assert reply.code == 603, "we are not told by the other side whom to talk to"
+            caller.phone.say(words("What are your opening hours?"))
+            await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+            assert caller.end is None
+        for engine in (carrier, *strangers):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(engine.invitations()), 0.2)
+    mine.close()
 
 
 async def test_no_telephone_rings_on_for_an_exchange_that_died(house: tuple[Stage, sip.Engine]) -> None:

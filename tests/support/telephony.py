@@ -66,6 +66,8 @@ class Stage:
     """Numbers that no call may be handed to."""
     start: Callable[[str], Any] = field(init=False)
     livekit_url: str = ""
+    apart: str = ""
+    """Of the calls that come in from now on: as in `PhoneRoute`."""
 
     def events(self, call_id: str, attempt: int = 1) -> list[CallEvent]:
         """What an attempt has spooled."""
@@ -249,7 +251,8 @@ def _api(stage: Stage) -> web.Application:
             known.append(asked.sip_call_id)
         if asked.is_busy:
             return web.json_response({"detail": "No line is free"}, status=409)
-        return web.json_response({"call_id": f"c{known.index(asked.sip_call_id) + 1}"})
+        call_id = f"c{known.index(asked.sip_call_id) + 1}"
+        return web.json_response({"call_id": call_id, "apart": stage.apart})
 
     async def told(request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]

@@ -18,7 +18,7 @@ from worker.exchange import bridge, sdp
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
 from worker.exchange.dialogs import Dialogs
-from worker.exchange.link import Over
+from worker.exchange.link import Changed, Over
 from worker.lines.rtp.media import Media
 
 
@@ -95,6 +95,42 @@ async def test_a_stranger_is_not_put_through(sides: tuple[Side, Side, Bridge]) -
             stranger.sendto(b"\x80\xc8" + b"x" * 40, one.call.sockets[0].getsockname())
     await asyncio.sleep(0.05)
     assert len(another.heard()) == 3
+
+
+async def test_a_side_that_is_moved_to_a_third_party_does_not_flood_it(
+    sides: tuple[Side, Side, Bridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, another, between = sides
+    monkeypatch.setattr(bridge, "MOST_UNANSWERED", 20)
+    for side in (another, one):
+        for _ in range(3):
+            side.send(0)
+        await asyncio.sleep(0.05)
+    assert len(another.heard()) == 3
+    thirds = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            third = stack.enter_context(bound())
+            third.setblocking(False)
+            another.call.media = Media("PCMU", 0, third.getsockname())
+            between.tell(Changed(call_id="c1", media=another.call.media))
+            for _ in range(30):
+                one.send(0)
+            await asyncio.sleep(0.05)
+            thirds.append(third)
+        got = []
+        for third in thirds:
+            with contextlib.suppress(BlockingIOError):
+                while third.recv(2048):
+                    got.append(third)
+        assert got == [thirds[0]] * 20, "both together, and nothing for as long as they say nothing"
+        assert another.heard() == []
+        for number in range(3):
+            another.send(0, source=thirds[1])
+            await asyncio.sleep(0.01 * number)
+        one.send(0)
+        await asyncio.sleep(0.05)
+        assert thirds[1].recv(2048), "one that speaks is who it is"
 
 
 async def test_who_hangs_up_ends_it_for_both(sides: tuple[Side, Side, Bridge]) -> None:

@@ -23,7 +23,7 @@ from tests.support.rtp import (
     tone,
 )
 from worker.lines.rtp.codecs import Resampler, codec_of
-from worker.lines.rtp.media import Address
+from worker.lines.rtp.media import MOST_UNANSWERED, Address
 from worker.lines.rtp.quality import Reception, mos
 
 STRANGER: Address = ("198.51.100.66", 9999)
@@ -209,6 +209,33 @@ def test_a_flood_is_bounded() -> None:
 
 
 # ── what is sent ─────────────────────────────────────────────────────────────────────────────────
+def test_an_address_that_never_speaks_gets_ten_seconds_of_sound_and_no_more() -> None:
+    bench, phone = Bench.of(), Sender()
+    for _ in range(2 * MOST_UNANSWERED):
+        bench.stream.say(None)
+    assert len(bench.sent) == MOST_UNANSWERED
+    bench.stream.change(media(remote=STRANGER))
+    bench.stream.say(None)
+    assert len(bench.sent) == MOST_UNANSWERED, "naming another one begins nothing anew"
+    bench.stream.change(media())
+    bench.hears(in_time(phone.packets(tone(0.1))), 0.1)
+    bench.stream.say(None)
+    assert bench.sent[-1][1] == PHONE, "whoever speaks is answered"
+
+
+def test_a_call_that_is_moved_to_a_third_party_does_not_flood_it() -> None:
+    bench, phone = Bench.of(), Sender()
+    bench.hears(in_time(phone.packets(tone(0.1))), 0.1)
+    for third in (STRANGER, NAT, STRANGER):
+        bench.stream.change(media(remote=third))
+        for _ in range(MOST_UNANSWERED):
+            bench.stream.say(None)
+    assert sum(where != PHONE for _, where in bench.sent) == MOST_UNANSWERED, "all of them together"
+    bench.hears(in_time(phone.packets(tone(0.1))), 0.1)
+    bench.stream.say(None)
+    assert bench.sent[-1][1] == PHONE, "where the phone still is"
+
+
 @pytest.mark.parametrize(
     ("codec", "type_", "rate"), [("PCMU", 0, 8000), ("PCMA", 8, 8000), ("G722", 9, 16000)]
 )

@@ -88,7 +88,6 @@ class PhoneCall:
                 attempt=attempt,
                 is_ours=self.is_outbound,
                 wish=self.wish,
-                apart=self.apart,
             ),
             self.sockets,
         )
@@ -116,6 +115,7 @@ class PhoneCall:
                 bridged_with=self.bridged_with,
                 bridged_until=self.bridged_until,
                 wish=self.wish,
+                apart=self.apart,
             )
         )
 

@@ -34,6 +34,7 @@ from worker.exchange.link import (
     Holding,
     HoldLine,
     Leave,
+    Over,
     PutThrough,
     TransferLine,
     is_leg,
@@ -57,6 +58,7 @@ TRUNKS_SECONDS = 5.0
 ORPHAN_SECONDS = 35.0
 """For another shard to be named for a call whose shard died; the api gives up after thirty."""
 GOODBYE_SECONDS = 3.0
+RESTARTED = "the exchange was restarted"
 DRAIN_LOOK_SECONDS = 0.05
 TOLD_TO_END_SECONDS = 5.0
 """For calls that the worker has told to end, once it has waited for long enough."""
@@ -313,7 +315,7 @@ class Exchange:
             except sip.SipError:
                 logger.warning("a dialog could not be restored", extra={"call_id": kept.call_id})
                 self._dialogs.forget(kept.call_id)
-                self._api.tell_soon(kept.call_id, "ended", 0, "the exchange was restarted")
+                self._api.tell_soon(kept.call_id, "ended", 0, RESTARTED)
                 continue
             self._unclaimed[kept.call_id] = kept, dialog
         self._bridge_again()
@@ -343,7 +345,7 @@ class Exchange:
                     undo.callback(one.close)
                 if other is None or not pairs:
                     for kept, dialog in (leg, *((other,) if other is not None else ())):
-                        self._end(kept, dialog, "the exchange was restarted")
+                        self._end(kept, dialog, RESTARTED)
                     continue
                 undo.pop_all()
             person, call = (self._known(*one, pair) for one, pair in zip((leg, other), pairs, strict=True))
@@ -372,6 +374,8 @@ class Exchange:
         found = self._unclaimed.pop(call_id, None)
         if found is None or call_id in self._calls:
             _close(sockets)
+            if call_id not in self._calls:  # nobody can be told of its end any more, so nobody talks on
+                shard.tell(Over(call_id=call_id, cause="line_lost", detail=RESTARTED))
             return
         call = self._known(*found, sockets)
         call.talker = shard
