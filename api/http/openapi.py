@@ -20,6 +20,7 @@ from api.http.errors import (
     sentence,
     status_of,
 )
+from api.http.examples import EXAMPLES
 from api.http.routes import PARAMETER, Route, Routes
 from api.http.scopes import LOGIN, scope_of
 from api.http.wire import Wire
@@ -200,7 +201,10 @@ def _parameters(route: Route, schemas: _Schemas) -> list[dict[str, Any]]:
 
 def _request(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if route.body is not None:
-        return {"application/json": {"schema": schemas.of(route.body, "validation")}}
+        content = {"schema": schemas.of(route.body, "validation")}
+        if route.name in EXAMPLES:
+            content["example"] = EXAMPLES[route.name]
+        return {"application/json": content}
     if route.form is not None:
         schema = schemas.of(route.form, "validation")
         return {
