@@ -57,8 +57,8 @@ async def _as_long_for_everybody(request: web.Request, email: str) -> AsyncItera
 
 
 @routes.post(
-    "/register",
-    aliases=["/signup"],
+    "/signup",
+    older=["/register"],
     public=True,
     errors=[SignupClosed, EmailTaken, TooManyLogins],
 )

@@ -63,7 +63,7 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
         tolls.DestinationRefused,
         service.SpentToday,
     ],
-    aliases=["/outbound"],
+    older=["/outbound"],
     location="/v1/calls/{call_id}",
 )
 async def create_call(request: web.Request, body: OutboundCall) -> Call:

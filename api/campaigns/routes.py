@@ -93,25 +93,25 @@ async def act_on_campaign(request: web.Request, campaign_id: str, body: Campaign
     return await _acted(request, campaign_id, body.action)
 
 
-@routes.post("/{campaign_id}/start", errors=_ACTING)
+@routes.post("/{campaign_id}/start", errors=_ACTING, replaced_by="/{campaign_id}/action")
 async def start_campaign(request: web.Request, campaign_id: str) -> CampaignActed:
     """Start a campaign."""
     return await _acted(request, campaign_id, "start")
 
 
-@routes.post("/{campaign_id}/pause", errors=_ACTING)
+@routes.post("/{campaign_id}/pause", errors=_ACTING, replaced_by="/{campaign_id}/action")
 async def pause_campaign(request: web.Request, campaign_id: str) -> CampaignActed:
     """Pause a campaign: calls that are going on end by themselves."""
     return await _acted(request, campaign_id, "pause")
 
 
-@routes.post("/{campaign_id}/resume", errors=_ACTING)
+@routes.post("/{campaign_id}/resume", errors=_ACTING, replaced_by="/{campaign_id}/action")
 async def resume_campaign(request: web.Request, campaign_id: str) -> CampaignActed:
     """Resume a campaign that was paused."""
     return await _acted(request, campaign_id, "resume")
 
 
-@routes.post("/{campaign_id}/cancel", errors=_ACTING)
+@routes.post("/{campaign_id}/cancel", errors=_ACTING, replaced_by="/{campaign_id}/action")
 async def cancel_campaign(request: web.Request, campaign_id: str) -> CampaignActed:
     """Cancel a campaign for good."""
     return await _acted(request, campaign_id, "cancel")
@@ -145,7 +145,7 @@ async def clear_campaign_contacts(request: web.Request, campaign_id: str) -> Peo
         *(CampaignNotFound, WrongState, TooManyPeople),
         *(BadSheet, TooLarge, UnsupportedMedia, RequestTimeout, NoFile),
     ],
-    aliases=["/{campaign_id}/upload"],
+    older=["/{campaign_id}/upload"],
     reads="multipart/form-data",
     resumes=True,
 )

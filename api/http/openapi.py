@@ -26,6 +26,7 @@ from api.http.scopes import LOGIN, scope_of
 from api.http.wire import Wire
 
 _REFERENCE = "#/components/schemas/{model}"
+_OLDER = "The older of the two: `{method} {newer}` is what new programs should use. Both keep working."
 
 
 class Problem(Wire):
@@ -105,10 +106,7 @@ def document(resources: Iterable[Routes], *, title: str, version: str, server: s
             if operation_id in seen:
                 raise ValueError(f"two operations are called {operation_id}")
             seen.add(operation_id)
-            spelled = PARAMETER.sub(r"{\1}", path)
-            paths[spelled][route.method.lower()] = _operation(
-                route, operation_id, schemas, path != route.paths[0]
-            )
+            paths[spelled(path)][route.method.lower()] = _operation(route, operation_id, schemas, path)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -122,6 +120,11 @@ def document(resources: Iterable[Routes], *, title: str, version: str, server: s
         "paths": dict(paths),
         "components": {"schemas": schemas.definitions, "securitySchemes": _SCHEMES},
     }
+
+
+def spelled(path: str) -> str:
+    """A path as the document spells it: without the patterns of its parameters."""
+    return PARAMETER.sub(r"{\1}", path)
 
 
 class _Schemas:
@@ -158,7 +161,7 @@ def _adapters(routes: list[Route]) -> Iterator[tuple[TypeAdapter[Any], JsonSchem
             yield route.reply, "serialization"
 
 
-def _operation(route: Route, operation_id: str, schemas: _Schemas, is_alias: bool) -> dict[str, Any]:
+def _operation(route: Route, operation_id: str, schemas: _Schemas, path: str) -> dict[str, Any]:
     summary, _, description = (route.handler.__doc__ or route.name).strip().partition("\n\n")
     operation: dict[str, Any] = {
         "operationId": operation_id,
@@ -170,8 +173,11 @@ def _operation(route: Route, operation_id: str, schemas: _Schemas, is_alias: boo
         operation["x-scope"] = scope_of(route)
     if route.end_user:
         operation["x-end-user-scope"] = route.end_user
-    if is_alias:
-        description = f"{description}\n\nAnother spelling of `{route.paths[0]}`."
+    if path != route.paths[0]:
+        description = f"{description}\n\nAnother spelling of `{spelled(route.paths[0])}`."
+    if path in route.older:
+        operation["deprecated"] = True
+        description = f"{description}\n\n{_OLDER.format(method=route.method, newer=spelled(route.newer))}"
     if description.strip():
         operation["description"] = "\n".join(line.strip() for line in description.strip().splitlines())
     if parameters := _parameters(route, schemas):

@@ -44,6 +44,10 @@ class Route:
     method: str
     paths: tuple[str, ...]
     """The path, then its other spellings."""
+    older: frozenset[str]
+    """Those of the paths that were there before the one that stands for them, and keep working."""
+    newer: str
+    """What does the same and stands for all of them, which may be the first of them."""
     handler: Handler
     tag: str
     status: int
@@ -124,6 +128,8 @@ class Routes:
         status: int | None = None,
         errors: Sequence[type[ApiError]] = (),
         aliases: Sequence[str] = (),
+        older: Sequence[str] = (),
+        replaced_by: str = "",
         public: bool = False,
         access: Access | None = None,
         limit: Limit | None = None,
@@ -138,7 +144,9 @@ class Routes:
     ) -> Callable[[H], H]:
         """Serve a path with the handler below.
 
-        `aliases` are other spellings (absolute with a leading `//`, else below the prefix).
+        `aliases` are other spellings (absolute with a leading `//`, else below the prefix), and so are the
+        `older` ones, which the spec marks as deprecated. `replaced_by` is the path of another operation that
+        does the same, where this whole operation is the older one; both are said in the spec, and both work.
         `public` needs no credentials. `produces` names the media types of replies that are not
         JSON. `reads` is for handlers that read the body themselves: a type of JSON, or a media type.
         `location` is a template for the Location header, filled from the reply's fields.
@@ -152,15 +160,15 @@ class Routes:
 
         def register(handler: H) -> H:
             signature = read_signature(handler)
-            paths = tuple(
-                spelling[1:] if spelling.startswith("//") else self.prefix + spelling
-                for spelling in (path, *aliases)
-            )
+            paths = tuple(self._whole(spelling) for spelling in (path, *aliases, *older))
+            newer = self._whole(replaced_by) if replaced_by else ""
             _check_paths(handler, paths, signature.path_parameters)
             self.all.append(
                 Route(
                     method=method,
                     paths=paths,
+                    older=frozenset(paths if newer else map(self._whole, older)),
+                    newer=newer or paths[0],
                     handler=handler,
                     tag=self.tag,
                     status=status or (204 if signature.is_empty else 200),
@@ -186,6 +194,9 @@ class Routes:
             return handler
 
         return register
+
+    def _whole(self, spelling: str) -> str:
+        return spelling[1:] if spelling.startswith("//") else self.prefix + spelling
 
 
 Admit = Callable[[web.Request, Route], Awaitable[None]]

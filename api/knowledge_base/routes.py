@@ -105,7 +105,7 @@ async def delete_knowledge_base(request: web.Request, knowledge_base_id: str) ->
 @routes.post(
     "/{knowledge_base_id}/add-sources",
     status=201,
-    aliases=["/{knowledge_base_id}/sources"],
+    older=["/{knowledge_base_id}/sources"],
     errors=[KnowledgeBaseNotFound, TooManySources],
 )
 async def add_sources(request: web.Request, knowledge_base_id: str, body: SourcesAdd) -> KnowledgeBase:
@@ -140,7 +140,7 @@ async def upload_sources(request: web.Request, knowledge_base_id: str) -> Knowle
 
 @routes.delete(
     "/{knowledge_base_id}/source/{source_id}",
-    aliases=["/{knowledge_base_id}/sources/{source_id}"],
+    older=["/{knowledge_base_id}/sources/{source_id}"],
     errors=[KnowledgeBaseNotFound, SourceNotFound],
 )
 async def delete_source(request: web.Request, knowledge_base_id: str, source_id: str) -> None:

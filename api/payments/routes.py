@@ -59,7 +59,7 @@ class NoEvent(BadRequest):
     """This is no event of the payment provider"""
 
 
-@routes.post("/checkout", aliases=["/topup"], errors=[NoPaymentProvider, ProviderFailed], resumes=True)
+@routes.post("/checkout", older=["/topup"], errors=[NoPaymentProvider, ProviderFailed], resumes=True)
 async def create_checkout(request: web.Request, body: Checkout) -> CheckoutSession:
     """Begin a payment: the payer goes to `checkout_url`. 503 where no payment provider is set up."""
     provider = _provider(request, body.provider)
@@ -111,7 +111,7 @@ def _provider(request: web.Request, name: str | None) -> Provider:
 
 
 # ── saved cards ──────────────────────────────────────────────────────────────────────────────────
-@routes.get("/methods", aliases=["/saved-cards"])
+@routes.get("/methods", older=["/saved-cards"])
 async def list_payment_methods(request: web.Request) -> PaymentMethods:
     """List saved cards, the default one first."""
     rows = await cards.methods(request[SESSION], request[CALLER].owner_id)

@@ -75,7 +75,7 @@ async def list_countries_of_numbers(request: web.Request) -> Countries:
 @numbers.get(
     "/search",
     errors=[NoCarrier, CarrierFailed, CountryNotAllowed],
-    aliases=["//v1/phone-numbers/available"],
+    older=["//v1/phone-numbers/available"],
 )
 async def search_numbers(request: web.Request, query: NumberSearch) -> NumbersFound:
     """Search numbers that can be bought, with what they cost here."""
@@ -91,7 +91,7 @@ async def search_numbers(request: web.Request, query: NumberSearch) -> NumbersFo
 @numbers.post(
     "/purchase",
     errors=[agents.AgentNotFound, NumberTaken, *PURCHASE_ERRORS],
-    aliases=["//v1/phone-numbers/buy"],
+    older=["//v1/phone-numbers/buy"],
     resumes=True,
 )
 async def purchase_number(request: web.Request, body: Purchase) -> Purchased:

@@ -71,7 +71,7 @@ async def delete_phone_number(request: web.Request, number: str) -> None:
     await workflows.remove(request[SESSION], request[CALLER], number)
 
 
-@routes.post("/{number}/bind", errors=[NumberNotFound, agents.AgentNotFound], aliases=["/{number}/assign"])
+@routes.post("/{number}/bind", errors=[NumberNotFound, agents.AgentNotFound], older=["/{number}/assign"])
 async def bind_phone_number(request: web.Request, number: str, body: Binding) -> PhoneNumber:
     """Let an agent answer a number, and call from it."""
     changes = PhoneNumberUpdate(agent_id=body.agent_id)

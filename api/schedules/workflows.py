@@ -68,7 +68,7 @@ async def execute(schedule_id: str, number: int, due: str) -> Following | None:
 
 
 async def _place(session: AsyncSession, row: ScheduleRow, done: ScheduleExecutionRow) -> None:
-    """The same call that POST /v1/calls/outbound would place; what that refuses, the log repeats."""
+    """The same call that POST /v1/calls would place; what that refuses, the log repeats."""
     caller = Caller(owner_id=row.owner_id, user_id=row.owner_id, kind="user")
     variables = {"contact_name": row.contact_name} if row.contact_name else {}
     wanted = OutboundCall(

@@ -47,7 +47,7 @@ def _rates(request: web.Request) -> Rates:
     return price_list.load(request.app[SETTINGS].rates)
 
 
-@routes.get()
+@routes.get(replaced_by="/balance")
 async def get_wallet(request: web.Request) -> Wallet:
     """Get what you have."""
     session, owner_id = request[SESSION], request[CALLER].owner_id

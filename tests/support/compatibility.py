@@ -8,7 +8,7 @@ from typing import Any
 
 from api.app import RESOURCES
 from api.excluded.routes import EXCLUDED
-from api.http.openapi import document
+from api.http.openapi import document, spelled
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "tests" / "contract" / "operations.txt"
@@ -29,6 +29,17 @@ written by `python -m tests.support.compatibility` from the contract and what is
 | {served} | {refused} | {ours} | {missing} |
 
 | operation | here |
+| --- | --- |
+"""
+
+_OLDER = """
+## Older spellings
+
+The API reference of the hosted product and its older clients spell some operations in another way than the
+product does today. Both are served and do the same (`GET /v1/wallet` tells it in its own words);
+`/openapi.json` marks the older as `deprecated` and names the newer. New programs should use that.
+
+| older | newer |
 | --- | --- |
 """
 
@@ -71,7 +82,19 @@ def page() -> str:
         ours=sum(one.here == "ours" for one in found),
         missing=sum(one.here == "not yet" for one in found),
     )
-    return head + "".join(f"| {one.method} `{one.path}` | {one.here} |\n" for one in found)
+    table = "".join(f"| {one.method} `{one.path}` | {one.here} |\n" for one in found)
+    return head + table + _OLDER + "".join(f"| {old} | {new} |\n" for old, new in older())
+
+
+def older() -> list[tuple[str, str]]:
+    """Each operation that has a newer one, and that; in the order of the routes."""
+    return [
+        (f"{route.method} `{spelled(path)}`", f"{route.method} `{spelled(route.newer)}`")
+        for routes in RESOURCES
+        for route in routes.all
+        for path in route.paths
+        if route.is_in_spec and path in route.older
+    ]
 
 
 def _shape(path: str) -> str:

@@ -220,6 +220,7 @@ def test_the_document_says_what_the_signatures_say() -> None:
     assert "Location" in post["responses"]["201"]["headers"]
     assert spec["paths"]["/items"]["post"]["operationId"] == "make_thing_3"
     assert "Another spelling of `/things`" in spec["paths"]["/items"]["post"]["description"]
+    assert "deprecated" not in spec["paths"]["/items"]["post"]
     search = {p["name"]: p for p in spec["paths"]["/things"]["get"]["parameters"]}
     assert (search["q"]["required"], search["n"]["required"]) == (True, False)
     assert search["n"]["schema"]["minimum"] == 1
