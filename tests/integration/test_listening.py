@@ -83,7 +83,7 @@ async def does(stage: Stage, action: Action) -> None:
 
 
 async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
-    heard = ("What are your hours?", "And tomorrow?", "Thank you.")
+    heard = ("What are your hours?", "Is this a human?", "And tomorrow?", "Thank you.")
     answers = {"What are your hours?": "Nine to five, every day of the week.", "And tomorrow?": "As always."}
     async with staged(heard=heard, answers=answers, shards=1, has_rooms=True) as (stage, _):
         async with phoning(stage) as phone:
@@ -110,13 +110,14 @@ async def test_a_call_is_listened_to_taken_over_and_given_back() -> None:
                 await phone.hears(HUM)
                 phone.say("Is this really a human whom I talk to?")
                 await stage.until(lambda: np.abs(ann.sound("caller", 0.5)).max(initial=0) > 3000)
-                await asyncio.sleep(2)
-                assert len(stage.said("c1")) == 3, "the agent hears nothing and says nothing"
+                await stage.until(lambda: ("user", "Is this a human?") in stage.said("c1"))
+                await asyncio.sleep(1)
+                assert len(stage.said("c1")) == 4, "the agent hears nothing and says nothing"
                 assert loudness(phone.heard()[-4000:], AGENT, 8000) < 100
 
                 await does(stage, GiveBack())
                 await phone.hears(AGENT)
-                await stage.until(lambda: len(stage.said("c1")) == 4)
+                await stage.until(lambda: len(stage.said("c1")) == 5)
                 assert loudness(phone.heard()[-2000:], HUM, 8000) < 100
                 phone.say("And what about tomorrow?")
                 await stage.until(lambda: ("agent", "As always.") in stage.said("c1"))
