@@ -13,6 +13,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import TypeAdapter, ValidationError
 
+from api.http import forms
 from api.http.errors import BadRequest, Invalid, RequestTimeout, TooLarge, UnsupportedMedia
 from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.keys import KNOWLEDGE
@@ -57,8 +58,6 @@ async def read(request: web.Request) -> Form:
     """Read a whole form. What was stored is removed again when something is wrong with it."""
     if request.content_type != "multipart/form-data":
         raise UnsupportedMedia("Files are sent as multipart/form-data")
-    if (request.content_length or 0) > MAX_FORM_BYTES:
-        raise TooLarge  # before a byte of it is read
     form = Form()
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
@@ -80,7 +79,8 @@ async def discard(request: web.Request, source_ids: list[str]) -> None:
 
 
 async def _read(request: web.Request, form: Form) -> None:
-    async for part in await request.multipart():
+    fields = 0
+    async for part in await forms.parts(request, MAX_FORM_BYTES):
         if not isinstance(part, BodyPartReader):
             raise BadRequest("A form in a form cannot be read")
         name = part.name or ""
@@ -90,9 +90,10 @@ async def _read(request: web.Request, form: Form) -> None:
             await _store(request, part, form)
         elif name in _FILES:
             raise Invalid.at("body", "files", msg="This is no file: it has no filename")
-        elif len(form.fields) == MAX_FIELDS:
+        elif fields == MAX_FIELDS:  # not their names: one may come again and again
             raise TooLarge
         else:
+            fields += 1
             form.fields[name] = await _field(part, name)
 
 

@@ -8,6 +8,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import Field
 
+from api.http import forms
 from api.http.errors import BadGateway, Invalid, NotFound, TooLarge, Unavailable
 from api.http.routes import Routes
 from api.http.transactions import let_go
@@ -263,12 +264,10 @@ async def _uploaded(request: web.Request) -> tuple[bytes, dict[str, str]]:
     """The file and the other fields of a form, all of them bounded."""
     if not request.content_type.startswith("multipart/"):
         raise Invalid.at("body", "audio", msg="Send a form with the file in the field audio")
-    if (request.content_length or 0) > MAX_AUDIO_BYTES + _AROUND_BYTES:
-        raise TooLarge  # before a byte of it is read
     sound, fields = b"", {}
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
-            async for part in await request.multipart():
+            async for part in await forms.parts(request, MAX_AUDIO_BYTES + _AROUND_BYTES):
                 if not isinstance(part, BodyPartReader):
                     continue
                 if part.name == "audio":

@@ -1,6 +1,7 @@
 """Bodies and pages have bounds: every operation of the OpenAPI document that takes a body or a number."""
 
 import contextlib
+import select
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from tests.support.openapi import COMPONENTS, Operation, Things, operations
 
 JSON_BYTES = 1024 * 1024
 HUGE = 2**40
+FIELD_BYTES, MOST_BYTES = 1_000_000, 20_000_000
+"""Of a field of a form, which comes again and again; and of all that a form may have beside knowledge."""
 PROVIDERS = {"receive_telnyx_event", "receive_stripe_event", "receive_paddle_event"}
 """Without an account with them nothing of theirs is read at all."""
 LOWER, UPPER = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
@@ -35,25 +38,35 @@ def _headers(api: Api, person: Person, operation: Operation) -> dict[str, str]:
     }
 
 
-def _answered(api: Api, operation: Operation, address: str, headers: dict[str, str], body: bytes) -> int:
+def _answered(api: Api, operation: Operation, address: str, headers: dict[str, str], *pieces: bytes) -> int:
     """The status, also where the body was not read to its end."""
     host, port = api.url.removeprefix("http://").split(":")
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         answer = b""
         with contextlib.suppress(OSError):  # it stopped listening, as it may
-            connection.sendall(f"{operation.method} {address} HTTP/1.1\r\n{head}\r\n".encode() + body)
+            connection.sendall(f"{operation.method} {address} HTTP/1.1\r\n{head}\r\n".encode())
+            for piece in pieces:
+                if select.select([connection], [], [], 0)[0]:
+                    break  # it has answered
+                connection.sendall(piece)
         with contextlib.suppress(OSError):
             while b"\r\n" not in answer and (piece := connection.recv(4096)):
                 answer += piece
     return int(answer.split()[1]) if answer else 0
 
 
+def _chunk(body: bytes) -> bytes:
+    return b"%x\r\n" % len(body) + body + b"\r\n"
+
+
 @pytest.mark.parametrize("api", ["sqlite"], indirect=True)
 def test_every_body_is_bounded(api: Api, person: Person) -> None:
-    things, tried = Things(person), 0
+    things, tried, forms = Things(person), 0, 0
     wrong: list[Any] = []
-    chunk = b"%x\r\n" % (JSON_BYTES + 1) + b" " * (JSON_BYTES + 1) + b"\r\n0\r\n\r\n"
+    chunk = _chunk(b" " * (JSON_BYTES + 1)) + b"0\r\n\r\n"
+    part = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n' + b"x" * FIELD_BYTES + b"\r\n"
+    parts = [_chunk(part)] * (2 * MOST_BYTES // FIELD_BYTES)
     for operation in operations(api):
         if not operation.takes:
             continue
@@ -62,6 +75,9 @@ def test_every_body_is_bounded(api: Api, person: Person) -> None:
         unsaid = said
         if operation.body is not None:
             unsaid = _answered(api, operation, address, {**headers, "Transfer-Encoding": "chunked"}, chunk)
+        elif "multipart" in operation.takes[0]:
+            unsaid = _answered(api, operation, address, {**headers, "Transfer-Encoding": "chunked"}, *parts)
+            forms += 1
         expected = 403 if operation.name in PROVIDERS else 413
         if {said, unsaid} != {expected}:
             wrong.append((operation.name, address, said, unsaid))
@@ -70,6 +86,7 @@ def test_every_body_is_bounded(api: Api, person: Person) -> None:
         tried += 1
     assert wrong == [], wrong
     assert tried > 90
+    assert forms > 5
 
 
 def _numbers(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
