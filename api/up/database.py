@@ -1,7 +1,10 @@
 """What the command line does with revisions: say where a database is, and take it back to an older one."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from alembic.util import CommandError
 from sqlalchemy import MetaData
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -12,13 +15,37 @@ from api.settings import Settings
 from api.up.errors import CannotStart
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """What goes wrong with tables inside is a sentence. All of a change was taken back then."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise CannotStart(f"The database could not be changed ({error.orig}); it is as it was.") from error
+    except migrate.OrphanedRows as orphans:
+        raise CannotStart(
+            f"{orphans} The database is as it was. Take a backup (`call2me backup FILE`), delete those rows, "
+            "and try again."
+        ) from orphans
+    except CommandError as error:
+        raise CannotStart(
+            f"The database is as it was: its revision is not one of this version of call2me ({error}). Use "
+            "the version that it was last used with, or a newer one."
+        ) from error
+    except TimeoutError as error:
+        raise CannotStart(
+            "The database did not finish in time; it is as it was. Stop whatever else uses it, and try again."
+        ) from error
+
+
 def status(settings: Settings, metadata: MetaData) -> tuple[bool, str]:
     """Whether this version, with these tables, can use the database as it is; and a sentence about it."""
     at, newest = _revision(settings), revision.newest()
     if at != newest:
         how = "of a newer version of call2me" if at > newest else "run `call2me db upgrade`"
         return False, f"The database is at revision {at or 'none'} of {newest}; {how}."
-    differs = asyncio.run(migrate.differences(settings.database_url, metadata))
+    with told():
+        differs = asyncio.run(migrate.differences(settings.database_url, metadata))
     if differs:
         return False, (
             f"The database says that it is at revision {at}, but its tables are others ({len(differs)} "
@@ -44,14 +71,13 @@ def downgrade(settings: Settings, wanted: str, *, loses_data: bool) -> str:
             )
         if at <= target:
             raise CannotStart(f"The database is at revision {at or 'none'}, which is not newer.")
-        losses = asyncio.run(migrate.downgrade(settings.database_url, wanted, loses_data=loses_data))
+        with told():
+            losses = asyncio.run(migrate.downgrade(settings.database_url, wanted, loses_data=loses_data))
     except migrate.WouldLose as would:
         raise CannotStart(
             f"Going back to {wanted} would lose {would}. Nothing was changed. Take a backup "
             "(`call2me backup FILE`), then say --lose-data."
         ) from None
-    except DBAPIError as error:
-        raise CannotStart(f"The database could not be changed ({error.orig}); it is as it was.") from error
     finally:
         slot.release()
     lost = f" Lost: {'; '.join(map(str, losses))}." if losses else ""

@@ -22,6 +22,7 @@ from api.db.vault import Vault
 from api.public import letters
 from api.seed import seed
 from api.settings import Settings
+from api.up.database import told
 from api.up.errors import CannotStart
 from api.up.first_start import Owner, Prepared
 from api.up.revision import require_newest
@@ -41,7 +42,8 @@ def migrate(settings: Settings) -> str:
         await migrations.upgrade(settings.database_url)
         return await migrations.current(settings.database_url)
 
-    return asyncio.run(run())
+    with told():
+        return asyncio.run(run())
 
 
 def prepare(settings: Settings) -> Prepared:

@@ -110,6 +110,9 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, monkeypatch
     done = call2me(tmp_path, "serve", CALL2ME_PORT="0")
     assert done.returncode == 1
     assert "of a newer version of call2me" in done.stderr
+    done = call2me(tmp_path, "migrate")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "its revision is not one of this version of call2me" in done.stderr
 
 
 def test_the_newest_revision_is_the_one_alembic_knows() -> None:

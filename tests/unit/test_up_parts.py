@@ -10,10 +10,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic.util import CommandError
+from sqlalchemy.exc import OperationalError
 
+from api.db.migrate import OrphanedRows
 from api.settings import Settings
 from api.up import console, doctor, examinations, preflight, status, status_text
 from api.up.console import Console, important, last_words
+from api.up.database import told
 from api.up.errors import CannotStart
 from api.up.examinations import Finding
 from tests.support.ports import free_port
@@ -25,6 +29,24 @@ def settings(tmp_path: Path) -> Settings:
     ports["CALL2ME_LIVEKIT_UDP_PORT"] = free_port(socket.SOCK_DGRAM)
     found = {name: str(port) for name, port in ports.items()}
     return Settings.load({"CALL2ME_HOME": str(tmp_path / "home"), **found})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (OrphanedRows("In calls are rows that refer to rows of users that are gone."), "delete those rows"),
+        (CommandError("Can't locate revision identified by '9999'"), "Use the version that it was last used"),
+        (TimeoutError(), "Stop whatever else uses it"),
+        (OperationalError("SELECT", {}, Exception("disk full")), r"\(disk full\)"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_tables_that_could_not_be_changed_are_a_sentence_that_says_what_to_do(
+    wrong: Exception, says: str
+) -> None:
+    with pytest.raises(CannotStart, match=says) as raised, told():
+        raise wrong
+    assert "as it was" in raised.value.message
 
 
 # ── what must hold before ────────────────────────────────────────────────────────────────────────
