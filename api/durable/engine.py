@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ APPLICATION_VERSION = "1"
 """Pinned: by default it is a hash of the code, and a new release would leave the old one's work lying."""
 
 _FINISH_SECONDS = 3.0
+_GAVE_UP = {"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
+_TRY = "/try-"
 Workflow = Callable[..., Coroutine[Any, Any, Any]]
 
 
@@ -218,15 +221,22 @@ async def enqueue_again(queue: str, workflow_id: str, workflow: Workflow, *argum
     await enqueue(queue, workflow_id, workflow, *arguments)
 
 
-async def start_unless_done(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:
-    """Start what is to be done once and may be tried anew: one that gave up is begun again.
+async def start_unless_done(
+    workflow_id: str, workflow: Workflow, *arguments: Any, pause_seconds: float
+) -> None:
+    """Start what is to be done once and may be tried anew: one that gave up is begun again after a pause.
 
-    What waits, works, or came to its end is left alone.
+    What waits, works, or came to its end is left alone. Each try has an id of its own, counted upwards: of
+    two processes that see the same failure the second starts nothing, and takes away nothing that runs.
     """
-    status = await DBOS.get_workflow_status_async(workflow_id)
-    if status is not None and status.status in {"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
-        await DBOS.delete_workflow_async(workflow_id)
-    await start(workflow_id, workflow, *arguments)
+    found = await DBOS.list_workflows_async(
+        workflow_id_prefix=workflow_id, load_input=False, load_output=False
+    )
+    tries = [one for one in found if one.workflow_id.partition(_TRY)[0] == workflow_id]
+    young = (time.time() - pause_seconds) * 1000
+    if any(one.status not in _GAVE_UP or (one.updated_at or 0) > young for one in tries):
+        return
+    await start(f"{workflow_id}{_TRY}{len(tries) + 1}" if tries else workflow_id, workflow, *arguments)
 
 
 async def start_again(workflow_id: str, workflow: Workflow, *arguments: Any) -> None:

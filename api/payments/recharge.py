@@ -29,6 +29,8 @@ _LOG = logging.getLogger(__name__)
 NO_WORD = timedelta(hours=1)
 PAUSE = timedelta(minutes=10)
 """Between one attempt that failed and the next."""
+CHARGE_PAUSE_SECONDS = 300.0
+"""Until a provider that did not answer five times in a row is asked the same again."""
 ABANDONED = timedelta(days=7)
 """No checkout is open for longer; a provider's word that comes later still counts."""
 REVERSAL, NO_END, CHARGE = stuck.Work("reversal"), stuck.Work("payment-without-end"), stuck.Work("charge")
@@ -95,7 +97,8 @@ async def _newest(session: AsyncSession, owner_id: str) -> PaymentRow | None:
 
 async def _start(payment_id: str) -> None:
     # Again, too, where the provider could not be reached: under the same key it is one charge.
-    await engine.start_unless_done(f"charge-{payment_id}", charge_card, payment_id)
+    name = f"charge-{payment_id}"
+    await engine.start_unless_done(name, charge_card, payment_id, pause_seconds=CHARGE_PAUSE_SECONDS)
 
 
 @DBOS.workflow(name="charge_card")

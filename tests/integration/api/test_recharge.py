@@ -1,6 +1,8 @@
 """A card that is declined again and again is left alone, and its owner is told."""
 
+import asyncio
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from dbos import DBOS
@@ -90,9 +92,17 @@ async def fails_at_first(name: str) -> None:
 @pytest.mark.usefixtures("durable")
 async def test_a_charge_that_gave_up_is_asked_again_and_one_that_was_asked_is_not() -> None:
     _tries.clear()
-    for tried in (1, 2, 2):
-        await engine.start_unless_done("charge-test", fails_at_first, "pay_1")
-        with suppress(PaymentsUnavailable):
-            handle = await DBOS.retrieve_workflow_async("charge-test")
-            await handle.get_result()
-        assert len(_tries) == tried
+
+    async def sweep_of_two(pause_seconds: float) -> int:
+        one = partial(engine.start_unless_done, "charge-test", fails_at_first, "pay_1")
+        await asyncio.gather(*(one(pause_seconds=pause_seconds) for _ in range(2)))
+        for begun in await DBOS.list_workflows_async(workflow_id_prefix="charge-test"):
+            with suppress(PaymentsUnavailable):
+                await (await DBOS.retrieve_workflow_async(begun.workflow_id)).get_result()
+        return len(_tries)
+
+    assert await sweep_of_two(60) == 1
+    assert await sweep_of_two(60) == 1, "not before its pause is over"
+    await asyncio.sleep(0.01)
+    assert await sweep_of_two(0) == 2, "by two processes that see the same failure, once"
+    assert await sweep_of_two(0) == 2
