@@ -14,7 +14,7 @@ from api.payment_settings import Payments, payments_of
 from api.secret_keys import Secrets, read_secrets
 from api.telephone_settings import Carrier, Tolls, carrier_of, demo_caller_of, demo_numbers_of, tolls_of
 from pipelines import tracing
-from pipelines.environment import Environment, SettingsError, make_folders
+from pipelines.environment import Environment, SettingsError, host_and_port, make_folders
 from pipelines.providers import ProviderSettings, providers_of
 
 FOLDERS = ("recordings", "knowledge", "functions", "spool", "run", "logs", "models", "bin")
@@ -80,6 +80,8 @@ class Settings:
     host: str
     port: int
     public_url: str
+    own_hosts: tuple[str, ...]
+    """Further names under which this server is reached; like `public_url`'s they are no owner's domain."""
     database_url: str = field(repr=False)
     """An async SQLAlchemy URL: `sqlite+aiosqlite://…` or `postgresql+asyncpg://…`."""
     signup: Literal["open", "closed"]
@@ -177,6 +179,7 @@ class Settings:
             host=host,
             port=port,
             public_url=read.text("CALL2ME_PUBLIC_URL", f"http://{_address(host)}:{port}").rstrip("/"),
+            own_hosts=tuple(host_and_port(host)[0].lower() for host in read.hosts("CALL2ME_OWN_HOSTS")),
             database_url=_database_url(read.text("CALL2ME_DATABASE_URL", ""), home),
             signup=read.choice(
                 "CALL2ME_SIGNUP", "open" if _is_loopback(host) else "closed", ("open", "closed")

@@ -25,7 +25,7 @@ async def get_branding(request: web.Request) -> BrandingConfig:
 @routes.put(errors=[OwnersOnly, DomainTaken])
 async def set_branding(request: web.Request, body: BrandingConfig) -> BrandingConfig:
     """Replace your brand; what is not sent is as it comes."""
-    ours = hosts.ours(request.app[SETTINGS].public_url)
+    ours = hosts.ours(request.app[SETTINGS])
     return await service.replace(request[SESSION], request[CALLER], body, ours=ours)
 
 

@@ -1,5 +1,7 @@
 """Brands: an owner writes theirs, members see it, and anybody asks for the one of a domain."""
 
+from collections.abc import Collection
+
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -57,11 +59,11 @@ async def of_domain(session: AsyncSession, domain: str) -> BrandingConfig:
 
 
 async def replace(
-    session: AsyncSession, caller: Caller, wanted: BrandingConfig, *, ours: str
+    session: AsyncSession, caller: Caller, wanted: BrandingConfig, *, ours: Collection[str]
 ) -> BrandingConfig:
-    """A new brand in place of the caller's; members have none of their own. `ours` is nobody's domain."""
+    """A new brand in place of the caller's; members have none of their own. `ours` are nobody's domains."""
     await users.require_owner(session, caller)
-    if wanted.custom_domain is not None and wanted.custom_domain == ours:
+    if wanted.custom_domain is not None and wanted.custom_domain in ours:
         raise DomainTaken
     row = await session.get(BrandingRow, caller.owner_id) or BrandingRow(owner_id=caller.owner_id)
     for name, value in wanted.model_dump().items():

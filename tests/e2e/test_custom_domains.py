@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 ACME, GLOBEX = DOMAINS
 BY_HAND, LOOK = re.findall(r"^```bash\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+WWW = "www.voice.example.com"
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">'
     '<rect width="40" height="40" rx="8" fill="#e07a00"/></svg>'
@@ -25,7 +26,11 @@ LOGO = (
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    settings = {"CALL2ME_PUBLIC_URL": "https://voice.example.com", "CALL2ME_TRUSTED_PROXIES": "1"}
+    settings = {
+        "CALL2ME_PUBLIC_URL": "https://voice.example.com",
+        "CALL2ME_OWN_HOSTS": WWW,
+        "CALL2ME_TRUSTED_PROXIES": "1",
+    }
     with running_api(tmp_path_factory.mktemp("domains"), **settings) as running:
         yield running
 
@@ -76,8 +81,9 @@ def test_two_owners_domains_show_each_only_their_own(api: Api, nginx: Nginx, acm
     globex, neither = api.person(), api.person()
     brand = {"app_name": "Globex", "custom_domain": GLOBEX, "primary_color": "rebeccapurple"}
     assert globex.ask("PUT", "/v1/users/me/branding", brand).status == 200
-    ours = {"custom_domain": "voice.example.com"}
-    assert neither.ask("PUT", "/v1/users/me/branding", ours).status == 409, "nobody takes our own name"
+    for ours in ("voice.example.com", WWW):
+        refused = neither.ask("PUT", "/v1/users/me/branding", {"custom_domain": ours})
+        assert refused.status == 409, "nobody takes a name of ours"
     reception = page_of(acme, "reception", allowed_domains=["shop.example.com"])
     bea = page_of(member_of(acme, "bea@acme.example"), "bea")
     sales = page_of(globex, "sales", primary_color="#102030")

@@ -100,6 +100,11 @@ def test_a_server_of_ones_own_is_not_ours_to_start(tmp_path: Path) -> None:
     )
 
 
+def test_further_names_of_ours_are_kept_as_a_browser_says_them(tmp_path: Path) -> None:
+    named = "WWW.a.example., b.example:443"
+    assert load(tmp_path, CALL2ME_OWN_HOSTS=named).own_hosts == ("www.a.example", "b.example")
+
+
 def test_private_hosts_are_named_with_a_port_or_without(tmp_path: Path) -> None:
     named = "files.internal, localhost:11434,10.0.0.5,[::1]:8080,::1"
     assert load(tmp_path, CALL2ME_ALLOW_HOSTS=named).allowed_hosts == tuple(named.replace(" ", "").split(","))
