@@ -94,7 +94,7 @@ async def brief(session: AsyncSession, call_id: str, asked: BriefRequest, settin
 
 def _is_without_agent(call: CallRow) -> bool:
     """A call that only says something needs nobody who would talk, and may name nobody."""
-    return call.agent_id is None and call.reception is not None
+    return call.agent_id is None and bool((call.reception or {}).get("is_all"))
 
 
 async def _agent_of(session: AsyncSession, call: CallRow) -> AgentRow:
