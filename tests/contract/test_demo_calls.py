@@ -1,35 +1,24 @@
 """POST /v1/demo/call: strangers are called, by whom the operator named, once a day, for a minute."""
 
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.contract.conftest import DEMO_CALLER, House
-from tests.contract.test_phone_calls import dialled
+from tests.contract.test_phone_calls import dialled, exchange_is, line
 from tests.support.api import AGENT, Reply
 
 TRUNK = {"name": "Carrier", "sip_server": "1.2.3.4:5099", "sip_username": "me", "sip_password": "secret"}
-
-
-@pytest.fixture
-def phones(house: House) -> Iterator[None]:
-    """The worker has telephones, and does as it is told."""
-    house.worker.status["phones_why_not"] = ""
-    house.worker.obeys = lambda order: {"outcome": "done"}
-    time.sleep(0.5)
-    yield
-    house.worker.status.pop("phones_why_not")
-    house.worker.obeys = lambda order: None
+__all__ = ["line"]
 
 
 def ask(house: House, number: str, **more: Any) -> Reply:
     return house.api.ask("POST", "/v1/demo/call", {"phone_number": number, **more})
 
 
-def test_a_stranger_is_called_once_a_day_for_a_minute(house: House, phones: None) -> None:
+@pytest.mark.usefixtures("line")
+def test_a_stranger_is_called_once_a_day_for_a_minute(house: House) -> None:
     owner, other = house.person(), house.person()
     assert (ask(house, "+14155552671").status, ask(house, "+14155552671").detail) == (503, "no phone line")
     agent_id = owner.made("/v1/agents", AGENT)["agent_id"]
@@ -63,6 +52,6 @@ def test_a_stranger_is_called_once_a_day_for_a_minute(house: House, phones: None
     owner.made("/v1/do-not-call", {"phone_number": "+14155552674", "reason": "asked for it"})
     assert ask(house, "+14155552674").status == 403
     house.worker.status["phones_why_not"] = "no exchange"
-    time.sleep(1.2)
+    exchange_is(house, "down")
     assert ask(house, "+14155552675").status == 503
     owner.ask("DELETE", f"/v1/phone-numbers/{DEMO_CALLER}")

@@ -33,6 +33,12 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
     return found
 
 
+def exchange_is(house: House, wanted: str) -> None:
+    """Wait until the api knows what the worker's status says of its telephones."""
+    anybody = house.api.person()
+    until(lambda: anybody.ask("GET", "/v1/sip/health").json["exchange"] == wanted, 30)
+
+
 @pytest.fixture
 def owner(house: House) -> Person:
     return house.person()
@@ -43,11 +49,11 @@ def line(house: House) -> Iterator[None]:
     """The worker has phones, and does as it is told."""
     house.worker.status["phones_why_not"] = ""
     house.worker.obeys = lambda order: {"outcome": "done"}
-    time.sleep(0.5)
+    exchange_is(house, "up")
     yield
     house.worker.status.pop("phones_why_not")
     house.worker.obeys = lambda order: None
-    time.sleep(0.5)
+    exchange_is(house, "down")
 
 
 def bound(owner: Person) -> tuple[str, str, str]:

@@ -204,7 +204,7 @@ async def test_a_test_call_explains_what_was_seen(tmp_path: Path) -> None:
     assert (sure["key_pressed"], sure["codec"], sure["was_said"], sure["advice"]) == ("5", "PCMU", True, [])
     assert sure["media"]["packets_received"] > 100
     assert sure["media"]["mos"] > 3.5
-    assert 0.0 <= sure["seconds_to_ring"] < sure["seconds_to_answer"] < 5
+    assert 0.0 <= sure["seconds_to_ring"] < sure["seconds_to_answer"] < 30, "of the call itself"
     assert sure["from_number"] == OURS
     assert all(OURS in one for one in carrier.callers)
     assert seen[MUTE]["media"]["packets_received"] == 0
