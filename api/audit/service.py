@@ -120,7 +120,7 @@ def note_operator(session: AsyncSession, owner_id: str, action: str, target: Map
     _write_with(session, Entry(owner_id, "operator", action, target=dict(target)))
 
 
-def note_house(session: AsyncSession, owner_id: str, action: str, target: Mapping[str, Any]) -> None:
+def note_system(session: AsyncSession, owner_id: str, action: str, target: Mapping[str, Any]) -> None:
     """This server decided something about an owner's things by itself."""
     _write_with(session, Entry(owner_id, "system", action, target=dict(target)))
 

@@ -104,7 +104,9 @@ async def _failed(database: Database, work: Work, key: str, owner_id: str, error
 async def _tell(session: AsyncSession, work: Work, row: StuckRow) -> None:
     name = f"{row.kind}/{row.key}"
     _LOG.error("a row was given up", extra={"kind": row.kind, "key": row.key, "error": row.error})
-    audit.note_house(session, row.owner_id, "give_up", {"what": name, "error": row.error, "tries": row.tries})
+    audit.note_system(
+        session, row.owner_id, "give_up", {"what": name, "error": row.error, "tries": row.tries}
+    )
     since = f"{row.created_at:%Y-%m-%d %H:%M} UTC"
     given_up_at = int((row.given_up_at or now()).timestamp())
     user = await session.get(UserRow, row.owner_id)
