@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from api.calls.outcomes import NOT_DIALLED
 from api.calls.table import CallRow
+from api.sip_trunks import refusals
 from api.sip_trunks.explaining import explained
-from api.trunk_tests import refusals
-from api.trunk_tests.refusals import Meaning
+from api.sip_trunks.refusals import Meaning
 from pipelines.contract.events import (
     CallEvent,
     FunctionCalled,
@@ -145,11 +145,8 @@ def _not_in_time(call: CallRow, trunk: Trunk) -> Meaning:
 
 
 def _no_connection(reason: str, trunk: Trunk) -> Meaning:
-    if "refused" in reason:
-        return refusals.REFUSED
-    if "esolution failed" in reason or reason == "no address":
-        return refusals.UNKNOWN_NAME
-    return refusals.TLS if trunk.transport == "tls" else refusals.UNREACHED
+    meant = refusals.meaning_of_words(reason) or refusals.UNREACHED
+    return refusals.TLS if meant is refusals.UNREACHED and trunk.transport == "tls" else meant
 
 
 def _knows_us(call: CallRow, trunk: Trunk) -> bool:

@@ -51,6 +51,7 @@ def test_an_answered_call_is_judged_by_its_sound(heard: Heard, success: bool | N
         ({"sip_code": 599}, "Something is wrong"),
         ({"sip_code": 302}, "forwarded"),
         ({"sip_reason": "Resolution failed for nobody.invalid"}, "No name server"),
+        ({"sip_reason": "it leads into a private network"}, "leads into a private network"),
         ({"sip_reason": "no connection in time"}, "No connection came about"),
         ({"disconnection_reason": "not_dialled: no phone line"}, "Nothing was dialled: no phone line"),
     ],
