@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from api import command_groups
+from api import command_groups, function_commands
 from api.settings import Settings
 from api.version import version
 from pipelines.environment import SettingsError
@@ -183,7 +183,7 @@ def restore(file: Path, replace: bool) -> None:
 
 
 main.add_command(command_groups.secrets)
-main.add_command(command_groups.functions)
+main.add_command(function_commands.functions)
 main.add_command(command_groups.livekit)
 main.add_command(command_groups.telnyx)
 
