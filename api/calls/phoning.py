@@ -26,6 +26,7 @@ from api.durable import engine
 from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
 from api.outside.phones import Phones, PhonesUnavailable, Unsure
+from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.sip_trunks.table import SipTrunkRow
 from pipelines.contract.phones import PhoneOnward, PhoneTold
@@ -73,7 +74,7 @@ async def dial(
     """
     await agents.get(session, caller, wanted.agent_id)
     await may_dial(session, caller.owner_id, wanted.to_number)
-    route = await numbers.outbound(session, caller.owner_id, wanted.agent_id, wanted.from_number)
+    route = await routing.outbound(session, caller.owner_id, wanted.agent_id, wanted.from_number)
     if route.trunk is None or not route.trunk.active:
         raise NoTrunk
     variables = dict(wanted.dynamic_variables or {})

@@ -34,7 +34,7 @@ from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, DATABASE, SESSION, SETTINGS, STORAGE, WORKERS
 from api.notifications import service as notifications
-from api.phone_numbers import service as numbers
+from api.phone_numbers import routing
 from api.webhooks import log
 from api.webhooks.schemas import Delivery, DeliveryQuery
 
@@ -56,8 +56,8 @@ async def list_calls(request: web.Request, query: CallQuery) -> CallList:
     errors=[
         agents.AgentNotFound,
         contacts.MustNotCall,
-        numbers.NoNumber,
-        numbers.NotYourNumber,
+        routing.NoNumber,
+        routing.NotYourNumber,
         phoning.NoTrunk,
         phoning.NoPhoneLine,
         tolls.DestinationRefused,

@@ -17,7 +17,7 @@ from api.campaigns.table import PENDING, SKIPPED, CampaignContactRow, CampaignRo
 from api.db.columns import now
 from api.http.errors import ApiError
 from api.http.sheets import written
-from api.phone_numbers import service as numbers
+from api.phone_numbers import routing
 
 AT_ONCE = 1000
 MAX_EXAMPLES = 100
@@ -147,7 +147,7 @@ async def _problems(session: AsyncSession, row: CampaignRow) -> list[str]:
     problems = [row.problem] if row.problem else []
     try:
         await agents.of_owner(session, row.owner_id, row.agent_id)
-        await numbers.outbound(session, row.owner_id, row.agent_id, row.from_number)
+        await routing.outbound(session, row.owner_id, row.agent_id, row.from_number)
     except ApiError as error:
         problems.append(str(error))
     return problems

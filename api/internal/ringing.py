@@ -22,6 +22,7 @@ from api.calls.table import CallRow
 from api.contacts import service as contacts
 from api.db.columns import now
 from api.http.errors import Conflict, Forbidden
+from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.phone_numbers.answering import Advice, Answering, Decided, decide, is_blocked
 from api.schedules import requests as schedules
@@ -53,7 +54,7 @@ class LineBusy(Conflict):
 class Rung:
     """A call that is for somebody here."""
 
-    route: numbers.Route
+    route: routing.Route
     rules: Answering
     caller: str
     """E.164; empty where it is hidden, or no number."""
@@ -79,7 +80,7 @@ async def known(session: AsyncSession, told: PhoneRang) -> CallRow | None:
 
 async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
     """Whose line it is. Raises `NobodyAnswers`, `CallerRefused`, and `LineBusy` once that is on record."""
-    route = await numbers.inbound(session, told.to_number, told.trunk_id)
+    route = await routing.inbound(session, told.to_number, told.trunk_id)
     if route is None:
         raise numbers.NobodyAnswers
     rules, caller = route.answering, _caller(route, told)
@@ -92,10 +93,10 @@ async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
     return Rung(route, rules, caller)
 
 
-def _caller(route: numbers.Route, told: PhoneRang) -> str:
+def _caller(route: routing.Route, told: PhoneRang) -> str:
     """Who calls; a number without a country code is of the country of the number that is called."""
     said = told.from_number
-    home = telephone.country(route.number) if len(said) >= numbers.LEAST_DIGITS else ""
+    home = telephone.country(route.number) if len(said) >= routing.LEAST_DIGITS else ""
     return telephone.normal(said, home or None) or ""
 
 
@@ -164,7 +165,7 @@ async def taken(session: AsyncSession, here: Rung, told: PhoneRang, advised: Adv
     return call
 
 
-def _row(route: numbers.Route, told: PhoneRang) -> CallRow:
+def _row(route: routing.Route, told: PhoneRang) -> CallRow:
     return CallRow(
         owner_id=route.owner_id,
         agent_id=route.agent_id,

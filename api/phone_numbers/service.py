@@ -1,7 +1,6 @@
 """Rules of phone numbers: whose they are, who answers them, and which one a call goes out from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import and_, or_
@@ -14,7 +13,7 @@ from api.agents.table import AgentRow
 from api.db.columns import now
 from api.db.inserts import insert_new
 from api.http.callers import Caller
-from api.http.errors import BadRequest, Conflict, Invalid, NotFound
+from api.http.errors import Conflict, Invalid, NotFound
 from api.phone_numbers.answering import Answering
 from api.phone_numbers.schemas import BOUGHT, DEMO, PhoneNumberCreate, PhoneNumberUpdate
 from api.phone_numbers.table import (
@@ -33,9 +32,6 @@ from pipelines.outbound import Guard
 
 LOCAL_REGION = "TR"
 """Where a number without a country code is taken to be from: the contract says so."""
-LEAST_DIGITS, MOST_ALIKE = 6, 50
-"""Of a number that a carrier tells without its country code; what is shorter is an extension."""
-
 Named = tuple[PhoneNumberRow, str | None, str | None, NumberOrderRow | None]
 """A number, what its agent is called, what its trunk is called, and the order it came by."""
 
@@ -54,25 +50,6 @@ class NumberTaken(Conflict):
 
 class BoughtHere(Conflict):
     """This number was bought here: its calls come over the connection that was made for it"""
-
-
-class NoNumber(BadRequest):
-    """This agent has no number to call from: bind one to it, or name one in from_number"""
-
-
-class NotYourNumber(BadRequest):
-    """from_number is not an active number of yours"""
-
-
-@dataclass(frozen=True)
-class Route:
-    """What the exchange asks for: whose a number is, who answers, and the trunk it belongs to."""
-
-    number: str
-    owner_id: str
-    agent_id: str | None
-    trunk: SipTrunkRow | None
-    answering: Answering = field(default_factory=Answering)
 
 
 async def register(
@@ -107,7 +84,7 @@ async def named(session: AsyncSession, caller: Caller, number: str) -> Named:
     """One of the caller's numbers, with what its agent and trunk are called."""
     found = await session.exec(
         _named().where(
-            col(PhoneNumberRow.number) == _spelled(number),
+            col(PhoneNumberRow.number) == spelled(number),
             col(PhoneNumberRow.owner_id) == caller.owner_id,
             in_force(),
         )
@@ -123,7 +100,7 @@ async def get(session: AsyncSession, caller: Caller, number: str) -> PhoneNumber
     found = await session.exec(
         select(PhoneNumberRow)
         .where(
-            PhoneNumberRow.number == _spelled(number),
+            PhoneNumberRow.number == spelled(number),
             PhoneNumberRow.owner_id == caller.owner_id,
             in_force(),
         )
@@ -188,92 +165,6 @@ async def answering(session: AsyncSession, caller: Caller, number: str) -> Agent
     return await agents.get(session, caller, row.agent_id)
 
 
-# ── for calls ────────────────────────────────────────────────────────────────────────────────────
-async def inbound(session: AsyncSession, number: str, trunk_id: str | None = None) -> Route | None:
-    """Where a call to a number goes; None where nobody here has it, or it is not for this trunk.
-
-    A number that is bound to a trunk takes calls from that trunk only.
-    """
-    found = await session.exec(
-        _routed().where(col(PhoneNumberRow.number) == _spelled(number), is_usable(), in_force())
-    )
-    row = found.one_or_none() or await _as_its_trunk_spells_it(session, number, trunk_id)
-    if row is None:
-        return None
-    known, trunk = row
-    if known.trunk_id is not None and trunk_id is not None and known.trunk_id != trunk_id:
-        return None
-    return Route(
-        known.number, known.owner_id, known.agent_id, trunk, Answering.model_validate(known.answering or {})
-    )
-
-
-async def _as_its_trunk_spells_it(
-    session: AsyncSession, number: str, trunk_id: str | None
-) -> tuple[PhoneNumberRow, SipTrunkRow | None] | None:
-    """A number of this trunk that its carrier tells without a country code, as it is dialled at home."""
-    digits = number.lstrip("0")
-    if trunk_id is None or not digits.isdecimal() or len(digits) < LEAST_DIGITS:
-        return None
-    found = await session.exec(
-        _routed()
-        .where(
-            PhoneNumberRow.trunk_id == trunk_id,
-            col(PhoneNumberRow.number).endswith(digits[-LEAST_DIGITS:]),
-            is_usable(),
-            in_force(),
-        )
-        .limit(MOST_ALIKE)
-    )
-    alike = (
-        row
-        for row in found.all()
-        if telephone.normal(number, telephone.country(row[0].number)) == row[0].number
-    )
-    return next(alike, None)
-
-
-async def outbound(
-    session: AsyncSession, owner_id: str, agent_id: str, from_number: str | None = None
-) -> Route:
-    """The number that an agent's call goes out from: the one asked for, else the agent's oldest.
-
-    Raises `NotYourNumber` and `NoNumber`.
-    """
-    asked = _routed().where(
-        col(PhoneNumberRow.owner_id) == owner_id,
-        is_usable(),
-        col(PhoneNumberRow.provider) != DEMO,  # it is lent to be called
-    )
-    if from_number is not None:
-        asked = asked.where(col(PhoneNumberRow.number) == _spelled(from_number))
-    else:
-        asked = asked.where(col(PhoneNumberRow.agent_id) == agent_id)
-    found = await session.exec(
-        asked.order_by(col(PhoneNumberRow.created_at), col(PhoneNumberRow.number)).limit(1)
-    )
-    if (row := found.one_or_none()) is None:
-        raise NotYourNumber if from_number is not None else NoNumber
-    known, trunk = row
-    return Route(known.number, known.owner_id, known.agent_id, trunk)
-
-
-async def on_trunk(session: AsyncSession, owner_id: str, trunk_id: str) -> str | None:
-    """The oldest number of an owner's that works and is bound to a trunk."""
-    found = await session.exec(
-        select(PhoneNumberRow.number)
-        .where(
-            PhoneNumberRow.owner_id == owner_id,
-            PhoneNumberRow.trunk_id == trunk_id,
-            is_usable(),
-            col(PhoneNumberRow.provider) != DEMO,
-        )
-        .order_by(col(PhoneNumberRow.created_at), col(PhoneNumberRow.number))
-        .limit(1)
-    )
-    return found.one_or_none()
-
-
 def is_usable() -> Any:
     """A condition: the number's owner wants it to ring, and it may."""
     return and_(col(PhoneNumberRow.active), col(PhoneNumberRow.standing) == ACTIVE)
@@ -284,7 +175,8 @@ def in_force() -> Any:
     return or_(col(PhoneNumberRow.until).is_(None), col(PhoneNumberRow.until) > now())
 
 
-def _spelled(number: str) -> str:
+def spelled(number: str) -> str:
+    """A number as it is kept."""
     return telephone.normal(number, LOCAL_REGION) or number
 
 
@@ -302,12 +194,6 @@ def _named() -> Any:
             ),
             isouter=True,
         )
-    )
-
-
-def _routed() -> Any:
-    return select(PhoneNumberRow, SipTrunkRow).join(
-        SipTrunkRow, col(SipTrunkRow.id) == col(PhoneNumberRow.trunk_id), isouter=True
     )
 
 

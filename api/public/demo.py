@@ -16,7 +16,7 @@ from api.calls.table import CallRow
 from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import Invalid, TooManyRequests
-from api.phone_numbers import service as numbers
+from api.phone_numbers import routing
 from api.public.schemas import DemoCallRequest
 from api.public.service import require_callable
 from api.settings import Settings
@@ -40,7 +40,7 @@ async def call(session: AsyncSession, asked: DemoCallRequest, settings: Settings
     if asked.website:
         raise Invalid.at("body", "website", msg="This field must stay empty", type="honeypot")
     number = require_callable(asked.phone_number)
-    route = await numbers.inbound(session, settings.demo_caller) if settings.demo_caller else None
+    route = await routing.inbound(session, settings.demo_caller) if settings.demo_caller else None
     if route is None or route.agent_id is None or route.trunk is None or not route.trunk.active:
         raise calls.NoPhoneLine
     agent_id = await _agent(session, route.owner_id, asked.agent_id) if asked.agent_id else route.agent_id
@@ -69,8 +69,8 @@ async def call(session: AsyncSession, asked: DemoCallRequest, settings: Settings
 async def _agent(session: AsyncSession, owner_id: str, agent_id: str) -> str:
     """Another agent that anybody may talk with: one of the same owner's that answers a telephone."""
     try:
-        await numbers.outbound(session, owner_id, agent_id)
-    except numbers.NoNumber:
+        await routing.outbound(session, owner_id, agent_id)
+    except routing.NoNumber:
         raise AgentNotFound from None
     return agent_id
 

@@ -11,6 +11,7 @@ from api.calls.table import CallRow
 from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import Conflict
+from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.phone_numbers.table import PhoneNumberRow
 from api.sip.schemas import DispatchRule, SipDispatch, SipHealth, TrunkHealth
@@ -79,7 +80,7 @@ async def dispatch(session: AsyncSession, asked: SipDispatch) -> CallRow:
         if known.is_over or known.room_name is None:
             raise DispatchOver
         return known
-    route = await numbers.inbound(session, asked.to_number, asked.trunk_id)
+    route = await routing.inbound(session, asked.to_number, asked.trunk_id)
     if route is None or route.agent_id is None:
         raise numbers.NobodyAnswers
     call = CallRow(

@@ -10,7 +10,7 @@ from api.db.columns import new_id
 from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, CLAIM, DATABASE, SESSION, WORKERS
-from api.phone_numbers import service as numbers
+from api.phone_numbers import routing
 from api.sip_trunks import registrations
 from api.sip_trunks.service import TrunkNotFound
 from api.trunk_tests import service
@@ -26,7 +26,7 @@ routes = Routes("/v1/sip-trunks", tag="SIP trunks")
         service.TrunkAtRest,
         agents.AgentNotFound,
         contacts.MustNotCall,
-        numbers.NotYourNumber,
+        routing.NotYourNumber,
         phoning.NoPhoneLine,
         tolls.DestinationRefused,
         spending.SpentToday,

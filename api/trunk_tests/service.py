@@ -15,7 +15,7 @@ from api.db.engine import Database
 from api.http.callers import Caller
 from api.http.errors import Conflict, NotFound
 from api.outside.phones import Phones
-from api.phone_numbers import service as numbers
+from api.phone_numbers import routing
 from api.sip_trunks import registrations
 from api.sip_trunks import service as trunks
 from api.sip_trunks.explaining import explained
@@ -43,7 +43,7 @@ async def trunk_of(session: AsyncSession, caller: Caller, trunk_id: str) -> SipT
     row = await session.get(SipTrunkRow, trunk_id)
     if row is None or row.owner_id is not None:
         return await trunks.get(session, caller.owner_id, trunk_id)
-    if await numbers.on_trunk(session, caller.owner_id, trunk_id) is None:
+    if await routing.on_trunk(session, caller.owner_id, trunk_id) is None:
         raise trunks.TrunkNotFound
     return row
 
@@ -163,6 +163,6 @@ async def _shown(
 ) -> str | None:
     """The caller id: by the same rule as for any call, but that the number may be left out."""
     if wanted.from_number is not None:
-        route = await numbers.outbound(session, caller.owner_id, "", wanted.from_number)
+        route = await routing.outbound(session, caller.owner_id, "", wanted.from_number)
         return trunk.outbound_caller_id or route.number
-    return trunk.outbound_caller_id or await numbers.on_trunk(session, caller.owner_id, trunk.id)
+    return trunk.outbound_caller_id or await routing.on_trunk(session, caller.owner_id, trunk.id)

@@ -7,7 +7,7 @@ from api.agents.service import AgentNotFound
 from api.http.links import base_url
 from api.http.routes import Routes
 from api.keys import CALLER, SESSION
-from api.phone_numbers.service import NoNumber
+from api.phone_numbers.routing import NoNumber
 from api.voice import opening
 from api.voice.schemas import TokenRequest
 from api.web_call import service

@@ -14,6 +14,7 @@ from api.db.columns import now
 from api.db.inserts import insert_new
 from api.http.callers import Caller
 from api.http.errors import Conflict, NotFound, TooManyRequests, Unavailable
+from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.web_call.schemas import PublicWebCallUpdate, WebCallConfigUpdate
 from api.web_call.table import PublicWebCallRow, PublicWebCallUseRow, WebCallRow
@@ -109,7 +110,7 @@ async def begin(session: AsyncSession, caller: Caller, agent_id: str, to_number:
     row = await _config(session, agent.id)
     if row is None or not row.enabled:
         raise WebCallOff
-    route = await numbers.outbound(session, caller.owner_id, agent.id)
+    route = await routing.outbound(session, caller.owner_id, agent.id)
     return route.number, await answering(session, caller, to_number)
 
 

@@ -21,7 +21,7 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.db.vault import Vault
 from api.durable.table import LetterRow
-from api.phone_numbers import renting, service
+from api.phone_numbers import renting, routing
 from api.phone_numbers.table import NumberOrderRow
 from api.settings import Settings
 from api.up.carrier import check
@@ -456,12 +456,12 @@ def test_unpaid_rent_suspends_after_three_days_and_gives_back_after_ten(shop: Sh
     assert listed(person) == [(number, "active")]
     _later(shop, order_id, days=3, hours=1)
     assert listed(person) == [(number, "suspended")]
-    assert shop.run(lambda session: service.inbound(session, number)) is None
+    assert shop.run(lambda session: routing.inbound(session, number)) is None
     assert person.ask("PATCH", f"/v1/phone-numbers/{number}", {"active": True}).json["status"] == "suspended"
     shop.give(person, 2)
     _later(shop, order_id, days=1)
     assert (listed(person), money(person)) == ([(number, "active")], (0.5, 0.0))
-    assert shop.run(lambda session: service.inbound(session, number)) is not None
+    assert shop.run(lambda session: routing.inbound(session, number)) is not None
     _later(shop, order_id, days=31)
     _later(shop, order_id, days=4)
     _later(shop, order_id, days=7)

@@ -11,7 +11,7 @@ from sqlmodel import update
 
 from api.db.columns import now
 from api.db.engine import Database
-from api.phone_numbers import service
+from api.phone_numbers import routing
 from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person, running_api
@@ -35,13 +35,13 @@ def agent_of(person: Person) -> str:
     return str(person.made("/v1/agents", AGENT)["agent_id"])
 
 
-def in_database(api: Api, number: str) -> service.Route | None:
+def in_database(api: Api, number: str) -> routing.Route | None:
     """Where a call to a number goes, as the exchange asks it."""
 
-    async def ask() -> service.Route | None:
+    async def ask() -> routing.Route | None:
         database = Database(Settings.load(api.environment).database_url)
         async with database.transaction(writes=False) as session:
-            found = await service.inbound(session, number)
+            found = await routing.inbound(session, number)
         await database.close()
         return found
 
@@ -136,11 +136,11 @@ def test_what_is_lent_is_nobodys_own_and_calls_nobody(lender: Api) -> None:
         database = Database(Settings.load(lender.environment).database_url)
         try:
             async with database.transaction(writes=False) as session:
-                await service.outbound(session, person.credentials["user"]["user_id"], "", number)
+                await routing.outbound(session, person.credentials["user"]["user_id"], "", number)
         finally:
             await database.close()
 
-    with pytest.raises(service.NotYourNumber):
+    with pytest.raises(routing.NotYourNumber):
         asyncio.run(call_out())
 
 

@@ -8,7 +8,7 @@ import pytest
 from call2me import Call2Me, Call2MeError
 
 from api.db.engine import Database
-from api.phone_numbers import service
+from api.phone_numbers import routing
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person
 
@@ -19,16 +19,16 @@ def _new() -> str:
     return f"+90533{next(_numbers)}"
 
 
-def _routed(api: Api, number: str, trunk_id: str | None = None) -> service.Route | None:
+def _routed(api: Api, number: str, trunk_id: str | None = None) -> routing.Route | None:
     """What the exchange is told of a number."""
 
-    async def ask() -> service.Route | None:
+    async def ask() -> routing.Route | None:
         settings = Settings.load(api.environment)
         from api.db.vault import Vault
 
         database = Database(settings.database_url, Vault.of(settings))
         async with database.transaction(writes=False) as session:
-            found = await service.inbound(session, number, trunk_id)
+            found = await routing.inbound(session, number, trunk_id)
         await database.close()
         return found
 

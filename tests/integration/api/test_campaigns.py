@@ -24,7 +24,7 @@ from api.db.vault import Vault
 from api.durable import engine
 from api.http.callers import Caller
 from api.http.errors import ApiError, PaymentRequired
-from api.phone_numbers.service import NoNumber
+from api.phone_numbers.routing import NoNumber
 from api.secret_keys import fresh_encryption_key
 from api.telephone_settings import Tolls
 from api.users.table import UserRow
