@@ -4,7 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from api import telephone
 from api.campaigns.hours import opening
+from api.campaigns.judging import zones_of
+from api.campaigns.table import CampaignContactRow, CampaignRow
+from api.contacts.table import ContactRow
 from api.hours import CallingHours
 
 HOURS = CallingHours.model_validate({"start": "09:00", "end": "20:00"})
@@ -32,6 +36,57 @@ def opens(zones: list[str], at: str, hours: CallingHours = HOURS) -> str | None:
 )
 def test_the_next_hour_that_suits_everywhere(zones: list[str], at: str, expected: str) -> None:
     assert opens(zones, at) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+442079460000", ("Europe/London",)),
+        ("+905331112233", ("Europe/Istanbul",)),
+        ("+12125550100", ("America/New_York",)),
+        ("+18085550100", ("Pacific/Honolulu",)),
+        ("+13125550100", ("America/Chicago",)),
+        ("+16025550100", ("America/Phoenix",)),
+        ("+493012345678", ("Europe/Berlin",)),
+        ("+81312345678", ("Asia/Tokyo",)),
+        ("+919876543210", ("Asia/Calcutta",)),
+        ("+16135550100", ("America/Toronto",)),
+        ("+5511987654321", ("America/Sao_Paulo",)),
+    ],
+)
+def test_a_number_says_where_its_owner_lives(number: str, expected: tuple[str, ...]) -> None:
+    assert telephone.zones(number) == expected
+
+
+def test_a_number_that_says_no_more_than_its_country_has_every_clock_of_it() -> None:
+    mobile, free = telephone.zones("+61412345678"), telephone.zones("+18005550100")
+    assert {"Australia/Sydney", "Australia/Perth"} <= set(mobile)
+    assert {"America/New_York", "Pacific/Honolulu"} <= set(free)
+    assert all(telephone.is_zone(zone) for zone in (*mobile, *free))
+    assert telephone.zones("+999123456789") == ()
+    assert telephone.zones("nonsense") == ()
+
+
+@pytest.mark.parametrize(
+    ("number", "variables", "known", "expected"),
+    [
+        ("+12125550100", {}, None, "2027-01-06T14:00"),
+        ("+18085550100", {}, None, "2027-01-06T19:00"),
+        ("+442079460000", {}, None, "2027-01-06T09:00"),
+        ("+905331112233", {}, None, "2027-01-06T06:00"),
+        ("+18005550100", {}, None, "2027-01-06T23:00"),  # nine in Guam, of the day after
+        ("+12125550100", {"timezone": "Pacific/Honolulu"}, None, "2027-01-06T19:00"),
+        ("+12125550100", {"timezone": "Asia/Tokyo"}, "Pacific/Honolulu", "2027-01-06T19:00"),
+        ("+999123456789", {}, None, "2027-01-06T08:00"),  # the campaign's clock
+    ],
+)
+def test_nobody_is_called_before_nine_where_they_live(
+    number: str, variables: dict[str, str], known: str | None, expected: str
+) -> None:
+    campaign = CampaignRow(owner_id="u", name="C", agent_id="a", timezone="Africa/Lagos")
+    person = CampaignContactRow(campaign_id="c", phone_number=number, variables=variables)
+    contact = None if known is None else ContactRow(owner_id="u", phone_number=number, timezone=known)
+    assert opens(list(zones_of(campaign, person, contact)), "2027-01-06T06:00") == expected
 
 
 def test_hours_that_never_suit_everywhere_are_none() -> None:
