@@ -1,7 +1,7 @@
 """Bindings at a registrar: made, kept, lost, removed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from tests.integration.sip.conftest import MakeEngine
 from tests.support.carrier import CREDENTIAL, Carrier
@@ -80,6 +80,34 @@ async def test_the_next_proxy_is_taken_when_one_is_silent(make_engine: MakeEngin
     assert registers[0].get("to") == "<sip:alice@carrier.invalid>"
     await registration.unregister()
     assert registers[-1].get("expires") == "0"
+
+
+async def test_a_proxy_that_dies_later_is_left_for_the_next_one(make_engine: MakeEngine, far: FarEnd) -> None:
+    engine = await make_engine()
+    registers: list[str] = []
+    first = FarEnd()
+    await first.start()
+
+    def granting(name: str, seconds: int) -> Callable[[Message], bytes]:
+        def granted(asked: Message) -> bytes:
+            registers.append(name)
+            contact = f"Contact: {asked.get('contact')};expires={seconds}"
+            return response(asked, 200, "OK", "t", headers=[contact])
+
+        return granted
+
+    first.outside["REGISTER"] = granting("first", 4)
+    far.outside["REGISTER"] = granting("next", 120)
+    proxies = (f"sip:127.0.0.1:{first.port}", f"sip:127.0.0.1:{far.port}")
+    registration: Registration = engine.register(Account("sip:carrier.invalid", CREDENTIAL, proxies=proxies))
+    changes = aiter(registration.changes())
+    assert await change(changes) == Registered(4, ("127.0.0.1", first.port))
+    first.close()
+    while (made := await change(changes, 20)) != Registered(120, ("127.0.0.1", far.port)):
+        assert isinstance(made, Registered | RegistrationFailed)
+    assert registration.is_registered
+    assert registers[-1] == "next"
+    await registration.unregister()
 
 
 async def test_a_registrar_that_nobody_listens_at_is_said_so(engine: Engine) -> None:
