@@ -94,6 +94,7 @@ async def dial(
         extra=wanted.metadata,
         retry=_retry(wanted),
         ring_seconds=wanted.ring_timeout_seconds,
+        headers=wanted.headers,
         # It is a call from now on, whether or not somebody answers.
         briefed_at=now(),
     )
@@ -179,6 +180,7 @@ def _order_for(call: CallRow, number: str, apart: str) -> Dial:
         from_number=call.from_number or "",
         ring_seconds=call.ring_seconds or RING_SECONDS,
         apart=apart,
+        headers=call.headers or {},
     )
 
 

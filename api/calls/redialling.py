@@ -54,6 +54,7 @@ async def _again(session: AsyncSession, call_id: str) -> None:
         metadata=call.extra,
         dynamic_variables=call.variables,
         ring_timeout_seconds=call.ring_seconds,
+        headers=call.headers,
         retry=Retry.model_validate(call.retry),
     )
     try:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from api.calls import functions, transcripts, transfers, turns
 from api.calls.costs import CostSplit
@@ -69,6 +70,25 @@ ShortText = Annotated[str, Field(max_length=2000)]
 RingSeconds = Annotated[int, Field(ge=5, le=180)]
 
 
+MOST_HEADER_CHARACTERS = 1000
+"""Of names and values together: an INVITE of more than 1,300 bytes is for networks that carry it."""
+
+
+def _that_go_along(headers: dict[str, str]) -> dict[str, str]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise PydanticCustomError("sip_headers", "A header is named twice")
+    if sum(map(len, (*headers, *headers.values()))) > MOST_HEADER_CHARACTERS:
+        raise PydanticCustomError(
+            "sip_headers", f"The headers have more than {MOST_HEADER_CHARACTERS} characters altogether"
+        )
+    return headers
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[Xx]-[A-Za-z0-9-]{1,60}$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=16), AfterValidator(_that_go_along)]
+
+
 class OutboundCall(Wire):
     """Whom an agent shall call."""
 
@@ -82,6 +102,8 @@ class OutboundCall(Wire):
     dynamic_variables: Annotated[dict[str, ShortText], Field(max_length=200)] | None = None
     ring_timeout_seconds: RingSeconds | None = None
     """How long it may ring; a minute where it is left out."""
+    headers: Headers | None = None
+    """Of the INVITE: for your carrier or PBX, names that begin with `X-`."""
     retry: Retry | None = None
     """Left out, nobody is called again."""
 

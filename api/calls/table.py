@@ -47,6 +47,8 @@ class CallRow(SQLModel, table=True):
     """When the next try is due; None once it was made."""
     ring_seconds: int | None = None
     """How long it may ring, where whoever asked for the call says so."""
+    headers: dict[str, str] | None = Field(default=None, sa_column=Column("sip_headers", Json))
+    """What goes along with our INVITE."""
     rang_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """Of a call of ours, by the carrier's word."""

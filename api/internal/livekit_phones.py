@@ -117,7 +117,13 @@ class LiveKitPhones:
         await self._tell(order.call_id, "ringing")
         try:
             await self._sip.dial(
-                trunk, order.to_number, order.from_number, room, identity, order.ring_seconds
+                trunk,
+                order.to_number,
+                order.from_number,
+                room,
+                identity,
+                order.ring_seconds,
+                order.headers,
             )
         except NotAnswered as error:
             await self._tell(order.call_id, "ended", error.code, error.reason)

@@ -9,8 +9,9 @@ What is there under our names is made to be what is wanted; everything else of t
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import aiohttp
 from google.protobuf.duration_pb2 import Duration
@@ -64,7 +65,14 @@ class LiveKitSip:
         self._sip = made.sip
 
     async def dial(
-        self, trunk: SipTrunk, to: str, caller_id: str, room: str, identity: str, ring_seconds: int
+        self,
+        trunk: SipTrunk,
+        to: str,
+        caller_id: str,
+        room: str,
+        identity: str,
+        ring_seconds: int,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Call somebody into a room; returns once they have answered.
 
@@ -83,6 +91,7 @@ class LiveKitSip:
             participant_identity=identity,
             # Whoever reads a room's participants need not read numbers.
             hide_phone_number=True,
+            headers=headers,
             include_headers=sip.SIP_X_HEADERS,
             ringing_timeout=Duration(seconds=ring_seconds),
             wait_until_answered=True,

@@ -131,6 +131,8 @@ class Dial(Message):
     ring_seconds: Annotated[int, Field(ge=5, le=180)] = 60
     apart: str = ""
     """As in `PhoneRoute`."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Of the INVITE; their names begin with X-."""
 
 
 class TakeUp(Message):

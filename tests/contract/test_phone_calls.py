@@ -203,7 +203,32 @@ def test_a_call_rings_as_long_as_asked_and_the_same_request_again_rings_nobody(
     for wrong in (4, 181, "soon"):
         assert owner.ask("POST", "/v1/calls", {**body, "ring_timeout_seconds": wrong}).status == 422
     plain = owner.made("/v1/calls", {"agent_id": agent_id, "to_number": "+14155550123"})["call_id"]
-    assert dialled(house, plain)["ring_seconds"] == 60
+    assert (dialled(house, plain)["ring_seconds"], dialled(house, plain)["headers"]) == (60, {})
+
+
+@pytest.mark.usefixtures("line")
+def test_headers_of_ones_own_go_along_and_no_others(house: House, owner: Person) -> None:
+    agent_id, _, _ = bound(owner)
+    body = {"agent_id": agent_id, "to_number": "+14155550123"}
+    told = {"X-Account": "42", "x-name": "Ayşe"}
+    call_id = owner.made("/v1/calls", {**body, "headers": told})["call_id"]
+    assert dialled(house, call_id)["headers"] == told
+    for wrong in (
+        {"Via": "nowhere"},
+        {"P-Asserted-Identity": "<sip:president@example>"},
+        {"X-": "1"},
+        {"X-A\r\nVia": "1"},
+        {"X-A": "1\r\nRoute: <sip:elsewhere>"},
+        {"X-A": ""},
+        {"X-A": "1" * 201},
+        {"X-A": "1", "x-a": "2"},
+        {f"X-{number}": "1" for number in range(17)},
+        {f"X-{number}": "1" * 200 for number in range(5)},
+        {"X-A": 1},
+        ["X-A"],
+    ):
+        assert owner.ask("POST", "/v1/calls", {**body, "headers": wrong}).status == 422, wrong
+    assert owner.ask("GET", "/v1/calls").json["total"] == 1
 
 
 @pytest.mark.usefixtures("line")

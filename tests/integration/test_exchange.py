@@ -146,6 +146,27 @@ async def test_somebody_who_does_not_answer_says_why(house: tuple[Stage, sip.Eng
     assert stage.descriptors(stage.processes["exchange"].pid) == 1
 
 
+async def test_headers_and_who_calls_are_told_both_ways(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    invitations = carrier.invitations()
+    stage.dial(headers={"X-Account": "42", "X-Name": "Ayşe"})
+    for contact in ("<sip:+14155550188@elsewhere>", ""):
+        dialog = await anext(invitations)
+        assert dialog.invitation is not None
+        told = dialog.invitation.headers
+        assert (told.first("X-Account"), told.first("X-Name")) == ("42", "Ayşe"), "also where it is forwarded"
+        dialog.reject(302 if contact else 486, headers=(("Contact", contact),) if contact else ())
+    assert (await stage.until(lambda: stage.end_of("o1"))).sip_code == 486
+    stage.dial(call_id="o2", headers={"X-Account": "42\r\nVia: nowhere"})
+    refused = await stage.until(lambda: next((o for o in stage.obeyed if o.order_id == "order-o2"), None))
+    assert (refused.outcome, "cannot be sent" in refused.message) == ("refused", True)
+    by_name = '"Al" <sip:+14155550177@carrier;user=phone>'
+    async with calling(stage, carrier, P_Asserted_Identity=by_name):
+        await stage.until(lambda: stage.rang)
+    assert stage.rang[0].from_number == "+14155550177", "and not the From of +14155550100"
+    assert stage.rang[0].headers == {}
+
+
 async def test_a_call_is_forwarded_within_bounds_and_by_the_rules(house: tuple[Stage, sip.Engine]) -> None:
     stage, carrier = house
     invitations = carrier.invitations()

@@ -86,10 +86,10 @@ def owner(api: Api, worker: RehearsedWorker) -> Person:
     return person
 
 
-def calls(owner: Person, to: str) -> str:
+def calls(owner: Person, to: str, **more: Any) -> str:
     """Have somebody called. On a busy machine its worker may seem gone: 503, and nothing happened."""
     agent_id = owner.ask("GET", "/v1/agents").json[0]["agent_id"]
-    body = {"agent_id": agent_id, "to_number": to}
+    body = {"agent_id": agent_id, "to_number": to, **more}
     reply = until(lambda: (r := owner.ask("POST", "/v1/calls/outbound", body)).status != 503 and r)
     assert reply.status == 201, reply.raw
     return str(reply.json["call_id"])
@@ -114,7 +114,7 @@ def test_whoever_answers_meets_an_agent_in_a_room(
     server: SipServer, owner: Person, worker: RehearsedWorker
 ) -> None:
     server.mock = lambda method, asked: {"delayMs": 800} if method == "SIP/CreateSIPParticipant" else {}
-    call_id = calls(owner, "+14155550100")
+    call_id = calls(owner, "+14155550100", headers={"X-Account": "42"})
     until(lambda: call(owner, call_id)["call_status"] == "ringing")
     assert dispatched(server, call_id) is None, "nobody has answered"
     asked = until(lambda: server.of("SIP/CreateSIPParticipant"))[-1]
@@ -123,6 +123,7 @@ def test_whoever_answers_meets_an_agent_in_a_room(
     assert (asked.trunk.auth_username, asked.trunk.auth_password) == ("me", "secret")
     assert asked.wait_until_answered
     assert asked.ringing_timeout.seconds == 60
+    assert dict(asked.headers) == {"X-Account": "42"}
     agent = until(lambda: dispatched(server, call_id))
     assert (agent.room, agent.agent_name) == (asked.room_name, "call2me")
     brief = worker.brief(call_id).json

@@ -95,7 +95,9 @@ class Stage:
                 await asyncio.sleep(0.01)
         return found
 
-    def dial(self, number: str = "+14155550123", ring_seconds: int = 30, call_id: str = "o1") -> None:
+    def dial(
+        self, number: str = "+14155550123", ring_seconds: int = 30, call_id: str = "o1", **more: Any
+    ) -> None:
         """The api orders a call."""
         order = Dial(
             order_id=f"order-{call_id}",
@@ -104,6 +106,7 @@ class Stage:
             to_number=number,
             from_number=NUMBER,
             ring_seconds=ring_seconds,
+            **more,
         )
         assert self.liveness.phone_order(order)
 

@@ -78,6 +78,7 @@ class Outbound:
             caller=f"sip:{caller or trunk.caller_id or trunk.username}@{trunk.server}",
             proxies=proxies_of(trunk),
             credential=credential_of(trunk),
+            headers=order.headers.items(),
             ring_seconds=float(order.ring_seconds),
             sent=lambda sent: self._sent(order.call_id, sent),
         )

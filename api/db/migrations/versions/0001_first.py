@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 10:12:32.941265
+Created: 2026-11-29 11:24:02.921911
 """
 
 from collections.abc import Sequence
@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.Column("retry_of", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("redial_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("ring_seconds", sa.Integer(), nullable=True),
+        sa.Column("sip_headers", api.db.columns.Json, nullable=True),
         sa.Column("rang_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("answered_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("sip_code", sa.Integer(), nullable=True),
