@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import aiohttp
 import pytest
@@ -16,14 +17,19 @@ from worker.exchange import sip, trunks
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]
 
 
-async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is() -> None:
+async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is_again() -> None:
     registrar = FarEnd()
     await registrar.start()
     is_open = asyncio.Event()
+    granted_at: list[float] = []
 
     def asked(register: Message) -> bytes:
         if not is_open.is_set():
             return response(register, 403, "Forbidden", "t")
+        if not register.get("authorization"):
+            asks = 'WWW-Authenticate: Digest realm="carrier",nonce="n",qop="auth",algorithm=MD5'
+            return response(register, 401, "Unauthorized", "t", headers=[asks])
+        granted_at.append(time.monotonic())
         granted = f"Contact: {register.get('contact')};expires=120"
         return response(register, 200, "OK", "t", headers=[granted])
 
@@ -48,6 +54,15 @@ async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is() -
             assert why_not == "it is not registered: 403 Forbidden"
             is_open.set()
             await stage.until(lambda: told() == "", 30)
+
+            known = len(granted_at)
+            killed_at = time.monotonic()
+            stage.processes["exchange"].kill()
+            await stage.processes["exchange"].wait()
+            await stage.start("exchange")
+            await stage.until(lambda: len(granted_at) > known)
+            assert granted_at[known] - killed_at < 5.0, "two seconds are meant, on a machine of its own"
+            await stage.until(lambda: told() == "")
     finally:
         registrar.close()
 
