@@ -294,13 +294,26 @@ async def test_what_cannot_go_on_after_a_restart_ends_with_a_reason(house: tuple
         assert (one.end, stage.end_of("c1")) == (None, None), "the other one goes on"
         assert another.end is None, "who it was with is not known any more, so no BYE can be sent"
 
-        victim = stage.shard_of("c1")
-        for process in [p for p in stage.processes.values() if p.pid == victim] + [
-            stage.processes["exchange"]
-        ]:
-            process.kill()
-            await process.wait()
-        await stage.start("exchange")
+        async def both_die() -> None:
+            killed = (stage.shard_of("c1"), stage.processes["exchange"].pid)
+            for process in [one for one in stage.processes.values() if one.pid in killed]:
+                process.kill()
+                await process.wait()
+            await stage.start("exchange")
+            pid = stage.processes["exchange"].pid
+            await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.pid == pid)
+
+        await both_die()
+        await stage.until(lambda: stage.shards_met() == 1)
+        stage.take_up("c1", 2)
+        await stage.until(lambda: stage.said("c1", 2))
+        spoken_at = time.time()
+        await stage.until(lambda: one.phone.first_sound(spoken_at))
+        one.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1", 2), 20)
+        assert (one.end, stage.end_of("c1")) == (None, None), "another shard has it, on the same ports"
+
+        await both_die()
         said_goodbye = await stage.until(lambda: one.end, 30)
         assert said_goodbye.by == "far"
         end = await stage.until(lambda: stage.end_of("c1"))

@@ -230,11 +230,14 @@ class Exchange:
         self._presence.obeyed(Obeyed(order_id=order_id, outcome=outcome, message=why_not))
 
     def _take_up(self, order: TakeUp) -> str:
-        call = self._calls.get(order.call_id)
-        if call is None or isinstance(call.talker, Bridge):
+        call, left = self._calls.get(order.call_id), self._unclaimed.get(order.call_id)
+        if (call is None and left is None) or (call is not None and isinstance(call.talker, Bridge)):
             return "the call is over"
-        if (shard := self._shards.spare(call.apart, self._apart())) is None:
+        apart = call.apart if call is not None else left[0].apart if left is not None else ""
+        if (shard := self._shards.spare(apart, self._apart())) is None:
             return "no shard is there"
+        if call is None and (call := self._left_by_both(order.call_id)) is None:
+            return "its ports are taken"
         self._transfers.drop(leg_of(call.call_id))
         self.let_go(call)
         shard.call_ids.add(call.call_id)
@@ -385,6 +388,18 @@ class Exchange:
         self.spawn(self.follow(call))
         if frame.wish != call.media.ours:
             self.spawn(self._hold(call, shard, frame.wish))
+
+    def _left_by_both(self, call_id: str) -> PhoneCall | None:
+        """A call whose shard died with the exchange before us, on its ports again; None: they are taken."""
+        kept, dialog = self._unclaimed[call_id]
+        try:
+            call = self._known(kept, dialog, self._ports.open_again(kept.address[1]))
+        except Unavailable:
+            return None
+        del self._unclaimed[call_id]
+        self._calls[call_id] = call
+        self.spawn(self.follow(call))
+        return call
 
     def _known(
         self, kept: Kept, dialog: sip.Dialog, sockets: tuple[socket.socket, socket.socket]
