@@ -65,6 +65,8 @@ class SipTrunkCreate(Wire):
     outbound_caller_id: CallerId | None = None
     dial_prefix: DialPrefix = "+"
     """What this carrier wants before the country code of a number that is dialled."""
+    sip_assert_identity: bool = False
+    """Whether its INVITEs name the caller id in P-Asserted-Identity, too."""
     sip_proxies: Proxies = Field(default_factory=list)
     """Asked instead of the server, the next when one does not answer."""
     sip_register: bool | None = None
@@ -83,6 +85,7 @@ class SipTrunkUpdate(Wire):
     sip_transport: Transport | None = None
     outbound_caller_id: CallerId | None = None
     dial_prefix: DialPrefix | None = None
+    sip_assert_identity: bool | None = None
     sip_proxies: Proxies | None = None
     sip_register: bool | None = None
     allowed_addresses: Addresses | None = None
@@ -100,6 +103,7 @@ class SipTrunk(Wire):
     sip_transport: str
     outbound_caller_id: str | None
     dial_prefix: str
+    sip_assert_identity: bool
     sip_proxies: list[str]
     sip_register: bool
     allowed_addresses: list[str]
@@ -120,6 +124,7 @@ class SipTrunk(Wire):
             sip_transport=row.sip_transport,
             outbound_caller_id=row.outbound_caller_id,
             dial_prefix=row.dial_prefix,
+            sip_assert_identity=row.sip_assert_identity,
             sip_proxies=row.sip_proxies,
             sip_register=row.registers,
             allowed_addresses=row.allowed_addresses,

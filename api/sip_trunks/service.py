@@ -120,6 +120,7 @@ def as_told(row: SipTrunkRow) -> SipTrunk:
             "password": row.sip_password.get_secret_value() if row.sip_password else "",
             "registers": row.registers,
             "allowed_addresses": row.allowed_addresses,
+            "asserts_identity": row.sip_assert_identity,
             "caller_id": row.outbound_caller_id or "",
         }
     )

@@ -33,6 +33,8 @@ class SipTrunkRow(SQLModel, table=True):
     outbound_caller_id: str | None = None
     dial_prefix: str = "+"
     """What stands before the country code of a number that is dialled."""
+    sip_assert_identity: bool = False
+    """Whether our INVITEs name who calls in P-Asserted-Identity, too."""
     active: bool = True
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -21,6 +21,8 @@ class SipTrunk(Message):
     allowed_addresses: tuple[str, ...] = ()
     """Addresses and networks that its calls come from; empty: where `server` and `proxies` are."""
     caller_id: str = ""
+    asserts_identity: bool = False
+    """Its INVITEs name who calls in P-Asserted-Identity, too."""
 
 
 class SipTrunks(Message):

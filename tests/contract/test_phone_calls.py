@@ -112,6 +112,12 @@ def test_an_exchange_is_told_the_trunks_with_what_signs_us_in(house: House, owne
         "secret",
         True,
     )
+    assert not mine["asserts_identity"]
+    path = f"/v1/sip-trunks/{trunk_id}"
+    assert owner.ask("PATCH", path, {"sip_assert_identity": True}).json["sip_assert_identity"]
+    assert owner.ask("PATCH", path, {"sip_assert_identity": None}).status < 500
+    trunks = house.worker._internal("GET", "/internal/phones/trunks").json["trunks"]
+    assert next(one for one in trunks if one["trunk_id"] == trunk_id)["asserts_identity"]
     assert owner.ask("GET", "/internal/phones/trunks").status in {401, 403}
 
 
@@ -352,6 +358,7 @@ def test_who_was_not_reached_is_called_again_as_often_as_asked_and_after_what_wa
     agent_id, _, _ = bound(owner)
     retry = {"count": 2, "delay_minutes": 0, "on": ["busy", "voicemail"]}
     wanted = {"agent_id": agent_id, "to_number": "+905331234567", "topic": "the bill", "retry": retry}
+    wanted |= {"headers": {"X-Account": "42"}}
     for bad in ({"count": 0}, {"count": 6}, {"delay_minutes": -1}, {"on": []}, {"on": ["completed"]}):
         assert owner.ask("POST", "/v1/calls", {**wanted, "retry": {**retry, **bad}}).status == 422, bad
     first = owner.made("/v1/calls", wanted)
@@ -366,6 +373,7 @@ def test_who_was_not_reached_is_called_again_as_often_as_asked_and_after_what_wa
 
     second = until(lambda: next_of(first["call_id"]), 20)
     assert dialled(house, second)["to_number"] == wanted["to_number"]
+    assert dialled(house, second)["headers"] == wanted["headers"]
     assert house.worker.brief(second).json["variables"]["call_purpose"] == "the bill"
     script = Script(second)
     house.worker.tell(script.started(), script.ended(2, "ended", "voicemail"))

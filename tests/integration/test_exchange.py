@@ -157,6 +157,16 @@ async def test_headers_and_who_calls_are_told_both_ways(house: tuple[Stage, sip.
         assert (told.first("X-Account"), told.first("X-Name")) == ("42", "Ayşe"), "also where it is forwarded"
         dialog.reject(302 if contact else 486, headers=(("Contact", contact),) if contact else ())
     assert (await stage.until(lambda: stage.end_of("o1"))).sip_code == 486
+    assert told.first("P-Asserted-Identity") is None
+    stage.trunk = stage.trunk.model_copy(update={"asserts_identity": True})
+    await asyncio.sleep(3.5)  # it is asked for again
+    stage.dial(call_id="o3")
+    dialog = await anext(invitations)
+    assert dialog.invitation is not None
+    asserted = dialog.invitation.headers.first("P-Asserted-Identity")
+    assert asserted == f"<sip:{NUMBER}@{stage.trunk.server}>"
+    dialog.reject(486)
+    await stage.until(lambda: stage.end_of("o3"))
     stage.dial(call_id="o2", headers={"X-Account": "42\r\nVia: nowhere"})
     refused = await stage.until(lambda: next((o for o in stage.obeyed if o.order_id == "order-o2"), None))
     assert (refused.outcome, "cannot be sent" in refused.message) == ("refused", True)

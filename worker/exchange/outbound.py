@@ -11,7 +11,7 @@ from worker.exchange.api import Api, NotAllowed
 from worker.exchange.calls import PhoneCall, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable, emptied
-from worker.exchange.trunks import Trunks, credential_of, proxies_of
+from worker.exchange.trunks import Trunks, asserted, credential_of, proxies_of
 from worker.lines.rtp.media import Media
 
 RINGS = (180, 183)
@@ -78,7 +78,7 @@ class Outbound:
             caller=f"sip:{caller or trunk.caller_id or trunk.username}@{trunk.server}",
             proxies=proxies_of(trunk),
             credential=credential_of(trunk),
-            headers=order.headers.items(),
+            headers=(*order.headers.items(), *asserted(trunk, caller)),
             ring_seconds=float(order.ring_seconds),
             sent=lambda sent: self._sent(order.call_id, sent),
         )

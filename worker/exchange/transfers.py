@@ -33,7 +33,7 @@ from worker.exchange.link import (
 )
 from worker.exchange.outbound import RINGS, PlacesCalls, host_of, media_of
 from worker.exchange.ports import Unavailable, emptied
-from worker.exchange.trunks import credential_of, proxies_of
+from worker.exchange.trunks import asserted, credential_of, proxies_of
 
 SECONDS = 36.0
 """For all of it: whoever waits for longer has hung up, and the shard gives up after forty."""
@@ -167,6 +167,7 @@ class Transfers:
                 caller=f"sip:{onward.from_number or trunk.caller_id or trunk.username}@{trunk.server}",
                 proxies=proxies_of(trunk),
                 credential=credential_of(trunk),
+                headers=asserted(trunk, onward.from_number),
                 ring_seconds=min(RING_SECONDS, seconds),
                 sent=lambda sent: self._sent(leg_id, sent),
             )

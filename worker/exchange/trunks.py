@@ -165,6 +165,14 @@ def proxies_of(trunk: SipTrunk) -> tuple[str, ...]:
     return tuple(f"sip:{proxy};transport={trunk.transport}" for proxy in trunk.proxies)
 
 
+def asserted(trunk: SipTrunk, number: str) -> tuple[sip.Header, ...]:
+    """Who calls, once more where a carrier wants to be told by P-Asserted-Identity; RFC 3325."""
+    shown = number or trunk.caller_id
+    if not trunk.asserts_identity or not shown:
+        return ()
+    return (("P-Asserted-Identity", f"<sip:{shown}@{trunk.server}>"),)
+
+
 async def _networks(trunk: SipTrunk) -> tuple[Network, ...]:
     """Where its calls come from: as it says, else where it is."""
     found: list[Network] = []

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 11:24:02.921911
+Created: 2026-11-29 11:36:24.437195
 """
 
 from collections.abc import Sequence
@@ -960,6 +960,7 @@ def upgrade() -> None:
         sa.Column("allowed_addresses", api.db.columns.Json, nullable=False),
         sa.Column("outbound_caller_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("dial_prefix", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("sip_assert_identity", sa.Boolean(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
