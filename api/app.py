@@ -40,6 +40,7 @@ from api.http.transactions import one_transaction
 from api.internal import routes as internal
 from api.keys import (
     AUTHENTICATORS,
+    BASES,
     CLAIMANT,
     DATABASE,
     KEY_USAGE,
@@ -53,6 +54,7 @@ from api.keys import (
     VAULT,
 )
 from api.knowledge_base import routes as knowledge_base
+from api.knowledge_base import service as bases
 from api.notifications import routes as notifications
 from api.payments import exchange
 from api.payments import routes as payments
@@ -156,6 +158,7 @@ def create_app(settings: Settings) -> web.Application:
     app[VAULT] = Vault.of(settings)
     app[DATABASE] = Database(settings.database_url, app[VAULT])
     app[READINESS] = Readiness()
+    app[BASES] = bases.owned
     app[CLAIMANT] = Claimant()
     redis = RedisWindows(settings.redis_url) if settings.redis_url else None
     app[RATE_LIMITS] = RateLimits(redis, is_on=settings.has_rate_limits)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from api.agents.known_bases import Bases
     from api.api_keys.known import KnownKeys
     from api.api_keys.usage import KeyUsage
     from api.auth.passwords import Passwords
@@ -57,6 +58,7 @@ GOOGLE: "web.AppKey[GoogleTokens]" = web.AppKey("google")
 GUARD: "web.AppKey[Guard]" = web.AppKey("guard")
 TALKS: "web.AppKey[Talks]" = web.AppKey("talks")
 WATCHERS: "web.AppKey[Watchers]" = web.AppKey("watchers")
+BASES: "web.AppKey[Bases]" = web.AppKey("bases")
 WORKERS: "web.AppKey[Workers]" = web.AppKey("workers")
 
 # ── of a request ─────────────────────────────────────────────────────────────────────────────────

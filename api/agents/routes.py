@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import web
 
-from api.agents import service
+from api.agents import known_bases, service
 from api.agents.conditions import refuse_unreadable
 from api.agents.reachable import refuse_unreachable
 from api.agents.schemas import Agent, AgentCard, AgentCreate, AgentUpdate
@@ -23,7 +23,7 @@ from api.http.errors import PreconditionFailed
 from api.http.pages import Page
 from api.http.routes import Routes
 from api.http.transactions import let_go
-from api.keys import CALLER, DATABASE, GUARD, SESSION, WORKERS
+from api.keys import BASES, CALLER, DATABASE, GUARD, SESSION, WORKERS
 
 routes = Routes("/v1/agents", tag="Agents")
 of_functions = Routes("/v1/functions", tag="Agents")
@@ -36,7 +36,9 @@ async def create_agent(request: web.Request, body: AgentCreate) -> Agent:
     refuse_unreachable(body, request.app[GUARD])
     # Asked before the database is: workers are looked up in a transaction of their own.
     known = await request.app[WORKERS].functions()
-    return Agent.of(await service.create(request[SESSION], request[CALLER].owner_id, body, known))
+    session, owner_id = request[SESSION], request[CALLER].owner_id
+    await known_bases.refuse_strange(session, owner_id, body.knowledge_base_ids, request.app[BASES])
+    return Agent.of(await service.create(session, owner_id, body, known))
 
 
 @routes.get(end_user="agents:read")
@@ -63,10 +65,9 @@ async def update_agent(request: web.Request, agent_id: str, body: AgentUpdate) -
     refuse_unreadable(body)
     refuse_unreachable(body, request.app[GUARD])
     known = await request.app[WORKERS].functions() if body.response_engine is not None else None
-    must_be = partial(etags.require_match, request)
-    return Agent.of(
-        await service.update(request[SESSION], request[CALLER], agent_id, body, known, must_be=must_be)
-    )
+    session, caller, must_be = request[SESSION], request[CALLER], partial(etags.require_match, request)
+    await known_bases.refuse_strange(session, caller.owner_id, body.knowledge_base_ids, request.app[BASES])
+    return Agent.of(await service.update(session, caller, agent_id, body, known, must_be=must_be))
 
 
 @routes.delete("/{agent_id}", errors=[AgentNotFound, PreconditionFailed, etags.UnreadableTag])

@@ -25,7 +25,7 @@ from api.db.engine import Database, after_commit
 from api.durable import engine
 from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
-from api.outside.phones import Phones, PhonesUnavailable, Unsure
+from api.outside.phones import NO_LINE, Phones, PhonesUnavailable, Unsure
 from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.sip_trunks.table import SipTrunkRow
@@ -48,7 +48,12 @@ _NOBODY = (408, 480, 487)
 
 
 class NoPhoneLine(Unavailable):
-    """no phone line"""
+    """no phone line: whoever runs this server builds one with `make phones`, and `call2me doctor` says what
+    is missing"""
+
+    def __init__(self, why_not: str = "") -> None:
+        known = why_not if why_not != NO_LINE else ""
+        super().__init__(f"{known}; `call2me doctor` says what is missing" if known else "")
 
 
 class NoTrunk(BadRequest):

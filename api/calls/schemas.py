@@ -27,12 +27,30 @@ from pipelines.extraction import Analysis
 CallId = Annotated[str, Field(pattern=r"^(call|demo|test|interp|bridge)_[a-f0-9]{8,24}$")]
 
 
+Wanted = Literal[
+    "pending",
+    "ringing",
+    "in_progress",
+    "completed",
+    "failed",
+    "no_answer",
+    "busy",
+    "transferred",
+    "ended",
+    "queued",
+    "active",
+    "ongoing",
+    "canceled",
+]
+"""The statuses that a call has, then the words of the contract that stand for some of them."""
+
+
 class CallQuery(Page):
     """Which calls. `status` also takes `queued`, `active`, `ongoing` and `canceled`."""
 
     agent_id: str | None = None
-    status: str | None = None
-    direction: str | None = None
+    status: Wanted | None = None
+    direction: Literal["inbound", "outbound", "web", "web_bridge"] | None = None
     contact_id: str | None = None
     """Also calls with the contact's number from before it was one."""
 

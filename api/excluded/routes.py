@@ -9,19 +9,22 @@ from aiohttp.typedefs import Handler
 from api.http.errors import NotSupported
 
 EXCLUDED: dict[str, str] = {
-    "/v1/interpreters": "Live interpreting",
-    "/v1/t": "Live interpreting",
-    "/v1/ext": "The browser extension",
-    "/v1/referrals": "The referral programme",
-    "/v1/sms": "Text messages",
-    "/v1/copilot": "The copilot",
-    "/v1/payments/webhooks/iyzico": "Payments by iyzico",
+    "/v1/interpreters": "Live interpreting is",
+    "/v1/t": "Live interpreting is",
+    "/v1/ext": "The browser extension is",
+    "/v1/referrals": "The referral programme is",
+    "/v1/sms": "Text messages are",
+    "/v1/copilot": "The copilot is",
+    "/v1/payments/webhooks/iyzico": "Payments by iyzico are",
 }
-"""Prefix of the paths, and what it is."""
+"""Prefix of the paths, and what is left out."""
+
+
+_LEFT_OUT = "left out of Call2Me Runtime on purpose: docs/compatibility.md says what is served."
 
 
 class LeftOut(NotSupported):
-    """This is left out of Call2Me Runtime on purpose; see docs/compatibility.md"""
+    """This is left out of Call2Me Runtime on purpose: docs/compatibility.md says what is served"""
 
 
 def install(app: web.Application) -> None:
@@ -34,6 +37,6 @@ def install(app: web.Application) -> None:
 
 def _refusing(what: str) -> Handler:
     async def refuse(_: web.Request) -> web.StreamResponse:
-        raise LeftOut(f"{what} is left out of Call2Me Runtime on purpose.")
+        raise LeftOut(f"{what} {_LEFT_OUT}")
 
     return refuse

@@ -20,6 +20,8 @@ from pydantic_core import to_json
 
 _MAX_PARTS = 50
 _MAX_ECHO = 500
+RETRY_SECONDS = "30"
+"""When to ask again for what is not there now, where nobody knows better."""
 
 
 class ApiError(Exception):
@@ -102,7 +104,7 @@ class Invalid(ApiError):
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
-        self.errors = list(errors)
+        self.errors = [dict(part) for part in errors]
 
     @property
     def detail(self) -> Any:
@@ -120,13 +122,13 @@ class Invalid(ApiError):
         found = error.errors(include_url=False, include_context=False)
         return cls(
             [
-                {**part, "loc": [place, *part["loc"]], "input": _echoed(part["input"])}
+                {**part, "loc": [place, *part["loc"]], "input": echoed(part["input"])}
                 for part in found[:_MAX_PARTS]
             ]
         )
 
 
-def _echoed(value: Any) -> Any:
+def echoed(value: Any) -> Any:
     """What was sent, as far as repeating it helps: short, and always something JSON can say.
 
     A missing field's input is all that stood around it; a reply must not grow larger than its request.
@@ -158,6 +160,9 @@ class BadGateway(ApiError):
 
 class Unavailable(ApiError):
     """This is not available now"""
+
+    def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, headers={"Retry-After": RETRY_SECONDS, **(headers or {})})
 
 
 class GatewayTimeout(ApiError):

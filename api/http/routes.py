@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from api.http import etags, idempotency, upload_digests
+from api.http import echoes, etags, idempotency, upload_digests
 from api.http.errors import ApiError, Invalid, NotFound, RequestTimeout, TooLarge
 from api.http.json_bodies import refuse_what_cannot_be_kept
 from api.http.rate_limits import CALLER_LIMIT, PUBLIC_LIMIT, Limit
@@ -240,7 +240,11 @@ def _served(
 
         async def run() -> web.StreamResponse:
             entry = audit.record(request, route, arguments) if audit is not None else None
-            result = await route.handler(request, **arguments)
+            try:
+                result = await route.handler(request, **arguments)
+            except Invalid as invalid:
+                await echoes.fill(request, invalid, has_json=route.body is not None)
+                raise
             if entry is not None and audit is not None:
                 audit.complete(entry, route, result)
             return _replied(request, route, result)
@@ -291,7 +295,7 @@ def _validated(adapter: TypeAdapter[Any], value: Any, *loc: str) -> Any:
     except ValidationError as error:
         invalid = Invalid.of(error, loc[0])
         for found in invalid.errors:
-            found["loc"] = [*loc, *found["loc"][1:]]  # type: ignore[index]
+            found["loc"] = [*loc, *found["loc"][1:]]
         raise invalid from None
 
 

@@ -29,7 +29,7 @@ from api.outside.livekit_sip import (
     SipUnavailable,
     addresses_of,
 )
-from api.outside.phones import PhonesUnavailable
+from api.outside.phones import NO_LINE, PhonesUnavailable
 from api.outside.rooms import RoomGone, Rooms, RoomsUnavailable
 from api.phone_numbers import service as numbers
 from api.phone_numbers.answering import Advice
@@ -80,7 +80,7 @@ class LiveKitPhones:
     async def phones_why_not(self) -> str:
         """Why no call could be placed now; empty when one could."""
         if not await self._rooms.is_up():
-            return "no phone line: livekit-server does not answer"
+            return f"{NO_LINE}: livekit-server does not answer"
         return self._why_not or await self._why_no_worker()
 
     async def trunks(self) -> dict[str, str]:
@@ -232,7 +232,7 @@ class LiveKitPhones:
                     await self._look(wanted)
                     had, looks, self._why_not = wanted, 0, ""
             except SipUnavailable as error:
-                had, self._why_not = None, f"no phone line: livekit-sip's API says {error}"
+                had, self._why_not = None, f"{NO_LINE}: livekit-sip's API says {error}"
                 _LOG.warning("trunks were not told to livekit-server", extra={"error": str(error)})
             except Exception:  # noqa: BLE001 - the next look tries again
                 _LOG.exception("trunks were not looked at")

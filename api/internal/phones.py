@@ -6,13 +6,11 @@ from api.calls import orders
 from api.db.columns import new_id
 from api.internal.mailbox import Mailbox, NotSent, Unanswered
 from api.internal.table import WorkerRow
-from api.outside.phones import PhonesUnavailable, Unsure
+from api.outside.phones import NO_LINE, PhonesUnavailable, Unsure
 from pipelines.contract.websocket import Dial, Obeyed, TakeUp
 
 DIAL_SECONDS = 8.0
 TAKE_UP_SECONDS = 3.0
-
-NO_LINE = "no phone line"
 
 
 class WorkerPhones:

@@ -1,6 +1,6 @@
 """What agents know: bases and their sources, whose they are, and what follows when they change."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from sqlalchemy import func
@@ -100,6 +100,18 @@ async def get(
     if (base := found.one_or_none()) is None:
         raise KnowledgeBaseNotFound
     return base
+
+
+async def owned(session: AsyncSession, owner_id: str, base_ids: Collection[str]) -> set[str]:
+    """Those of these bases that are the owner's."""
+    found = await session.exec(
+        select(KnowledgeBaseRow.id).where(
+            KnowledgeBaseRow.owner_id == owner_id,
+            col(KnowledgeBaseRow.id).in_(base_ids),
+            col(KnowledgeBaseRow.deleted_at).is_(None),
+        )
+    )
+    return set(found.all())
 
 
 async def source(session: AsyncSession, base: KnowledgeBaseRow, source_id: str) -> KnowledgeSourceRow:

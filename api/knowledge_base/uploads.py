@@ -119,7 +119,7 @@ async def _field(part: BodyPartReader, name: str) -> Any:
     except ValidationError as error:
         invalid = Invalid.of(error, "body")
         for found in invalid.errors:
-            found["loc"] = ["body", name, *found["loc"][1:]]  # type: ignore[index]
+            found["loc"] = ["body", name, *found["loc"][1:]]
         raise invalid from None
     except ValueError:
         raise Invalid.at("body", name, msg="This is not JSON", type="json_invalid") from None

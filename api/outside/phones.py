@@ -4,6 +4,9 @@ from typing import Protocol
 
 from pipelines.contract.websocket import Dial
 
+NO_LINE = "no phone line"
+"""With a colon and the reason behind it, where that is known."""
+
 
 class PhonesUnavailable(Exception):
     """No exchange could place a call now"""
@@ -37,7 +40,7 @@ class NoPhones:
 
     async def phones_why_not(self) -> str:
         """There never is one."""
-        return "no phone line"
+        return NO_LINE
 
     async def trunks(self) -> dict[str, str]:
         """Nobody registers any."""
@@ -45,8 +48,8 @@ class NoPhones:
 
     async def dial(self, order: Dial) -> str:
         """Nobody does."""
-        raise PhonesUnavailable("no phone line")
+        raise PhonesUnavailable(NO_LINE)
 
     async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
         """Nobody does."""
-        raise PhonesUnavailable("no phone line")
+        raise PhonesUnavailable(NO_LINE)

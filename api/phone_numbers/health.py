@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.durable import engine
 from api.http.callers import Caller
 from api.outside.carrier import CarrierRefused, CarrierUnavailable
+from api.outside.phones import NO_LINE
 from api.phone_numbers import service
 from api.phone_numbers.market_schemas import Checked, NumberHealth
 from api.phone_numbers.schemas import BOUGHT
@@ -82,7 +83,9 @@ async def _at_carrier(known: Known) -> Checked:
 async def _line(trunk: SipTrunkRow | None) -> Checked:
     phones = engine.reach().phones
     if why_not := await phones.phones_why_not():
-        return Checked(name="line", ok=False, message=f"There is no phone line: {why_not}.")
+        because = why_not.removeprefix(NO_LINE).removeprefix(": ")
+        words = f"There is {NO_LINE}: {because}." if because else f"There is {NO_LINE}."
+        return Checked(name="line", ok=False, message=words)
     if trunk is None:
         return Checked(name="line", ok=True, message="The phone line is up; the number is bound to no trunk.")
     if not trunk.active:

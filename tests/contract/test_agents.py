@@ -87,7 +87,7 @@ FULL: dict[str, Any] = {
             "config": {},
         },
     ],
-    "knowledge_base_ids": ["kb_0123456789ab"],
+    "knowledge_base_ids": [],
     "kb_chunks_count": 10,
     "kb_similarity_threshold": 0.25,
     "background_sound": "office",
@@ -292,6 +292,23 @@ WRONG: list[tuple[str, Any]] = [
     ("fallback", {"action": "transfer", "target": "nobody"}),
     ("limits", {"cost_usd": 0}),
 ]
+
+
+def test_an_agent_names_knowledge_bases_of_its_owner_alone(api: Api, person: Person) -> None:
+    base = {"knowledge_base_name": "House"}
+    mine = person.made("/v1/knowledge-base", base)["knowledge_base_id"]
+    of_another = api.person().made("/v1/knowledge-base", base)["knowledge_base_id"]
+    made = person.made("/v1/agents", {**AGENT, "knowledge_base_ids": [mine]})
+    assert made["knowledge_base_ids"] == [mine]
+    path = f"/v1/agents/{made['agent_id']}"
+    for strange in (of_another, "kb_0123456789ab"):
+        named = {"knowledge_base_ids": [mine, strange]}
+        for reply in (person.ask("POST", "/v1/agents", {**AGENT, **named}), person.ask("PATCH", path, named)):
+            assert reply.status == 422
+            (part,) = reply.detail
+            assert (part["loc"], part["input"]) == (["body", "knowledge_base_ids", 1], strange)
+    assert [one["knowledge_base_ids"] for one in person.ask("GET", "/v1/agents").json] == [[mine]]
+    assert person.ask("PATCH", path, {"knowledge_base_ids": []}).json["knowledge_base_ids"] == []
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: str(value)[:40])

@@ -17,10 +17,12 @@ from sqlalchemy import text
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.calls.phoning import NoPhoneLine
 from api.db.columns import now
 from api.db.engine import Database
 from api.db.vault import Vault
 from api.durable.table import LetterRow
+from api.http.errors import sentence
 from api.phone_numbers import renting, routing
 from api.phone_numbers.table import NumberOrderRow
 from api.settings import Settings
@@ -220,7 +222,7 @@ def test_the_connection_is_made_once_and_the_exchange_is_told_of_it(shop: Shop) 
     # Whoever has a number there may try it out by a call; here is only no phone line.
     tried = f"/v1/sip-trunks/{trunk['trunk_id']}/test-call"
     told = person.ask("POST", tried, {"to_number": "+14155550123"})
-    assert (told.status, told.detail) == (503, "no phone line")
+    assert (told.status, told.detail) == (503, sentence(NoPhoneLine))
     assert shop.person().ask("POST", tried, {"to_number": "+14155550123"}).status == 404
     kept = shop.run(_password_as_stored)
     assert kept.startswith("gAAAA")
@@ -396,6 +398,7 @@ def test_a_bought_number_is_bound_and_stays_on_its_connection(shop: Shop) -> Non
         ("line", False),  # no worker here has one
         ("agent", True),
     ]
+    assert told["checks"][2]["message"] == "There is no phone line."
     (held,) = (one for one in shop.telnyx.numbers.values() if one["phone_number"] == number)
     held["connection_id"] = "elsewhere"
     told = person.ask("GET", f"/v1/phone-numbers/{number}/health").json

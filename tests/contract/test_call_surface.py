@@ -8,6 +8,8 @@ import call2me
 import pytest
 from call2me import Call2Me
 
+from api.calls.phoning import NoPhoneLine
+from api.http.errors import sentence
 from tests.contract.conftest import ENGLISH_AGENT, House
 from tests.contract.test_calls import settled, talked
 from tests.support.api import Person
@@ -39,7 +41,9 @@ def test_without_a_phone_line_a_call_is_refused_and_nothing_is_written(house: Ho
     agent_id = caller.ask("GET", "/v1/agents").json[0]["agent_id"]
     for path in ("/v1/calls", "/v1/calls/outbound"):
         reply = caller.ask("POST", path, {"agent_id": agent_id, "to_number": "+14155550123"})
-        assert (reply.status, reply.detail) == (503, "no phone line")
+        assert (reply.status, reply.detail) == (503, sentence(NoPhoneLine))
+        assert reply.headers["retry-after"] == "30"
+        assert "`make phones`" in reply.detail
     with sdk(house, caller) as client, pytest.raises(call2me.Call2MeError, match="no phone line"):
         client.calls.create(agent_id, "+14155550123")
     assert caller.ask("GET", "/v1/calls").json["total"] == 0

@@ -300,6 +300,10 @@ def test_calls_are_filtered(house: House, caller: Person) -> None:
     assert found("status=active") == [running]
     assert found(f"agent_id={agent_id}&direction=web") == [running, done]
     assert found("agent_id=agent_000000000000") == []
+    for word in ("queued", "canceled", "no_answer"):
+        assert found(f"status={word}") == []
+    for query in ("status=bogus", "direction=bogus", "status="):
+        assert caller.ask("GET", f"/v1/calls?{query}").status == 422, query
     assert caller.ask("GET", "/v1/calls?limit=0").status == 422
     assert caller.ask("GET", "/v1/calls?limit=1001").status == 422
     assert caller.ask("GET", "/v1/calls?offset=-1").status == 422

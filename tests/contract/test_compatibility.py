@@ -46,5 +46,8 @@ def test_what_is_left_out_says_so(api: Api, person: Person, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         reply = person.ask(method, path, {} if method == "POST" else None)
         assert reply.status == 501
-        assert "left out of Call2Me Runtime on purpose" in reply.detail
+        assert "left out of Call2Me Runtime on purpose: docs/compatibility.md" in reply.detail
+        assert reply.detail.startswith(
+            ("Live interpreting is ", "The browser extension is ", "Text messages are ")
+        )
     assert api.ask("GET", "/v1/interpretersx").status == 404

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from call2me import Call2Me, Call2MeError
 
+from api.calls.phoning import NoPhoneLine
+from api.http.errors import sentence
 from tests.support.api import AGENT, Api, Person
 from tests.support.rehearsed_worker import Script
 from tests.support.waiting_calls import brief, tell, waiting_call
@@ -91,7 +93,7 @@ def test_what_is_due_is_tried_and_the_log_says_what_came_of_it(person: Person) -
     made = person.made("/v1/schedules", wanted)
     path = f"/v1/schedules/{made['schedule_id']}"
     (done,) = eventually(lambda: person.ask("GET", f"{path}/executions").json["executions"])
-    assert (done["status"], done["detail"], done["call_id"]) == ("failed", "no phone line", None)
+    assert (done["status"], done["detail"], done["call_id"]) == ("failed", sentence(NoPhoneLine), None)
     assert datetime.fromisoformat(done["scheduled_at"]) == datetime.fromisoformat(made["scheduled_at"])
     after = person.ask("GET", path).json
     assert (after["status"], after["execution_count"], after["next_run_at"]) == ("failed", 1, None)
@@ -159,6 +161,8 @@ def test_delete_cancels_and_of_a_cancelled_one_removes(person: Person) -> None:
 def test_a_schedule_with_something_wrong_is_refused(person: Person, field: str, value: Any) -> None:
     reply = person.ask("POST", "/v1/schedules", {**_wanted(person), field: value})
     assert (reply.status, reply.detail[0]["loc"][:2]) == (422, ["body", field])
+    if isinstance(value, str):
+        assert reply.detail[0]["input"] == value  # also where a service sees it, not the types
     assert person.ask("GET", "/v1/schedules").json["total"] == 0
 
 

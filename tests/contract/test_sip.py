@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from livekit import api as livekit
 
+from api.calls.phoning import NoPhoneLine
+from api.http.errors import sentence
 from tests.contract.conftest import House
 from tests.contract.test_phone_calls import bound
 from tests.support.api import Person, Reply
@@ -49,7 +51,7 @@ def test_without_an_exchange_health_says_so(house: House, owner: Person) -> None
     assert (trunk["trunk_id"], trunk["registers"], trunk["registered"]) == (trunk_id, True, None)
     assert house.api.ask("GET", "/v1/sip/health").status == 401
     rule = owner.ask("POST", "/v1/sip/dispatch-rule/create")
-    assert (rule.status, rule.detail) == (503, "no phone line")
+    assert (rule.status, rule.detail) == (503, sentence(NoPhoneLine))
     tried = owner.ask("POST", f"/v1/sip-trunks/{trunk_id}/test").json
     assert (tried["success"], "no phone line" in tried["message"]) == (False, True)
 

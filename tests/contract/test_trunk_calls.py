@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from api.calls.phoning import NoPhoneLine
+from api.http.errors import sentence
 from tests.contract.conftest import House
 from tests.contract.test_phone_calls import bound, dialled, goes, line, until
 from tests.support.api import Person
@@ -74,7 +76,7 @@ def test_what_refuses_any_call_refuses_a_test_call_and_nothing_is_written(owner:
 
 def test_without_a_phone_line_it_says_so(owner: Person) -> None:
     reply = tried(owner, trunk_of(owner))
-    assert (reply.status, reply.detail) == (503, "no phone line")
+    assert (reply.status, reply.detail) == (503, sentence(NoPhoneLine))
 
 
 @pytest.mark.usefixtures("line")

@@ -11,6 +11,8 @@ import pytest
 from livekit import api as livekit
 from livekit.protocol.room import CreateRoomRequest, ListRoomsRequest
 
+from api.calls.phoning import NoPhoneLine
+from api.http.errors import sentence
 from tests.contract.conftest import ENGLISH_AGENT, House
 from tests.support.api import AGENT, Person
 from tests.support.rehearsed_worker import RehearsedWorker, Script
@@ -275,7 +277,7 @@ def test_a_call_whose_worker_vanished_ends_when_nobody_is_in_its_room_any_more(
 def test_a_demo_call_waits_for_a_phone_line(house: House) -> None:
     for number in ("+90 532 123 45 67", "+14155552671", "(415) 555-2671"):
         reply = house.api.ask("POST", "/v1/demo/call", {"phone_number": number})
-        assert (reply.status, reply.detail) == (503, "no phone line"), number
+        assert (reply.status, reply.detail) == (503, sentence(NoPhoneLine)), number
 
 
 @pytest.mark.parametrize(

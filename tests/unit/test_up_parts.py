@@ -284,6 +284,21 @@ def test_the_doctor_says_how_to_get_phones(
     assert finding.mend.startswith(mend)
 
 
+def test_the_doctor_names_each_page_that_was_not_built(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(examinations, "DIST", tmp_path)
+    (finding,) = examinations.page(settings)
+    assert (finding.verdict, finding.what) == ("broken", "the page was not built")
+    (tmp_path / "widget").mkdir()
+    for name in examinations.PAGES:
+        (tmp_path / name).write_text("built")
+    assert [found.verdict for found in examinations.page(settings)] == ["ok"]
+    (tmp_path / "widget/embed.js").unlink()
+    (finding,) = examinations.page(settings)
+    assert (finding.verdict, finding.what) == ("broken", "not built: widget/embed.js")
+
+
 def test_the_doctor_survives_an_examination_that_breaks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -317,7 +317,7 @@ async def test_a_line_that_is_gone_holds_the_campaign_and_costs_no_attempt(
     row = await campaign(database, ["+905320000004"])
     assert await look(database, row) == dialling.NO_LINE_SECONDS
     held = await kept(database, row)
-    assert (held.status, held.problem) == ("running", "no phone line")
+    assert (held.status, held.problem) == ("running", str(calls.NoPhoneLine()))
     async with database.transaction(writes=False) as session:
         (person,) = await people(session, row)
         assert (person.status, person.attempts, person.call_id) == ("pending", 0, None)
