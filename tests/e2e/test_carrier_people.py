@@ -1,0 +1,164 @@
+"""A call through a real carrier in which people take part: asked to take it, listening, taking over.
+
+What was said is what was understood of the telephone's own recordings.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, async_playwright
+
+from tests.e2e.test_browser_call import CHROMIUM_FLAGS, sign_in_link
+from tests.e2e.test_carrier import CLOSES, DESK, PERSON, SATURDAY
+from tests.integration.test_phone_holds import is_music
+from tests.support.carrier_house import House, carrier_house
+from tests.support.pjsip import LOUD, RATE, Pcm
+from tests.support.speech import words
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.phones,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(sys.platform != "linux", reason="pjsua2-python has wheels for Linux only"),
+]
+
+WISH, SURE = "I would like to be transferred to the front desk.", "Yes, please."
+NO = "No, not now. I am busy."
+NAME, BRIEF = "Front desk", "A patient is waiting."
+BEEP_SECONDS = 0.25
+"""Chromium's make-believe microphone beeps for less, an agent speaks for longer without a pause."""
+SILENT, HEARD = 0.005, 0.02
+"""Energy in a browser, of full scale."""
+MEASURE = """() => {
+  const context = new AudioContext();
+  const nodes = [...document.querySelectorAll(".listening audio")].map((element) => {
+    const node = new AnalyserNode(context, { fftSize: 2048 });
+    context.createMediaStreamSource(element.srcObject).connect(node);
+    return node;
+  });
+  const samples = new Float32Array(2048);
+  window.loudest = nodes.map(() => 0);
+  setInterval(() => nodes.forEach((node, at) => {
+    node.getFloatTimeDomainData(samples);
+    const energy = Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
+    window.loudest[at] = Math.max(window.loudest[at], energy);
+  }), 20);
+  return nodes.length;
+}"""
+LOUDEST = "() => { const were = window.loudest; window.loudest = were.map(() => 0); return were; }"
+"""Of each side since it was asked the last time."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """Everything, once for both."""
+    lines: dict[str, dict[str, Any]] = {PERSON: {}, DESK: {"rings": 0.5}}
+    async with carrier_house(tmp_path_factory.mktemp("carrier") / "home", lines) as house:
+        await house.change(begin_message="Hello.")
+        yield house
+
+
+async def test_a_caller_whom_the_desk_declines_hears_the_agent_again(house: House) -> None:
+    phone = house.phone
+    desk = {"name": NAME, "type": "phone", "value": DESK, "mode": "warm", "private_message": BRIEF}
+    agent = await house.stack.get(f"/v1/agents/{house.agent_id}")
+    engine = agent["response_engine"] | {"builtin_functions": ["transfer_call"]}
+    await house.change(transfer_targets=[desk], response_engine=engine)
+    for text in (WISH, SURE, NO, SATURDAY):
+        words(text)  # made before: nobody at a telephone thinks for as long as that takes
+    call, call_id = await house.rings()
+    await phone.hears(call)
+    assert "is that right" in await house.asks(call, WISH)
+    phone.say(words(SURE), call)
+    asked = await house.called(DESK)
+    await phone.talks(asked)
+    phone.say(words("Hello?"), asked)
+    waits_from = len(phone.heard(call))
+    told = await phone.hears(asked, seconds=30, quiet=1.5)
+    assert "patient is waiting" in told
+    assert "do you take the call" in told
+    waited = phone.heard(call)[waits_from + RATE :]
+    assert len(waited) > 2 * RATE
+    assert is_music(waited), "the caller hears nothing of it"
+    phone.say(words(NO), asked)
+    await phone.until(lambda: "DISCONNECTED" in phone.all("state", asked))
+    assert "cannot take the call" in await phone.hears(call, len(phone.heard(call)))
+    assert CLOSES.search(await house.asks(call, SATURDAY))
+    phone.do("hang_up", call)
+    over = await house.stack.ended(call_id)
+    assert (over["call_status"], over["disconnection_reason"]) == ("completed", "user_hangup")
+    (tried,) = over["transfers"]
+    assert (tried["target"], tried["mode"], tried["outcome"]) == (NAME, "warm", "failed")
+    assert tried["why_not"] == "They cannot take the call now"
+
+
+async def test_a_caller_is_listened_to_and_talked_to_from_a_browser(house: House) -> None:
+    phone = house.phone
+    call, call_id = await house.rings()
+    await phone.hears(call)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=[*CHROMIUM_FLAGS]
+        )
+        page = await browser.new_page()
+        await page.goto(sign_in_link(house.stack))
+        await page.get_by_role("button", name="Sign out").wait_for()
+        await page.goto(f"{house.stack.url}/#/calls/{call_id}")
+        await page.get_by_role("button", name="Listen").click()
+        take_over = page.get_by_role("button", name="Take over")
+        await take_over.wait_for()
+        caller = await _side_of_the_caller(page, house, call)
+
+        await take_over.click()
+        give_back = page.get_by_role("button", name="Give back")
+        await give_back.wait_for()
+        since = len(phone.heard(call))
+        await phone.until(lambda: len(_sounds(phone.heard(call)[since:])) >= 2)
+        await page.evaluate(LOUDEST)
+        await asyncio.sleep(phone.say(words(SATURDAY), call) + 4.0)
+        levels = await page.evaluate(LOUDEST)
+        assert levels[caller] > HEARD, "the caller is heard by whoever talks in the agent's place"
+        assert levels[1 - caller] < SILENT, "and the agent is not"
+        beeps = _sounds(phone.heard(call)[since:])
+        assert len(beeps) >= 5
+        assert max(beeps) < BEEP_SECONDS, "the caller hears beeps, and no agent"
+
+        await give_back.click()
+        await take_over.wait_for()
+        assert "back with you" in await phone.hears(call, len(phone.heard(call)))
+        assert CLOSES.search(await house.asks(call, SATURDAY))
+        await browser.close()
+    phone.do("hang_up", call)
+    over = await house.stack.ended(call_id)
+    assert (over["call_status"], over["disconnection_reason"]) == ("completed", "user_hangup")
+    notes = [entry["text"] for entry in over["transcript_object"] if entry["role"] == "note"]
+    assert notes == ["Supervisor took the call over.", "Supervisor gave the call back."]
+
+
+async def _side_of_the_caller(page: Page, house: House, call: int) -> int:
+    """The caller's sound among the two that the page plays, by who speaks when."""
+    assert await page.evaluate(MEASURE) == 2
+    await page.evaluate(LOUDEST)
+    seconds = house.phone.say(words(SATURDAY), call)
+    await asyncio.sleep(seconds * 0.8)
+    asked = await page.evaluate(LOUDEST)
+    since = len(house.phone.heard(call))
+    caller = int(np.argmax(asked))
+    assert asked[caller] > HEARD, asked
+    assert asked[1 - caller] < SILENT, "each side by itself"
+    assert CLOSES.search(await house.phone.hears(call, since))
+    assert (await page.evaluate(LOUDEST))[1 - caller] > HEARD, "the agent is heard, too"
+    return caller
+
+
+def _sounds(pcm: Pcm) -> list[float]:
+    """Seconds that each sound lasts which has a pause of a twentieth of a second before and after it."""
+    frames = np.abs(pcm[: len(pcm) // 80 * 80].reshape(-1, 80).astype(np.int32)).max(axis=1)
+    loud = np.flatnonzero(frames > LOUD)
+    return [len(one) / 100 for one in np.split(loud, np.flatnonzero(np.diff(loud) > 5) + 1) if len(one)]
