@@ -9,6 +9,11 @@ from typing import Literal
 GOODBYE_ASKED = "Say goodbye to the person now, in one short sentence"
 """What every engine is told that is to part; the scripted one, which follows no orders, knows this one."""
 
+OFFER_CALLBACK = (
+    "Say so in one sentence, ask for a number and a good time to be called back, and call request_callback."
+)
+"""What an engine is told after why nobody could be reached; the scripted one says why, and no more."""
+
 Phrase = Literal[
     "apology",
     "moment",

@@ -18,7 +18,7 @@ from pipelines.agent_config import AgentConfig, TransferTarget
 from pipelines.contract.actions import HoldSound
 from pipelines.function_config import RunsLike
 from pipelines.goodbye import say_composed
-from pipelines.phrases import phrase
+from pipelines.phrases import OFFER_CALLBACK, phrase
 from pipelines.tools.policy import Failed, Rails, canonical
 
 Ability = Literal["transfer", "hold", "send_digits", "collect_digits"]
@@ -44,9 +44,6 @@ class _Asks(RunsLike):
 
 
 _WAITS = RunsLike(timeout_ms=60_000, acts=False, on_interruption="cancel")
-_OFFER_CALLBACK = (
-    "Say so in one sentence, ask for a number and a good time to be called back, and call request_callback."
-)
 
 
 class CannotDo(Exception):
@@ -109,7 +106,7 @@ def _as_tool(name: str, builtin: _Builtin, rails: Rails) -> RawFunctionTool[...,
                 return await builtin.work(context, raw_arguments)
             except CannotDo as error:
                 raise Failed(
-                    f"{error}. {_OFFER_CALLBACK if name == 'transfer_call' else ''}".strip()
+                    f"{error}. {OFFER_CALLBACK if name == 'transfer_call' else ''}".strip()
                 ) from None
 
         # An agent that takes over, or a goodbye, comes in its own place or not at all.

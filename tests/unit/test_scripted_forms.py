@@ -7,6 +7,9 @@ import pytest
 
 from kb.embeddings import MiniLmEmbedder
 from pipelines.local.scripted.llm import ScriptedLLM
+from pipelines.local.scripted.results import spoken_error
+from pipelines.local.scripted.wording import wording_for
+from pipelines.phrases import OFFER_CALLBACK
 from tests.support.scripted_clinic import KNOWLEDGE, PROMPT, REFUSAL, book_appointment
 from tests.support.scripted_talk import Talk
 
@@ -183,3 +186,9 @@ async def test_two_calls_on_one_engine_never_meet(embedder: MiniLmEmbedder) -> N
 async def test_without_tools_nothing_is_promised(embedder: MiniLmEmbedder) -> None:
     talk = Talk(PROMPT, KNOWLEDGE, embedder=embedder)
     assert (await talk.say("I'd like to book an appointment for Tuesday.")).startswith(REFUSAL)
+
+
+def test_what_an_engine_is_asked_to_do_is_not_read_out() -> None:
+    wording = wording_for("en")
+    said = spoken_error(f"They cannot take the call now. {OFFER_CALLBACK}", wording)
+    assert said == wording.say("failed", reason="They cannot take the call now.")

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.local.scripted.facts import first_sentences
 from pipelines.local.scripted.functions import spoken_name
 from pipelines.local.scripted.wording import Wording
+from pipelines.phrases import OFFER_CALLBACK
 
 _SAYING = (
     "message",
@@ -47,6 +48,7 @@ def spoken_result(output: str, wording: Wording) -> str:
 
 def spoken_error(output: str, wording: Wording) -> str:
     """That it failed, with the reason where the function's author gave one."""
+    output = output.removesuffix(OFFER_CALLBACK)
     reason = "" if not output or _TECHNICAL.search(output) else first_sentences(output, 200)
     return wording.say("failed", reason=_sentence(reason))
 
