@@ -260,6 +260,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         await engine.open_queue(queue, at_once=at_once)
     beside = [
         asyncio.create_task(workers.watch()),
+        asyncio.create_task(workers.place_waiting()),
         asyncio.create_task(workers.carry_orders()),
         asyncio.create_task(livekit_events.watch(app[DATABASE])),
         *([asyncio.create_task(telephones.watch())] if telephones is not None else []),

@@ -1,7 +1,7 @@
 """The worker's WebSocket to the api: says who and how this worker is, and takes orders.
 
         Hello ─► Status, each second and on change ─► (Hello, when it changed) ─► … ─► Goodbye
-        ◄─ HangUp, TryFunction, Order, Dial, TakeUp
+        ◄─ HangUp, TryFunction, Order, Dial, Withdraw, TakeUp
 
 A link that breaks is made again, for ever; the api calls a worker gone after three seconds of silence.
 """
@@ -28,6 +28,7 @@ from pipelines.contract.websocket import (
     Status,
     TakeUp,
     TryFunction,
+    Withdraw,
 )
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class ApiLink:
         on_hang_up: Callable[[HangUp], None],
         on_try: Callable[[TryFunction], None] = lambda order: None,
         on_order: Callable[[Order], None] = lambda order: None,
-        on_phone: Callable[[Dial | TakeUp], None] = lambda order: None,
+        on_phone: Callable[[Dial | Withdraw | TakeUp], None] = lambda order: None,
         on_linked: Callable[[], None] = lambda: None,
     ) -> None:
         """`http` carries the internal key; `hello` and `status` are asked whenever they are sent."""
@@ -188,7 +189,7 @@ class ApiLink:
                 self._on_hang_up(order)
             elif isinstance(order, Order):
                 self._on_order(order)
-            elif isinstance(order, Dial | TakeUp):
+            elif isinstance(order, Dial | Withdraw | TakeUp):
                 self._on_phone(order)
             else:
                 self._on_try(order)

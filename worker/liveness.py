@@ -16,8 +16,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp
-from worker.presence import LINE, MAX_LINE_BYTES, AgentsHere, CallHere, CallOver, ExchangeHere
+from pipelines.contract.websocket import HangUp, Obeyed, Order
+from worker.presence import (
+    LINE,
+    MAX_LINE_BYTES,
+    AgentsHere,
+    CallHere,
+    CallOver,
+    ExchangeHere,
+    PhoneOrder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +46,7 @@ class _Connection:
     """When its part last said how it is."""
     ordered: set[str] = field(default_factory=set)
 
-    def pass_on(self, order: Order | Dial | TakeUp | HangUp) -> bool:
+    def pass_on(self, order: Order | PhoneOrder) -> bool:
         """Hand an order on, once."""
         if self.writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
@@ -98,7 +106,7 @@ class Liveness:
         newest = max(here, key=lambda one: one.heard_at, default=None)
         return newest if newest is not None and moment - newest.heard_at < STALE_SECONDS else None
 
-    def phone_order(self, order: Dial | TakeUp | HangUp) -> bool:
+    def phone_order(self, order: PhoneOrder) -> bool:
         """Pass an order on to the exchange; False when there is none."""
         here = self._exchange()
         return here is not None and here.pass_on(order)

@@ -8,7 +8,7 @@ End of file without a goodbye is a lost call (`worker.liveness` holds the other 
         call   ──{"kind": "obeyed", "order_id", "outcome", "message"}─────►
         call   ──{"kind": "goodbye"}──────────────────────────────────────►
         exchange ─{"kind": "exchange", "pid", "why_not", "trunks"}────────►  on change and each second
-        exchange ◄{"kind": "dial" | "take_up" | "hang_up", …}──────────────
+        exchange ◄{"kind": "dial" | "withdraw" | "take_up" | "hang_up", …}─
         agents ──{"kind": "agents", "pid", "is_registered", "idle"}───────►  on change and each second
 
 One JSON object a line. `attempt` is 0 until the brief has come; the line is then sent again with it.
@@ -26,7 +26,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp, Withdraw
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +91,8 @@ class ExchangeHere(PresenceLine):
 
 _Line = CallHere | CallOver | AgentsHere | ExchangeHere | Obeyed
 LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
-PHONE_ORDER: TypeAdapter[Dial | TakeUp | HangUp] = TypeAdapter(
-    Annotated[Dial | TakeUp | HangUp, Field(discriminator="kind")]
-)
+PhoneOrder = Dial | Withdraw | TakeUp | HangUp
+PHONE_ORDER: TypeAdapter[PhoneOrder] = TypeAdapter(Annotated[PhoneOrder, Field(discriminator="kind")])
 ORDER: TypeAdapter[HangUp | Order] = TypeAdapter(Annotated[HangUp | Order, Field(discriminator="kind")])
 
 
@@ -257,7 +256,7 @@ class ExchangePresence(_Reports):
     def __init__(self, path: Path, look: Callable[[], ExchangeHere]) -> None:
         super().__init__(path)
         self._look = look
-        self.orders: asyncio.Queue[Dial | TakeUp | HangUp] = asyncio.Queue(maxsize=256)
+        self.orders: asyncio.Queue[PhoneOrder] = asyncio.Queue(maxsize=256)
 
     def obeyed(self, answer: Obeyed) -> None:
         """Tell what came of an order."""

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp, Withdraw
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from worker import parcels, places, readiness
 from worker.api_link import ApiLink
@@ -246,8 +246,12 @@ class Supervisor:
         if not self._liveness.order(order):
             self._answer(Obeyed(order_id=order.order_id, outcome="not_here"))
 
-    def _phone(self, order: Dial | TakeUp) -> None:
-        if not self._liveness.phone_order(order):
+    def _phone(self, order: Dial | Withdraw | TakeUp) -> None:
+        if self._liveness.phone_order(order):
+            return
+        if isinstance(order, Withdraw):  # the one before it may have gone to an exchange that is gone
+            self._answer(Obeyed(order_id=order.order_id, outcome="not_here"))
+        else:
             message = self._introduction.phones_why_not or "there are no phones here"
             self._answer(Obeyed(order_id=order.order_id, outcome="refused", message=message))
 

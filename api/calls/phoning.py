@@ -128,7 +128,9 @@ def _retry(wanted: OutboundCall) -> dict[str, Any] | None:
 
 
 async def place(database: Database, phones: Phones, call_id: str) -> None:
-    """Have a call dialled whose row is committed. One that cannot be is over; it is never tried twice."""
+    """Have a call dialled whose row is committed. One that cannot be is over; it is never tried twice, and
+    `not_dialled` only where it is sure that nobody was called.
+    """
     async with database.transaction(is_durable=True) as session:
         call = await session.get(CallRow, call_id, with_for_update=True)
         if call is None or call.is_over or call.dialled_at is not None:
@@ -142,7 +144,10 @@ async def place(database: Database, phones: Phones, call_id: str) -> None:
     except PhonesUnavailable as error:
         cause = "error" if isinstance(error, Unsure) else NOT_DIALLED
         async with database.transaction() as session:
-            await over(session, call_id, "failed", f"{cause}: {error}")
+            call = await session.get(CallRow, call_id, with_for_update=True)
+            # Of one that has a worker the exchange has told meanwhile: it goes on, or is over as it was told.
+            if call is not None and call.worker_id is None:
+                await over(session, call_id, "failed", f"{cause}: {error}")
         return
     async with database.transaction() as session:
         call = await session.get(CallRow, call_id, with_for_update=True)
@@ -235,7 +240,8 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
     elif news.state == "answered":
         call.answered_at = call.answered_at or _when(news)
     elif news.state == "ended":
-        call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None
+        if call.line_ended_at is None:  # else a restarted exchange knows less of it than the one before
+            call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None
         call.line_ended_at = call.line_ended_at or _when(news)
         if call.bridged_at is not None:
             # The agent has left long ago: this is the end of what its owner is charged for.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.calls.outcomes import Outcome, outcome_of
+from api.calls.outcomes import UNDIALLED, Outcome, outcome_of
 from api.calls.table import CallRow
 from api.http.wire import Wire
 
@@ -28,6 +28,7 @@ def due(call: CallRow) -> datetime | None:
     if call.retry is None or call.direction != "outbound" or call.ended_at is None:
         return None
     retry = Retry.model_validate(call.retry)
-    if call.tries > retry.count or outcome_of(call) not in retry.on:
+    outcome = outcome_of(call)
+    if call.tries > retry.count or ("failed" if outcome == UNDIALLED else outcome) not in retry.on:
         return None
     return call.ended_at + timedelta(minutes=retry.delay_minutes)

@@ -21,7 +21,7 @@ from sqlmodel import col, delete, func, select, update
 from api.db.columns import now
 from api.db.engine import Database
 from api.internal.table import WorkerOrderRow
-from pipelines.contract.websocket import Dial, FunctionTried, Obeyed, Order, TakeUp, TryFunction
+from pipelines.contract.websocket import Dial, FunctionTried, Obeyed, Order, TakeUp, TryFunction, Withdraw
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _SEND_SECONDS = 2.0
 _MOST_AT_ONCE = 32
 _UNSENT = "unsent"
 
-AnsweredOrder = Order | TryFunction | Dial | TakeUp
+AnsweredOrder = Order | TryFunction | Dial | Withdraw | TakeUp
 Answer = Obeyed | FunctionTried
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 

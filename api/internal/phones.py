@@ -1,5 +1,7 @@
 """The exchanges of our own workers, as the phones of this installation (`api.outside.phones.Phones`)."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from api.calls import orders
@@ -7,10 +9,15 @@ from api.db.columns import new_id
 from api.internal.mailbox import Mailbox, NotSent, Unanswered
 from api.internal.table import WorkerRow
 from api.outside.phones import NO_LINE, PhonesUnavailable, Unsure
-from pipelines.contract.websocket import Dial, Obeyed, TakeUp
+from pipelines.contract.websocket import Dial, Obeyed, TakeUp, Withdraw
 
 DIAL_SECONDS = 8.0
 TAKE_UP_SECONDS = 3.0
+WITHDRAW_SECONDS = 10.0
+"""For an exchange that died with an order to be there again, and to say what came of it."""
+ANSWER_SECONDS = 2.0
+AGAIN_SECONDS = 0.25
+LOST = "the order was lost on its way to the exchange"
 
 
 class WorkerPhones:
@@ -48,11 +55,27 @@ class WorkerPhones:
             except NotSent:
                 continue  # and never will be: the next may
             except Unanswered:
-                raise Unsure(Unsure.__doc__) from None
+                await self._withdraw(row.id, order.call_id)
+                raise PhonesUnavailable(LOST) from None
             if isinstance(told, Obeyed) and told.outcome != "done":
                 raise PhonesUnavailable(told.message or "the exchange refused")
             return row.id
         raise PhonesUnavailable(NO_LINE)
+
+    async def _withdraw(self, worker_id: str, call_id: str) -> None:
+        """See to it that nobody is called for an order that was not answered. Raises `Unsure`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WITHDRAW_SECONDS):
+                while True:
+                    order = Withdraw(order_id=new_id("withdraw"), call_id=call_id)
+                    with contextlib.suppress(NotSent, Unanswered):
+                        told = await self._mailbox.ask(worker_id, order, ANSWER_SECONDS)
+                        if isinstance(told, Obeyed) and told.outcome == "done":
+                            return
+                        if isinstance(told, Obeyed) and told.outcome == "refused":
+                            break
+                    await asyncio.sleep(AGAIN_SECONDS)
+        raise Unsure(Unsure.__doc__)
 
     async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
         """Have another process of this worker go on with a phone call."""

@@ -237,13 +237,23 @@ class Workers:
                     _LOG.exception("watching workers failed")
             try:
                 await redialling.dial_due(self._database)
-                await phoning.place_waiting(self._database, self.phones)
                 async with self._database.transaction() as session:
                     await phoning.lose_untold(session)
                 await self._resuming.look(can_dispatch=not await self.why_not())
             except Exception:  # noqa: BLE001 - the next second tries again
                 _LOG.exception("resuming calls failed")
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def place_waiting(self) -> None:
+        """Each second, have calls dialled that wait for it, for ever. An exchange that died with an order is
+        waited for here, while `watch` watches.
+        """
+        while True:
+            try:
+                await phoning.place_waiting(self._database, self.phones)
+            except Exception:  # noqa: BLE001 - the next second tries again
+                _LOG.exception("placing calls failed")
+            await asyncio.sleep(_TICK_SECONDS)
 
     async def find_lost(self) -> list[str]:
         """Running calls that nobody runs any more get another process, or fail; returns those that failed."""

@@ -5,7 +5,7 @@
         websocket.py  api ◄─WebSocket: Hello, Status────────────  the worker's supervisor
                       api ──WebSocket: HangUp, Order, TryFunction─►
                       api ◄─WebSocket: Obeyed, FunctionTried──────
-                      api ──WebSocket: Dial, TakeUp─────────────►  its exchange, where it has one
+                      api ──WebSocket: Dial, Withdraw, TakeUp───►  its exchange, where it has one
         phones.py     api ◄─POST PhoneRang, PhoneTold─────────────  what the exchange is called for,
                                                                     and how dialling goes
         actions.py    what an Order has a running call do

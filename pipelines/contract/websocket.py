@@ -135,6 +135,18 @@ class Dial(Message):
     """Of the INVITE; their names begin with X-."""
 
 
+class Withdraw(Message):
+    """A `Dial` was not answered: nobody is to be called for it any more.
+
+    Answered with `done`: nobody was, and nobody will be; `refused`: somebody may have been; `not_here`: there
+    is no exchange now that could say. Asked again it does no harm.
+    """
+
+    kind: Literal["withdraw"] = "withdraw"
+    order_id: str
+    call_id: str
+
+
 class TakeUp(Message):
     """A phone call's process died: another is to go on with it, as this attempt."""
 
@@ -147,5 +159,5 @@ class TakeUp(Message):
 FromWorker = Annotated[Hello | Status | FunctionTried | Obeyed | Goodbye, Field(discriminator="kind")]
 FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(FromWorker)
 
-ToWorker = Annotated[HangUp | TryFunction | Order | Dial | TakeUp, Field(discriminator="kind")]
+ToWorker = Annotated[HangUp | TryFunction | Order | Dial | Withdraw | TakeUp, Field(discriminator="kind")]
 TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(ToWorker)

@@ -1,7 +1,9 @@
 """Calls on telephones as an exchange and the api tell each other of them; the exchange is the test's."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -295,6 +297,55 @@ def test_what_the_exchange_refuses_is_over_and_never_dialled_again(house: House,
         lambda: (found := owner.ask("GET", f"/v1/calls/{call_id}").json)["call_status"] == "failed" and found
     )
     assert call["disconnection_reason"] == "not_dialled: the trunk is not registered"
+
+
+@pytest.mark.usefixtures("line")
+def test_an_order_without_an_answer_is_withdrawn_and_dialled_again_only_where_nobody_was_called(
+    house: House, owner: Person
+) -> None:
+    agent_id, _, _ = bound(owner)
+    lost, unsure, rang = (f"+1415555013{nth}" for nth in range(3))
+    to: dict[str, str] = {}
+    asked: Counter[str] = Counter()
+
+    def obeys(order: dict[str, Any]) -> dict[str, Any] | None:
+        call_id = order["call_id"]
+        if order["kind"] == "dial":
+            is_again = order["to_number"] in to.values()
+            to[call_id] = order["to_number"]
+            return {"outcome": "done"} if is_again else None
+        asked[to[call_id]] += 1
+        if to[call_id] == lost:
+            return {"outcome": "not_here" if asked[lost] == 1 else "done"}
+        return {"outcome": "refused"}
+
+    house.worker.obeys = obeys
+    body = {"agent_id": agent_id, "retry": {"count": 1, "delay_minutes": 0, "on": ["failed"]}}
+    with ThreadPoolExecutor(3) as pool:
+        for number in (lost, unsure, rang):
+            more = {} if number == lost else {"retry": None}
+            pool.submit(owner.made, "/v1/calls", {**body, "to_number": number, **more})
+        ringing = until(lambda: next((id_ for id_, number in dict(to).items() if number == rang), None))
+        goes(house, ringing, "ringing", 180, "Ringing")
+
+    def calls(number: str) -> list[tuple[str, str | None]]:
+        found = [one for one in owner.ask("GET", "/v1/calls").json["calls"] if one["to_number"] == number]
+        return [(one["call_status"], one["disconnection_reason"]) for one in found]
+
+    assert until(lambda: len(found := calls(lost)) == 2 and found, 20) == [
+        ("pending", None),
+        ("failed", "not_dialled: the order was lost on its way to the exchange"),
+    ]
+    assert calls(unsure) == [
+        ("failed", "error: The worker did not answer: the call may or may not have been dialled")
+    ]
+    assert calls(rang) == [("ringing", None)], "what is told of goes on"
+    until(lambda: list(to.values()).count(lost) == 2)
+    goes(house, ringing, "ended", 486, "Busy Here")
+    goes(house, ringing, "ended", 0, "the exchange was restarted")
+    assert owner.ask("GET", f"/v1/calls/{ringing}").json["sip_code"] == 486
+    assert Counter(to.values()) == {lost: 2, unsure: 1, rang: 1}
+    assert asked == {lost: 2, unsure: 1, rang: 1}
 
 
 @pytest.mark.usefixtures("line")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -393,6 +394,60 @@ async def test_no_telephone_rings_on_for_an_exchange_that_died(house: tuple[Stag
     assert (cancelled.by, cancelled.code) == ("far", 487)
     assert [type(event) for event in hung_up] == [sip.Confirmed, sip.Ended], "acknowledged, and ended"
     assert not list((stage.home / "run" / "dialogs").iterdir())
+
+
+async def test_an_order_that_died_with_the_exchange_is_withdrawn_unless_somebody_may_have_been_called(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, carrier = house
+    journal = stage.home / "run" / "dialogs"
+    called: list[sip.Dialog] = []
+
+    async def ring() -> None:
+        async for dialog in carrier.invitations():
+            called.append(dialog)
+            dialog.ring()
+
+    async def dies() -> None:
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+
+    async def is_back() -> None:
+        await stage.start("exchange")
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and not e.why_not, 30)
+
+    ringing = asyncio.create_task(ring())
+    stage.dial("+14155550001", call_id="rings")
+    await stage.until(lambda: "ringing" in stage.states("rings"))
+    assert await stage.withdraw("rings") == "refused"
+    # An order that the exchange never read, and one that it had written down and no more.
+    stage.processes["exchange"].send_signal(signal.SIGSTOP)
+    stage.dial("+14155550002", call_id="lost")
+    stage.is_deaf = True
+    await dies()
+    (journal / "meant.dial").touch()
+    await is_back()
+    assert [await stage.withdraw(call_id) for call_id in ("rings", "meant")] == ["refused"] * 2
+    await dies()  # before the api has heard of it
+    await is_back()
+    assert [await stage.withdraw(call_id) for call_id in ("rings", "meant")] == ["refused"] * 2
+    assert await stage.withdraw("lost") == "done"
+    stage.dial("+14155550002", call_id="lost")  # late, on its way all the time
+    told = await stage.until(lambda: next((o for o in stage.obeyed if o.order_id == "order-lost"), None))
+    assert (told.outcome, told.message) == ("refused", "the call is placed already, or was withdrawn")
+    stage.is_deaf = False
+    stage.dial("+14155550002", call_id="again")
+    await stage.until(lambda: "ringing" in stage.states("again"))
+    for call_id in ("rings", "meant"):
+        await stage.until(functools.partial(stage.end_of, call_id))
+    await stage.until(lambda: [path.stem for path in journal.iterdir()] == ["again"] * 2)
+    assert await stage.withdraw("again") == "refused"
+    assert [one.invitation.uri[:16] for one in called if one.invitation is not None] == [
+        "sip:+14155550001",
+        "sip:+14155550002",
+    ]
+    ringing.cancel()
+    await asyncio.gather(ringing, return_exceptions=True)
 
 
 async def test_a_restarted_exchange_answers_what_its_carrier_asks_for_at_the_end(

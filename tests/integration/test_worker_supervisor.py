@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pipelines.contract.actions import Hold
-from pipelines.contract.websocket import HangUp, Order, TryFunction
+from pipelines.contract.websocket import Dial, HangUp, Order, TryFunction, Withdraw
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.worker_host import ROOT, calling, short_home, until
 
@@ -151,6 +151,13 @@ async def test_an_order_to_steer_a_call_reaches_it_once_or_is_answered_for_it(ho
         await until(lambda: api.obeyed)
         (answer,) = api.obeyed
         assert (answer.order_id, answer.outcome) == ("o1", "not_here")
+        # No exchange is here: nobody is called, but for what came of an order before there is nobody to say.
+        dial = {"call_id": "o", "trunk_id": "t", "to_number": "+14155550123", "from_number": ""}
+        await api.order(Dial.model_validate({"order_id": "o3", **dial}))
+        await api.order(Withdraw(order_id="o4", call_id="o"))
+        await until(lambda: len(api.obeyed) == 3)
+        told = [(answer.order_id, answer.outcome) for answer in api.obeyed[1:]]
+        assert told == [("o3", "refused"), ("o4", "not_here")]
         await api.order(Order(order_id="o2", call_id="call_1", action=Hold()))
         assert await asyncio.wait_for(call.wait(), 5) == 0, "it got an order"
 

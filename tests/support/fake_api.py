@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 from pipelines.contract.events import EventBatch
 from pipelines.contract.websocket import (
     FROM_WORKER,
+    Dial,
     FunctionTried,
     Goodbye,
     HangUp,
@@ -19,6 +20,7 @@ from pipelines.contract.websocket import (
     Order,
     Status,
     TryFunction,
+    Withdraw,
 )
 
 KEY = "an internal key"
@@ -84,7 +86,7 @@ class FakeApi:
                 await socket.close()
             await runner.cleanup()
 
-    async def order(self, order: HangUp | TryFunction | Order) -> None:
+    async def order(self, order: HangUp | TryFunction | Order | Dial | Withdraw) -> None:
         """Send an order to the worker that connected last."""
         await self.sockets[-1].send_str(order.model_dump_json())
 

@@ -147,7 +147,7 @@ class RehearsedWorker:
             if order["kind"] == "try_function" and (tried := self._tries(order)) is not None:
                 told = {"kind": "function_tried", "order_id": order["order_id"], **tried}
                 await socket.send_str(json.dumps(told))
-            if order["kind"] in {"order", "dial"} and (obeyed := self.obeys(order)) is not None:
+            if order["kind"] in {"order", "dial", "withdraw"} and (obeyed := self.obeys(order)) is not None:
                 obeyed = {"kind": "obeyed", "order_id": order["order_id"], **obeyed}
                 await socket.send_str(json.dumps(obeyed))
 

@@ -29,7 +29,7 @@ from pipelines.contract.phones import (
     SipTrunk,
     SipTrunks,
 )
-from pipelines.contract.websocket import Dial, Obeyed, Order, TakeUp
+from pipelines.contract.websocket import Dial, Obeyed, Order, TakeUp, Withdraw
 from tests.support.rehearsal import KEY, SECRET, livekit
 from tests.support.stack import ROOT, free_port
 from tests.support.telephone import Telephone, bound, telephone
@@ -62,6 +62,8 @@ class Stage:
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     liveness: Liveness = field(init=False)
     known: set[str] = field(default_factory=lambda: {NUMBER})
+    is_deaf: bool = False
+    """The api does not take what it is told."""
     barred: set[str] = field(default_factory=set)
     """Numbers that no call may be handed to."""
     start: Callable[[str], Any] = field(init=False)
@@ -109,6 +111,16 @@ class Stage:
             **more,
         )
         assert self.liveness.phone_order(order)
+
+    async def withdraw(self, call_id: str) -> str:
+        """The api had no answer to an order to call somebody; what comes of withdrawing it."""
+        order = Withdraw(order_id=f"withdraw-{len(self.obeyed)}", call_id=call_id)
+        assert self.liveness.phone_order(order)
+        return str(
+            await self.until(
+                lambda: next((one.outcome for one in self.obeyed if one.order_id == order.order_id), None)
+            )
+        )
 
     def take_up(self, call_id: str, attempt: int, **brief: Any) -> None:
         """The api names another attempt."""
@@ -259,6 +271,8 @@ def _api(stage: Stage) -> web.Application:
 
     async def told(request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]
+        if stage.is_deaf:
+            return web.Response(status=503)
         stage.told.append((call_id, PhoneTold.model_validate_json(await request.read())))
         return web.Response(status=204)
 

@@ -145,6 +145,24 @@ def test_a_journal_that_was_torn_costs_one_call_and_no_more(tmp_path: Path) -> N
     assert Dialogs(tmp_path / "dialogs").kept() == []
 
 
+def test_whoever_may_have_been_called_is_known_until_the_api_was_told(tmp_path: Path) -> None:
+    dialogs = Dialogs(tmp_path / "dialogs")
+    assert not dialogs.may_have_rung("o1")
+    assert dialogs.places("o1")
+    assert dialogs.places("o2")
+    dialogs.rings("o2", "sent")
+    for _ in range(2):  # an exchange that dies before it has told leaves the next one to tell it
+        assert {*Dialogs(tmp_path / "dialogs").rang()} == {"o1", "o2"}
+        assert dialogs.may_have_rung("o1")
+    dialogs.forget("o2")
+    assert dialogs.may_have_rung("o2")
+    for call_id in ("o1", "o2", "never"):
+        dialogs.told(call_id)
+        assert not dialogs.may_have_rung(call_id)
+    (tmp_path / "dialogs").rmdir()
+    assert not dialogs.places("o3"), "nobody is called whom nothing would be known of"
+
+
 @pytest.mark.parametrize(
     ("header", "number", "name"),
     [

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -42,9 +43,15 @@ class NotAllowed(Exception):
 class Api:
     """`run` until cancelled, for what is told."""
 
-    def __init__(self, settings: WorkerSettings, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        http: aiohttp.ClientSession,
+        on_told: Callable[[str], None] = lambda call_id: None,
+    ) -> None:
+        """`on_told` gets the id of each call whose end the api knows by now."""
         self._url, self._http = settings.api_url, http
-        self.worker_id = settings.worker_id
+        self.worker_id, self._on_told = settings.worker_id, on_told
         self._untold: deque[tuple[str, PhoneTold]] = deque()
         self._news, self._all_told = asyncio.Event(), asyncio.Event()
         self._all_told.set()
@@ -117,4 +124,6 @@ class Api:
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
                 self._untold.popleft()
+                if told.state == "ended":
+                    self._on_told(call_id)
             self._all_told.set()

@@ -1,5 +1,9 @@
 """What is known of each call, on disk: a restarted exchange goes on with it, or tells that it rang.
 
+placed    o1.dial ─┬──────────────────────────────────────────► until the api knows how it ended
+rings     o1.rings └──┬─► until it is answered
+answered  o1.json     └──┬─► until it is over
+
 One file a call, written whole before it counts and removed when the call is over. No credential is in it:
 the trunk's is asked for again.
 """
@@ -53,8 +57,26 @@ class Dialogs:
         self._folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
 
-    def rings(self, call_id: str, sent: str = "") -> None:
-        """Somebody is about to be called, or rings; `sent` is what `sip.Engine.abandon` needs.
+    def places(self, call_id: str) -> bool:
+        """Somebody is about to be called. False: it could not be written, and nobody may be."""
+        try:
+            (self._folder / f"{call_id}.dial").touch(mode=0o600)
+        except OSError:
+            logger.error("a call to be placed was not written down", extra={"call_id": call_id})
+            return False
+        return True
+
+    def may_have_rung(self, call_id: str) -> bool:
+        """Whether somebody may have been called; that is forgotten once the api knows how it ended."""
+        return any((self._folder / f"{call_id}.{kind}").exists() for kind in ("dial", "json", "rings"))
+
+    def told(self, call_id: str) -> None:
+        """The api knows how a call ended, or nobody was called for it."""
+        with contextlib.suppress(OSError):
+            (self._folder / f"{call_id}.dial").unlink()
+
+    def rings(self, call_id: str, sent: str) -> None:
+        """Somebody rings; `sent` is what `sip.Engine.abandon` needs.
 
         Until the call is kept or forgotten, that is all there is of it.
         """
@@ -64,9 +86,10 @@ class Dialogs:
             logger.error("a call that rings was not written down", extra={"call_id": call_id})
 
     def rang(self) -> dict[str, str]:
-        """Whom an exchange before us was calling when it died, and what was sent to them.
+        """Whom an exchange before us was calling when it died, and what was sent to them; empty: not known,
+        or it was over and not told yet.
 
-        They are forgotten by this.
+        That they rang is forgotten by this; that they were called, once the api was `told`.
         """
         rang = {}
         for path in sorted(self._folder.glob("*.rings")):
@@ -75,6 +98,9 @@ class Dialogs:
                     with path.open(encoding="utf-8", errors="replace") as file:
                         rang[path.stem] = file.read(_MOST_BYTES)
                 path.unlink()
+        for path in sorted(self._folder.glob("*.dial")):
+            if not path.with_suffix(".json").exists():
+                rang.setdefault(path.stem, "")
         return rang
 
     def keep(self, call: Kept) -> None:

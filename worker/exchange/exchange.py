@@ -2,7 +2,7 @@
 
 carriers ◄──SIP──► exchange ──sockets──► shard, shard, … and a spare one
                       │  ▲ └─ journal: a restarted exchange goes on with what was answered
-                      ▼  └─ orders (dial, take up, hang up) through the supervisor
+                      ▼  └─ orders (dial, withdraw, take up, hang up) through the supervisor
                      api: trunks, whose call it is, how dialling goes
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 
 from pipelines.contract.phones import SipTrunk
-from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp, Withdraw
 from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge
@@ -69,10 +69,10 @@ class Exchange:
 
     def __init__(self, settings: WorkerSettings, engine: sip.Engine, http: aiohttp.ClientSession) -> None:
         self._settings, self._engine = settings, engine
-        self._api = Api(settings, http)
+        self._dialogs = Dialogs(settings.dialogs)
+        self._api = Api(settings, http, self._dialogs.told)
         self._trunks = Trunks(engine, settings.api_url, http)
         self._shards = Shards(settings.exchange_socket, self._told, self._gone)
-        self._dialogs = Dialogs(settings.dialogs)
         self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
         self._transfers = Transfers(self, engine, self._api, self._dialogs)
         self._ports = Ports(self._bind_host, *settings.rtp_ports)
@@ -217,6 +217,8 @@ class Exchange:
             match order:
                 case Dial():
                     self._answer(order.order_id, self._outbound.dial(order))
+                case Withdraw():
+                    self._answer(order.order_id, self._outbound.withdraw(order.call_id))
                 case TakeUp():
                     self._answer(order.order_id, self._take_up(order))
                 case HangUp():
@@ -303,7 +305,8 @@ class Exchange:
             if sent:
                 self.spawn(self._abandon(call_id, sent))
             if not is_leg(call_id):
-                self._api.tell_soon(call_id, "ended", 0, "the exchange was restarted while it rang")
+                why = "the exchange was restarted while it rang" if sent else RESTARTED
+                self._api.tell_soon(call_id, "ended", 0, why)
         if not (left := self._dialogs.kept()):
             return
         with contextlib.suppress(TimeoutError):

@@ -18,6 +18,8 @@ RINGS = (180, 183)
 MOVED = (301, 302)
 MOST_MOVES = 2
 """Somebody forwards to somebody who forwards; more is a circle."""
+MOST_WITHDRAWN = 10_000
+"""So many orders are remembered that nobody may be called for any more."""
 
 
 class PlacesCalls(Protocol):
@@ -47,27 +49,43 @@ class Outbound:
         self._exchange, self._engine, self._api = exchange, engine, api
         self._trunks, self._dialogs = trunks, dialogs
         self.ringing: dict[str, sip.Dialog] = {}
+        self._withdrawn: dict[str, None] = {}
 
     def dial(self, order: Dial) -> str:
         """Set out to place a call; why not, if it cannot be."""
         trunk = self._trunks.get(order.trunk_id)
         if why_not := self._exchange.why_not() or self._trunks.why_not(order.trunk_id):
             return why_not
-        if trunk is None or order.call_id in self.ringing:
-            return "the call is placed already"
+        if trunk is None or order.call_id in self.ringing or order.call_id in self._withdrawn:
+            return "the call is placed already, or was withdrawn"
         try:
             sockets, ours = self._exchange.open(host_of(trunk.server))
         except Unavailable:
             return "every port for sound is taken"
-        self._dialogs.rings(order.call_id)
+        if not self._dialogs.places(order.call_id):
+            _close(sockets)
+            return "the call could not be written down"
         try:
             dialog = self._invite(order, trunk, ours, order.to_number, order.from_number)
         except sip.SipError as error:
             _close(sockets)
-            self._dialogs.forget(order.call_id)
+            self._dialogs.told(order.call_id)
             return str(error)
         self.ringing[order.call_id] = dialog
         self._exchange.spawn(self._follow(order, dialog, trunk, sockets, ours))
+        return ""
+
+    def withdraw(self, call_id: str) -> str:
+        """Call nobody for this order any more; why that is too late, if it may be.
+
+        Orders come one after another, so it was never obeyed, or it stands in the journal until the api
+        knows its end.
+        """
+        if self._dialogs.may_have_rung(call_id):
+            return "somebody may have been called"
+        self._withdrawn[call_id] = None
+        if len(self._withdrawn) > MOST_WITHDRAWN:
+            del self._withdrawn[next(iter(self._withdrawn))]
         return ""
 
     def _invite(self, order: Dial, trunk: SipTrunk, ours: sdp.Ours, number: str, caller: str) -> sip.Dialog:
