@@ -54,14 +54,7 @@ async def faults(url: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_one_payment_is_one_credit_and_one_recharge_one_charge(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
-    if kind == "postgresql":
-        made = request.getfixturevalue("postgres_server").database()
-        url = made.replace("postgresql://", "postgresql+asyncpg://")
+def test_one_payment_is_one_credit_and_one_recharge_one_charge(database_url: str, tmp_path: Path) -> None:
     stripe, paddle = FakeStripe(), FakePaddle()
     with serving(stripe), serving(paddle):
         settings = {
@@ -73,7 +66,7 @@ def test_one_payment_is_one_credit_and_one_recharge_one_charge(
             "PADDLE_WEBHOOK_SECRET": PADDLE_SECRET,
             "CALL2ME_PADDLE_URL": paddle.url,
         }
-        with running_api(tmp_path / "home", url, **settings) as api:
+        with running_api(tmp_path / "home", database_url, **settings) as api:
             person = api.person()
             person.made("/v1/webhooks/endpoints", {"url": "https://hooks.example.com/paid"})
             asked = {"amount": 10, "save_card": True}
@@ -117,4 +110,4 @@ def test_one_payment_is_one_credit_and_one_recharge_one_charge(
             told = person.ask("GET", "/v1/webhooks/deliveries").json["deliveries"]
             assert [one["event"] for one in told] == ["payment.succeeded"] * 3
             here.stops()
-    assert asyncio.run(faults(url)) == []
+    assert asyncio.run(faults(database_url)) == []

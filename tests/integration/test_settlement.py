@@ -231,23 +231,18 @@ async def settled_calls(database_url: str) -> tuple[dict[str, list[object]], int
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # some seventy processes, one after the other
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_call_is_settled_once_after_whichever_await_of_it_the_process_is_killed(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    database_url: str, tmp_path: Path
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
-    if kind == "postgresql":
-        made = request.getfixturevalue("postgres_server").database()
-        url = made.replace("postgresql://", "postgresql+asyncpg://")
-    asyncio.run(grant(url))
+    asyncio.run(grant(database_url))
     home = tmp_path / "home"
     home.mkdir()
-    deaths = dying_settlement.deaths(home, url)
+    deaths = dying_settlement.deaths(home, database_url)
     died_in = Counter(deaths)
     assert set(died_in) == set(dying_settlement.STEPS)  # how often a step has to wait is not always the same
     assert min(died_in.values()) >= 3
     assert died_in["charge"] >= 20
-    calls, had, earned, holds, faults = asyncio.run(settled_calls(url))
+    calls, had, earned, holds, faults = asyncio.run(settled_calls(database_url))
     assert len(calls) == len(deaths) + 1  # one for each death, and one that lived
     once = [True, ("usage", 60_000), ("usage", -150_000), ("earning", 50_000), ("analysed", True)]
     assert all(sorted(found, key=str) == sorted(once, key=str) for found in calls.values()), calls
@@ -255,14 +250,7 @@ def test_a_call_is_settled_once_after_whichever_await_of_it_the_process_is_kille
     assert (holds, faults) == (0, [])
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_what_comes_after_the_settlement_still_counts(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    database_url = f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
-    if kind == "postgresql":
-        made = request.getfixturevalue("postgres_server").database()
-        database_url = made.replace("postgresql://", "postgresql+asyncpg://")
+def test_what_comes_after_the_settlement_still_counts(database_url: str, tmp_path: Path) -> None:
     call_id = asyncio.run(begin_call(database_url))
     script = Script(call_id)
     started, said, ended = script.started(), script.said("user", "Late.", 1, 2.5), script.ended(5)
