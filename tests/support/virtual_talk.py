@@ -126,8 +126,14 @@ class Talk:
                 stretches.append(Stretch(part, at, at + seconds))
             pieces.append(np.full(int(seconds * RATE), level, np.int16))
             at += seconds
-        self.microphone.labels.append(tuple(each for each in stretches if each.text.strip("*")))
-        self.microphone.pending = np.concatenate(pieces)
+        words = tuple(each for each in stretches if each.text.strip("*"))
+        await self.plays(np.concatenate(pieces), words)
+
+    async def plays(self, pcm: np.ndarray, words: tuple[Stretch, ...] = ()) -> None:
+        """Say a sound (int16, 16 kHz) in which the recogniser understands these words."""
+        if words:
+            self.microphone.labels.append(words)
+        self.microphone.pending = pcm
         self.microphone.silent.clear()
         await self.microphone.silent.wait()
         self.spoke_until = time.time()
@@ -186,12 +192,13 @@ async def talking(
     *,
     stt_delay: float = 0.1,
     functions: Functions | None = None,
+    detector: type[Any] = _Loudness,
     **agent: Any,
 ) -> AsyncIterator[Talk]:
-    """A session of the product's own making, greeted already."""
+    """A session of the product's own making, greeted already. `detector`: the model that tells speech."""
     ears, mind = OracleSTT(stt_delay), TableLLM(answers)
     config = {"agent_id": "a", "name": "A", "begin_message": "Hello.", "begin_message_mode": "static"} | agent
-    with mock.patch("pipelines.windows.VAD", _Loudness):
+    with mock.patch("pipelines.windows.VAD", detector):
         pipeline = await assemble(
             CallBrief(call_id="c", agent=AgentConfig.model_validate(config)),
             ProviderSettings(),
