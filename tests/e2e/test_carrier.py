@@ -19,7 +19,7 @@ from tests.integration.test_phone_holds import is_music
 from tests.support import baresip
 from tests.support.carrier import CREDENTIAL, DID, FORK
 from tests.support.carrier_house import House, carrier_house, refusing
-from tests.support.far_end import FarCall
+from tests.support.far_call import FarCall
 from tests.support.pjsip import RATE, Pjsip, longest_silence, silent, written
 from tests.support.speech import understood, words
 from tests.support.stack import process_of, service_of

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.support.carrier_house import House, carrier_house, refusing
-from tests.support.far_end import FarCall
+from tests.support.far_call import FarCall
 from tests.support.pjsip import written
 from tests.support.speech import words
 from tests.support.stack import service_of

@@ -14,12 +14,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.far_end import FarEnd, Message, response
+from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
+from tests.support.rtp import key_packets
+from tests.support.sip_messages import Message, response
 from tests.support.speech import understood
 from tests.support.stack import ROOT, Stack, running
 from tests.support.telephone import Telephone, bound, telephone
-from tests.unit.test_rtp import key_packets
 from worker.exchange import sdp, sip
 
 pytestmark = [pytest.mark.e2e, pytest.mark.phones, pytest.mark.timeout(300)]

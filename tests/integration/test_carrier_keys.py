@@ -8,13 +8,13 @@ import pytest
 from pipelines.contract.events import FunctionCalled
 from pipelines.contract.phones import SipTrunk
 from tests.support.carrier import CREDENTIAL, DID, Carrier, carrier
-from tests.support.far_end import FarCall, Message, sdp
+from tests.support.far_call import FarCall
 from tests.support.pjsip import pjsip
-from tests.support.rtp import Sender
+from tests.support.rtp import Sender, key_packets
+from tests.support.sip_messages import Message, sdp
 from tests.support.speech import words
 from tests.support.telephone import Telephone, bound, telephone
 from tests.support.telephony import Stage, staged
-from tests.unit.test_rtp import key_packets
 from worker.exchange import sdp as descriptions
 
 pytestmark = [

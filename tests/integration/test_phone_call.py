@@ -30,11 +30,10 @@ from pipelines.contract.events import (
 from pipelines.tools.developer import Functions
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
 from tests.support.rehearsal import KEY, SECRET
-from tests.support.rtp import Sender
+from tests.support.rtp import Sender, key_packets
 from tests.support.speech import words
 from tests.support.stack import free_port
 from tests.support.telephone import Telephone, bound, telephone
-from tests.unit.test_rtp import key_packets
 from worker import call, roomless
 from worker.lines import phone as phones
 from worker.lines.line import LineClosed

@@ -13,10 +13,9 @@ import pytest
 
 from pipelines.contract.actions import Hold, Say
 from pipelines.contract.events import Steered
-from tests.support.rtp import Sender
+from tests.support.rtp import Sender, key_packets
 from tests.support.speech import words
 from tests.support.telephony import Caller, Stage, calling, staged
-from tests.unit.test_rtp import key_packets
 from worker.exchange import sdp, sip
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]

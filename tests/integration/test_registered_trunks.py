@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 
 from pipelines.contract.phones import SipTrunk, SipTrunks
-from tests.support.far_end import FarEnd, Message, response
+from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
+from tests.support.sip_messages import Message, response
 from tests.support.telephony import staged
 from worker.exchange import sip, trunks
 

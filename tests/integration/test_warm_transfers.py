@@ -22,10 +22,10 @@ from tests.integration.test_phone_transfers import (
     loudness,
     picks_up,
 )
+from tests.support.rtp import key_packets
 from tests.support.telephone import Telephone
 from tests.support.telephony import Caller, Stage, calling, staged
 from tests.unit.test_answering import GREETING, tone
-from tests.unit.test_rtp import key_packets
 from worker.exchange import sip
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(240)]

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-from tests.support.far_end import FarEnd, Message
+from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
+from tests.support.sip_messages import Message
 from worker.exchange.sip import Credential
 
 CREDENTIAL = Credential("alice", "secret")

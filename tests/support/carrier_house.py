@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.carrier import CREDENTIAL, DID, Carrier, carrier
-from tests.support.far_end import FarCall, Script
+from tests.support.far_call import FarCall
+from tests.support.far_end import Script
 from tests.support.pjsip import Pjsip, pjsip
 from tests.support.ports import free_port
 from tests.support.speech import words

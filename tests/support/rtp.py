@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from aiortp import RtpPacket
+from aiortp import DtmfEvent, RtpPacket
 from aiortp.codecs import PcmuCodec
 
 from worker.lines.rtp.media import Address, Media
@@ -109,6 +109,18 @@ def jittered(
         for number, packet in enumerate(packets)
         if dice.random() >= loss
     ]
+
+
+def key_packets(phone: Sender, code: int, type_: int = 101, frames: int = 5) -> list[RtpPacket]:
+    """As RFC 4733 has them: one each 20 ms, then three ends, all with the first one's timestamp."""
+    made = []
+    for number in range(frames + 3):
+        duration, is_end = min(number + 1, frames) * 160, number >= frames
+        payload = DtmfEvent(event=code, end=is_end, volume=10, duration=duration).serialize()
+        made.append(RtpPacket(type_, int(number == 0), phone.sequence, phone.timestamp, phone.ssrc, payload))
+        phone.sequence = (phone.sequence + 1) & 0xFFFF
+    phone.timestamp = (phone.timestamp + (frames + 3) * 160) & 0xFFFFFFFF
+    return made
 
 
 def joined(frames: list[bytes]) -> np.ndarray:

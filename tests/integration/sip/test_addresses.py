@@ -16,9 +16,10 @@ from cryptography.x509.oid import NameOID
 
 from tests.integration.sip.conftest import OFFER, MakeEngine, next_invitation
 from tests.support.ear import Ear
-from tests.support.far_end import FarEnd, response
+from tests.support.far_end import FarEnd
 from tests.support.name_server import Record, name_server
 from tests.support.ports import free_port
+from tests.support.sip_messages import response
 from worker.exchange.sip import (
     AddressInUse,
     Admission,

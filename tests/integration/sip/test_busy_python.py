@@ -10,13 +10,14 @@ import pytest
 
 from tests.integration.sip.conftest import OFFER
 from tests.support.ear import Ear
-from tests.support.far_end import sdp
+from tests.support.sip_messages import sdp
 from worker.exchange.sip import Answered, Engine
 
 # The far end of this test must not be in the process that stands still.
 FAR = """
 import asyncio, json, sys
-from tests.support.far_end import FarEnd, answers, sdp
+from tests.support.far_end import FarEnd, answers
+from tests.support.sip_messages import sdp
 
 async def main(port):
     far = FarEnd()

@@ -6,7 +6,8 @@ import pytest
 
 from tests.integration.sip.conftest import LOOPBACK, MakeEngine, next_invitation
 from tests.support.ear import Ear
-from tests.support.far_end import FarEnd, Message, sdp
+from tests.support.far_end import FarEnd
+from tests.support.sip_messages import Message, sdp
 from worker.exchange.sip import Admission, Confirmed, Ended, Engine, NotNow, Timing
 
 TIMER = ["Supported: timer, replaces", "Allow: INVITE, ACK, BYE, CANCEL, UPDATE"]
@@ -149,7 +150,7 @@ async def test_a_challenged_bye_of_an_inbound_call_is_repeated_with_its_credenti
     engine: Engine, far: FarEnd
 ) -> None:
     from tests.support.carrier import CREDENTIAL
-    from tests.support.far_end import Message, response
+    from tests.support.sip_messages import Message, response
 
     def challenges(bye: Message) -> bytes:
         if bye.get("proxy-authorization"):

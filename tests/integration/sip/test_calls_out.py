@@ -4,7 +4,8 @@ import asyncio
 
 from tests.integration.sip.conftest import OFFER, Call
 from tests.support.carrier import Carrier
-from tests.support.far_end import FarCall, sdp
+from tests.support.far_call import FarCall
+from tests.support.sip_messages import sdp
 from worker.exchange.sip import Answered, Ended, Engine, Progress, Request
 
 
@@ -171,10 +172,10 @@ async def test_every_repeated_answer_is_acknowledged_again(call: Call, trunk: Ca
 
 
 async def test_a_challenged_bye_is_repeated_with_the_credential(call: Call, trunk: Carrier) -> None:
-    from tests.support.far_end import response
+    from tests.support.sip_messages import response
 
     def challenges(bye: object) -> bytes:
-        from tests.support.far_end import Message
+        from tests.support.sip_messages import Message
 
         assert isinstance(bye, Message)
         challenge = 'Proxy-Authenticate: Digest realm="carrier",nonce="n1",qop="auth",algorithm=SHA-256'

@@ -8,7 +8,9 @@ import pytest
 from tests.integration.sip.conftest import Call, MakeEngine, next_invitation
 from tests.support.carrier import CREDENTIAL, Carrier
 from tests.support.ear import Ear
-from tests.support.far_end import FarCall, FarEnd, Message, response, sdp
+from tests.support.far_call import FarCall
+from tests.support.far_end import FarEnd
+from tests.support.sip_messages import Message, response, sdp
 from worker.exchange.sip import (
     Answered,
     Confirmed,

@@ -6,8 +6,8 @@ import pytest
 
 from tests.integration.sip.conftest import OFFER
 from tests.support.ear import Ear
-from tests.support.far_end import sdp
 from tests.support.pjsip import pjsip
+from tests.support.sip_messages import sdp
 from worker.exchange.sip import Answered, Ended, Engine, Offer, Progress
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pjsua2-python has wheels for Linux only")

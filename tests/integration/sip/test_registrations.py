@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 
 from tests.integration.sip.conftest import MakeEngine
 from tests.support.carrier import CREDENTIAL, Carrier
-from tests.support.far_end import FarEnd, Message, response
+from tests.support.far_end import FarEnd
+from tests.support.sip_messages import Message, response
 from worker.exchange.sip import Account, Credential, Engine, Registered, Registration, RegistrationFailed
 
 

@@ -12,8 +12,9 @@ import pytest
 from tests.integration.sip.conftest import MakeEngine
 from tests.support.carrier import CREDENTIAL, Carrier
 from tests.support.ear import Ear
-from tests.support.far_end import FarEnd, Message, response, sdp
+from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
+from tests.support.sip_messages import Message, response, sdp
 from worker.exchange.sip import BadSnapshot, Credential, Ended, Engine, Listener, Offer
 
 ROOT = Path(__file__).parents[3]

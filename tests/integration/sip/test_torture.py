@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import pytest
 
 from tests.integration.sip.conftest import MakeEngine
-from tests.support.far_end import Message, sdp
+from tests.support.sip_messages import Message, sdp
 from worker.exchange.calls import number_in
 from worker.exchange.sdp import read as sdp_of
 from worker.exchange.sip import Admission, Dialog
