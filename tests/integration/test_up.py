@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.parts.caller import Caller
+from tests.support.engineless import without_engine
+from tests.support.ports import free_port
 from tests.support.stack import COMMAND, ROOT, environment, ports_of
 
 READY_SECONDS = 120.0
@@ -164,26 +168,25 @@ def printed_value(up: Up, name: str) -> str:
     return next(found[1] for line in up.lines if (found := re.fullmatch(rf" +{name} {{2,}}(\S+)", line)))
 
 
-def post(up: Up, path: str, body: dict[str, str]) -> dict[str, Any]:
+def post(up: Up, path: str, body: dict[str, Any], key: str = "", *, seconds: float = 10) -> dict[str, Any]:
     request = urllib.request.Request(
         f"http://127.0.0.1:{up.env['CALL2ME_PORT']}{path}",
         json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
+        {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
     )
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
+    with urllib.request.urlopen(request, timeout=seconds) as reply:  # noqa: S310 - our own address
         found: dict[str, Any] = json.load(reply)
         return found
 
 
-def listed(up: Up, resource: str) -> list[dict[str, Any]]:
-    """What the owner of the printed key has of it."""
+def listed(up: Up, resource: str, key: str = "") -> Any:
+    """What the owner of the key has of it; of the printed one by default."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{up.env['CALL2ME_PORT']}/v1/{resource}",
-        headers={"Authorization": f"Bearer {printed_value(up, 'API key')}"},
+        headers={"Authorization": f"Bearer {key or printed_value(up, 'API key')}"},
     )
     with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
-        found: list[dict[str, Any]] = json.load(reply)
-        return found
+        return json.load(reply)
 
 
 def test_the_first_start_prints_a_link_a_login_and_a_key_that_work(first: Up) -> None:
@@ -298,6 +301,44 @@ def test_a_second_start_shows_no_password_and_keeps_what_was_made(first: Up, sta
         up.stop(signal.SIGTERM)
         assert up.process.returncode == 0
         assert up.left() == []
+
+
+async def test_without_a_sip_engine_browsers_and_texts_are_answered_and_phones_say_what_to_do(
+    first: Up, started: Path, tmp_path: Path
+) -> None:
+    key = printed_value(first, "API key")
+    wanted = f"udp:127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    phones = {"CALL2ME_SIP_LISTEN": wanted, "CALL2ME_ALLOW_HOSTS": "127.0.0.1"}
+    with running(started, PYTHONPATH=without_engine(tmp_path), **phones) as up:
+        up.until_ready()
+        agent_id = listed(up, "agents", key)[0]["agent_id"]
+        chat = post(up, "/v1/chats", {"agent_id": agent_id}, key)
+        asked = {"content": "What are your opening hours on Saturday?"}
+        told = post(up, f"/v1/chats/{chat['session_id']}/messages", asked, key, seconds=60)
+        assert "9" in told["assistant_message"]["content"]
+        ticket = post(up, "/v1/livekit/token", {"agent_id": agent_id}, key)
+        async with Caller.joined(ticket["url"], ticket["token"]) as caller:
+            await caller.hear(after=0)
+
+        trunk = post(up, "/v1/sip-trunks", {"name": "Carrier", "sip_server": "127.0.0.1:5060"}, key)
+        number = {"number": "+905331112233", "agent_id": agent_id, "trunk_id": trunk["trunk_id"]}
+        post(up, "/v1/phone-numbers", number, key)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(up, "/v1/calls", {"agent_id": agent_id, "to_number": "+905331112244"}, key)
+        assert refused.value.code == 503
+        detail = json.load(refused.value)["detail"]
+        assert "the SIP engine is not installed: run make phones; `call2me doctor` says" in detail
+        health = listed(up, "sip/health", key)
+        assert "run make phones" in health["detail"], health
+        tested = post(up, f"/v1/sip-trunks/{trunk['trunk_id']}/test", {}, key)
+        assert "the SIP engine is not installed: run make phones" in tested["message"]
+        found = up.ask("doctor").stdout
+        assert re.search(
+            r"^note +phones +no SIP engine: browsers can call, phones cannot$", found, re.MULTILINE
+        )
+        assert "make phones" in found.partition("no SIP engine")[2]
+        assert "a call could be answered now" in found
+        up.stop()
 
 
 def test_nothing_outlives_an_up_that_was_killed(started: Path) -> None:

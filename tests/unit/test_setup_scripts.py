@@ -1,10 +1,14 @@
 """The scripts behind `make run`: what they say where something is slow or missing."""
 
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.engineless import without_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,3 +78,35 @@ def test_without_rust_one_sentence_says_what_to_get(bare: Path, monkeypatch: pyt
     assert ended.stderr.count("\n") == 1
     assert "https://rustup.rs" in ended.stderr
     assert "make phones" in ended.stderr
+
+
+FEW_TESTS = """
+import importlib.machinery, importlib.util, sys
+loader = importlib.machinery.SourceFileLoader("ci_tests", ".ci/tests")
+spec = importlib.util.spec_from_loader("ci_tests", loader)
+ci_tests = sys.modules["ci_tests"] = importlib.util.module_from_spec(spec)
+loader.exec_module(ci_tests)
+ci_tests.TALKING = ("tests/integration/sip/test_torture.py", "tests/unit/test_slots.py")
+ci_tests.COMPUTING = ("tests/unit/test_sdp.py",)
+sys.exit(ci_tests.main())
+"""
+"""What `make test` runs, with few files in each lane: one of them is of the SIP engine."""
+
+
+@pytest.mark.parametrize(("phones", "code"), [("", 1), ("off", 0)])
+def test_without_rust_all_other_tests_run_and_that_is_a_failure_unless_it_is_wanted(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phones: str, code: int
+) -> None:
+    monkeypatch.setenv("CARGO_HOME", str(bare))
+    for name in ("sh", "nice"):
+        program(bare, name, f'exec /usr/bin/{name} "$@"')
+    assert run("/bin/sh", ".ci/phones", "--can", path=str(bare)).returncode == 1
+    monkeypatch.setenv("PYTHONPATH", without_engine(tmp_path))
+    monkeypatch.setenv("PHONES", phones)
+    ended = run(sys.executable, "-c", FEW_TESTS, path=str(bare))
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert "tests of phones were left out: there is no SIP engine" in ended.stdout
+    assert "Install Rust 1.88 or newer (https://rustup.rs), then: make phones" in ended.stdout
+    assert ended.stdout.count("This counts as a failure; PHONES=off") == (0 if phones else 1)
+    assert "Again, alone" not in ended.stdout
+    assert re.search(r"\n[1-9]\d* passed, 0 failed\n$", ended.stdout), ended.stdout
