@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import wave
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.support.speech import understood
 from tests.support.stack import ROOT
 
 RATE = 8000
+CODECS = ("PCMU", "PCMA", "G722")
 LOUD = 500
 _HEADER_BYTES = 44
 
@@ -26,8 +27,8 @@ Pcm = NDArray[np.int16]
 class Pjsip:
     """One process of `tests.support.pjsip_phone`."""
 
-    def __init__(self, folder: Path, process: asyncio.subprocess.Process) -> None:
-        self.folder, self._process = folder, process
+    def __init__(self, folder: Path, process: asyncio.subprocess.Process, rate: int = RATE) -> None:
+        self.folder, self._process, self.rate = folder, process, rate
         self.seen: list[dict[str, Any]] = []
         self._arrived = asyncio.Event()
         self._sounds = 0
@@ -39,10 +40,10 @@ class Pjsip:
         self._process.stdin.write(json.dumps({"do": action, "call": call, "value": value}).encode() + b"\n")
 
     def say(self, pcm: Pcm, call: int = 0) -> float:
-        """int16 mono at 8 kHz; how many seconds it lasts."""
+        """int16 mono at the telephone's rate; how many seconds it lasts."""
         self._sounds += 1
-        self.do("play", call, written(self.folder / f"say-{self._sounds}.wav", pcm))
-        return len(pcm) / RATE
+        self.do("play", call, written(self.folder / f"say-{self._sounds}.wav", pcm, self.rate))
+        return len(pcm) / self.rate
 
     # ── what is seen ─────────────────────────────────────────────────────────────────────────────
     def all(self, name: str, call: int | None = None) -> list[Any]:
@@ -78,15 +79,15 @@ class Pjsip:
             return bool(len(loud)) and len(sound) - loud[-1] > quiet * RATE
 
         await self.until(is_said, seconds)
-        return understood(self.heard(call)[since:].repeat(2), 16_000)
+        return understood(self.heard(call)[since:].repeat(16_000 // self.rate), 16_000)
 
 
-def written(path: Path, pcm: Pcm) -> str:
+def written(path: Path, pcm: Pcm, rate: int = RATE) -> str:
     """A file with this in it."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
+        file.setframerate(rate)
         file.writeframes(pcm.tobytes())
     return str(path)
 
@@ -103,17 +104,24 @@ def longest_silence(sound: Pcm) -> float:
 
 
 @contextlib.asynccontextmanager
-async def pjsip(lines: Mapping[str, Mapping[str, Any]], proxy: str = "") -> AsyncIterator[Pjsip]:
-    """A telephone with these numbers; registered at the proxy, where there is one."""
+async def pjsip(
+    lines: Mapping[str, Mapping[str, Any]],
+    proxy: str = "",
+    *,
+    codecs: Sequence[str] = CODECS,
+    rate: int = RATE,
+) -> AsyncIterator[Pjsip]:
+    """A telephone with these numbers; registered at the proxy, where there is one. It speaks nothing but
+    `codecs`; `rate` is that of its microphone and of its recordings."""
     with tempfile.TemporaryDirectory(prefix="phone-") as folder:
-        told = {"folder": folder, "proxy": proxy, "lines": lines}
+        told = {"folder": folder, "proxy": proxy, "lines": lines, "codecs": codecs, "rate": rate}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.support.pjsip_phone", json.dumps(told)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
         )
-        phone = Pjsip(Path(folder), process)
+        phone = Pjsip(Path(folder), process, rate)
         reading = asyncio.create_task(_read(phone, process))
         try:
             await phone.until(lambda: phone.all("port"), 20)

@@ -18,8 +18,6 @@ from typing import Any
 
 import pjsua2 as pj
 
-RATE = 8000
-CODECS = ("PCMU", "PCMA", "G722")
 SECRET = "secret"
 
 
@@ -141,6 +139,8 @@ class Phone:
     def __init__(self, told: dict[str, Any]) -> None:
         self.folder = Path(told["folder"])
         self.proxy: str = told.get("proxy", "")
+        self.codecs: tuple[str, ...] = tuple(told.get("codecs", ("PCMU", "PCMA", "G722")))
+        self.rate: int = told.get("rate", 8000)
         self.calls: list[Call] = []
         self.endpoint = self._started()
         self.port = self._port
@@ -153,7 +153,7 @@ class Phone:
         settings.uaConfig.threadCnt = 0
         settings.uaConfig.mainThreadOnly = True
         settings.logConfig.level = settings.logConfig.consoleLevel = 0
-        settings.medConfig.clockRate = RATE
+        settings.medConfig.clockRate = settings.medConfig.sndClockRate = self.rate
         settings.medConfig.noVad = True
         settings.medConfig.ecTailLen = 0
         endpoint.libInit(settings)
@@ -165,7 +165,7 @@ class Phone:
         endpoint.libStart()
         endpoint.audDevManager().setNullDev()
         for codec in endpoint.codecEnum2():
-            if not codec.codecId.startswith(CODECS):
+            if not codec.codecId.startswith(self.codecs):
                 endpoint.codecSetPriority(codec.codecId, 0)
         return endpoint
 
