@@ -9,7 +9,7 @@ from datetime import date
 
 from kb.chunking import passages
 from kb.words import fold
-from pipelines.local.scripted import answers, forms, intents, questions, results, slots
+from pipelines.local.scripted import answers, forms, intents, questions, results, slots, transfers
 from pipelines.local.scripted.facts import Fact, passages_as_facts
 from pipelines.local.scripted.functions import Function
 from pipelines.local.scripted.history import Event, Heard, History, Ran, Said
@@ -31,7 +31,6 @@ _PREPARED_AT_ONCE = 32
 _END_CALL = re.compile(
     r"^(?:end|hang_?up|finish|terminate)(?:_?(?:the)?_?(?:call|conversation))?$", re.IGNORECASE
 )
-_TRANSFER = re.compile(r"transfer|human|operator|escalat|hand_?(?:off|over)", re.IGNORECASE)
 _STILL_RUNNING = "The tool call is still in progress."
 
 
@@ -158,6 +157,10 @@ class Dialog:
         state = replace(state, seen=known or state.seen)
         by_name = {function.name: function for function in functions}
         talk = intents.small_talk(heard.text)
+        wish = transfers.wish(state, heard.text, functions, is_sure=talk == "human")
+        if (put := transfers.turn(state, wish, heard, functions, self._wording)) is not None:
+            return put
+        talk = "human" if wish else talk
 
         if state.form and (function := by_name.get(state.form.function)):
             if talk in ("human", "robot", "who", "repeat", "hear", "goodbye", "wait", "help"):
@@ -281,8 +284,6 @@ class Dialog:
             case "human":
                 contact = next((f for f in facts if f.kinds & {"phone", "email"}), None)
                 text = say("human", contact=speakable(contact.text)) if contact else say("human_no_contact")
-                call = _without_arguments(functions, _TRANSFER)
-                text = say("one_moment") if call else text
             case "robot":
                 text = say("robot", business=business)
             case "who":
@@ -314,9 +315,9 @@ class Dialog:
 
     def _help(self, prompt: Prompt, functions: list[Function], facts: Sequence[Fact]) -> str:
         topics = self._wording.topics(facts)
-        titles = [f.title for f in functions if not _END_CALL.match(f.name) and not _TRANSFER.search(f.name)][
-            :3
-        ]
+        titles = [
+            f.title for f in functions if not _END_CALL.match(f.name) and not transfers.is_transfer(f.name)
+        ][:3]
         told = {"topics": self._wording.listed(topics), "functions": self._wording.listed(titles)}
         if topics:
             return self._wording.say("help_and_do" if titles else "help", **told)

@@ -222,6 +222,10 @@ _ENGLISH = Wording(
         "human": "I can't put you through to a person from here. {contact}",
         "human_no_contact": "I can't put you through to a person from here, but I am happy to help with "
                             "what I know.",
+        "human_callback": "I can't put you through to a person from here, but somebody can call you back.",
+        "putting_through": "One moment, I'm putting you through: {target}.",
+        "put_through_to_whom": "I can put you through to {targets}. To whom would you like to talk?",
+        "put_through_only": "I can only put you through to {target}. Shall I?",
         "robot": "I am an automated assistant, not a person. I answer with what {business} has told me.",
         "who": "You are speaking with {name}, an automated assistant.",
         "who_no_name": "I am the automated assistant here.",
@@ -296,6 +300,10 @@ _TURKISH = Wording(
         "human": "Buradan sizi bir kişiye bağlayamıyorum. {contact}",
         "human_no_contact": "Buradan sizi bir kişiye bağlayamıyorum, ama bildiklerimle yardımcı "
                             "olabilirim.",
+        "human_callback": "Buradan sizi bir kişiye bağlayamıyorum, ama sizi geri arayabilirler.",
+        "putting_through": "Bir saniye, sizi bağlıyorum: {target}.",
+        "put_through_to_whom": "Sizi şuralara bağlayabilirim: {targets}. Kiminle görüşmek istersiniz?",
+        "put_through_only": "Sizi yalnızca şuraya bağlayabilirim: {target}. Bağlayayım mı?",
         "robot": "Ben bir insan değil, otomatik bir asistanım. Bana {business} tarafından verilen "
                  "bilgilerle yanıt veriyorum.",
         "who": "Ben {name}, otomatik bir asistanım.",
