@@ -75,7 +75,7 @@ async def test_a_caller_whom_the_desk_declines_hears_the_agent_again(house: Hous
         words(text)  # made before: nobody at a telephone thinks for as long as that takes
     call, call_id = await house.rings()
     await phone.hears(call)
-    assert "putting you through" in await house.asks(call, WISH)
+    phone.say(words(WISH), call)
     asked = await house.called(DESK)
     await phone.talks(asked)
     phone.say(words("Hello?"), asked)
@@ -95,6 +95,8 @@ async def test_a_caller_whom_the_desk_declines_hears_the_agent_again(house: Hous
     phone.do("hang_up", call)
     over = await house.stack.ended(call_id)
     assert (over["call_status"], over["disconnection_reason"]) == ("completed", "user_hangup")
+    said = [entry["text"] for entry in over["transcript_object"] if entry["role"] == "agent"]
+    assert said[1] == f"One moment, I'm putting you through: {NAME}."
     (tried,) = over["transfers"]
     assert (tried["target"], tried["mode"], tried["outcome"]) == (NAME, "warm", "failed")
     assert tried["why_not"] == "They cannot take the call now"
