@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, APIConnectionError, APIError, FlushSentinel, ModelSettings, llm, stt, tts
 
@@ -17,6 +16,7 @@ from pipelines.phrases import phrase
 from pipelines.retrieval import Retrieval
 from pipelines.tongues import Tongue, Tongues
 from pipelines.turn_taking import TurnTaking
+from pipelines.volume import at_volume
 
 logger = logging.getLogger(__name__)
 
@@ -168,9 +168,19 @@ class SpokenAgent(Agent):
         if self._tongues is not None and self._tongues.told:
             chat_ctx = chat_ctx.copy()
             chat_ctx.items.append(llm.ChatMessage(role="system", content=[self._tongues.told]))
+        is_muted = self._is_muted  # as a whole: half an answer is none
         answer = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
         async for chunk in self.first_sentence.timed(answer):
-            yield chunk
+            if not is_muted:
+                yield chunk
+            elif (done := _without_words(chunk)) is not None:
+                yield done
+
+    @property
+    def _is_muted(self) -> bool:
+        """What is said to nobody belongs into no transcript; functions run, unmute is one of them."""
+        output = self.session.output
+        return output.audio is not None and not output.audio_enabled
 
     async def stt_node(
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
@@ -279,14 +289,9 @@ class SpokenAgent(Agent):
             yield piece
 
 
-def at_volume(frame: rtc.AudioFrame, volume: float) -> rtc.AudioFrame:
-    """The same sound louder or softer; what would be too loud is cut, not wrapped around."""
-    samples = np.frombuffer(frame.data, np.int16).astype(np.float32) * volume
-    louder = rtc.AudioFrame(
-        np.clip(samples, -32768, 32767).astype(np.int16).tobytes(),
-        frame.sample_rate,
-        frame.num_channels,
-        frame.samples_per_channel,
-    )
-    louder.userdata.update(frame.userdata)
-    return louder
+def _without_words(chunk: llm.ChatChunk | str | FlushSentinel) -> llm.ChatChunk | None:
+    if not isinstance(chunk, llm.ChatChunk):
+        return None
+    if chunk.delta is None or not chunk.delta.content:
+        return chunk
+    return chunk.model_copy(update={"delta": chunk.delta.model_copy(update={"content": None})})

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from livekit.agents import Agent, AgentSession, llm
 
 from pipelines.agent_config import TransferTarget
 from pipelines.assemble import Pipeline
-from pipelines.contract.actions import Hold, HoldSound
+from pipelines.contract.actions import Hold, HoldSound, Mute
 from pipelines.contract.brief import CallBrief
 from pipelines.tools.call_control import MOST_HANDOVERS, Ability, CannotDo
 from worker.brief import seconds_left
@@ -115,6 +116,11 @@ class LineControl:
     async def hold(self, *, is_on: bool, sound: HoldSound = "music", seconds: int = 60) -> None:
         """Let the other side wait, for so long at most, or come back."""
         await self._holding.hold(Hold(is_on=is_on, sound=sound, max_seconds=seconds, by="agent"))
+
+    async def mute(self, *, is_on: bool, seconds: int = 300) -> None:
+        """Let the other side not hear the agent, for so long at most, or hear it again."""
+        until = datetime.now(UTC) + timedelta(seconds=seconds) if is_on else None
+        await self._holding.mute(Mute(is_on=is_on, by="agent", until=until))
 
     async def send_digits(self, digits: str) -> None:
         """Send tones."""

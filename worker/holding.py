@@ -2,6 +2,7 @@
 
     order, hold_call ─► hold ── until ──────────► too long: the call goes on, or ends
     resume ───────────► nothing is held any more
+    order, mute ───────► a side is not heard ──► unmute, by whoever may; the agent's own ends by itself, too
     the other side ───► held: the agent waits, asks nobody whether they are there, and answers afterwards
 
 On hold the agent hears nothing and what it says waits: functions that run go on, and what they bring is said
@@ -17,6 +18,7 @@ from livekit.agents import AgentSession
 
 from pipelines.contract.actions import Action, Hold, Mute
 from pipelines.resuming import last_hold
+from pipelines.tools.call_control import CannotDo
 from worker.endings import Ending
 from worker.lines.line import Line
 from worker.supervision import Supervision
@@ -33,7 +35,7 @@ class Holding:
         self._watchdog: Watchdog | None = None
         self._held: Hold | None = None
         self._is_held_by_other = False
-        self._muted: set[str] = set()
+        self._muted: dict[str, Mute] = {}
         self._supervision: Supervision | None = None
         self._changed = asyncio.Event()
         line.on_held = self._other_side
@@ -61,7 +63,7 @@ class Holding:
             await self._line.hold(is_on=False)
         for action in actions:
             if isinstance(action, Mute):
-                (self._muted.add if action.is_on else self._muted.discard)(action.side)
+                self._note(action)
 
     async def begin(self, session: AgentSession[Any], watchdog: Watchdog) -> None:
         """The session runs."""
@@ -82,21 +84,33 @@ class Holding:
         self._tell(action)
 
     async def mute(self, action: Mute) -> None:
-        """Silence a side, or let it be heard."""
-        (self._muted.add if action.is_on else self._muted.discard)(action.side)
+        """Silence a side, or let it be heard, and write it down. Raises `CannotDo`."""
+        before = self._muted.get(action.side)
+        if action.by == "agent" and before is not None and before.by == "order":
+            raise CannotDo("You are muted from outside, and heard again once whoever did it allows it")
+        self._note(action)
         await self._apply()
+        self._changed.set()
         self._tell(action)
+
+    def _note(self, action: Mute) -> None:
+        self._muted.pop(action.side, None)
+        if action.is_on:
+            self._muted[action.side] = action
 
     async def limit(self) -> Ending:
         """Return when a hold that was to end the call has lasted too long; others end by themselves."""
         while True:
             self._changed.clear()
-            held = self._held
-            left = (held.until - datetime.now(UTC)).total_seconds() if held and held.until else None
+            held, muted = self._held, self._muted.get("agent")
+            ends = [one.until for one in (held, muted) if one is not None and one.until is not None]
+            left = (min(ends) - datetime.now(UTC)).total_seconds() if ends else None
             try:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
-                if held is not self._held or held is None:
+                if muted is not None and muted is self._muted.get("agent") and _is_over(muted):
+                    await self.mute(Mute(is_on=False, by="limit"))
+                if held is not self._held or held is None or not _is_over(held):
                     continue
                 self._warn(
                     "hold_limit", f"The call was on hold for {held.max_seconds} seconds, as long as it may."
@@ -141,3 +155,7 @@ class Holding:
             # Nobody is to be asked whether they are there, who cannot be heard.
             waits = self._held is not None or self._is_held_by_other
             self._watchdog.floor.is_on_hold = waits or self._is_taken_over or bool(self._muted)
+
+
+def _is_over(action: Hold | Mute) -> bool:
+    return action.until is not None and action.until <= datetime.now(UTC)

@@ -58,6 +58,8 @@ BuiltinFunction = Literal[
     "dtmf_input",
     # ours
     "collect_digits",
+    "mute",
+    "unmute",
     "send_digits",
     "hand_over",
     "request_callback",

@@ -53,6 +53,10 @@ class Mute(Message):
     action: Literal["mute"] = "mute"
     side: Literal["agent", "caller"] = "agent"
     is_on: bool = True
+    by: Literal["order", "agent", "limit"] = "order"
+    """Who has done it: what was ordered is not the agent's to undo."""
+    until: AwareDatetime | None = None
+    """When the side is heard again by itself; None: never."""
 
 
 _Identity = Annotated[str, Field(min_length=1, max_length=128)]

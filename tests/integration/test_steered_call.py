@@ -236,3 +236,66 @@ async def test_a_call_that_has_cost_enough_ends_with_a_goodbye(hold: Any) -> Non
     assert held.events()[-1].reason == "cost_limit"
     assert [event.code for event in held.of(WarningRaised)][-1] == "cost_limit"
     assert held.of(UtteranceHeard)[-1].utterance.text == "Bye."
+
+
+async def test_an_agent_that_has_muted_itself_listens_and_is_heard_when_it_says_so(
+    tmp_path: Path, hold: Any
+) -> None:
+    heard = ("Be quiet please.", "She talks to him.", "Are you still there?")
+    answers: dict[str, str | Call] = {
+        "Be quiet please.": Call("mute"),
+        "She talks to him.": "Nobody hears this.",
+        "Are you still there?": Call("unmute"),
+    }
+    engine = {"builtin_functions": ["mute"]}
+    async with (
+        steering(tmp_path) as give,
+        hold(heard=heard, answers=answers, engine=engine) as held,
+    ):
+
+        async def says(text: str, count: int) -> None:
+            held.say(words(text))
+            await held.until(lambda: len(held.of(UtteranceHeard)) == count)
+
+        await held.greeted()
+        await says(heard[0], 2)
+        await held.until(lambda: held.of(Steered))
+        await says(heard[1], 3)
+        assert (await give(Say(text="Not now."))).outcome == "refused"
+        assert (await give(Mute())).outcome == "done", "the owner may silence it as well"
+        await says(heard[2], 4)
+        await held.until(lambda: len(held.of(FunctionCalled)) == 2)
+        assert "muted from outside" in held.of(FunctionCalled)[1].error
+        assert (await give(Mute(is_on=False))).outcome == "done"
+        held.line.leave()
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said == [GREETING, *heard[:3]]
+    assert [(one.action.is_on, one.action.by) for one in held.of(Steered)][:2] == [
+        (True, "agent"),
+        (True, "order"),
+    ]
+
+
+async def test_a_mute_of_its_own_ends_by_itself_and_by_the_agents_word(tmp_path: Path, hold: Any) -> None:
+    heard = ("Quiet for a second.", "Be quiet please.", "Unmute.")
+    answers: dict[str, str | Call] = {
+        heard[0]: Call("mute", {"seconds": 1}),
+        heard[1]: Call("mute"),
+        heard[2]: Call("unmute"),
+    }
+    async with (
+        steering(tmp_path) as give,
+        hold(heard=heard, answers=answers, engine={"builtin_functions": ["mute"]}) as held,
+    ):
+        await held.greeted()
+        held.say(words(heard[0]))
+        await held.until(lambda: [one.action.by for one in held.of(Steered)] == ["agent", "limit"])
+        assert (await give(Say(text="I am back."))).outcome == "done"
+        await held.until(lambda: len(held.of(UtteranceHeard)) == 3)
+        held.say(words(heard[1]))
+        await held.until(lambda: len(held.of(FunctionCalled)) == 2)
+        held.say(words(heard[2]))
+        await held.until(lambda: held.of(UtteranceHeard)[-1].utterance.role == "agent")
+        held.line.leave()
+    said = [event.utterance.text for event in held.of(UtteranceHeard)]
+    assert said == [GREETING, heard[0], "I am back.", *heard[1:], "Done: You are heard again."]

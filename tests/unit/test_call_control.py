@@ -18,7 +18,16 @@ TARGETS = (
     TransferTarget(name="Billing", kind="phone", value="+15550100"),
     TransferTarget(name="Bookings", kind="agent", value="agent_0123456789ab"),
 )
-ALL = ("end_call", "transfer_call", "hand_over", "hold_call", "dtmf_input", "send_digits", "request_callback")
+ALL = (
+    "end_call",
+    "transfer_call",
+    "hand_over",
+    "hold_call",
+    "mute",
+    "dtmf_input",
+    "send_digits",
+    "request_callback",
+)
 
 
 @dataclass
@@ -40,6 +49,11 @@ class FakeControl:
 
     async def hold(self, *, is_on: bool, sound: HoldSound = "music", seconds: int = 60) -> None:
         self.done.append(f"hold {is_on}")
+
+    async def mute(self, *, is_on: bool, seconds: int = 300) -> None:
+        if self.cannot:
+            raise CannotDo(self.cannot)
+        self.done.append(f"mute {is_on} {seconds}")
 
     async def send_digits(self, digits: str) -> None:
         self.done.append(f"digits {digits}")
@@ -80,6 +94,8 @@ def test_an_agent_has_what_it_asks_for_and_can_use() -> None:
     assert {tool.id for tool in builtins(nobody, FakeControl(), Rails())} == {
         "end_call",
         "hold_call",
+        "mute",
+        "unmute",
         "collect_digits",
         "send_digits",
         "request_callback",

@@ -121,3 +121,13 @@ async def test_without_anybody_there_it_says_so() -> None:
     assert said.startswith("Buradan sizi bir kişiye bağlayamıyorum")
     said, _ = await asked(talk(functions=("request_callback",)), "Put me through to a person.")
     assert said.startswith("I can't put you through to a person from here, but somebody can call you back.")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("Please mute yourself for a moment.", "mute"), ("You can unmute now.", "unmute")]
+)
+async def test_it_is_muted_and_unmuted_without_a_question(text: str, name: str) -> None:
+    said = talk(functions=("mute",))
+    said.hear(text)
+    reply = await said.generate()
+    assert ([call.name for call in reply.tool_calls], reply.text) == ([name], "")

@@ -18,6 +18,8 @@ _READS = frozenset(
     """get check find list search lookup look show fetch read query count calculate estimate quote view track
     describe is has tell compute see sorgula bul listele goster kontrol""".split()
 )
+_UNDONE_BY_A_WORD = ("mute", "unmute")
+"""Nobody is asked whether they are sure; and whoever is muted could not ask."""
 _READS_IN_WORDS = re.compile(
     r"^(?:look(?:s)? up|check(?:s)? (?:if|whether|the|when|for|how)|find(?:s)? |list(?:s)? |get(?:s)? |"
     r"search(?:es)? |"
@@ -137,6 +139,7 @@ def _function(name: str, description: str, parameters: dict[str, Any]) -> Functi
     reads = {stem(word) for word in _READS}
     is_read_only = not _WRITES.search(name.lower()) and (
         first in reads
+        or name in _UNDONE_BY_A_WORD
         or named[-1] in ("lookup", "search", "status")
         or bool(_READS_IN_WORDS.match(description))
     )
