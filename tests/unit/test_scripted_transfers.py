@@ -124,7 +124,8 @@ async def test_without_anybody_there_it_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("Please mute yourself for a moment.", "mute"), ("You can unmute now.", "unmute")]
+    ("text", "name"),
+    [("Please mute yourself for a moment.", "mute"), ("Please unmute yourself now.", "unmute")],
 )
 async def test_it_is_muted_and_unmuted_without_a_question(text: str, name: str) -> None:
     said = talk(functions=("mute",))
