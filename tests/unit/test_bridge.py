@@ -18,7 +18,7 @@ from worker.exchange import bridge, sdp
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
 from worker.exchange.dialogs import Dialogs
-from worker.exchange.link import Changed, Over
+from worker.exchange.frames import Changed, Over
 from worker.lines.rtp.media import Media
 
 

@@ -9,7 +9,8 @@ import pytest
 from tests.support.rtp import media
 from worker.exchange.calls import international, name_in, number_in
 from worker.exchange.dialogs import Dialogs, Kept
-from worker.exchange.link import FROM_EXCHANGE, HangUpLine, Here, Link, Over, Take, taken
+from worker.exchange.frames import FROM_EXCHANGE, HangUpLine, Here, Over, Take
+from worker.exchange.link import Link, taken
 from worker.exchange.ports import Ports, Unavailable
 from worker.exchange.shards import CALLS_PER_SHARD, ConnectedShard, Shards
 

@@ -14,7 +14,7 @@ from typing import Any
 from aiortp import RtpPacket, is_rtcp
 
 from worker.exchange.calls import PhoneCall
-from worker.exchange.link import MOST_SECONDS, Changed, FromExchange, Over
+from worker.exchange.frames import MOST_SECONDS, Changed, FromExchange, Over
 from worker.lines.rtp.latch import Latch
 from worker.lines.rtp.media import MOST_BYTES, MOST_UNANSWERED, Address
 from worker.lines.rtp.sockets import Sockets

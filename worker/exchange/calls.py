@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from pipelines.contract.phones import SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.dialogs import Dialogs, Kept
-from worker.exchange.link import Changed, FromExchange, Key, Over, Take
+from worker.exchange.frames import Changed, FromExchange, Key, Over, Take
 from worker.exchange.ports import Ports
 from worker.lines.rtp.media import Media, OurDirection
 

@@ -22,8 +22,7 @@ from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, local_host, opened
 from worker.exchange.dialogs import Dialogs
-from worker.exchange.inbound import Inbound
-from worker.exchange.link import (
+from worker.exchange.frames import (
     Agreed,
     FromShard,
     HangUpLine,
@@ -35,6 +34,7 @@ from worker.exchange.link import (
     TransferLine,
     leg_of,
 )
+from worker.exchange.inbound import Inbound
 from worker.exchange.orders import Orders
 from worker.exchange.outbound import Outbound
 from worker.exchange.ports import Ports

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp, Withdraw
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
-from worker.exchange.link import leg_of
+from worker.exchange.frames import leg_of
 from worker.exchange.outbound import Outbound
 from worker.exchange.restoration import Restoration
 from worker.exchange.shards import Shards

@@ -19,7 +19,7 @@ from worker.exchange import sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.calls import PhoneCall
 from worker.exchange.dialogs import Dialogs, Kept
-from worker.exchange.link import Holding, Over, is_leg
+from worker.exchange.frames import Holding, Over, is_leg
 from worker.exchange.ports import Ports, Unavailable
 from worker.exchange.shards import ConnectedShard
 from worker.exchange.transfers import bridge, follow_again

@@ -12,7 +12,7 @@ import uvloop
 
 from pipelines.tools import developer
 from worker import agents, call, knowledge, logs, memory, roomless, tracing
-from worker.exchange.link import (
+from worker.exchange.frames import (
     FROM_EXCHANGE,
     Agreed,
     Changed,
@@ -21,15 +21,14 @@ from worker.exchange.link import (
     Holding,
     Key,
     Leave,
-    Link,
     Over,
     Reached,
     Ringing,
     Take,
     Transferred,
     leg_of,
-    taken,
 )
+from worker.exchange.link import Link, taken
 from worker.exchange.signalling import Signalling, Told
 from worker.functions import kept_code
 from worker.host import Host

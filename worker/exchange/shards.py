@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from worker.exchange.link import FROM_SHARD, FromExchange, FromShard, Here, Holding, Link, taken
+from worker.exchange.frames import FROM_SHARD, FromExchange, FromShard, Here, Holding
+from worker.exchange.link import Link, taken
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipelines.agent_config import TransferTarget
 from pipelines.tools.call_control import CannotDo
-from worker.exchange.link import HangUpLine, HoldLine, Leave, PutThrough, TransferLine, Transferred, leg_of
+from worker.exchange.frames import HangUpLine, HoldLine, Leave, PutThrough, TransferLine, Transferred, leg_of
 from worker.lines.line import LineClosed
 from worker.lines.phone import PhoneLine
 from worker.lines.rtp.media import OurDirection

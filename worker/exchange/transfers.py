@@ -21,7 +21,7 @@ from worker.exchange.api import Api, NotAllowed
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, Talker, number_in
 from worker.exchange.dialogs import Dialogs
-from worker.exchange.link import (
+from worker.exchange.frames import (
     MOST_SECONDS,
     Early,
     PutThrough,

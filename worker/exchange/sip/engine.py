@@ -1,15 +1,14 @@
 """All of SIP in one process: a thread of its own, seen from the event loop."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from worker.exchange.sip import native, scrutiny, session_timer
+from worker.exchange.sip import native, opening, scrutiny, session_timer
 from worker.exchange.sip.dialog import Dialog
-from worker.exchange.sip.errors import AddressInUse, BadUri
+from worker.exchange.sip.errors import AddressInUse
 from worker.exchange.sip.messages import SDP, Header, Headers, Invitation, Reply, Transport, clean
 from worker.exchange.sip.native import in_our_words
 from worker.exchange.sip.registration import Registration
@@ -18,13 +17,6 @@ from worker.exchange.sip.settings import Account, Admission, Credential, Listene
 _NOBODY = Admission()
 _USUAL = Timing()
 _ANYWHERE = Reach()
-
-# Where the usual systems keep the certificates that they trust.
-_AUTHORITIES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
 
 
 class Engine:
@@ -74,9 +66,9 @@ class Engine:
         def deliver(events: list[native.Event]) -> None:
             loop.call_soon_threadsafe(self._receive, events)
 
-        listeners = [await asyncio.to_thread(_read, listener) for listener in self._listeners]
-        nameservers = [_host_and_port(server, 53) for server in self._nameservers]
-        authorities = await asyncio.to_thread(_authorities, self._ca_file)
+        listeners = [await asyncio.to_thread(opening.described, listener) for listener in self._listeners]
+        nameservers = [opening.host_and_port(server, 53) for server in self._nameservers]
+        authorities = await asyncio.to_thread(opening.authorities, self._ca_file)
         try:
             with in_our_words():
                 bound = self.native.start(
@@ -320,33 +312,3 @@ def _reply(event: native.Event) -> Reply:
 
 def _without_tag(value: str | None) -> str:
     return (value or "").split(";tag=", 1)[0]
-
-
-def _read(listener: Listener) -> native.Address:
-    advertised = None if listener.advertised is None else _host_and_port(listener.advertised, 0)
-    try:
-        certificate = listener.certificate.read_bytes() if listener.certificate else b""
-        private_key = listener.private_key.read_bytes() if listener.private_key else b""
-    except OSError as error:
-        raise AddressInUse(str(error)) from error
-    return listener.transport, listener.host, listener.port, advertised, certificate, private_key
-
-
-def _host_and_port(text: str, port: int) -> tuple[str, int]:
-    """An IP address with or without a port; IPv6 with one stands in brackets."""
-    host, colon, digits = text.rpartition(":")
-    if not colon or ("[" not in text and ":" in host):
-        return text.strip("[]"), port
-    if not digits.isdecimal() or int(digits) > 65535:
-        raise BadUri(f"no address: {text!r}")
-    return host.strip("[]"), int(digits)
-
-
-def _authorities(ca_file: Path | None) -> bytes | None:
-    system = ssl.get_default_verify_paths().cafile
-    known = next((Path(file) for file in (system, *_AUTHORITIES) if file and Path(file).is_file()), None)
-    try:
-        files = [file.read_bytes() for file in (known, ca_file) if file is not None]
-    except OSError as error:
-        raise AddressInUse(str(error)) from error
-    return b"\n".join(files) or None

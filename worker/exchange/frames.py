@@ -1,0 +1,198 @@
+"""What exchange and shards tell each other (over `link`).
+
+shard    ──here {pid, call_ids}──────────────────► exchange
+shard    ──holding {call_id} + RTP, RTCP─────────►            again, after either was restarted
+exchange ──take {call_id, media} + RTP, RTCP─────► shard      also a call whose shard died
+exchange ──changed, key, over────────────────────►
+shard    ──hang_up, leave────────────────────────►
+shard    ──transfer, hold────────────────────────►            answered with transferred, agreed
+exchange ──ringing───────────────────────────────►            whoever is called for a call's other side
+exchange ──early {media} + RTP, RTCP─────────────►            what their carrier plays before they answer
+exchange ──reached {leg_id, media} + RTP, RTCP───►            they have answered, and talk to the agent first
+shard    ──put_through───────────────────────────►            now both talk to each other
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from worker.lines.causes import HangUpCause
+from worker.lines.rtp.media import Media, OurDirection
+
+MOST_SECONDS = 4 * 3600.0
+"""Of a call that was put through."""
+_ONWARD = "-onward"
+
+
+class _Frame(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# ── from a shard ─────────────────────────────────────────────────────────────────────────────────
+class Here(_Frame):
+    """First, and whenever it has changed whether this shard takes calls."""
+
+    kind: Literal["here"] = "here"
+    pid: int
+    call_ids: tuple[str, ...] = ()
+    takes_calls: bool = True
+
+
+class Holding(_Frame):
+    """A call that this shard has already. Its sockets come with it."""
+
+    kind: Literal["holding"] = "holding"
+    call_id: str
+    wish: OurDirection = "sendrecv"
+    """What its line was told meanwhile, should nobody have listened."""
+
+
+class HangUpLine(_Frame):
+    """The call is over on our side."""
+
+    kind: Literal["hang_up"] = "hang_up"
+    call_id: str
+
+
+class Leave(_Frame):
+    """This shard has nothing to do with the call any more; another may have."""
+
+    kind: Literal["leave"] = "leave"
+    call_id: str
+
+
+class TransferLine(_Frame):
+    """Hand the other side on."""
+
+    kind: Literal["transfer"] = "transfer"
+    call_id: str
+    target: Literal["phone", "sip"]
+    value: str
+    seconds: float = MOST_SECONDS
+    """How long the two may talk where their sound passes the exchange."""
+    is_warm: bool = False
+    """Whoever is called is asked first: `Reached` follows, and nothing is put through yet."""
+
+
+class PutThrough(_Frame):
+    """Whoever was reached takes the call."""
+
+    kind: Literal["put_through"] = "put_through"
+    call_id: str
+    seconds: float
+
+
+class HoldLine(_Frame):
+    """Hold the call, or go on with it: answered with `Agreed`."""
+
+    kind: Literal["hold"] = "hold"
+    call_id: str
+    wish: OurDirection
+
+
+# ── from the exchange ────────────────────────────────────────────────────────────────────────────
+class Take(_Frame):
+    """A call is answered: hold it. Its sockets come with it."""
+
+    kind: Literal["take"] = "take"
+    call_id: str
+    job_id: str
+    media: Media
+    attempt: int = 0
+    """Which attempt this is for, of a call whose process died."""
+    can_transfer: bool = True
+    is_ours: bool = False
+    """We have called."""
+    wish: OurDirection = "sendrecv"
+    """Not both ways: it is on hold, and the line begins with that."""
+
+
+class Changed(_Frame):
+    """Both sides agreed on something else."""
+
+    kind: Literal["changed"] = "changed"
+    call_id: str
+    media: Media
+
+
+class Key(_Frame):
+    """A key that came by SIP's own INFO."""
+
+    kind: Literal["key"] = "key"
+    call_id: str
+    key: str
+
+
+class Over(_Frame):
+    """The other side is gone."""
+
+    kind: Literal["over"] = "over"
+    call_id: str
+    cause: HangUpCause
+    detail: str = ""
+
+
+class Transferred(_Frame):
+    """What came of a transfer, or of a warm one that reached nobody."""
+
+    kind: Literal["transferred"] = "transferred"
+    call_id: str
+    is_done: bool
+    is_bridged: bool = False
+    """The sound passes the exchange, which has the call as long as it lasts."""
+    why_not: str = ""
+
+
+class Ringing(_Frame):
+    """A telephone rings for this call's other side."""
+
+    kind: Literal["ringing"] = "ringing"
+    call_id: str
+
+
+class Early(_Frame):
+    """The carrier of whoever is called plays something: ringing of its own, or why nobody can answer.
+
+    The sockets of that leg come with it; they are read until the transfer is over, or the leg is reached.
+    """
+
+    kind: Literal["early"] = "early"
+    call_id: str
+    media: Media
+
+
+class Reached(_Frame):
+    """Whoever is called for this call has answered. The sockets of that leg come with it.
+
+    From now on `leg_id` is a call of the shard's: it is told of its keys, and may hang it up.
+    """
+
+    kind: Literal["reached"] = "reached"
+    call_id: str
+    leg_id: str
+    media: Media
+
+
+class Agreed(_Frame):
+    """What came of a wish: agreed on, or why not."""
+
+    kind: Literal["agreed"] = "agreed"
+    call_id: str
+    wish: OurDirection
+    why_not: str = ""
+
+
+FromShard = Here | Holding | HangUpLine | Leave | TransferLine | PutThrough | HoldLine
+FromExchange = Take | Changed | Key | Over | Transferred | Ringing | Early | Reached | Agreed
+FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])
+FROM_EXCHANGE: TypeAdapter[FromExchange] = TypeAdapter(Annotated[FromExchange, Field(discriminator="kind")])
+
+
+def leg_of(call_id: str) -> str:
+    """What the leg is called of whoever is called for a call's other side."""
+    return f"{call_id}{_ONWARD}"
+
+
+def is_leg(call_id: str) -> bool:
+    """Whether it is one."""
+    return call_id.endswith(_ONWARD)
