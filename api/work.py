@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from api.audit import service as audit
-from api.calls import actions, costs, counting, workflows
+from api.calls import actions, costs, counting, placing, workflows
 from api.calls import service as calls
 from api.campaigns import workflows as campaigns
 from api.chats.talks import Talks
@@ -260,7 +260,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         await engine.open_queue(queue, at_once=at_once)
     beside = [
         asyncio.create_task(workers.watch()),
-        asyncio.create_task(workers.place_waiting()),
+        asyncio.create_task(placing.watch(app[DATABASE], workers.phones)),
         asyncio.create_task(workers.carry_orders()),
         asyncio.create_task(livekit_events.watch(app[DATABASE])),
         *([asyncio.create_task(telephones.watch())] if telephones is not None else []),

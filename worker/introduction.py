@@ -83,6 +83,7 @@ class Introduction:
             ),
             phones_why_not=self.phones_why_not,
             trunks=exchange.trunks if exchange is not None else {},
+            journal=exchange.journal if exchange is not None else "",
             processes={
                 "supervisor": os.getpid(),
                 **{child.name: child.pid for child in children if child.pid is not None},

@@ -86,7 +86,8 @@ class ExchangeHere(PresenceLine):
     bridged: tuple[str, ...] = ()
     """Those of them that it has put through to somebody: no process holds them but it."""
     trunks: dict[str, str] = {}
-    """As `pipelines.contract.websocket.Status` has it."""
+    journal: str = ""
+    """Both as `pipelines.contract.websocket.Status` has them."""
 
 
 _Line = CallHere | CallOver | AgentsHere | ExchangeHere | Obeyed

@@ -24,5 +24,5 @@ def check(told: Obeyed) -> None:
     """Raises `OrderRefused` unless it was done."""
     if told.outcome == "not_here":
         raise OrderRefused("This call is over, or another process is just taking it up")
-    if told.outcome == "refused":
+    if told.outcome != "done":
         raise OrderRefused(told.message)

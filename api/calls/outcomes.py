@@ -4,10 +4,13 @@ from typing import Literal
 
 from api.calls.table import CallRow
 
-Outcome = Literal["no_answer", "busy", "failed", "voicemail", "rejected"]
+Outcome = Literal["no_answer", "busy", "failed", "voicemail", "rejected", "unsure"]
 """After which somebody may be called again."""
 NOT_DIALLED = "not_dialled"
 """How the reason of a call begins that never left this house."""
+UNSURE = "unsure"
+"""How the reason of a call begins of which nobody will know whether a telephone rang: whoever was to make it
+died. Who may have been called is called again only where that is asked for by this name."""
 
 VOICEMAIL, MESSAGE_LEFT, REJECTED, INVALID_NUMBER = "voicemail", "message_left", "rejected", "invalid_number"
 UNDIALLED, DELETED = "not_dialled", "deleted"
@@ -34,4 +37,6 @@ def outcome_of(call: CallRow | None) -> str:
         return call.status
     if reason.startswith(NOT_DIALLED):
         return UNDIALLED
+    if reason.startswith(UNSURE):
+        return UNSURE
     return _REFUSED.get(call.sip_code or 0, call.status)

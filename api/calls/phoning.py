@@ -1,48 +1,38 @@
 """Calls on telephones: placed and taken by an exchange, which tells how they go.
 
 outbound   row (pending) ──Dial──► exchange ──ringing──► answered: a brief is asked for, as in any call
-                └─ cannot be sent: failed  └─ ended: busy · no_answer · failed, with SIP's code and reason
+                └─ `placing`               └─ ended: busy · no_answer · failed, with SIP's code and reason
 inbound    `ringing`
 """
 
-import asyncio
-import logging
 import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.calls import lifecycle, outbox, spending, tolls, workflows
-from api.calls.outcomes import NOT_DIALLED
+from api.calls.outcomes import UNSURE
 from api.calls.schemas import OutboundCall
-from api.calls.table import RUNNING, CallRow
+from api.calls.table import CallRow
 from api.contacts import service as contacts
 from api.db.columns import new_id, now
-from api.db.engine import Database, after_commit
+from api.db.engine import after_commit
 from api.durable import engine
 from api.http.callers import Caller
 from api.http.errors import BadRequest, NotFound, Unavailable
-from api.outside.phones import NO_LINE, Phones, PhonesUnavailable, Unsure
+from api.outside.phones import NO_LINE
 from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.sip_trunks.table import SipTrunkRow
 from pipelines.contract.phones import PhoneOnward, PhoneTold
-from pipelines.contract.websocket import Dial
-
-_LOG = logging.getLogger(__name__)
 
 RING_SECONDS = 60
 LEAST_RING_SECONDS, MOST_RING_SECONDS = 5, 180
 BLOCKS_FOR = timedelta(days=1)
 """An agent whose function held up a process has one for each call so long."""
-UNTOLD_SECONDS = 30.0
-"""Longer than a call may ring, nothing was told of it: whoever placed it is gone."""
-SOON_SECONDS = 0.5
-"""Whoever wrote the row has it dialled itself, after its commit."""
-MOST_AT_ONCE = 16
 _BUSY = (486, 600)
 _NOBODY = (408, 480, 487)
 
@@ -74,7 +64,7 @@ async def dial(
 ) -> CallRow:
     """Write the row of a call that an agent shall make.
 
-    It is dialled once that is committed, by `place` at once or by whoever watches within a second.
+    It is dialled once that is committed, by `placing.place` at once or by whoever watches within a second.
     Without a phone line nothing is written.
     """
     await agents.get(session, caller, wanted.agent_id)
@@ -127,71 +117,9 @@ def _retry(wanted: OutboundCall) -> dict[str, Any] | None:
     return {**wanted.retry.model_dump(mode="json"), "from_number": wanted.from_number}
 
 
-async def place(database: Database, phones: Phones, call_id: str) -> None:
-    """Have a call dialled whose row is committed. One that cannot be is over; it is never tried twice, and
-    `not_dialled` only where it is sure that nobody was called.
-    """
-    async with database.transaction(is_durable=True) as session:
-        call = await session.get(CallRow, call_id, with_for_update=True)
-        if call is None or call.is_over or call.dialled_at is not None:
-            return
-        call.dialled_at = now()
-        session.add(call)
-        trunk = await session.get(SipTrunkRow, call.sip_trunk_id)
-        order = _order_for(call, spelled(call.to_number or "", trunk), await apart(session, call))
-    try:
-        worker_id = await phones.dial(order)
-    except PhonesUnavailable as error:
-        cause = "error" if isinstance(error, Unsure) else NOT_DIALLED
-        async with database.transaction() as session:
-            call = await session.get(CallRow, call_id, with_for_update=True)
-            # Of one that has a worker the exchange has told meanwhile: it goes on, or is over as it was told.
-            if call is not None and call.worker_id is None:
-                await over(session, call_id, "failed", f"{cause}: {error}")
-        return
-    async with database.transaction() as session:
-        call = await session.get(CallRow, call_id, with_for_update=True)
-        if call is not None and call.worker_id is None:
-            call.worker_id = worker_id
-            session.add(call)
-
-
-async def place_waiting(database: Database, phones: Phones) -> None:
-    """Have those dialled that nobody has set out to dial: of schedules, and of a process that died."""
-    async with database.transaction(writes=False) as session:
-        found = await session.exec(
-            select(CallRow.id)
-            .where(
-                CallRow.call_type == "phone_call",
-                CallRow.direction == "outbound",
-                CallRow.status == "pending",
-                col(CallRow.dialled_at).is_(None),
-                col(CallRow.created_at) < now() - timedelta(seconds=SOON_SECONDS),
-            )
-            .order_by(col(CallRow.created_at))
-            .limit(MOST_AT_ONCE)
-        )
-        waiting = list(found.all())
-    await asyncio.gather(*(place(database, phones, call_id) for call_id in waiting))
-
-
 def spelled(number: str, trunk: SipTrunkRow | None) -> str:
     """A number as this carrier wants it dialled."""
     return number if trunk is None else re.sub(r"^\+", trunk.dial_prefix, number)
-
-
-def _order_for(call: CallRow, number: str, apart: str) -> Dial:
-    """What an exchange is told of a call that it shall make."""
-    return Dial(
-        order_id=new_id("dial"),
-        call_id=call.id,
-        trunk_id=call.sip_trunk_id or "",
-        to_number=number,
-        from_number=call.from_number or "",
-        ring_seconds=call.ring_seconds or RING_SECONDS,
-        apart=apart,
-        headers=call.headers or {},
-    )
 
 
 async def apart(session: AsyncSession, call: CallRow) -> str:
@@ -249,30 +177,13 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
             await over(session, call_id, lifecycle.TRANSFERRED, reason, call.line_ended_at)
         elif not call.attempt:
             # Nobody answered, so no agent will ever tell of an end.
-            await over(session, call_id, _status(call, news), _reason(news))
+            await over(session, call_id, _status(call, news), _reason(call, news))
     session.add(call)
 
 
 def _when(news: PhoneTold) -> datetime:
     """By the exchange's clock, which may be ahead of ours."""
     return min(news.at or now(), now())
-
-
-async def lose_untold(session: AsyncSession) -> None:
-    """Conclude calls that should have rung long ago: whoever placed them is gone."""
-    shortest = timedelta(seconds=LEAST_RING_SECONDS + UNTOLD_SECONDS)
-    found = await session.exec(
-        select(CallRow.id, CallRow.created_at, CallRow.ring_seconds).where(
-            CallRow.call_type == "phone_call",
-            col(CallRow.status).in_(RUNNING),
-            CallRow.attempt == 0,
-            col(CallRow.created_at) < now() - shortest,
-        )
-    )
-    for call_id, created_at, ring_seconds in found.all():
-        if created_at > now() - timedelta(seconds=(ring_seconds or RING_SECONDS) + UNTOLD_SECONDS):
-            continue
-        await over(session, call_id, "failed", "error: nothing was heard of the call any more")
 
 
 async def over(
@@ -300,6 +211,8 @@ def _status(call: CallRow, news: PhoneTold) -> str:
     return "no_answer" if news.sip_code in _NOBODY else "failed"
 
 
-def _reason(news: PhoneTold) -> str:
+def _reason(call: CallRow, news: PhoneTold) -> str:
+    if news.is_unsure and call.status == "pending":  # else it is known that it rang
+        return f"{UNSURE}: {news.sip_reason}"
     code = f"sip_{news.sip_code}" if news.sip_code else "error"
     return f"{code}: {news.sip_reason}" if news.sip_reason else code

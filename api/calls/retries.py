@@ -17,7 +17,7 @@ class Retry(Wire):
     """How often at most."""
     delay_minutes: Annotated[int, Field(ge=0, le=1440)] = 5
     """From the end of one try to the next."""
-    on: Annotated[list[Outcome], Field(min_length=1, max_length=5)] = Field(
+    on: Annotated[list[Outcome], Field(min_length=1, max_length=6)] = Field(
         default_factory=lambda: list[Outcome](("no_answer", "busy", "failed", "voicemail"))
     )
     """After which outcomes."""

@@ -7,7 +7,19 @@ from aiohttp import web
 from pydantic import Field
 
 from api.agents import service as agents
-from api.calls import costs, formats, live, mp3, phoning, quality, recordings, service, tolls, workflows
+from api.calls import (
+    costs,
+    formats,
+    live,
+    mp3,
+    phoning,
+    placing,
+    quality,
+    recordings,
+    service,
+    tolls,
+    workflows,
+)
 from api.calls.schemas import (
     Call,
     CallAction,
@@ -73,7 +85,7 @@ async def create_call(request: web.Request, body: OutboundCall) -> Call:
     """
     phones = request.app[WORKERS].phones
     call = await service.dial(request[SESSION], request[CALLER], body)
-    place = partial(phoning.place, request.app[DATABASE], phones, call.id)
+    place = partial(placing.place, request.app[DATABASE], phones, call.id)
     after_commit(request[SESSION], place)
     return await _told(request, call.id)
 

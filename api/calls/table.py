@@ -37,6 +37,11 @@ class CallRow(SQLModel, table=True):
     sip_trunk_id: str | None = None
     dialled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     """When somebody set out to have it dialled: only one does, and only once."""
+    dialler: str | None = None
+    """Who was ordered to, written down before the order left: a worker, or `livekit-sip`. `worker_id` follows
+    once it is known that they have the call."""
+    dialler_journal: str = ""
+    """Of which of their journals it would be known (`api.outside.phones.Dialler`)."""
     retry: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
     """After what, when and how often they are called again (`schemas.Retry`); None: never."""
     tries: int = 1

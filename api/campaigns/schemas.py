@@ -22,7 +22,7 @@ DelayMinutes = Annotated[int, Field(ge=1, le=1440)]
 Mapped = Annotated[
     dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=100)]], Field(max_length=100)
 ]
-RetryOn = Annotated[list[Outcome], Field(max_length=5)]
+RetryOn = Annotated[list[Outcome], Field(max_length=6)]
 Status = Literal["draft", "running", "paused", "completed", "cancelled"]
 PersonStatus = Literal["pending", "calling", "completed", "failed", "skipped"]
 Action = Literal["start", "pause", "resume", "cancel"]

@@ -29,7 +29,7 @@ from api.outside.livekit_sip import (
     SipUnavailable,
     addresses_of,
 )
-from api.outside.phones import NO_LINE, PhonesUnavailable
+from api.outside.phones import NO_LINE, Dialler, PhonesUnavailable, Unanswered, Unsure
 from api.outside.rooms import RoomGone, Rooms, RoomsUnavailable
 from api.phone_numbers import service as numbers
 from api.phone_numbers.answering import Advice
@@ -88,7 +88,11 @@ class LiveKitPhones:
         async with self._database.transaction(writes=False) as session:
             return {row.id: UNREGISTERED for row in await trunks.active(session) if row.registers}
 
-    async def dial(self, order: Dial) -> str:
+    async def diallers(self) -> Sequence[Dialler]:
+        """livekit-sip alone."""
+        return (Dialler(NAME),)
+
+    async def dial(self, dialler: Dialler, order: Dial) -> None:
         """Have a telephone ring.
 
         Whoever asked for the call was told why none could be made; a worker that is away only for a moment
@@ -106,7 +110,16 @@ class LiveKitPhones:
             room, identity = call.room_name, call.participant_identity
             session.add(call)
         self._soon(self._ring(order, trunk, room, identity), "a telephone that rings")
-        return NAME
+
+    async def withdraw(self, dialler: Dialler, call_id: str) -> bool:
+        """A room's name is written down before livekit-sip is asked; nothing tells what came of it after."""
+        if dialler.name != NAME:
+            raise Unanswered
+        async with self._database.transaction(writes=False) as session:
+            call = await session.get(CallRow, call_id)
+        if call is not None and call.room_name is not None:
+            raise Unsure("livekit-sip may have been asked to call them")
+        return True
 
     async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
         """Never: its room waits, and an agent is asked into that."""
@@ -275,7 +288,7 @@ class LiveKitPhones:
             _LOG.error("a telephone's call broke", exc_info=error)
 
     async def close(self) -> None:
-        """Leave what rings: whoever is not told of in time is given up (`phoning.lose_untold`)."""
+        """Leave what rings: whoever is not told of in time is given up (`placing.lose_untold`)."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -23,6 +23,8 @@ class WorkerRow(SQLModel, table=True):
     processes: dict[str, int] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     phones_why_not: str | None = None
     """Why it could place no phone call, empty when it could; None: it has no phones."""
+    journal: str = ""
+    """Of its phone calls; another one knows nothing of those before."""
     trunks: dict[str, str] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     """Of trunks that its exchange registers: why each is not registered, empty when it is."""
     available: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(Json, nullable=False))

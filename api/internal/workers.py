@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 from sqlmodel import col, select, update
 
-from api.calls import orders, phoning, redialling
+from api.calls import orders, redialling
 from api.calls.table import CallRow
 from api.db.columns import new_id, now
 from api.db.engine import Database
@@ -189,6 +189,7 @@ class Workers:
             call_ids=list(status.call_ids),
             processes=status.processes,
             phones_why_not=status.phones_why_not,
+            journal=status.journal,
             trunks=status.trunks,
             seen_at=now(),
         )
@@ -237,23 +238,10 @@ class Workers:
                     _LOG.exception("watching workers failed")
             try:
                 await redialling.dial_due(self._database)
-                async with self._database.transaction() as session:
-                    await phoning.lose_untold(session)
                 await self._resuming.look(can_dispatch=not await self.why_not())
             except Exception:  # noqa: BLE001 - the next second tries again
                 _LOG.exception("resuming calls failed")
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-    async def place_waiting(self) -> None:
-        """Each second, have calls dialled that wait for it, for ever. An exchange that died with an order is
-        waited for here, while `watch` watches.
-        """
-        while True:
-            try:
-                await phoning.place_waiting(self._database, self.phones)
-            except Exception:  # noqa: BLE001 - the next second tries again
-                _LOG.exception("placing calls failed")
-            await asyncio.sleep(_TICK_SECONDS)
 
     async def find_lost(self) -> list[str]:
         """Running calls that nobody runs any more get another process, or fail; returns those that failed."""

@@ -1,5 +1,7 @@
 """Phones: who places calls at carriers, and goes on with them when a process died."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipelines.contract.websocket import Dial
@@ -12,8 +14,24 @@ class PhonesUnavailable(Exception):
     """No exchange could place a call now"""
 
 
+class NeverSent(PhonesUnavailable):
+    """The order did not leave, and will not: somebody else may be asked"""
+
+
+class Unanswered(PhonesUnavailable):
+    """Nothing was heard of an order"""
+
+
 class Unsure(PhonesUnavailable):
-    """The worker did not answer: the call may or may not have been dialled"""
+    """Nobody will ever know whether they were called"""
+
+
+@dataclass(frozen=True)
+class Dialler:
+    """Who could place a call now, and the journal that it would be written down in."""
+
+    name: str
+    journal: str = ""
 
 
 class Phones(Protocol):
@@ -25,10 +43,20 @@ class Phones(Protocol):
     async def trunks(self) -> dict[str, str]:
         """Of trunks that are kept registered: why each is not now, empty when it is. No others."""
 
-    async def dial(self, order: Dial) -> str:
-        """Have a call placed; the worker that does. Sent once, for nobody knows what came of a lost order.
+    async def diallers(self) -> Sequence[Dialler]:
+        """Those who could place a call now, the best first."""
 
-        Raises `PhonesUnavailable` with a sentence; `Unsure` where it may have been dialled all the same.
+    async def dial(self, dialler: Dialler, order: Dial) -> None:
+        """Have a call placed. Sent once, for nobody knows what came of a lost order.
+
+        Raises `NeverSent`, `Unanswered`; any other `PhonesUnavailable` is a refusal: nobody was called.
+        """
+
+    async def withdraw(self, dialler: Dialler, call_id: str) -> bool:
+        """See to it that nobody is called for an order that was not answered. Asked again it does no harm.
+
+        False: it is too late, somebody may have been called, and how that ends will be told.
+        Raises `Unanswered` where it may be known later, `Unsure` where it never will be.
         """
 
     async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
@@ -46,9 +74,17 @@ class NoPhones:
         """Nobody registers any."""
         return {}
 
-    async def dial(self, order: Dial) -> str:
+    async def diallers(self) -> Sequence[Dialler]:
+        """There are none."""
+        return ()
+
+    async def dial(self, dialler: Dialler, order: Dial) -> None:
         """Nobody does."""
         raise PhonesUnavailable(NO_LINE)
+
+    async def withdraw(self, dialler: Dialler, call_id: str) -> bool:
+        """Whoever had it may be here again."""
+        raise Unanswered
 
     async def take_up(self, worker_id: str | None, call_id: str, attempt: int) -> None:
         """Nobody does."""

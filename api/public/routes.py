@@ -6,7 +6,7 @@ from html import escape
 from aiohttp import web
 
 from api.agents.service import AgentNotFound
-from api.calls import phoning
+from api.calls import placing
 from api.calls import service as calls
 from api.contacts.service import MustNotCall
 from api.db.engine import after_commit
@@ -72,7 +72,7 @@ async def request_demo_call(request: web.Request, body: DemoCallRequest) -> Demo
     """Ask to be called, for a minute, once a day. Without a line for that it is 503 `no phone line`."""
     session = request[SESSION]
     call = await demo.call(session, body, request.app[SETTINGS])
-    after_commit(session, partial(phoning.place, request.app[DATABASE], request.app[WORKERS].phones, call.id))
+    after_commit(session, partial(placing.place, request.app[DATABASE], request.app[WORKERS].phones, call.id))
     return DemoCall(success=True, message="You are being called.", call_id=call.id)
 
 

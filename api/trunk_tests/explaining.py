@@ -8,7 +8,7 @@ over? ─► dialled? ─► answered? ─► said? ─► does sound come back,
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.calls.outcomes import NOT_DIALLED
+from api.calls.outcomes import NOT_DIALLED, UNSURE
 from api.calls.table import CallRow
 from api.sip_trunks import refusals
 from api.sip_trunks.explaining import explained
@@ -99,6 +99,8 @@ def explain(call: CallRow, heard: Heard, trunk: Trunk) -> Explained:
     reason = (call.disconnection_reason or "").partition(": ")[2]
     if (call.disconnection_reason or "").startswith(NOT_DIALLED):
         return _undialled(reason)
+    if (call.disconnection_reason or "").startswith(UNSURE):
+        return Explained(False, f"Nobody knows whether it rang: {reason}.", ("Test it again.",))
     meant = _meaning(call, trunk)
     filled = {
         "to": call.to_number or "",

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from api.agents import service as agents
-from api.calls import phoning, spending, tolls
+from api.calls import phoning, placing, spending, tolls
 from api.calls.schemas import CallId
 from api.contacts import service as contacts
 from api.db.columns import new_id
@@ -50,7 +50,7 @@ async def call_over_sip_trunk(
     await registrations.settled(phones, trunk)
     call = await service.write(session, caller, trunk_id, body, call_id)
     await let_go(request)
-    await phoning.place(request.app[DATABASE], phones, call.id)
+    await placing.place(request.app[DATABASE], phones, call.id)
     if body.wait:
         await service.until_over(request.app[DATABASE], call)
     await session.refresh(call)

@@ -66,6 +66,8 @@ class PhoneTold(Message):
     at: AwareDatetime | None = None
     """When it happened: the api may have been away for a while."""
     sip_reason: Annotated[str, Field(max_length=200)] = ""
+    is_unsure: bool = False
+    """Of an end: the exchange that was to call them died, and nothing says whether it rang there."""
 
 
 class PhoneOnwardAsked(Message):

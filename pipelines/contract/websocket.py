@@ -57,6 +57,8 @@ class Status(Message):
     """Why this worker could take or place no phone call now, empty when it could; None: it has no phones."""
     trunks: dict[str, str] = Field(default_factory=dict)
     """Of trunks that its exchange registers: why each is not registered, empty when it is."""
+    journal: str = ""
+    """Which journal its exchange writes phone calls down in; empty while there is no exchange."""
 
 
 class Goodbye(Message):
@@ -97,11 +99,11 @@ class Order(Message):
 
 
 class Obeyed(Message):
-    """What came of an order; `refused` and `not_here` changed nothing."""
+    """What came of an order; what is not `done` changed nothing. `unknown` answers `Withdraw` alone."""
 
     kind: Literal["obeyed"] = "obeyed"
     order_id: str
-    outcome: Literal["done", "refused", "not_here"]
+    outcome: Literal["done", "refused", "not_here", "unknown"]
     message: str = ""
 
 
@@ -138,13 +140,16 @@ class Dial(Message):
 class Withdraw(Message):
     """A `Dial` was not answered: nobody is to be called for it any more.
 
-    Answered with `done`: nobody was, and nobody will be; `refused`: somebody may have been; `not_here`: there
-    is no exchange now that could say. Asked again it does no harm.
+    Answered with `done`: nobody was, and nobody will be; `refused`: somebody may have been, and how that ends
+    will be told; `unknown`: the journal that had it is gone; `not_here`: there is no exchange now that could
+    say. Asked again it does no harm.
     """
 
     kind: Literal["withdraw"] = "withdraw"
     order_id: str
     call_id: str
+    journal: str = ""
+    """Which one it would be written down in (`Status.journal`); empty: not known."""
 
 
 class TakeUp(Message):

@@ -11,9 +11,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.contract.conftest import House
-from tests.contract.test_phone_calls import bound, rings
 from tests.contract.test_webhooks import receiving
 from tests.support.api import AGENT, Person, running_api
+from tests.support.rehearsed_exchange import bound, rings
 from tests.support.rehearsed_worker import RehearsedWorker
 
 CALLER = "+14155550100"

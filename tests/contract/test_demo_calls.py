@@ -8,8 +8,8 @@ import pytest
 from api.calls.phoning import NoPhoneLine
 from api.http.errors import sentence
 from tests.contract.conftest import DEMO_CALLER, House
-from tests.contract.test_phone_calls import dialled, exchange_is, line
 from tests.support.api import AGENT, Reply
+from tests.support.rehearsed_exchange import dialled, exchange_is, line
 
 TRUNK = {"name": "Carrier", "sip_server": "1.2.3.4:5099", "sip_username": "me", "sip_password": "secret"}
 __all__ = ["line"]

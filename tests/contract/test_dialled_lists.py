@@ -7,8 +7,8 @@ import pytest
 
 from tests.contract.conftest import House
 from tests.contract.test_live_calls import Watching
-from tests.contract.test_phone_calls import bound, dialled, goes, line, owner, until
 from tests.support.api import Person
+from tests.support.rehearsed_exchange import bound, dialled, goes, line, owner, until
 from tests.support.rehearsed_worker import Script
 
 __all__ = ["line", "owner"]

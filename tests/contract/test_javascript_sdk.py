@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.contract.test_phone_calls import until
 from tests.support.api import Person
 from tests.support.house import House
 from tests.support.openapi import operations
+from tests.support.rehearsed_exchange import until
 
 NUMBER, CONTACT = "+905331239876", "+442079460123"
 NODE = {

@@ -6,8 +6,8 @@ import jwt
 import pytest
 
 from tests.contract.conftest import House
-from tests.contract.test_phone_calls import bound, rings
 from tests.support.api import Person
+from tests.support.rehearsed_exchange import bound, rings
 from tests.support.rehearsed_worker import Script
 
 

@@ -11,11 +11,11 @@ from ipaddress import ip_address
 import pytest
 
 from pipelines.outbound import is_public
-from tests.contract.test_phone_calls import bound, rings, until
 from tests.support.api import Person
 from tests.support.house import ENGLISH_AGENT, House
 from tests.support.knowledge import read, upload
 from tests.support.openapi import Field, Operation, operations
+from tests.support.rehearsed_exchange import bound, rings, until
 from tests.support.rehearsed_worker import Script
 from tests.support.valid_requests import Body, prepared
 

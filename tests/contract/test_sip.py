@@ -12,8 +12,8 @@ from livekit import api as livekit
 from api.calls.phoning import NoPhoneLine
 from api.http.errors import sentence
 from tests.contract.conftest import House
-from tests.contract.test_phone_calls import bound
 from tests.support.api import Person, Reply
+from tests.support.rehearsed_exchange import bound
 
 
 @pytest.fixture

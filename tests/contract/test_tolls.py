@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.test_phone_calls import bound, dialled, goes, line, rings, until
 from tests.support.api import Person
 from tests.support.house import House, running_house
+from tests.support.rehearsed_exchange import bound, dialled, goes, line, rings, until
 from tests.support.rehearsed_worker import Script
 
 __all__ = ["line"]

@@ -7,8 +7,8 @@ import pytest
 from api.calls.phoning import NoPhoneLine
 from api.http.errors import sentence
 from tests.contract.conftest import House
-from tests.contract.test_phone_calls import bound, dialled, goes, line, until
 from tests.support.api import Person
+from tests.support.rehearsed_exchange import bound, dialled, goes, line, until
 
 __all__ = ["line"]
 TO = "+14155550123"

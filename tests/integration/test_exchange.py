@@ -438,8 +438,11 @@ async def test_an_order_that_died_with_the_exchange_is_withdrawn_unless_somebody
     stage.is_deaf = False
     stage.dial("+14155550002", call_id="again")
     await stage.until(lambda: "ringing" in stage.states("again"))
-    for call_id in ("rings", "meant"):
-        await stage.until(functools.partial(stage.end_of, call_id))
+    for call_id, is_unsure in (("rings", False), ("meant", True)):
+        end = await stage.until(functools.partial(stage.end_of, call_id))
+        assert end.is_unsure is is_unsure, "only an INVITE that left is known to have been one"
+    assert (here := stage.liveness.exchange) is not None
+    assert here.journal == journal.with_suffix(".id").read_text()
     await stage.until(lambda: [path.stem for path in journal.iterdir()] == ["again"] * 2)
     assert await stage.withdraw("again") == "refused"
     assert [one.invitation.uri[:16] for one in called if one.invitation is not None] == [

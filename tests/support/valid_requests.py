@@ -7,11 +7,11 @@ from typing import Any
 from api.settings import Settings
 from api.up import money
 from tests.contract.test_ownership import BODIES, MAKERS
-from tests.contract.test_phone_calls import bound, rings
 from tests.support.api import AGENT, PASSWORD, Person
 from tests.support.house import ENGLISH_AGENT, House
 from tests.support.letters import token_in, wait_for
 from tests.support.openapi import Operation
+from tests.support.rehearsed_exchange import bound, rings
 from tests.support.rehearsed_worker import Script
 
 Body = dict[str, Any]

@@ -1,16 +1,20 @@
 """The exchange's parts: sockets passed to another process, ports, who takes a call, what is kept."""
 
 import asyncio
+import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.contract.websocket import Withdraw
 from tests.support.rtp import media
 from worker.exchange.calls import international, name_in, number_in
 from worker.exchange.dialogs import Dialogs, Kept
 from worker.exchange.frames import FROM_EXCHANGE, HangUpLine, Here, Over, Take
 from worker.exchange.link import Link, taken
+from worker.exchange.outbound import Outbound
 from worker.exchange.ports import Ports, Unavailable
 from worker.exchange.shards import CALLS_PER_SHARD, ConnectedShard, Shards
 
@@ -162,6 +166,24 @@ def test_whoever_may_have_been_called_is_known_until_the_api_was_told(tmp_path: 
         assert not dialogs.may_have_rung(call_id)
     (tmp_path / "dialogs").rmdir()
     assert not dialogs.places("o3"), "nobody is called whom nothing would be known of"
+
+
+def test_an_order_is_withdrawn_only_by_the_journal_that_would_have_it(tmp_path: Path) -> None:
+    def asked(call_id: str, journal: str) -> str:
+        nobody: Any = None
+        outbound = Outbound(nobody, nobody, nobody, nobody, Dialogs(tmp_path / "dialogs"))
+        return outbound.withdraw(Withdraw(order_id="w", call_id=call_id, journal=journal)).outcome
+
+    dialogs = Dialogs(tmp_path / "dialogs")
+    dialogs.places("o1")
+    first = dialogs.journal
+    assert first == Dialogs(tmp_path / "dialogs").journal
+    assert [asked(call_id, first) for call_id in ("o1", "o2")] == ["refused", "done"]
+    shutil.rmtree(tmp_path / "dialogs")  # as where it was on no disk that is kept
+    assert [asked(call_id, first) for call_id in ("o1", "o2")] == ["unknown", "unknown"]
+    assert asked("o2", "") == "done", "an api that was not told of any"
+    assert Dialogs(tmp_path / "dialogs").journal != first
+    assert list((tmp_path / "dialogs").iterdir()) == []
 
 
 @pytest.mark.parametrize(

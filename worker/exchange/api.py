@@ -84,7 +84,9 @@ class Api:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError, KeyError):
             raise NotAllowed from None
 
-    def tell_soon(self, call_id: str, state: State, code: int, reason: str) -> None:
+    def tell_soon(
+        self, call_id: str, state: State, code: int, reason: str, *, is_unsure: bool = False
+    ) -> None:
         """Say how a call goes, as soon as the api listens."""
         if len(self._untold) >= MOST_UNTOLD:
             logger.error("the api was not told of a call", extra={"call_id": call_id})
@@ -95,6 +97,7 @@ class Api:
             at=datetime.now(UTC),
             sip_code=code if 0 <= code <= 699 else 0,
             sip_reason=reason[:200],
+            is_unsure=is_unsure,
         )
         self._untold.append((call_id, told))
         self._all_told.clear()

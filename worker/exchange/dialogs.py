@@ -1,6 +1,7 @@
 """What is known of each call, on disk: a restarted exchange goes on with it, or tells that it rang.
 
-placed    o1.dial ─┬──────────────────────────────────────────► until the api knows how it ended
+placed    o1.dial ─┬──────────────────────────────────────────► until the api knows how it ended; it holds a
+                   │                                              word once the INVITE has left
 rings     o1.rings └──┬─► until it is answered
 answered  o1.json     └──┬─► until it is over
 
@@ -11,6 +12,8 @@ the trunk's is asked for again.
 import contextlib
 import logging
 import os
+import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +23,8 @@ from worker.lines.rtp.media import Address, CodecName, Media, OurDirection
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024
+_MOST_NAME = 64
+_CALLED = "called"
 
 
 class Kept(BaseModel):
@@ -50,12 +55,24 @@ class Kept(BaseModel):
     """As in `pipelines.contract.phones.PhoneRoute`."""
 
 
+@dataclass(frozen=True)
+class Rang:
+    """Somebody whom an exchange that died was to call."""
+
+    sent: str = ""
+    """What left and may ring on (`sip.Engine.abandon`); empty: not known, or it was over."""
+    was_called: bool = False
+    """False: nothing says whether an INVITE ever left."""
+
+
 class Dialogs:
     """The folder of them."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises OSError."""
         self._folder = folder
-        folder.mkdir(mode=0o700, exist_ok=True)
+        self.journal = _journal(folder)
+        """Which one it is: another one knows nothing of the calls before."""
 
     def places(self, call_id: str) -> bool:
         """Somebody is about to be called. False: it could not be written, and nobody may be."""
@@ -80,14 +97,16 @@ class Dialogs:
 
         Until the call is kept or forgotten, that is all there is of it.
         """
+        path = self._folder / f"{call_id}.rings"
         try:
-            _write(self._folder / f"{call_id}.rings", sent)
+            _write(path, sent)
+            if (placed := path.with_suffix(".dial")).exists() and not placed.stat().st_size:
+                placed.write_text(_CALLED)  # which stays when it rings no more
         except OSError:
             logger.error("a call that rings was not written down", extra={"call_id": call_id})
 
-    def rang(self) -> dict[str, str]:
-        """Whom an exchange before us was calling when it died, and what was sent to them; empty: not known,
-        or it was over and not told yet.
+    def rang(self) -> dict[str, Rang]:
+        """Whom an exchange before us was calling when it died, or had called and not told of.
 
         That they rang is forgotten by this; that they were called, once the api was `told`.
         """
@@ -96,11 +115,12 @@ class Dialogs:
             with contextlib.suppress(OSError):
                 if not path.with_suffix(".json").exists():
                     with path.open(encoding="utf-8", errors="replace") as file:
-                        rang[path.stem] = file.read(_MOST_BYTES)
+                        rang[path.stem] = Rang(file.read(_MOST_BYTES), was_called=True)
                 path.unlink()
         for path in sorted(self._folder.glob("*.dial")):
             if not path.with_suffix(".json").exists():
-                rang.setdefault(path.stem, "")
+                with contextlib.suppress(OSError):
+                    rang.setdefault(path.stem, Rang(was_called=path.stat().st_size > 0))
         return rang
 
     def keep(self, call: Kept) -> None:
@@ -131,6 +151,19 @@ class Dialogs:
                 with contextlib.suppress(OSError):
                     path.unlink()
         return found
+
+
+def _journal(folder: Path) -> str:
+    """The name of a journal, found or begun; it lies beside, so that the folder holds calls alone."""
+    path = folder.with_suffix(".id")
+    if folder.is_dir():
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if name := path.read_text(encoding="utf-8")[:_MOST_NAME].strip():
+                return name
+    name = uuid.uuid4().hex
+    _write(path, name)  # first: a folder without its name is taken for a new one
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return name
 
 
 def _write(path: Path, text: str) -> None:

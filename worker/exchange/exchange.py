@@ -277,4 +277,5 @@ class Exchange:
             call_ids=tuple(sorted({*self.calls, *self._outbound.ringing})),
             bridged=tuple(sorted(id_ for id_, call in self.calls.items() if isinstance(call.talker, Bridge))),
             trunks=self._trunks.registrations(),
+            journal=self._dialogs.journal,
         )

@@ -45,7 +45,7 @@ class Orders:
                 case Dial():
                     self._answer(order.order_id, self._outbound.dial(order))
                 case Withdraw():
-                    self._answer(order.order_id, self._outbound.withdraw(order.call_id))
+                    self._presence.obeyed(self._outbound.withdraw(order))
                 case TakeUp():
                     self._answer(order.order_id, self._take_up(order))
                 case HangUp():

@@ -2,10 +2,11 @@
 
 import socket
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from pipelines.contract.phones import SipTrunk
-from pipelines.contract.websocket import Dial
+from pipelines.contract.websocket import Dial, Obeyed, Withdraw
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotAllowed
 from worker.exchange.calls import PhoneCall, number_in
@@ -75,18 +76,21 @@ class Outbound:
         self._exchange.spawn(self._follow(order, dialog, trunk, sockets, ours))
         return ""
 
-    def withdraw(self, call_id: str) -> str:
-        """Call nobody for this order any more; why that is too late, if it may be.
+    def withdraw(self, order: Withdraw) -> Obeyed:
+        """Call nobody for this order any more, unless it is too late.
 
         Orders come one after another, so it was never obeyed, or it stands in the journal until the api
         knows its end.
         """
+        call_id, told = order.call_id, partial(Obeyed, order_id=order.order_id)
         if self._dialogs.may_have_rung(call_id):
-            return "somebody may have been called"
+            return told(outcome="refused", message="somebody may have been called")
+        if order.journal not in ("", self._dialogs.journal):
+            return told(outcome="unknown", message="it would stand in another journal")
         self._withdrawn[call_id] = None
         if len(self._withdrawn) > MOST_WITHDRAWN:
             del self._withdrawn[next(iter(self._withdrawn))]
-        return ""
+        return told(outcome="done")
 
     def _invite(self, order: Dial, trunk: SipTrunk, ours: sdp.Ours, number: str, caller: str) -> sip.Dialog:
         """Ring there. Raises `SipError`."""

@@ -66,12 +66,12 @@ class Restoration:
 
     async def run(self) -> None:
         """Go on with the dialogs of an exchange before us, with what answers their carriers' challenges."""
-        for call_id, sent in self._dialogs.rang().items():
-            if sent:
-                self._exchange.spawn(self._abandon(call_id, sent))
+        for call_id, rang in self._dialogs.rang().items():
+            if rang.sent:
+                self._exchange.spawn(self._abandon(call_id, rang.sent))
             if not is_leg(call_id):
-                why = "the exchange was restarted while it rang" if sent else RESTARTED
-                self._api.tell_soon(call_id, "ended", 0, why)
+                why = "the exchange was restarted while it rang" if rang.sent else RESTARTED
+                self._api.tell_soon(call_id, "ended", 0, why, is_unsure=not rang.was_called)
         if not (left := self._dialogs.kept()):
             return
         with contextlib.suppress(TimeoutError):

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 11:36:24.437195
+Created: 2026-11-29 13:44:52.106490
 """
 
 from collections.abc import Sequence
@@ -83,6 +83,8 @@ def upgrade() -> None:
         sa.Column("sip_call_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("sip_trunk_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("dialled_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("dialler", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("dialler_journal", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("retry", api.db.columns.Json, nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("retry_of", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -434,6 +436,7 @@ def upgrade() -> None:
         sa.Column("call_ids", api.db.columns.Json, nullable=False),
         sa.Column("processes", api.db.columns.Json, nullable=False),
         sa.Column("phones_why_not", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("journal", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("trunks", api.db.columns.Json, nullable=False),
         sa.Column("available", api.db.columns.Json, nullable=False),
         sa.Column("functions", api.db.columns.Json, nullable=True),

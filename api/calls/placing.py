@@ -1,0 +1,250 @@
+"""Having calls dialled: each is ordered once, and what came of an order is found out whoever dies.
+
+row ──► dialler written down ──Dial──► an exchange ──done──► it tells how the call goes (`phoning.told`)
+           │                              └─ refused: not_dialled
+           └─ no answer, or nobody left to hear it
+                 └──Withdraw──► that exchange ─┬─ nobody was called, nor will be: not_dialled
+                                               ├─ too late: it has the call, and tells how that ends
+                                               └─ its journal is gone, or it for good: unsure
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.calls import phoning
+from api.calls.outcomes import NOT_DIALLED, UNSURE
+from api.calls.table import RUNNING, CallRow
+from api.db.columns import new_id, now
+from api.db.engine import Database
+from api.outside.phones import (
+    NO_LINE,
+    Dialler,
+    NeverSent,
+    Phones,
+    PhonesUnavailable,
+    Unanswered,
+    Unsure,
+)
+from api.sip_trunks.table import SipTrunkRow
+from pipelines.contract.websocket import Dial
+
+_LOG = logging.getLogger(__name__)
+
+UNTOLD = timedelta(seconds=30)
+"""Longer than a call may ring, nothing was told of it: whoever placed it is gone."""
+SOON = timedelta(seconds=0.5)
+"""Whoever wrote the row has it dialled itself, after its commit."""
+TOO_LATE = timedelta(seconds=120)
+"""What was to be dialled so long ago is not: whoever asked for it may not want it any more, and the hour may
+not suit."""
+ANSWERED_WITHIN = timedelta(seconds=9)
+"""Whoever gave an order waits less for its answer."""
+BACK_WITHIN = timedelta(seconds=120)
+"""A worker that has not been back for so long will not tell any more what came of an order."""
+MOST_AT_ONCE = 16
+MOST_UNANSWERED = 64
+LOST = "the order was lost on its way to the exchange"
+_TICK_SECONDS = 1.0
+
+
+async def watch(database: Database, phones: Phones) -> None:
+    """Each second, have dialled who waits for it, and find out what became of the rest; for ever."""
+    since = now()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_each_second(partial(place_waiting, database, phones)))
+        # Of an exchange that is away answers come late: nobody waits for them who has a line.
+        tasks.create_task(_each_second(partial(settle_unanswered, database, phones, since)))
+        tasks.create_task(_each_second(partial(lose_untold, database, since)))
+
+
+async def _each_second(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - the next second tries again
+            _LOG.exception("looking after calls to be dialled failed")
+        await asyncio.sleep(_TICK_SECONDS)
+
+
+# ── one call ─────────────────────────────────────────────────────────────────────────────────────
+async def place(database: Database, phones: Phones, call_id: str) -> None:
+    """Have a call dialled whose row is committed. One that cannot be is over; it is never tried twice, and
+    `not_dialled` only where it is sure that nobody was called.
+    """
+    asked, why_not = None, NO_LINE
+    for dialler in await phones.diallers():
+        if (order := await _set_out(database, call_id, asked, dialler)) is None:
+            return
+        asked = dialler
+        try:
+            await phones.dial(dialler, order)
+        except NeverSent:
+            continue
+        except Unanswered:
+            return  # `settle_unanswered`
+        except PhonesUnavailable as error:
+            why_not = str(error)
+            break
+        await _is_with(database, call_id, dialler)
+        return
+    await _give_up(database, call_id, asked, f"{NOT_DIALLED}: {why_not}")
+
+
+async def _set_out(database: Database, call_id: str, before: Dialler | None, dialler: Dialler) -> Dial | None:
+    """Write down who is ordered, before they are; None where somebody else has set out, or it is over."""
+    async with database.transaction(is_durable=True) as session:
+        call = await _still_asked(session, call_id, before)
+        if call is None:
+            return None
+        call.dialled_at, call.dialler, call.dialler_journal = now(), dialler.name, dialler.journal
+        session.add(call)
+        trunk = await session.get(SipTrunkRow, call.sip_trunk_id)
+        number = phoning.spelled(call.to_number or "", trunk)
+        return _order_for(call, number, await phoning.apart(session, call))
+
+
+async def _still_asked(session: AsyncSession, call_id: str, dialler: Dialler | None) -> CallRow | None:
+    """The call, locked, while it is this one's to dial (None: nobody's yet) and nothing was heard of it."""
+    call = await session.get(CallRow, call_id, with_for_update=True)
+    name = None if dialler is None else dialler.name
+    if call is None or call.is_over or call.worker_id is not None or call.dialler != name:
+        return None
+    return call
+
+
+async def _is_with(database: Database, call_id: str, dialler: Dialler) -> None:
+    """Whoever was ordered has the call, and tells how it goes."""
+    async with database.transaction() as session:
+        if (call := await _still_asked(session, call_id, dialler)) is not None:
+            call.worker_id = dialler.name
+            session.add(call)
+
+
+async def _give_up(database: Database, call_id: str, dialler: Dialler | None, reason: str) -> None:
+    # Of one that has a worker the exchange has told meanwhile: it goes on, or is over as it was told.
+    async with database.transaction() as session:
+        if await _still_asked(session, call_id, dialler) is not None:
+            await phoning.over(session, call_id, "failed", reason)
+
+
+def _order_for(call: CallRow, number: str, apart: str) -> Dial:
+    """What an exchange is told of a call that it shall make."""
+    return Dial(
+        order_id=new_id("dial"),
+        call_id=call.id,
+        trunk_id=call.sip_trunk_id or "",
+        to_number=number,
+        from_number=call.from_number or "",
+        ring_seconds=call.ring_seconds or phoning.RING_SECONDS,
+        apart=apart,
+        headers=call.headers or {},
+    )
+
+
+# ── those that nobody looks after ────────────────────────────────────────────────────────────────
+async def place_waiting(database: Database, phones: Phones) -> None:
+    """Have those dialled that nobody has set out to dial: of schedules, and of a process that died."""
+    async with database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(CallRow.id, CallRow.created_at)
+            .where(
+                CallRow.call_type == "phone_call",
+                CallRow.direction == "outbound",
+                CallRow.status == "pending",
+                col(CallRow.dialled_at).is_(None),
+                col(CallRow.created_at) < now() - SOON,
+            )
+            .order_by(col(CallRow.created_at))
+            .limit(MOST_AT_ONCE)
+        )
+        waiting = found.all()
+    too_late = now() - TOO_LATE
+    await asyncio.gather(
+        *(
+            _give_up(database, call_id, None, f"{NOT_DIALLED}: nobody could dial it in time")
+            if created_at < too_late
+            else place(database, phones, call_id)
+            for call_id, created_at in waiting
+        )
+    )
+
+
+async def settle_unanswered(database: Database, phones: Phones, since: datetime) -> None:
+    """Find out what came of orders without an answer: none came, or whoever waited for it died.
+
+    `since`: from when on whoever could tell can have been back.
+    """
+    async with database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(CallRow.id, CallRow.dialler, CallRow.dialler_journal, CallRow.dialled_at)
+            .where(
+                CallRow.call_type == "phone_call",
+                CallRow.direction == "outbound",
+                CallRow.status == "pending",
+                col(CallRow.worker_id).is_(None),
+                col(CallRow.dialled_at) < now() - ANSWERED_WITHIN,
+            )
+            .order_by(col(CallRow.dialled_at))
+            .limit(MOST_UNANSWERED)
+        )
+        unanswered = found.all()
+    await asyncio.gather(
+        *(
+            _settle(database, phones, call_id, Dialler(name or "", journal), max(since, at or since))
+            for call_id, name, journal, at in unanswered
+        )
+    )
+
+
+async def _settle(
+    database: Database, phones: Phones, call_id: str, dialler: Dialler, asked_at: datetime
+) -> None:
+    try:
+        if not await phones.withdraw(dialler, call_id):
+            await _is_with(database, call_id, dialler)
+            return
+        reason = f"{NOT_DIALLED}: {LOST}"
+    except Unanswered:
+        if now() - asked_at < BACK_WITHIN:
+            return
+        reason = f"{UNSURE}: whoever was to call them did not come back"
+    except Unsure as error:
+        reason = f"{UNSURE}: {error}"
+    await _give_up(database, call_id, dialler, reason)
+
+
+async def lose_untold(database: Database, since: datetime) -> None:
+    """Conclude calls that should have rung long ago: whoever placed them is gone.
+
+    `since`: from when on an exchange can have told of them.
+    """
+    shortest = timedelta(seconds=phoning.LEAST_RING_SECONDS) + UNTOLD
+    begun = func.coalesce(CallRow.dialled_at, CallRow.created_at)
+    async with database.transaction(writes=False) as session:
+        found = await session.exec(
+            select(CallRow.id, begun, CallRow.ring_seconds).where(
+                CallRow.call_type == "phone_call",
+                col(CallRow.status).in_(RUNNING),
+                CallRow.attempt == 0,
+                col(CallRow.worker_id).is_not(None),
+                begun < now() - shortest,
+            )
+        )
+        late = [
+            call_id
+            for call_id, at, ring_seconds in found.all()
+            if max(since, at + timedelta(seconds=ring_seconds or phoning.RING_SECONDS)) < now() - UNTOLD
+        ]
+    for call_id in late:
+        async with database.transaction() as session:
+            call = await session.get(CallRow, call_id, with_for_update=True)
+            if call is None or call.attempt:
+                continue
+            cause = UNSURE if call.direction == "outbound" and call.status == "pending" else "error"
+            await phoning.over(session, call_id, "failed", f"{cause}: nothing was heard of the call any more")
