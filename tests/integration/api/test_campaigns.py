@@ -1,136 +1,25 @@
-"""Looks at a campaign: the pace, who is skipped, who is called again, an end that is told once."""
+"""Looks at a campaign: the pace, who is called again, what holds it up, an end that is told once."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlmodel import select, update
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.agents.table import AgentRow
 from api.calls import service as calls
-from api.calls.schemas import OutboundCall
 from api.calls.table import CallRow
 from api.campaigns import dialling, results
-from api.campaigns.table import CampaignContactRow, CampaignRow
-from api.contacts.table import ContactRow, DoNotCallRow
-from api.db import migrate
+from api.campaigns.table import CampaignRow
 from api.db.columns import now
 from api.db.engine import Database
-from api.db.vault import Vault
-from api.durable import engine
-from api.http.callers import Caller
 from api.http.errors import ApiError, PaymentRequired
 from api.phone_numbers.routing import NoNumber
-from api.secret_keys import fresh_encryption_key
-from api.telephone_settings import Tolls
-from api.users.table import UserRow
 from api.webhooks import service as webhooks
 from api.webhooks.table import WebhookEventRow
+from tests.support.campaigning import Line, campaign, database, kept, line, look, pass_time, people, statuses
 
-STATUS = {"1": "no_answer", "2": "busy", "3": "failed", "9": "in_progress"}
-CAMPAIGN = {"agent_id": "agent_1", "name": "Fair", "status": "running", "beat": 1}
-
-
-class Line:
-    """A phone line that writes calls down; a call's end is the last digit of its number."""
-
-    def __init__(self) -> None:
-        self.fails_with: ApiError | None = None
-        self.dialled: list[OutboundCall] = []
-        self.ends: dict[str, dict[str, Any]] = {}
-        """What a call to a number has besides its status."""
-
-    async def dial(self, session: AsyncSession, caller: Caller, wanted: OutboundCall) -> CallRow:
-        """As `calls.service.dial`."""
-        row = CallRow(owner_id=caller.owner_id, agent_id=wanted.agent_id, to_number=wanted.to_number)
-        row.direction, row.status = "outbound", STATUS.get(wanted.to_number[-1], "completed")
-        for name, value in self.ends.get(wanted.to_number, {}).items():
-            setattr(row, name, value)
-        session.add(row)
-        await session.flush()
-        if self.fails_with is not None:
-            raise self.fails_with
-        self.dialled.append(wanted)
-        return row
-
-
-@pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Line:
-    """In place of the one that is not there."""
-    line = Line()
-    monkeypatch.setattr(calls, "dial", line.dial)
-    rules = SimpleNamespace(tolls=Tolls(blocked_prefixes=("+90533",)))
-    monkeypatch.setattr(engine, "reach", lambda: rules)
-    return line
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """With an owner."""
-    await migrate.upgrade(database_url)
-    database = Database(database_url, Vault([fresh_encryption_key()]))
-    async with database.transaction() as session:
-        session.add(UserRow(id="user_1", email="owner@example.com", password_hash="x"))
-        await session.flush()
-        session.add(AgentRow(id="agent_1", owner_id="user_1", name="A", config={}))
-    yield database
-    await database.close()
-
-
-async def campaign(database: Database, numbers: list[str], **values: Any) -> CampaignRow:
-    """A running campaign with these people."""
-    row = CampaignRow(owner_id="user_1", **{**CAMPAIGN, "beat_at": now(), "calls_per_minute": 60, **values})
-    async with database.transaction() as session:
-        session.add(row)
-        await session.flush()
-        for position, number in enumerate(numbers):
-            person = CampaignContactRow(campaign_id=row.id, phone_number=number, position=position)
-            session.add(person)
-    return row
-
-
-async def look(database: Database, row: CampaignRow, *, then: int | None = None) -> float | None:
-    """The look that is due; the seconds to the next."""
-    async with database.transaction() as session:
-        kept = await session.get_one(CampaignRow, row.id)
-        following = await dialling.look(session, row.id, kept.beat if then is None else then)
-        return None if following is None else following.delay_seconds
-
-
-async def pass_time(database: Database, row: CampaignRow, **ago: float) -> None:
-    """As if what was dialled and what is due were earlier."""
-    async with database.transaction() as session:
-        for person in await people(session, row):
-            person.due_at -= timedelta(**ago)
-            if person.dialled_at is not None:
-                person.dialled_at -= timedelta(**ago)
-            session.add(person)
-
-
-async def people(session: AsyncSession, row: CampaignRow) -> list[CampaignContactRow]:
-    """Everybody, in order."""
-    found = await session.exec(
-        select(CampaignContactRow)
-        .where(CampaignContactRow.campaign_id == row.id)
-        .order_by(CampaignContactRow.position)  # type: ignore[arg-type]
-    )
-    return list(found.all())
-
-
-async def statuses(database: Database, row: CampaignRow) -> list[str]:
-    """Where everybody stands."""
-    async with database.transaction(writes=False) as session:
-        return [person.status for person in await people(session, row)]
-
-
-async def kept(database: Database, row: CampaignRow) -> CampaignRow:
-    """The campaign as it is now."""
-    async with database.transaction(writes=False) as session:
-        return await session.get_one(CampaignRow, row.id)
+__all__ = ["database", "line"]
 
 
 async def test_calls_are_spread_over_the_minute(database: Database, line: Line) -> None:
@@ -196,6 +85,7 @@ async def test_a_call_is_judged_by_what_answered_it_and_by_the_carriers_word(
         "+905320000043": {"status": "failed", "sip_code": 404, "disconnection_reason": "sip_404: Not Found"},
         "+905320000044": {"status": "failed", "disconnection_reason": "not_dialled: no phone line"},
         "+905320000045": {"status": "failed", "sip_code": 500, "disconnection_reason": "sip_500"},
+        "+905320000046": {"status": "failed", "disconnection_reason": "unsure: it is gone"},
     }
     line.ends = ends
     row = await campaign(database, list(ends), retry_count=1, retry_on=["voicemail", "failed"])
@@ -204,7 +94,7 @@ async def test_a_call_is_judged_by_what_answered_it_and_by_the_carriers_word(
         await pass_time(database, row, minutes=10)
     most = 1 + dialling.MOST_UNDIALLED
     dialled = Counter(call.to_number for call in line.dialled)
-    assert [dialled[number] for number in ends] == [2, 1, 1, 1, most, 2]
+    assert [dialled[number] for number in ends] == [2, 1, 1, 1, most, 2, 1]
     async with database.transaction(writes=False) as session:
         told = await results.results(session, await session.get_one(CampaignRow, row.id))
     assert told.outcomes == {
@@ -214,34 +104,28 @@ async def test_a_call_is_judged_by_what_answered_it_and_by_the_carriers_word(
         "invalid_number": 1,
         "not_dialled": 1,
         "failed": 1,
+        "unsure": 1,
     }
-    assert await statuses(database, row) == ["failed", "completed", "failed", "failed", "failed", "failed"]
-    assert told.total_attempts == 8, "what never left the house is no attempt but the last one"
+    assert await statuses(database, row) == ["failed", "completed", *["failed"] * 5]
+    assert told.total_attempts == 9, "what never left the house is no attempt but the last one"
 
 
-async def test_nobody_is_called_more_often_in_a_day_than_allowed(database: Database, line: Line) -> None:
-    number = "+905320000001"
-    async with database.transaction() as session:
-        for hours in (30, 20, 3):
-            row = CallRow(owner_id="user_1", to_number=number, direction="outbound", status="no_answer")
-            row.created_at = now() - timedelta(hours=hours)
-            session.add(row)
-    often = await campaign(database, [number], max_daily_per_number=2)
-    await look(database, often)
-    assert line.dialled == []
-    async with database.transaction(writes=False) as session:
-        (person,) = await people(session, often)
-        told = await results.preview(session, await session.get_one(CampaignRow, often.id))
-    assert person.reason == "called as often as allowed today"
-    assert abs(person.due_at - now() - timedelta(hours=4)) < timedelta(minutes=1)
-    assert (told.callable_now, told.callable_later) == (0, 1)
-    await pass_time(database, often, minutes=5 * 60)
-    async with database.transaction() as session:
-        for call in (await session.exec(select(CallRow))).all():
-            call.created_at -= timedelta(hours=5)
-            session.add(call)
-    await look(database, often)
-    assert len(line.dialled) == 1
+async def test_who_may_have_been_called_is_called_again_only_where_that_is_asked_for(
+    database: Database, line: Line
+) -> None:
+    number = "+905320000046"
+    line.ends = {number: {"status": "failed", "disconnection_reason": "unsure: it is gone"}}
+    everything_else = ["no_answer", "busy", "failed", "voicemail", "rejected"]
+    for retry_on, times in ((everything_else, 1), (["unsure"], 2)):
+        row = await campaign(database, [number], retry_count=1, retry_on=retry_on)
+        for _ in range(6):
+            await look(database, row)
+            await pass_time(database, row, minutes=10)
+        assert len(line.dialled) == times
+        async with database.transaction(writes=False) as session:
+            (person,) = await people(session, row)
+        assert (person.outcome, person.reason) == ("unsure", "unsure: it is gone")
+        line.dialled.clear()
 
 
 async def test_a_retry_waits_for_its_delay(database: Database, line: Line) -> None:
@@ -254,60 +138,6 @@ async def test_a_retry_waits_for_its_delay(database: Database, line: Line) -> No
     await pass_time(database, row, minutes=2)
     await look(database, row)
     assert len(line.dialled) == 2
-
-
-async def test_who_must_not_be_called_is_not(database: Database, line: Line) -> None:
-    numbers = ["+905320000004", "+905320000005", "+15550100200", "+905320000006", "+905330000006"]
-    row = await campaign(database, numbers)
-    async with database.transaction() as session:
-        session.add(DoNotCallRow(owner_id="user_1", phone_number=numbers[0]))
-        session.add(ContactRow(owner_id="user_1", phone_number=numbers[1], consent="denied"))
-    async with database.transaction(writes=False) as session:
-        told = await results.preview(session, await session.get_one(CampaignRow, row.id))
-    assert told.skipped == {
-        "do_not_call": 1,
-        "consent_denied": 1,
-        "invalid_number": 1,
-        "destination_refused": 1,
-    }
-    assert (told.total, told.callable_now, told.callable_later) == (5, 1, 0)
-    assert told.problems == [
-        "This agent has no number to call from: bind one to it, or name one in from_number"
-    ]
-    await look(database, row)
-    assert [call.to_number for call in line.dialled] == ["+905320000006"]
-    assert await statuses(database, row) == ["skipped", "skipped", "skipped", "calling", "skipped"]
-
-
-async def test_consent_can_be_asked_for(database: Database, line: Line) -> None:
-    numbers = ["+905320000004", "+905320000005", "+905320000006"]
-    row = await campaign(database, numbers, consent_required=True)
-    async with database.transaction() as session:
-        session.add(ContactRow(owner_id="user_1", phone_number=numbers[1], consent="granted"))
-        session.add(ContactRow(owner_id="user_1", phone_number=numbers[2]))
-    await look(database, row)
-    assert await statuses(database, row) == ["skipped", "calling", "skipped"]
-
-
-async def test_people_are_called_when_it_is_day_where_they_are(database: Database, line: Line) -> None:
-    here, there = now(), now() + timedelta(hours=12)
-    hours = {
-        "start": (here - timedelta(minutes=30)).strftime("%H:%M"),
-        "end": (here + timedelta(minutes=29)).strftime("%H:%M"),
-    }
-    if hours["start"] >= hours["end"]:
-        hours = {"start": "00:00", "end": "23:59"}  # around midnight UTC
-    row = await campaign(database, ["+905320000004", "+905320000005"], calling_hours=hours)
-    async with database.transaction() as session:
-        first, second = await people(session, row)
-        first.variables, second.variables = {"timezone": "Etc/UTC"}, {"timezone": "Etc/GMT-12"}
-    await look(database, row)
-    if hours["start"] != "00:00":
-        assert await statuses(database, row) == ["calling", "pending"]
-        async with database.transaction(writes=False) as session:
-            _, second = await people(session, row)
-        assert second.reason == "outside of calling hours"
-        assert abs(second.due_at + timedelta(minutes=30) - there) < timedelta(minutes=2)
 
 
 async def test_a_line_that_is_gone_holds_the_campaign_and_costs_no_attempt(
@@ -392,27 +222,3 @@ async def test_an_end_is_told_once(database: Database, line: Line, monkeypatch: 
         (event,) = (await session.exec(select(WebhookEventRow))).all()
     assert event.type == "campaign.completed"
     assert '"contacts":{"completed":1}' in event.body
-
-
-async def test_columns_reach_the_agent_under_their_names(database: Database, line: Line) -> None:
-    row = await campaign(database, ["+905320000004"], variable_mapping={"ürün": "product", "none": "x"})
-    async with database.transaction() as session:
-        (person,) = await people(session, row)
-        person.name, person.variables = "Ada", {"ürün": "mill"}
-    await look(database, row)
-    assert line.dialled[0].dynamic_variables == {
-        "contact_name": "Ada",
-        "name": "Ada",
-        "ürün": "mill",
-        "product": "mill",
-    }
-
-
-async def test_a_long_list_of_people_who_are_skipped_is_gone_through_at_once(
-    database: Database, line: Line
-) -> None:
-    numbers = [f"+1555010{n:04}" for n in range(dialling.EXAMINED)]
-    row = await campaign(database, [*numbers, "+905320000004"])
-    assert await look(database, row) == 0.0
-    await look(database, row)
-    assert [call.to_number for call in line.dialled] == ["+905320000004"]

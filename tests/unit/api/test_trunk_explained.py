@@ -54,6 +54,7 @@ def test_an_answered_call_is_judged_by_its_sound(heard: Heard, success: bool | N
         ({"sip_reason": "it leads into a private network"}, "leads into a private network"),
         ({"sip_reason": "no connection in time"}, "No connection came about"),
         ({"disconnection_reason": "not_dialled: no phone line"}, "Nothing was dialled: no phone line"),
+        ({"disconnection_reason": "unsure: it is gone"}, "Nobody knows whether it rang: it is gone."),
     ],
 )
 def test_a_call_that_nobody_answered_is_explained_by_the_carriers_word(
