@@ -133,7 +133,13 @@ class Liveness:
         return bool(found)
 
     def order(self, order: Order) -> bool:
-        """Pass an order on to the newest attempt at the call; False when it is not here."""
+        """Pass an order on to the newest attempt at the call; False when it is not here.
+
+        One that was put through is the exchange's, also while the process that did it is still ending.
+        """
+        exchange = self.exchange
+        if exchange is not None and order.call_id in exchange.bridged:
+            return self.phone_order(order)
         here = [
             connection
             for connection in self._connections.values()

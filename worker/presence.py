@@ -8,7 +8,7 @@ End of file without a goodbye is a lost call (`worker.liveness` holds the other 
         call   ──{"kind": "obeyed", "order_id", "outcome", "message"}─────►
         call   ──{"kind": "goodbye"}──────────────────────────────────────►
         exchange ─{"kind": "exchange", "pid", "why_not", "trunks"}────────►  on change and each second
-        exchange ◄{"kind": "dial" | "withdraw" | "take_up" | "hang_up", …}─
+        exchange ◄{"kind": "dial" | "withdraw" | "take_up" | "hang_up" | "order", …}─
         agents ──{"kind": "agents", "pid", "is_registered", "idle"}───────►  on change and each second
 
 One JSON object a line. `attempt` is 0 until the brief has come; the line is then sent again with it.
@@ -92,7 +92,7 @@ class ExchangeHere(PresenceLine):
 
 _Line = CallHere | CallOver | AgentsHere | ExchangeHere | Obeyed
 LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
-PhoneOrder = Dial | Withdraw | TakeUp | HangUp
+PhoneOrder = Dial | Withdraw | TakeUp | HangUp | Order
 PHONE_ORDER: TypeAdapter[PhoneOrder] = TypeAdapter(Annotated[PhoneOrder, Field(discriminator="kind")])
 ORDER: TypeAdapter[HangUp | Order] = TypeAdapter(Annotated[HangUp | Order, Field(discriminator="kind")])
 

@@ -13,7 +13,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls import lifecycle, outbox, spending, tolls, workflows
+from api.calls import bridged, lifecycle, outbox, spending, tolls, workflows
 from api.calls.outcomes import UNSURE
 from api.calls.schemas import OutboundCall
 from api.calls.table import CallRow
@@ -167,6 +167,8 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
         call.status, call.rang_at = "ringing", _when(news)
     elif news.state == "answered":
         call.answered_at = call.answered_at or _when(news)
+    elif news.state == "steered":
+        await bridged.note(session, call, news)
     elif news.state == "ended":
         if call.line_ended_at is None:  # else a restarted exchange knows less of it than the one before
             call.sip_code, call.sip_reason = news.sip_code or None, news.sip_reason or None

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from pipelines.contract.actions import Action
 from pipelines.contract.message import Message
 
 
@@ -60,7 +61,9 @@ class PhoneTold(Message):
     """How a call goes at the carrier. `ended` is told once more after the agent's own end: for the code."""
 
     worker_id: str
-    state: Literal["ringing", "answered", "ended"]
+    state: Literal["ringing", "answered", "ended", "steered"]
+    """`steered`: no agent is in the call any more, and somebody has done this with it."""
+    action: Action | None = None
     sip_code: Annotated[int, Field(ge=0, le=699)] = 0
     """0 where SIP never got an answer: `sip_reason` says why."""
     at: AwareDatetime | None = None

@@ -11,6 +11,7 @@ from typing import Literal
 import aiohttp
 from pydantic import ValidationError
 
+from pipelines.contract.actions import GiveBack, Listen, TakeOver
 from pipelines.contract.phones import PhoneOnward, PhoneRang, PhoneRoute, PhoneTold
 from worker.settings import WorkerSettings
 
@@ -88,18 +89,25 @@ class Api:
         self, call_id: str, state: State, code: int, reason: str, *, is_unsure: bool = False
     ) -> None:
         """Say how a call goes, as soon as the api listens."""
-        if len(self._untold) >= MOST_UNTOLD:
-            logger.error("the api was not told of a call", extra={"call_id": call_id})
-            return
+        code = code if 0 <= code <= 699 else 0
         told = PhoneTold(
             worker_id=self.worker_id,
             state=state,
-            at=datetime.now(UTC),
-            sip_code=code if 0 <= code <= 699 else 0,
+            sip_code=code,
             sip_reason=reason[:200],
             is_unsure=is_unsure,
         )
-        self._untold.append((call_id, told))
+        self._tell_soon(call_id, told)
+
+    def tell_steered(self, call_id: str, action: Listen | TakeOver | GiveBack) -> None:
+        """Say what was done with a call in which no agent is any more."""
+        self._tell_soon(call_id, PhoneTold(worker_id=self.worker_id, state="steered", action=action))
+
+    def _tell_soon(self, call_id: str, told: PhoneTold) -> None:
+        if len(self._untold) >= MOST_UNTOLD:
+            logger.error("the api was not told of a call", extra={"call_id": call_id})
+            return
+        self._untold.append((call_id, told.model_copy(update={"at": datetime.now(UTC)})))
         self._all_told.clear()
         self._news.set()
 

@@ -1,7 +1,9 @@
 """Two telephones put through to each other: their sound passes the exchange, and no agent hears it.
 
 one ◄══ RTP ══► relay ◄══ RTP ══► another          either hangs up ─► the other is hung up
-                  └ payload types are each side's own; the codec is the same on both
+                 │  └ payload types are each side's own; the codec is the same on both
+                 └ copies ──► a shard, while somebody listens ──► packets in the place of what is relayed
+                                                                  (`exchange.taps`)
 """
 
 import asyncio
@@ -14,7 +16,9 @@ from typing import Any
 from aiortp import RtpPacket, is_rtcp
 
 from worker.exchange.calls import PhoneCall
-from worker.exchange.frames import MOST_SECONDS, Changed, FromExchange, Over
+from worker.exchange.frames import MOST_SECONDS, Changed, FromExchange, Over, Parted, Sides
+from worker.exchange.shards import ConnectedShard
+from worker.exchange.taps import Tap
 from worker.lines.rtp.latch import Latch
 from worker.lines.rtp.media import MOST_BYTES, MOST_UNANSWERED, Address
 from worker.lines.rtp.sockets import Sockets
@@ -35,19 +39,32 @@ class _Side:
         self.latch = Latch(call.media.remote)
         self.heard_at = time.monotonic()
         self.unanswered = 0
+        self.tap: Tap | None = None
+        """Who hears this side, and may say something to it in the other's place."""
 
     def types(self) -> tuple[int | None, ...]:
         """What was agreed on, in an order that is the same for both."""
         media = self.call.media
         return media.payload_type, media.digits_payload_type, media.noise_payload_type
 
-    def say(self, packet: RtpPacket) -> None:
-        """Send it what the other side said."""
+    def say(self, packet: bytes) -> None:
+        """Send it what the other side said, or somebody in its place."""
         if not self.call.media.they_listen:
             return
         self.unanswered = 0 if self.latch.is_locked else self.unanswered + 1
         if self.unanswered <= MOST_UNANSWERED:  # we are nobody's means to flood a third party
-            self.sockets.send(packet.serialize(), self.latch.remote)
+            self.sockets.send(packet, self.latch.remote)
+
+    @property
+    def is_spoken_to(self) -> bool:
+        """Whether somebody talks to it in the other side's place."""
+        return self.tap is not None and self.tap.is_talking
+
+    def part(self) -> None:
+        """Nobody listens any more."""
+        if self.tap is not None:
+            self.tap.close()
+            self.tap = None
 
     def report(self, data: bytes) -> None:
         """Send it the other side's report: streams keep their numbers on the way."""
@@ -70,6 +87,8 @@ class Bridge:
         self._spawn = spawn
         self._seconds = min(seconds, MOST_SECONDS)
         self._sides = (_Side(one), _Side(another))
+        self.shard: ConnectedShard | None = None
+        """Where somebody listens, or is about to."""
         self._began_at = time.monotonic()
         one.talker = another.talker = self
         for side, other in (self._sides, self._sides[::-1]):
@@ -86,8 +105,31 @@ class Bridge:
             if isinstance(frame, Changed):
                 side.latch.signalled(frame.media.remote)
                 side.heard_at = time.monotonic()
+                if self.shard is not None:
+                    self.shard.tell(self.sides)
             elif isinstance(frame, Over):
                 self.end()
+
+    @property
+    def sides(self) -> Sides:
+        """What was agreed on with each."""
+        one, another = (side.call for side in self._sides)
+        return Sides(call_id=one.call_id, one=one.media, another=another.media)
+
+    def tap(self, shard: ConnectedShard, sockets: tuple[socket.socket, socket.socket]) -> None:
+        """Let a shard hear both sides, each over a socket of its own, in the place of who did before."""
+        self.shard = shard
+        for side, one in zip(self._sides, sockets, strict=True):
+            side.part()
+            side.tap = Tap(one, side.say)
+        shard.tell(self.sides)
+
+    def part(self, shard: ConnectedShard) -> None:
+        """This shard is gone: what it heard and said, the relay goes on with."""
+        if self.shard is shard:
+            self.shard = None
+            for side in self._sides:
+                side.part()
 
     def end(self) -> None:
         """Relay no more, and hang up whoever is left. Twice does no harm."""
@@ -95,6 +137,9 @@ class Bridge:
             return
         self._timer.cancel()
         self._timer = None
+        if self.shard is not None:
+            self.shard.tell(Parted(call_id=self._sides[0].call.call_id))
+            self.part(self.shard)
         for side in self._sides:
             side.sockets.close()
             self._spawn(side.call.dialog.hang_up())
@@ -112,14 +157,18 @@ class Bridge:
             now = time.monotonic()
             for one in side.latch.take(packet, source, now):
                 side.heard_at = now
+                if side.tap is not None and side.tap.takes(one, side.call.media, other.is_spoken_to):
+                    continue
                 types = dict(zip(side.types(), other.types(), strict=True))
                 types.setdefault(side.call.media.offered_digits_type, other.call.media.digits_payload_type)
                 if (type_ := types.get(one.payload_type)) is not None:
                     one.payload_type = type_
-                    other.say(one)
+                    other.say(one.serialize())
 
         def reported(data: bytes, source: Address) -> None:
-            if len(data) <= MOST_BYTES and side.latch.is_locked and source[0] == side.latch.remote[0]:
+            is_theirs = side.latch.is_locked and source[0] == side.latch.remote[0]
+            # A report of a stream that the other side does not get meanwhile says nothing to it.
+            if len(data) <= MOST_BYTES and is_theirs and not other.is_spoken_to:
                 other.report(data)
 
         return heard, reported

@@ -19,18 +19,22 @@ import aiohttp
 
 from worker.exchange import holds, sdp, sip
 from worker.exchange.api import Api
+from worker.exchange.attending import Attending
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, local_host, opened
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.frames import (
     Agreed,
+    Attended,
     FromShard,
+    GaveBack,
     HangUpLine,
     Here,
     Holding,
     HoldLine,
     Leave,
     PutThrough,
+    Tapping,
     TransferLine,
     leg_of,
 )
@@ -73,8 +77,15 @@ class Exchange:
         """Calls that are answered."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._presence = ExchangePresence(settings.calls_socket, self._look)
+        self._attending = Attending(self.calls, self._shards, self._api, self._presence)
         self._orders = Orders(
-            self, self._presence, self._shards, self._outbound, self._transfers, self._restoration
+            self,
+            self._presence,
+            self._shards,
+            self._outbound,
+            self._transfers,
+            self._restoration,
+            self._attending,
         )
         self._is_stopping, self._is_hurried = asyncio.Event(), asyncio.Event()
 
@@ -216,6 +227,9 @@ class Exchange:
         if isinstance(frame, Holding) and sockets is not None:
             self._restoration.claimed(shard, frame, sockets)
             return
+        if isinstance(frame, Tapping | Attended | GaveBack):
+            self._attending.told(shard, frame, sockets)
+            return
         call = self.calls.get(frame.call_id)
         if call is None and isinstance(frame, HangUpLine):
             self._transfers.drop(frame.call_id)  # whom it has called for a call
@@ -250,6 +264,7 @@ class Exchange:
                 logger.warning("a shard is gone, its call waits", extra={"call_id": call.call_id})
                 self._transfers.drop(leg_of(call.call_id))
                 self.spawn(self._orphaned(call))
+        self._attending.gone(shard)
         self._presence.changed()
 
     async def _orphaned(self, call: PhoneCall) -> None:

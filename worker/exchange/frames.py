@@ -10,18 +10,26 @@ exchange ──ringing───────────────────�
 exchange ──early {media} + RTP, RTCP─────────────►            what their carrier plays before they answer
 exchange ──reached {leg_id, media} + RTP, RTCP───►            they have answered, and talk to the agent first
 shard    ──put_through───────────────────────────►            now both talk to each other
+exchange ──attend {action, media of both}────────►            somebody wants to listen to two so put through
+shard    ──tapping + a socket for each───────────►            it hears them, and may talk
+shard    ──attended, gave_back───────────────────►            what came of it; whoever talked is gone
+exchange ──sides, parted─────────────────────────►            something else was agreed on; it is over
 """
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from pipelines.contract.actions import GiveBack, Listen, TakeOver
 from worker.lines.causes import HangUpCause
 from worker.lines.rtp.media import Media, OurDirection
 
 MOST_SECONDS = 4 * 3600.0
 """Of a call that was put through."""
 _ONWARD = "-onward"
+
+Supervises = Annotated[Listen | TakeOver | GiveBack, Field(discriminator="action")]
+"""What a person may do with a call in which no agent is any more."""
 
 
 class _Frame(BaseModel):
@@ -88,6 +96,33 @@ class HoldLine(_Frame):
     kind: Literal["hold"] = "hold"
     call_id: str
     wish: OurDirection
+
+
+class Tapping(_Frame):
+    """Two who were put through are to be heard here. A socket for each of them comes with it."""
+
+    kind: Literal["tapping"] = "tapping"
+    call_id: str
+
+
+class Attended(_Frame):
+    """What came of an `Attend`: done, or why not."""
+
+    kind: Literal["attended"] = "attended"
+    call_id: str
+    order_id: str
+    action: Supervises
+    why_not: str = ""
+
+
+class GaveBack(_Frame):
+    """Whoever talked with two who were put through is gone."""
+
+    kind: Literal["gave_back"] = "gave_back"
+    call_id: str
+    action: GiveBack
+    ends: bool = False
+    """So they wanted it: the call is over."""
 
 
 # ── from the exchange ────────────────────────────────────────────────────────────────────────────
@@ -182,8 +217,49 @@ class Agreed(_Frame):
     why_not: str = ""
 
 
-FromShard = Here | Holding | HangUpLine | Leave | TransferLine | PutThrough | HoldLine
-FromExchange = Take | Changed | Key | Over | Transferred | Ringing | Early | Reached | Agreed
+class Sides(_Frame):
+    """What was agreed on with the two who were put through."""
+
+    kind: Literal["sides"] = "sides"
+    call_id: str
+    one: Media
+    another: Media
+
+
+class Attend(_Frame):
+    """Somebody wants to listen to them, to talk with them, or has done so."""
+
+    kind: Literal["attend"] = "attend"
+    call_id: str
+    sides: Sides
+    order_id: str
+    action: Supervises
+    seconds: float
+    """For it to be done."""
+
+
+class Parted(_Frame):
+    """Two who were put through are not any more."""
+
+    kind: Literal["parted"] = "parted"
+    call_id: str
+
+
+FromShard = (
+    Here
+    | Holding
+    | HangUpLine
+    | Leave
+    | TransferLine
+    | PutThrough
+    | HoldLine
+    | Tapping
+    | Attended
+    | GaveBack
+)
+FromExchange = (
+    Take | Changed | Key | Over | Transferred | Ringing | Early | Reached | Agreed | Attend | Sides | Parted
+)
 FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])
 FROM_EXCHANGE: TypeAdapter[FromExchange] = TypeAdapter(Annotated[FromExchange, Field(discriminator="kind")])
 

@@ -1,9 +1,10 @@
-"""What the api orders of the exchange: to call somebody, or nobody after all, to go on, to hang up."""
+"""What the api orders of the exchange: to call somebody, or nobody after all, to go on, to hang up, to be listened to."""
 
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from pipelines.contract.websocket import Dial, HangUp, Obeyed, TakeUp, Withdraw
+from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp, Withdraw
+from worker.exchange.attending import Attending
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
 from worker.exchange.frames import leg_of
@@ -33,9 +34,11 @@ class Orders:
         outbound: Outbound,
         transfers: Transfers,
         restoration: Restoration,
+        attending: Attending,
     ) -> None:
         self._exchange, self._presence, self._shards = exchange, presence, shards
         self._outbound, self._transfers, self._restoration = outbound, transfers, restoration
+        self._attending = attending
 
     async def run(self) -> None:
         """Obey, for ever."""
@@ -48,6 +51,8 @@ class Orders:
                     self._presence.obeyed(self._outbound.withdraw(order))
                 case TakeUp():
                     self._answer(order.order_id, self._take_up(order))
+                case Order():
+                    self._attending.obey(order)
                 case HangUp():
                     if (dialog := self._outbound.ringing.get(order.call_id)) is not None:
                         self._exchange.spawn(dialog.hang_up())

@@ -6,15 +6,18 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import uvloop
 
 from pipelines.tools import developer
 from worker import agents, call, knowledge, logs, memory, roomless, tracing
+from worker.exchange.bridged_lines import BridgedLines, OfBridged
 from worker.exchange.frames import (
     FROM_EXCHANGE,
     Agreed,
+    Attend,
     Changed,
     Early,
     Here,
@@ -22,8 +25,10 @@ from worker.exchange.frames import (
     Key,
     Leave,
     Over,
+    Parted,
     Reached,
     Ringing,
+    Sides,
     Take,
     Transferred,
     leg_of,
@@ -68,6 +73,7 @@ class Shard:
         self._host = host
         self._rooms = ListeningRooms(host.settings)
         self._clock = Clock()
+        self._bridged = BridgedLines(self._rooms, self._clock, self._tell)
         self._calls: dict[str, _Held] = {}
         self._legs: dict[str, _Leg] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
@@ -90,6 +96,7 @@ class Shard:
             for held in list(self._calls.values()):
                 held.task.cancel()
             await asyncio.gather(*(held.task for held in self._calls.values()), return_exceptions=True)
+            await self._bridged.aclose()
             if self._link is not None:
                 self._link.close()
 
@@ -111,6 +118,7 @@ class Shard:
             self._say_here()
             for call_id, held in self._calls.items():
                 self._link.send(Holding(call_id=call_id, wish=held.signalling.wish), held.sockets)
+            self._bridged.meet()
             await closed.wait()
             self._adrift()
             await asyncio.sleep(RECONNECT_SECONDS)
@@ -130,10 +138,10 @@ class Shard:
             takes = not self._is_stopping.is_set()
             self._link.send(Here(pid=os.getpid(), call_ids=tuple(self._calls), takes_calls=takes))
 
-    def _tell(self, frame: Told) -> None:
+    def _tell(self, frame: Told | OfBridged, sockets: Sequence[socket.socket] = ()) -> None:
         # Without an exchange it is told by what the next `Here` does not name.
         if self._link is not None:
-            self._link.send(frame)
+            self._link.send(frame, sockets)
 
     def _received(self, line: bytes, came: list[socket.socket]) -> None:
         frame = FROM_EXCHANGE.validate_json(line)
@@ -143,6 +151,13 @@ class Shard:
         if isinstance(frame, Reached | Early):
             self._onward(frame, taken(came))
             return
+        if isinstance(frame, Attend | Sides | Parted):
+            self._bridged.received(frame)
+        else:
+            self._happened(frame)
+
+    def _happened(self, frame: Ringing | Changed | Key | Over | Agreed | Transferred) -> None:
+        """Something happened to one of our calls."""
         held = self._calls.get(frame.call_id) or self._legs.get(frame.call_id)
         if held is None:
             return

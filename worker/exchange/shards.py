@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from worker.exchange.frames import FROM_SHARD, FromExchange, FromShard, Here, Holding
+from worker.exchange.frames import FROM_SHARD, FromExchange, FromShard, Here, Holding, Tapping
 from worker.exchange.link import Link, taken
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Shards:
             if isinstance(frame, Here):
                 shard.pid, shard.takes_calls = frame.pid, frame.takes_calls
                 shard.call_ids |= set(frame.call_ids)
-            self._on_frame(shard, frame, taken(came) if isinstance(frame, Holding) else None)
+            self._on_frame(shard, frame, taken(came) if isinstance(frame, Holding | Tapping) else None)
 
         def closed() -> None:
             self._shards.remove(shard)

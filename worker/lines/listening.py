@@ -14,7 +14,7 @@ from livekit import api, rtc
 
 from pipelines.tools.call_control import CannotDo
 from worker.lines.line import AudioTap, Left
-from worker.lines.listening_room import Listening
+from worker.lines.listening_room import WITH_AGENT, Listening, Sides
 from worker.lines.rtp.media import FRAME_SECONDS
 from worker.settings import WorkerSettings
 
@@ -34,13 +34,18 @@ class ListeningRooms:
         self._joined: set[Listening] = set()
 
     async def join(
-        self, room_name: str, rate: int, frame_seconds: float, on_left: Callable[[Left], None]
+        self,
+        room_name: str,
+        rate: int,
+        frame_seconds: float,
+        on_left: Callable[[Left], None],
+        sides: Sides = WITH_AGENT,
     ) -> Listening:
         """Bring a line's sound, int16 mono at `rate`, into a room. Raises `CannotDo`."""
         self._joined = {one for one in self._joined if not one.is_over}
         if len(self._joined) >= MOST_ROOMS:
             raise CannotDo("Too many calls are being listened to here at once")
-        listening = Listening(rate, frame_seconds, on_left)
+        listening = Listening(rate, frame_seconds, on_left, sides)
         self._joined.add(listening)
         try:
             async with asyncio.timeout(JOIN_SECONDS):
@@ -62,9 +67,15 @@ class ListeningRooms:
 class LineListeners:
     """Those who listen to one line. Between its clock and a room, where there is one."""
 
-    def __init__(self, rooms: ListeningRooms | None, rate: int, frame_seconds: float = FRAME_SECONDS) -> None:
-        """`frame_seconds` is how much the line sends at a time."""
-        self._rooms, self._rate, self._frame_seconds = rooms, rate, frame_seconds
+    def __init__(
+        self,
+        rooms: ListeningRooms | None,
+        rate: int,
+        frame_seconds: float = FRAME_SECONDS,
+        sides: Sides = WITH_AGENT,
+    ) -> None:
+        """`frame_seconds` is how much the line sends at a time; `sides` are what its two are called."""
+        self._rooms, self._rate, self._frame_seconds, self._sides = rooms, rate, frame_seconds, sides
         self._silence = bytes(2 * round(rate * frame_seconds))
         self._listening: Listening | None = None
         self.on_left: Callable[[Left], None] = lambda left: None
@@ -82,7 +93,7 @@ class LineListeners:
         if self._rooms is None:
             raise CannotDo("Nobody can listen to this line")
         self._listening = await self._rooms.join(
-            room_name, self._rate, self._frame_seconds, self._somebody_left
+            room_name, self._rate, self._frame_seconds, self._somebody_left, self._sides
         )
 
     async def microphone(self, identity: str, rate: int) -> rtc.AudioStream:
@@ -118,6 +129,15 @@ class LineListeners:
             for tap in (self.tap, self.overheard):
                 if tap is not None:
                     tap.caller(pcm, self._rate, at)
+
+    def person(self, pcm: bytes) -> None:
+        """Whoever the other side was put through to said this."""
+        if self._listening is not None:
+            self._listening.person(pcm)
+
+    def voice(self) -> bytes | None:
+        """The next frame of whoever has the call; None where nothing has come."""
+        return self._listening.voice() if self._listening is not None else None
 
     def heard_instead(self, pcm: bytes | None) -> bytes | None:
         """What the other side is sent in the next frame, of what the agent would have said."""

@@ -42,13 +42,24 @@ _LEFT_FOR_GOOD = frozenset(
 
 
 _Sign = Literal["network", "packets", "ours", "track"]
+Sides = tuple[Literal["caller"], Literal["agent", "person"]]
+WITH_AGENT: Sides = ("caller", "agent")
+WITH_PERSON: Sides = ("caller", "person")
+"""They were put through, and no agent is in the call."""
 
 
 class Listening:
     """One room of one line."""
 
-    def __init__(self, rate: int, frame_seconds: float, on_left: Callable[[Left], None]) -> None:
-        """`frame_seconds` is how much of a voice the line takes at a time."""
+    def __init__(
+        self,
+        rate: int,
+        frame_seconds: float,
+        on_left: Callable[[Left], None],
+        sides: Sides = WITH_AGENT,
+    ) -> None:
+        """`frame_seconds` is how much of a voice the line takes at a time; `sides` name the tracks."""
+        self._sides = sides
         self._rate, self._frame_seconds, self._on_left = rate, frame_seconds, on_left
         self._first_kept = round(FIRST_KEPT_SECONDS / frame_seconds)
         self._loop = asyncio.get_running_loop()
@@ -78,7 +89,7 @@ class Listening:
         self._room.on("disconnected", lambda *_: self._lost())
         # Nobody's microphone is decoded before it is asked for.
         await self._room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
-        for name in ("caller", "agent"):
+        for name in self._sides:
             self._tracks[name] = made = SentTrack(self._rate)
             track = rtc.LocalAudioTrack.create_audio_track(name, made.source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
@@ -98,6 +109,11 @@ class Listening:
     def agent(self, pcm: bytes) -> None:
         """The caller is sent this of the agent."""
         if (track := self._tracks.get("agent")) is not None:
+            track.push(pcm)
+
+    def person(self, pcm: bytes) -> None:
+        """Whoever the caller was put through to said this."""
+        if (track := self._tracks.get("person")) is not None:
             track.push(pcm)
 
     def voice(self) -> bytes | None:

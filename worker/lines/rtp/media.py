@@ -12,6 +12,8 @@ MOST_BYTES = 1500
 """Of a packet."""
 MOST_UNANSWERED = 500
 """Packets to an address that has not spoken: ten seconds. We are nobody's means to flood a third party."""
+RELAY_AGAIN = b"\0"
+"""From a shard that has talked to one of two who were put through: what they say is relayed from now on."""
 
 Address = tuple[str, int]
 CodecName = Literal["PCMU", "PCMA", "G722"]
