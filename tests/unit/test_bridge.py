@@ -39,7 +39,8 @@ class Side:
     sender: Sender = field(default_factory=lambda: Sender(sequence=1, timestamp=1))
 
     def send(self, payload_type: int, *, source: socket.socket | None = None) -> None:
-        packet = RtpPacket(payload_type, 0, self.sender.sequence, 160, self.sender.ssrc, b"\x7f" * 160)
+        at = self.sender.timestamp
+        packet = RtpPacket(payload_type, 0, self.sender.sequence, at, self.sender.ssrc, b"\x7f" * 160)
         self.sender.sequence += 1
         (source or self.far).sendto(packet.serialize(), self.call.sockets[0].getsockname())
 
@@ -131,6 +132,99 @@ async def test_a_side_that_is_moved_to_a_third_party_does_not_flood_it(
         one.send(0)
         await asyncio.sleep(0.05)
         assert thirds[1].recv(2048), "one that speaks is who it is"
+
+
+@dataclass
+class Shard:
+    """Hears what is relayed, over a socket for each side."""
+
+    told: list[Any] = field(default_factory=list)
+    ours: list[socket.socket] = field(default_factory=list)
+
+    def tell(self, frame: Any, sockets: tuple[socket.socket, ...] = ()) -> None:
+        self.told.append(frame)
+
+    def heard(self, number: int) -> list[int]:
+        """Payload types of what came of a side."""
+        types = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                types.append(RtpPacket.parse(self.ours[number].recv(2048)).payload_type)
+        return types
+
+
+@pytest.fixture
+async def shard(sides: tuple[Side, Side, Bridge]) -> AsyncIterator[Shard]:
+    """It listens, and both sides were heard before."""
+    one, another, between = sides
+    for side in (one, another):
+        side.send(0)
+        side.send(0)
+    await asyncio.sleep(0.05)
+    assert (one.heard(), another.heard()) in (([0], [0, 0]), ([0, 0], [0]), ([0, 0], [0, 0]))
+    shard: Any = Shard()
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
+    shard.ours = [mine for mine, _ in pairs]
+    for mine in shard.ours:
+        mine.setblocking(False)
+    between.tap(shard, (pairs[0][1], pairs[1][1]))
+    yield shard
+    for mine in shard.ours:
+        mine.close()
+
+
+async def test_who_listens_gets_copies_and_is_told_of_both_sides(
+    sides: tuple[Side, Side, Bridge], shard: Shard
+) -> None:
+    one, another, between = sides
+    assert [frame.one.digits_payload_type for frame in shard.told] == [96]
+    one.send(0)
+    one.send(96)
+    await asyncio.sleep(0.05)
+    assert another.heard() == [0, 101]
+    assert shard.heard(0) == [0], "a key that was relayed is nobody else's"
+    one.call.media = Media("PCMU", 0, one.far.getsockname(), they_listen=False)
+    between.tell(Changed(call_id="c0", media=one.call.media))
+    assert not shard.told[-1].one.they_listen
+    shard.ours[0].close()
+    one.send(0)
+    one.send(0)
+    await asyncio.sleep(0.05)
+    assert another.heard() == [0, 0]
+    between.end()
+    assert shard.told[-1].kind == "parted"
+
+
+async def test_who_talks_is_heard_instead_until_they_fall_silent(
+    sides: tuple[Side, Side, Bridge], shard: Shard
+) -> None:
+    one, another, between = sides
+    said = RtpPacket(0, 0, 1, 160, 77, b"\x7f" * 160).serialize()
+
+    async def sends(*types: int) -> list[int]:
+        for type_ in types:
+            one.send(type_)
+        await asyncio.sleep(0.02)
+        return another.heard()
+
+    shard.ours[1].send(said)
+    await asyncio.sleep(0.02)
+    assert another.heard() == [0]
+    assert await sends(0, 96, 0) == []
+    assert shard.heard(0) == [0, 96, 0]
+    shard.ours[1].send(b"\0")
+    await asyncio.sleep(0.02)
+    assert await sends(0) == [0], "at once"
+    assert await sends(96) == [], "the same key, which is the shard's to send on"
+    one.sender.timestamp += 1600
+
+    shard.ours[1].send(said)
+    await asyncio.sleep(0.15)
+    assert await sends(0) == [0, 0], "without a word, as when it has died"
+    shard.ours[1].send(said)
+    await asyncio.sleep(0.02)
+    between.part(shard)  # type: ignore[arg-type]
+    assert await sends(0, 96) == [0, 0, 101]
 
 
 async def test_who_hangs_up_ends_it_for_both(sides: tuple[Side, Side, Bridge]) -> None:

@@ -9,7 +9,6 @@ talks and falls silent without having said so, dead or standing still, is not wa
 """
 
 import asyncio
-import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -42,8 +41,11 @@ class Tap:
 
     def takes(self, packet: RtpPacket, media: Media, is_replaced: bool) -> bool:
         """Let the shard hear a packet of the side's. True: it is not to be relayed, since the other side
-        `is_replaced` for it. A key goes one way from its first packet to its last: it would be two keys.
+        hears the shard instead (`is_replaced`). A key goes one way from its first packet to its last: it
+        would be two keys.
         """
+        if self._socket.fileno() < 0:
+            return False
         if media.are_digits(packet.payload_type):
             stream, began = packet.ssrc, packet.timestamp
             if self._key[:2] != (stream, began):
@@ -51,8 +53,13 @@ class Tap:
             if not self._key[2]:
                 return False
             is_replaced = True
-        with contextlib.suppress(OSError):  # it is behind, or gone: it misses a packet
+        try:
             self._socket.send(packet.serialize())
+        except ConnectionError:  # nobody listens there any more
+            self.close()
+            return False
+        except OSError:  # it is behind: it misses a packet
+            pass
         return is_replaced
 
     def close(self) -> None:
