@@ -7,8 +7,8 @@ import pytest
 
 from tests.contract.conftest import House
 from tests.support.api import Person
-from tests.support.rehearsed_exchange import bound, rings
-from tests.support.rehearsed_worker import Script
+from tests.support.rehearsed_exchange import bound, goes, rings
+from tests.support.rehearsed_worker import Script, moment
 
 
 @pytest.fixture
@@ -129,4 +129,36 @@ def test_a_call_in_a_browser_is_listened_to_in_a_room_of_its_own(house: House, o
         "Note: Ann took the call over.",
         "User: Are you a human?",
         "Supervisor: Yes, this is Ann.",
+    ]
+
+
+def test_two_who_were_put_through_can_be_listened_to_and_joined(
+    house: House, owner: Person, call_id: str
+) -> None:
+    script = Script(call_id)
+    script.started()
+    house.worker.tell(
+        script.said("agent", "I put you through.", 0, 1),
+        {**script.ended(2, "transferred", "transferred"), "is_bridged": True},
+    )
+    house.worker.status["call_ids"] = [call_id]
+    assert owner.ask("POST", f"/v1/calls/{call_id}/listen", {"name": "Ann"}).status == 200
+    other = house.person()
+    for path, body in (("listen", {}), ("take-over", {"participant_identity": "l1"}), ("give-back", None)):
+        assert other.ask("POST", f"/v1/calls/{call_id}/{path}", body).status == 404
+    house.worker.obeys = lambda order: {"outcome": "refused", "message": "Nobody to whisper to"}
+    refused = owner.ask("POST", f"/v1/calls/{call_id}/whisper", {"text": "Be kind."})
+    assert (refused.status, refused.detail) == (409, "Nobody to whisper to")
+
+    ann = {"action": "take_over", "identity": "l1", "name": "Ann"}
+    back = {"action": "give_back", "identity": "l1", "name": "Ann", "has_left": True}
+    for at, action in ((5, ann), (5, ann), (9, back)):
+        goes(house, call_id, "steered", at=moment(at), action=action)
+    goes(house, call_id, "ended", 200, "OK", at=moment(12))
+    house.worker.status["call_ids"] = []
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    assert call["transcript"].splitlines() == [
+        "Agent: I put you through.",
+        "Note: Ann joined the two who were put through.",
+        "Note: Ann left the call.",
     ]

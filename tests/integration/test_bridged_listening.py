@@ -42,8 +42,8 @@ pytestmark = [pytest.mark.phones, pytest.mark.timeout(150)]
 
 CALLERS, PERSONS = 900, 2100
 """Hertz of what the two say."""
-PAUSE_SECONDS = 0.2
-"""That nobody at a telephone may hear; more where this process itself stood still for longer."""
+PAUSE_SECONDS = 0.4
+"""That nobody at a telephone hears more of: 0.03 on an idle machine, and a busy one is late itself."""
 
 
 @contextlib.asynccontextmanager
@@ -70,12 +70,15 @@ def streams(phone: Telephone, since: int) -> list[tuple[int, list[int]]]:
     return [(ssrc, [one.sequence_number for one in run]) for ssrc, run in runs]
 
 
-def pauses(phone: Telephone, since: int) -> list[float]:
+def is_relayed(one: Telephone, other: Telephone) -> bool:
+    """What comes now is what the other sends."""
+    return one.heard[-1][1].ssrc == other.sender.ssrc
+
+
+def longest_pause(phone: Telephone, since: int) -> float:
+    """Seconds without a packet."""
     moments = [at for at, _ in phone.heard[since:]]
-    return sorted(
-        ((round(b - a, 3), i, len(moments)) for i, (a, b) in enumerate(itertools.pairwise(moments))),
-        reverse=True,
-    )[:4]
+    return max(later - sooner for sooner, later in itertools.pairwise(moments))
 
 
 def steered(stage: Stage) -> list[Action | None]:
@@ -97,6 +100,13 @@ def keys(phone: Telephone, since: int) -> int:
     """How many keys came."""
     events = [packet for _, packet in phone.heard[since:] if packet.payload_type == 101]
     return len({(one.ssrc, one.timestamp) for one in events})
+
+
+async def presses(stage: Stage, phone: Telephone) -> None:
+    """A key, from its first packet to the last."""
+    phone.press(key_packets(phone.sender, 5))
+    await stage.until(lambda: not phone._keys)
+    await asyncio.sleep(0.1)
 
 
 async def done(stage: Stage, action: Listen | TakeOver | GiveBack) -> None:
@@ -141,7 +151,7 @@ async def test_two_who_were_put_through_are_listened_to_and_joined() -> None:
                 assert ssrc == other.sender.ssrc, "who listens is no source of sound"
                 expected = range(numbers[0], numbers[0] + len(numbers))
                 assert numbers == [number & 0xFFFF for number in expected], "and nothing is missing"
-            caller.phone.press(key_packets(caller.phone.sender, 5))
+            await presses(stage, caller.phone)
             await stage.until(lambda: keys(phone, began[1]) == 1)
 
             assert "two talk with each other" in await refused(stage, GiveBack())
@@ -152,20 +162,16 @@ async def test_two_who_were_put_through_are_listened_to_and_joined() -> None:
             for one, hertz in zip(phones, (PERSONS, CALLERS), strict=True):
                 await hears(one, HUM)
                 await hears(one, hertz)
-            caller.phone.press(key_packets(caller.phone.sender, 5))
+            await presses(stage, caller.phone)
             await stage.until(lambda: keys(phone, began[1]) == 1)
             await heard(stage, ann)
             await done(stage, GiveBack(identity=ANN))
-            await stage.until(
-                lambda: all(
-                    streams(a, -5)[0][0] == b.sender.ssrc
-                    for a, b in ((phone, caller.phone), (caller.phone, phone))
-                )
-            )
+            for one, other in zip(phones, phones[::-1], strict=True):
+                await stage.until(lambda one=one, other=other: is_relayed(one, other))
             for one, other, since in zip(phones, phones[::-1], began, strict=True):
                 relayed, mixed, again = streams(one, since)
                 assert relayed[0] == again[0] == other.sender.ssrc != mixed[0]
-                print("PAUSE", pauses(one, since))
+                assert longest_pause(one, since) < PAUSE_SECONDS
             assert keys(phone, began[1]) == 1
         await stage.until(lambda: len(steered(stage)) == 3)
         assert steered(stage) == [
@@ -195,7 +201,7 @@ async def test_whatever_dies_the_two_talk_on() -> None:
                 await hears(one, hertz)
                 await stage.until(lambda one=one: now_heard(one, HUM) < 100)
             for one, since in zip(phones, began, strict=True):
-                print("KILLED", pauses(one, since))
+                assert longest_pause(one, since) < PAUSE_SECONDS
                 assert len(streams(one, since)) == 2
 
             await done(stage, Listen(room_name=ROOM, identity=ANN, name="Ann"))
@@ -211,11 +217,8 @@ async def test_whatever_dies_the_two_talk_on() -> None:
                 await hears(one, HUM)
                 await hears(one, hertz)
             await heard(stage, ann)
-            began = [len(one.heard) for one in phones]
         for one, other in zip(phones, phones[::-1], strict=True):
-            await stage.until(lambda one=one, other=other: streams(one, -5)[0][0] == other.sender.ssrc)
-        for one, since in zip(phones, began, strict=True):
-            print("LEFT", pauses(one, since))
+            await stage.until(lambda one=one, other=other: is_relayed(one, other))
         left = GiveBack(identity=ANN, name="Ann", has_left=True)
         await stage.until(lambda: steered(stage)[-1] == left)
 

@@ -83,13 +83,11 @@ def goes(
     code: int = 0,
     reason: str = "",
     at: str | None = None,
-    *,
-    is_unsure: bool = False,
+    **more: Any,
 ) -> int:
-    """The exchange tells how a call goes."""
+    """The exchange tells how a call goes; `more` of it only where that is told."""
     told = {"worker_id": house.worker.worker_id, "state": state, "sip_code": code, "sip_reason": reason}
-    told |= {"at": at} if at is not None else {}
-    told |= {"is_unsure": True} if is_unsure else {}
+    told |= more | ({"at": at} if at is not None else {})
     return int(house.worker._internal("POST", f"/internal/phones/calls/{call_id}", told).status)
 
 

@@ -219,7 +219,7 @@ async def test_who_talks_is_heard_instead_until_they_fall_silent(
     one.sender.timestamp += 1600
 
     shard.ours[1].send(said)
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.25)
     assert await sends(0) == [0, 0], "without a word, as when it has died"
     shard.ours[1].send(said)
     await asyncio.sleep(0.02)

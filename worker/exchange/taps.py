@@ -18,8 +18,8 @@ from aiortp import RtpPacket
 from worker.lines.rtp.media import MOST_BYTES, RELAY_AGAIN, Media
 from worker.lines.rtp.sockets import MOST_A_WAKE
 
-RELAYED_AFTER_SECONDS = 0.1
-"""Of a shard's silence: five of its packets."""
+RELAYED_AFTER_SECONDS = 0.2
+"""Of silence of a shard that is there: a dead one is known at once."""
 
 
 class Tap:
