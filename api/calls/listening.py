@@ -33,7 +33,10 @@ class Listener(Wire):
 
 
 class ListeningToken(Wire):
-    """What a LiveKit client connects with: tracks `caller` and `agent` are the two sides."""
+    """What a LiveKit client connects with: tracks `caller` and `agent` are the two sides.
+
+    Where the agent has put the caller through to somebody and left, the tracks are `caller` and `person`.
+    """
 
     call_id: str
     room_name: str
@@ -111,7 +114,11 @@ async def whisper_to_agent(request: web.Request, call_id: CallId, body: Whispere
 
 @routes.post("/{call_id}/take-over", errors=ERRORS)
 async def take_call_over(request: web.Request, call_id: CallId, body: Taking) -> Done:
-    """Talk to the caller in the agent's place, until it is given back, or you leave the room."""
+    """Talk to the caller in the agent's place, until it is given back, or you leave the room.
+
+    Where the agent has put the caller through to somebody and left, join: each of the two hears you and the
+    other.
+    """
     taken = TakeOver(identity=body.participant_identity, name=body.name, when_left=body.when_left)
     return await order(request, call_id, taken)
 

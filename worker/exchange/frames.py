@@ -246,16 +246,7 @@ class Parted(_Frame):
 
 
 FromShard = (
-    Here
-    | Holding
-    | HangUpLine
-    | Leave
-    | TransferLine
-    | PutThrough
-    | HoldLine
-    | Tapping
-    | Attended
-    | GaveBack
+    Here | Holding | HangUpLine | Leave | TransferLine | PutThrough | HoldLine | Tapping | Attended | GaveBack
 )
 FromExchange = (
     Take | Changed | Key | Over | Transferred | Ringing | Early | Reached | Agreed | Attend | Sides | Parted
