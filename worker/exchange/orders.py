@@ -1,4 +1,4 @@
-"""What the api orders of the exchange: whom to call or not, what goes on elsewhere, who listens, what ends."""
+"""What the api orders of the exchange: whom to call, what goes on elsewhere, who listens, what ends."""
 
 from collections.abc import Coroutine
 from typing import Any, Protocol
