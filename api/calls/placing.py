@@ -45,6 +45,8 @@ TOO_LATE = timedelta(seconds=120)
 not suit."""
 ANSWERED_WITHIN = timedelta(seconds=9)
 """Whoever gave an order waits less for its answer."""
+LINE_WITHIN = timedelta(seconds=15)
+"""So long a call waits for an exchange that is being restarted, or for workers to find a restarted api."""
 BACK_WITHIN = timedelta(seconds=120)
 """A worker that has not been back for so long will not tell any more what came of an order."""
 MOST_AT_ONCE = 16
@@ -57,7 +59,7 @@ async def watch(database: Database, phones: Phones) -> None:
     """Each second, have dialled who waits for it, and find out what became of the rest; for ever."""
     since = now()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_each_second(partial(place_waiting, database, phones)))
+        tasks.create_task(_each_second(partial(place_waiting, database, phones, since)))
         # Of an exchange that is away answers come late: nobody waits for them who has a line.
         tasks.create_task(_each_second(partial(settle_unanswered, database, phones, since)))
         tasks.create_task(_each_second(partial(lose_untold, database, since)))
@@ -78,7 +80,9 @@ async def place(database: Database, phones: Phones, call_id: str) -> None:
     `not_dialled` only where it is sure that nobody was called.
     """
     asked, why_not = None, NO_LINE
-    for dialler in await phones.diallers():
+    if not (diallers := await phones.diallers()):
+        return  # there was a line when it was asked for: `place_waiting` waits for one
+    for dialler in diallers:
         if (order := await _set_out(database, call_id, asked, dialler)) is None:
             return
         asked = dialler
@@ -148,8 +152,11 @@ def _order_for(call: CallRow, number: str, apart: str) -> Dial:
 
 
 # ── those that nobody looks after ────────────────────────────────────────────────────────────────
-async def place_waiting(database: Database, phones: Phones) -> None:
-    """Have those dialled that nobody has set out to dial: of schedules, and of a process that died."""
+async def place_waiting(database: Database, phones: Phones, since: datetime) -> None:
+    """Have those dialled that nobody has set out to dial: of schedules, and of a process that died.
+
+    `since`: from when on workers can have been here.
+    """
     async with database.transaction(writes=False) as session:
         found = await session.exec(
             select(CallRow.id, CallRow.created_at)
@@ -164,15 +171,17 @@ async def place_waiting(database: Database, phones: Phones) -> None:
             .limit(MOST_AT_ONCE)
         )
         waiting = found.all()
-    too_late = now() - TOO_LATE
-    await asyncio.gather(
-        *(
-            _give_up(database, call_id, None, f"{NOT_DIALLED}: nobody could dial it in time")
-            if created_at < too_late
-            else place(database, phones, call_id)
-            for call_id, created_at in waiting
-        )
-    )
+    has_line = bool(await phones.diallers()) if waiting else False
+    at = now()
+    work: list[Awaitable[None]] = []
+    for call_id, created_at in waiting:
+        if created_at < at - TOO_LATE:
+            work.append(_give_up(database, call_id, None, f"{NOT_DIALLED}: nobody could dial it in time"))
+        elif has_line:
+            work.append(place(database, phones, call_id))
+        elif max(since, created_at) < at - LINE_WITHIN:
+            work.append(_give_up(database, call_id, None, f"{NOT_DIALLED}: {NO_LINE}"))
+    await asyncio.gather(*work)
 
 
 async def settle_unanswered(database: Database, phones: Phones, since: datetime) -> None:

@@ -18,11 +18,13 @@ SECRET = {"CALL2ME_JWT_SECRET": "j" * 40}
 
 
 @contextmanager
-def dialling(api: Api, point: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+def dialling(
+    api: Api, point: str = "", module: str = "tests.support.dialling_api"
+) -> Iterator["subprocess.Popen[bytes]"]:
     """An api with a line, on the same data, until it dies or the block ends."""
     with (api.home / "dialling.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.dialling_api", *([point] if point else [])],
+            [sys.executable, "-m", module, *([point] if point else [])],
             env=api.environment,
             cwd=ROOT,
             stdout=log,

@@ -183,7 +183,7 @@ async def test_an_order_that_was_answered_while_it_was_withdrawn_stays_as_it_was
         ({"w1": NeverSent(), "w2": NeverSent()}, ("not_dialled", None), ["w1", "w2"]),
         ({"w1": PhonesUnavailable("no"), "w2": None}, ("not_dialled", None), ["w1"]),
         ({"w1": Unanswered(), "w2": None}, ("pending", None), ["w1"]),
-        ({}, ("not_dialled", None), []),
+        ({}, ("pending", None), []),
     ],
 )
 async def test_a_call_is_ordered_once_and_of_another_only_where_that_order_never_left(
@@ -194,7 +194,7 @@ async def test_a_call_is_ordered_once_and_of_another_only_where_that_order_never
 ) -> None:
     line, call_id = Line(**dials), await written(database, 1)
     await asyncio.gather(*(placing.place(database, line, call_id) for _ in range(3)))
-    await placing.place_waiting(database, line)
+    await placing.place_waiting(database, line, LONG_AGO)
     assert await became(database, call_id) == expected
     assert [name for name, _ in line.orders] == ordered
     async with database.transaction(writes=False) as session:
@@ -205,6 +205,14 @@ async def test_a_call_is_ordered_once_and_of_another_only_where_that_order_never
 async def test_what_waited_too_long_to_be_dialled_is_not_dialled_any_more(database: Database) -> None:
     late, soon = await written(database, 130), await written(database, 100)
     line = Line(w1=None)
-    await placing.place_waiting(database, line)
+    await placing.place_waiting(database, line, LONG_AGO)
     assert line.orders == [("w1", soon)]
     assert await became(database, late) == ("not_dialled", None)
+
+
+async def test_a_line_that_is_gone_for_a_moment_is_waited_for(database: Database) -> None:
+    ids = [await written(database, age) for age in (10, 20)]
+    await placing.place_waiting(database, Line(), now() - timedelta(seconds=10))
+    assert [await became(database, call_id) for call_id in ids] == [("pending", None)] * 2
+    await placing.place_waiting(database, Line(), LONG_AGO)
+    assert [await became(database, call_id) for call_id in ids] == [("pending", None), ("not_dialled", None)]
