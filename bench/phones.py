@@ -24,11 +24,19 @@ from bench.parts.costs import LAST_CORE, pin, rank
 from bench.parts.onset import SCRIPT
 from bench.parts.phone_caller import coded
 from bench.parts.room_talk import rooms
-from bench.parts.telephony import JITTER_SECONDS, LOSS, Run, over_a_bad_network, set_up, talk
+from bench.parts.telephony import (
+    JITTER_SECONDS,
+    LOSS,
+    Run,
+    beside_a_real_phone,
+    over_a_bad_network,
+    set_up,
+    talk,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 MARK = "<!-- phones: written by bench/phones.py -->"
-PARTS = ("talk", "rooms", "set-ups", "churn", "losses")
+PARTS = ("talk", "pjsip", "rooms", "set-ups", "churn", "losses")
 LATE = 0.01
 ATTEMPTS = 3
 IDLE_MB = 0.5
@@ -79,6 +87,27 @@ async def talks(sizes: Sequence[int], seconds: float, profile: str) -> list[Row]
         what = f"barge-in at `interruption_sensitivity` {sensitivity}: first sound to silence at the phone"
         rows.append((f"{what}, p50 / p95", f"{run.stops(0.5):.0f} / {run.stops(0.95):.0f} ms", "≤ 150 ms"))
     return rows
+
+
+async def on_a_real_phone(seconds: float) -> list[Row]:
+    """PJSIP, by its own recording, and a caller of ours at the same time."""
+    for _ in range(ATTEMPTS):
+        ours, real = await beside_a_real_phone(seconds)
+        late = ours.late / max(1, ours.sent)
+        (mine, mine_95), (theirs, theirs_95) = [
+            (rank(one.waits, 0.5), rank(one.waits, 0.95)) for one in (ours, real)
+        ]
+        say(f"  ours {mine:.0f} / {mine_95:.0f} ms, PJSIP {theirs:.0f} / {theirs_95:.0f} ms, {late:.2%} late")
+        if late > LATE:
+            continue
+        told = f"{theirs:.0f} / {theirs_95:.0f} ms of {len(real.waits)} turns"
+        what = "PJSIP calls: end of speech to the reply, in its own recording, p50 / p95"
+        return [
+            (what, told, "≤ 300 ms"),
+            ("a caller of ours meanwhile: the same, by packets", f"{mine:.0f} / {mine_95:.0f} ms", ""),
+            ("both: turns without an answer", str(ours.unanswered + real.unanswered), "0"),
+        ]
+    raise RuntimeError("this machine has no time to call")
 
 
 async def in_rooms(calls: int, seconds: float) -> list[Row]:
@@ -173,6 +202,8 @@ async def measure(asked: argparse.Namespace) -> list[Row]:
         rows += await churned(asked.minutes)
     if "talk" in asked.only:
         rows += await talks(asked.calls, asked.seconds, asked.profile)
+    if "pjsip" in asked.only:
+        rows += await on_a_real_phone(asked.seconds)
     if "losses" in asked.only:
         rows += await losses(asked.seconds)
     return rows

@@ -17,8 +17,10 @@ from bench.parts import phone_caller
 from bench.parts.costs import LAST_CORE, cpu_seconds, memory_mb, pin, profiled, rank
 from bench.parts.onset import SCRIPT
 from bench.parts.phone_caller import NUMBER, Figures
+from bench.parts.real_phone import RealPhone
 from bench.parts.script import utterances
 from pipelines.contract.events import MediaMeasured
+from tests.support.pjsip import pjsip
 from tests.support.ports import free_port
 from tests.support.speech import understood
 from tests.support.telephony import Stage, staged
@@ -95,6 +97,23 @@ async def talk(calls: int, seconds: float, profile: str = "", **agent: Any) -> R
             cpu = (cpu_seconds(pids) - before) / ((time.monotonic() - began) * calls)
             mb = (memory_mb(pids) - idle) / calls
     return Run(calls, [task.result() for task in tasks], cpu, mb)
+
+
+async def beside_a_real_phone(seconds: float) -> tuple[Figures, Figures]:
+    """A caller of ours and PJSIP talk at the same time, in one shard: what each has seen."""
+    async with (
+        staged(shards=2, shard=SHARD, responsiveness=ENDPOINTING, enable_recording=False) as (stage, carrier),
+        pjsip({"real": {}}, codecs=["PCMU"], mixes=True) as phone,
+    ):
+        pin([process.pid for process in stage.processes.values()], 0)
+        pin([phone.pid], LAST_CORE)
+        await asyncio.sleep(3)
+        async with asyncio.TaskGroup() as talks:
+            real = talks.create_task(RealPhone(phone).call(stage.sip_port, seconds))
+            await asyncio.sleep(1)
+            work = phone_caller.call(carrier, stage.sip_port, seconds, asyncio.Semaphore(0))
+            ours = talks.create_task(work)
+    return ours.result(), real.result()
 
 
 @dataclass

@@ -45,6 +45,11 @@ class Pjsip:
         self.do("play", call, written(self.folder / f"say-{self._sounds}.wav", pcm, self.rate))
         return len(pcm) / self.rate
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     # ── what is seen ─────────────────────────────────────────────────────────────────────────────
     def all(self, name: str, call: int | None = None) -> list[Any]:
         """Everything that was told under a name, of one call or of all."""
@@ -110,11 +115,20 @@ async def pjsip(
     *,
     codecs: Sequence[str] = CODECS,
     rate: int = RATE,
+    mixes: bool = False,
 ) -> AsyncIterator[Pjsip]:
     """A telephone with these numbers; registered at the proxy, where there is one. It speaks nothing but
-    `codecs`; `rate` is that of its microphone and of its recordings."""
+    `codecs`; `rate` is that of its microphone and of its recordings,
+    which have what it says too where it `mixes`."""
     with tempfile.TemporaryDirectory(prefix="phone-") as folder:
-        told = {"folder": folder, "proxy": proxy, "lines": lines, "codecs": codecs, "rate": rate}
+        told = {
+            "folder": folder,
+            "proxy": proxy,
+            "lines": lines,
+            "codecs": codecs,
+            "rate": rate,
+            "mixes": mixes,
+        }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.support.pjsip_phone", json.dumps(told)),
             stdin=asyncio.subprocess.PIPE,

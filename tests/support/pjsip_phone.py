@@ -77,6 +77,8 @@ class Call(pj.Call):  # type: ignore[misc, unused-ignore]
         player = pj.AudioMediaPlayer()
         player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
         player.startTransmit(self.getAudioMedia(-1))
+        if self.phone.mixes and self.recorder is not None:
+            player.startTransmit(self.recorder)
         self.players.append(player)
 
     def act(self) -> None:
@@ -141,6 +143,7 @@ class Phone:
         self.proxy: str = told.get("proxy", "")
         self.codecs: tuple[str, ...] = tuple(told.get("codecs", ("PCMU", "PCMA", "G722")))
         self.rate: int = told.get("rate", 8000)
+        self.mixes: bool = told.get("mixes", False)
         self.calls: list[Call] = []
         self.endpoint = self._started()
         self.port = self._port
