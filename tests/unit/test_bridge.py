@@ -19,6 +19,7 @@ from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.frames import Changed, Over
+from worker.lines.rtp import unanswered
 from worker.lines.rtp.media import Media
 
 
@@ -102,7 +103,7 @@ async def test_a_side_that_is_moved_to_a_third_party_does_not_flood_it(
     sides: tuple[Side, Side, Bridge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, another, between = sides
-    monkeypatch.setattr(bridge, "MOST_UNANSWERED", 20)
+    monkeypatch.setattr(unanswered, "MOST_UNANSWERED", 20)
     for side in (another, one):
         for _ in range(3):
             side.send(0)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from worker.lines.rtp import sockets as reading
 from worker.lines.rtp.clock import FULL, MOMENTS, Clock
 from worker.lines.rtp.media import FRAME_SECONDS, Address
 from worker.lines.rtp.sockets import MOST_A_WAKE, Sockets
@@ -118,3 +119,47 @@ async def test_sound_is_read_when_asked_with_its_age() -> None:
                 sockets.read()
     sockets.close()
     sockets.read()
+
+
+async def test_a_flood_has_its_share_of_a_frame_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_PIECES", 2)
+    ours, theirs = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    ours.bind(("127.0.0.1", 0))
+    came: list[bytes] = []
+    sockets = Sockets(ours)
+    sockets.expect(lambda data, source, age: came.append(data), lambda data, source: None)
+    with theirs:
+        for _ in range(3 * MOST_A_WAKE):
+            theirs.sendto(b"flood", ours.getsockname())
+        sockets.read()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(came) == 2 * MOST_A_WAKE, "the rest waits for the next frame"
+        sockets.read()
+        assert len(came) == 3 * MOST_A_WAKE
+    sockets.close()
+
+
+async def test_a_flood_of_a_socket_that_is_read_as_it_comes_leaves_time_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "_REST_SECONDS", 0.2)
+    ours, theirs = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    ours.bind(("127.0.0.1", 0))
+    came: list[bytes] = []
+    sockets = Sockets(ours)
+    sockets.open(lambda data, source: came.append(data), lambda data, source: None)
+    with theirs:
+        for _ in range(3 * MOST_A_WAKE):
+            theirs.sendto(b"flood", ours.getsockname())
+        async with asyncio.timeout(10):
+            while not came:
+                await asyncio.sleep(0)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(came) == MOST_A_WAKE
+            while len(came) < 2 * MOST_A_WAKE:
+                await asyncio.sleep(0.01)
+            sockets.close()
+            await asyncio.sleep(0.3)
+    assert len(came) == 2 * MOST_A_WAKE, "and a closed one is not read again"

@@ -14,7 +14,8 @@ from tests.support.rtp import (
     tone,
 )
 from worker.lines.rtp.codecs import codec_of
-from worker.lines.rtp.media import MOST_UNANSWERED, Address
+from worker.lines.rtp.media import Address
+from worker.lines.rtp.unanswered import MOST_UNANSWERED
 
 STRANGER: Address = ("198.51.100.66", 9999)
 NAT: Address = ("203.0.113.5", 61_000)
@@ -45,6 +46,35 @@ def test_a_call_that_is_moved_to_a_third_party_does_not_flood_it() -> None:
     bench.hears(in_time(phone.packets(tone(0.1))), 0.1)
     bench.stream.say(None)
     assert bench.sent[-1][1] == PHONE, "where the phone still is"
+
+
+def test_a_call_that_is_moved_to_and_fro_floods_no_third_party_either() -> None:
+    bench, phone = Bench.of(), Sender()
+    for _ in range(8):
+        bench.stream.change(media())
+        bench.hears(in_time(phone.packets(tone(0.1))), 0.3)
+        bench.stream.say(None)
+        assert bench.sent[-1][1] == PHONE
+        bench.stream.change(media(remote=STRANGER))
+        for _ in range(MOST_UNANSWERED // 4):
+            bench.stream.say(None)
+        bench.stream.report()
+    assert sum(where == STRANGER for _, where in bench.sent) == MOST_UNANSWERED, "in all of the call"
+    told = [where for _, where in bench.reports]
+    assert told == [(STRANGER[0], STRANGER[1] + 1)] * 3, "nor is it told of what it is not sent"
+
+
+def test_addresses_that_speak_soon_cost_nothing() -> None:
+    bench, phone = Bench.of(), Sender()
+    for number in range(200):
+        where = (PHONE[0], 10_000 + 2 * number)
+        bench.stream.change(media(remote=where))
+        for packet in phone.packets(tone(0.2)):
+            bench.stream.say(None)
+            bench.stream.received(packet.serialize(), where)
+            bench.clock[0] += 0.02
+        bench.stream.say(None)
+    assert len(bench.sent) == 200 * 11, "a carrier may move a call as often as it likes"
 
 
 @pytest.mark.parametrize(

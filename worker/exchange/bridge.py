@@ -20,8 +20,9 @@ from worker.exchange.frames import MOST_SECONDS, Changed, FromExchange, Over, Pa
 from worker.exchange.shards import ConnectedShard
 from worker.exchange.taps import Tap
 from worker.lines.rtp.latch import Latch
-from worker.lines.rtp.media import MOST_BYTES, MOST_UNANSWERED, Address
+from worker.lines.rtp.media import MOST_BYTES, Address
 from worker.lines.rtp.sockets import Sockets
+from worker.lines.rtp.unanswered import Unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class _Side:
         self.sockets = Sockets(*(one.dup() for one in call.sockets))
         self.latch = Latch(call.media.remote)
         self.heard_at = time.monotonic()
-        self.unanswered = 0
+        self.unanswered = Unanswered()
         self.tap: Tap | None = None
         """Who hears this side, and may say something to it in the other's place."""
 
@@ -51,8 +52,7 @@ class _Side:
         """Send it what the other side said, or somebody in its place."""
         if not self.call.media.they_listen:
             return
-        self.unanswered = 0 if self.latch.is_locked else self.unanswered + 1
-        if self.unanswered <= MOST_UNANSWERED:  # we are nobody's means to flood a third party
+        if self.unanswered.allows(self.latch.remote, has_spoken=self.latch.is_locked):
             self.sockets.send(packet, self.latch.remote)
 
     @property

@@ -158,7 +158,7 @@ class PhoneCall:
             return
         try:
             offer = sdp.read(request.body)
-            sdp.check_address(offer.remote, self.media.remote[0])
+            sdp.check_address(offer.remote, self.media.remote[0], self.ours.sockets)
             answer, media = self.ours.answer(offer, keep=self.media.codec, direction=self.wish)
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress):
             request.refuse(488)

@@ -50,7 +50,7 @@ async def _asked(call: PhoneCall, wish: OurDirection) -> str:
         return f"The carrier did not agree: {said}"[:200]
     try:
         answer = sdp.read(reply.body)
-        sdp.check_address(answer.remote, spoken.remote[0])
+        sdp.check_address(answer.remote, spoken.remote[0], ours.sockets)
         media = ours.agreed_again(answer, spoken, wish)
     except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
         return f"The carrier's answer will not do: {str(error) or type(error).__doc__}"[:200]

@@ -200,7 +200,7 @@ class Inbound:
                     return
                 if isinstance(event, sip.Confirmed):
                     media = ours.agreed(sdp.read(event.body))
-                    sdp.check_address(media.remote, source)
+                    sdp.check_address(media.remote, source, ours.sockets)
                     self._begin(route, dialog, trunk, sockets, ours, media, spawn)
                     return
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:

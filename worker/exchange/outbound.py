@@ -210,7 +210,8 @@ def media_of(ours: sdp.Ours, answer: bytes, trunk: SipTrunk) -> Media:
     """What was agreed on. Raises `BadSdp`, `NoCodec` and `ForbiddenAddress`."""
     media = ours.agreed(sdp.read(answer))
     host = host_of(trunk.server)
-    sdp.check_address(media.remote, host if host.replace(".", "").isdigit() else media.remote[0])
+    told_by = host if host.replace(".", "").isdigit() else media.remote[0]
+    sdp.check_address(media.remote, told_by, ours.sockets)
     return media
 
 

@@ -18,6 +18,12 @@ class Ours:
     version: int = 1
     codecs: tuple[CodecName, ...] = ("PCMU", "PCMA", "G722")
 
+    @property
+    def sockets(self) -> frozenset[Address]:
+        """Where we listen, for sound and for reports: nobody else's sound is to be sent there."""
+        host, port = self.address
+        return frozenset((self.address, (host, port + 1)))
+
     def next(self) -> "Ours":
         """For the next description."""
         return replace(self, version=self.version + 1)

@@ -168,7 +168,8 @@ def check_address(address: Address, source: str, ours: frozenset[Address] = froz
     """Raise `ForbiddenAddress` for one that nobody on the other side of `source` can be at.
 
     A carrier's sound often comes from another machine than its signalling, so another public address is
-    fine; nothing but a few packets goes there until it speaks itself (`lines.rtp.stream`).
+    fine; nothing but a few packets goes there until it speaks itself (`lines.rtp.unanswered`). `ours` is
+    where the call listens itself: its agent would talk to itself for as long as calls last.
     """
     host, told_by = ipaddress.ip_address(address[0]), ipaddress.ip_address(source)
     if host.is_unspecified:

@@ -10,8 +10,6 @@ FRAME_UNITS = 160
 """RTP clock units of a frame; in all our codecs a unit is also a byte."""
 MOST_BYTES = 1500
 """Of a packet."""
-MOST_UNANSWERED = 500
-"""Packets to an address that has not spoken: ten seconds. We are nobody's means to flood a third party."""
 RELAY_AGAIN = b"\0"
 """From a shard that has talked to one of two who were put through: what they say is relayed from now on."""
 

@@ -18,13 +18,13 @@ from worker.lines.rtp.media import (
     FRAME_SECONDS,
     FRAME_UNITS,
     MOST_BYTES,
-    MOST_UNANSWERED,
     Address,
     CodecName,
     Media,
 )
 from worker.lines.rtp.quality import Reception, mos
 from worker.lines.rtp.reports import Reports
+from worker.lines.rtp.unanswered import Unanswered
 
 Send = Callable[[bytes, Address], None]
 
@@ -64,7 +64,7 @@ class RtpStream:
         self._reports = Reports(self._ssrc, send_report)
         self._began_at = clock()
         self._packet_at: float | None = None
-        self._unanswered = 0
+        self._unanswered = Unanswered()
         self.packets_sent = 0
 
     @property
@@ -182,17 +182,15 @@ class RtpStream:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self.packets_sent += 1
         self._reports.sent(timestamp, len(payload))
-        if self._latch.is_locked:
-            self._unanswered = 0
-        elif (unanswered := self._unanswered) >= MOST_UNANSWERED:
-            return
-        else:
-            self._unanswered = unanswered + 1
-        self._send(packet, self._latch.remote)
+        latch = self._latch
+        if self._unanswered.allows(latch.remote, has_spoken=latch.is_locked):
+            self._send(packet, latch.remote)
 
     def report(self) -> None:
         """Tell the other side how it is heard; every few seconds."""
         remote = self._latch.remote
+        if not self._latch.is_locked and self._unanswered.is_spent:
+            return
         told = self._media.remote_rtcp if remote == self._media.remote else None
         self._reports.tell(told or (remote[0], remote[1] + 1), self._ssrc_heard, self._heard, time.time())
 
