@@ -21,6 +21,7 @@ from worker.exchange.dialogs import Dialogs
 from worker.exchange.frames import Changed, Over
 from worker.lines.rtp import unanswered
 from worker.lines.rtp.media import Media
+from worker.lines.rtp.pace import Pace
 
 
 @dataclass
@@ -226,6 +227,18 @@ async def test_who_talks_is_heard_instead_until_they_fall_silent(
     await asyncio.sleep(0.02)
     between.part(shard)  # type: ignore[arg-type]
     assert await sends(0, 96) == [0, 0, 101]
+
+
+async def test_a_side_that_floods_is_put_through_as_much_as_a_phone_could_say(
+    sides: tuple[Side, Side, Bridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, another, between = sides
+    monkeypatch.setattr(between._sides[0], "pace", Pace(0.001, 20))
+    for _ in range(8):
+        for _ in range(10):
+            one.send(0)
+        await asyncio.sleep(0.01)
+    assert len(another.heard()) == 20
 
 
 async def test_who_hangs_up_ends_it_for_both(sides: tuple[Side, Side, Bridge]) -> None:

@@ -1,5 +1,7 @@
 """What is heard over a network that loses, delays and repeats; the clock is the test's."""
 
+import itertools
+
 import numpy as np
 import pytest
 from aiortp import RtpPacket, build_cn_payload
@@ -112,6 +114,32 @@ def test_comfort_noise_is_heard_as_told() -> None:
     heard = joined(bench.hears([*arrivals, (0.22, quiet)], 2.0))[RATE:].astype(float)
     level = 20 * np.log10(np.sqrt(np.mean(heard**2)) / 32767)
     assert level == pytest.approx(-50, abs=1.5)
+
+
+def test_a_phone_that_floods_its_own_call_is_heard_as_much_as_a_phone_could_say() -> None:
+    bench, phone = Bench.of(), Sender()
+    packets = iter(phone.packets(tone(100.0)))
+    bench.hears(in_time(itertools.islice(packets, 10)), 0.2)
+    bench.hears(
+        [(number / 2000, packet) for number, packet in enumerate(itertools.islice(packets, 4000))], 2.0
+    )
+    measured = bench.stream.measured()
+    assert measured.packets_received == pytest.approx(400 + 2 * 200, abs=20)
+    assert measured.packets_received + measured.packets_dropped == 4010
+    bench.hears([], 2.0)
+    heard = bench.hears(in_time(itertools.islice(packets, 50)), 1.2)
+    assert loud_seconds(joined(heard)) > 0.9, "and is heard again when it has stopped"
+
+
+def test_a_flood_of_reports_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench.of()
+    bench.hears(in_time(Sender().packets(tone(0.2))), 0.2)
+    read = []
+    monkeypatch.setattr(bench.stream._reports, "take", lambda data, now: read.append(data))
+    for _ in range(1000):
+        bench.stream.reported(b"\x81\xcb\x00\x01abcd" * 150, PHONE)
+        bench.clock[0] += 0.002
+    assert len(read) == pytest.approx(10 + 2 * 5, abs=1)
 
 
 def test_a_flood_is_bounded() -> None:

@@ -21,6 +21,7 @@ from worker.exchange.shards import ConnectedShard
 from worker.exchange.taps import Tap
 from worker.lines.rtp.latch import Latch
 from worker.lines.rtp.media import MOST_BYTES, Address
+from worker.lines.rtp.pace import of_reports, of_sound
 from worker.lines.rtp.sockets import Sockets
 from worker.lines.rtp.unanswered import Unanswered
 
@@ -40,6 +41,7 @@ class _Side:
         self.latch = Latch(call.media.remote)
         self.heard_at = time.monotonic()
         self.unanswered = Unanswered()
+        self.pace, self.pace_of_reports = of_sound(), of_reports()
         self.tap: Tap | None = None
         """Who hears this side, and may say something to it in the other's place."""
 
@@ -156,6 +158,8 @@ class Bridge:
                 return
             now = time.monotonic()
             for one in side.latch.take(packet, source, now):
+                if not side.pace.allows(now):  # nobody is flooded by our means
+                    continue
                 side.heard_at = now
                 if side.tap is not None and side.tap.takes(one, side.call.media, other.is_spoken_to):
                     continue
@@ -168,7 +172,9 @@ class Bridge:
         def reported(data: bytes, source: Address) -> None:
             is_theirs = side.latch.is_locked and source[0] == side.latch.remote[0]
             # A report of a stream that the other side does not get meanwhile says nothing to it.
-            if len(data) <= MOST_BYTES and is_theirs and not other.is_spoken_to:
+            if not is_theirs or len(data) > MOST_BYTES or other.is_spoken_to:
+                return
+            if side.pace_of_reports.allows(time.monotonic()):
                 other.report(data)
 
         return heard, reported

@@ -22,6 +22,7 @@ from worker.lines.rtp.media import (
     CodecName,
     Media,
 )
+from worker.lines.rtp.pace import of_reports, of_sound
 from worker.lines.rtp.quality import Reception, mos
 from worker.lines.rtp.reports import Reports
 from worker.lines.rtp.unanswered import Unanswered
@@ -53,7 +54,8 @@ class RtpStream:
         self._latch = Latch(media.remote)
         self._ssrc_heard: int | None = None
         self._jitter, self._ear, self._heard = JitterBuffer(), Ear(self._codec), Reception()
-        self._late = 0
+        self._late = self._too_many = 0
+        self._pace, self._pace_of_reports = of_sound(), of_reports()
         self._keys_in, self._keys_out = DigitsIn(), DigitsOut()
         self._ssrc = random.getrandbits(32)
         self._sequence, self._timestamp = random.getrandbits(16), random.getrandbits(32)
@@ -101,13 +103,17 @@ class RtpStream:
             return
         now = self._clock() - age
         for one in self._latch.take(packet, source, now):
-            self._take(one, now)
+            if self._pace.allows(now):
+                self._take(one, now)
+            else:
+                self._too_many += 1
 
     def reported(self, data: bytes, source: Address) -> None:
         """A report came."""
+        now = self._clock()
         is_theirs = len(data) <= MOST_BYTES and source[0] == self._latch.remote[0]
-        if is_theirs and self._reports.take(data, time.time()):
-            self._packet_at = self._clock()
+        if is_theirs and self._pace_of_reports.allows(now) and self._reports.take(data, time.time()):
+            self._packet_at = now
 
     def _take(self, packet: RtpPacket, now: float) -> None:
         if packet.ssrc != self._ssrc_heard:
@@ -205,7 +211,7 @@ class RtpStream:
             packets_received=heard.received,
             packets_lost=heard.lost,
             packets_late=self._late + self._jitter.late,
-            packets_dropped=self._latch.dropped,
+            packets_dropped=self._latch.dropped + self._too_many,
             packets_sent=self.packets_sent,
             jitter_ms=round(heard.jitter_seconds * 1000, 1),
             mos=round(mos(min(1.0, loss), delay), 2) if heard.received else 1.0,
