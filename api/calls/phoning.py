@@ -216,5 +216,7 @@ def _status(call: CallRow, news: PhoneTold) -> str:
 def _reason(call: CallRow, news: PhoneTold) -> str:
     if news.is_unsure and call.status == "pending":  # else it is known that it rang
         return f"{UNSURE}: {news.sip_reason}"
+    if call.answered_at is not None and news.sip_code == 200:
+        return "error: somebody answered, and no agent was there in time"
     code = f"sip_{news.sip_code}" if news.sip_code else "error"
     return f"{code}: {news.sip_reason}" if news.sip_reason else code

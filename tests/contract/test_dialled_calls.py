@@ -102,6 +102,15 @@ def test_an_answered_call_is_a_call_like_any_other(house: House, owner: Person) 
     house.worker.tell(script.started(), script.ended(9))
     call = owner.ask("GET", f"/v1/calls/{call_id}").json
     assert (call["call_status"], call["direction"], call["from_number"]) == ("completed", "outbound", number)
+    silent = owner.made("/v1/calls", body)["call_id"]
+    dialled(house, silent)
+    goes(house, silent, "answered", 200, "OK")
+    goes(house, silent, "ended", 200, "")  # as while the api was away
+    call = owner.ask("GET", f"/v1/calls/{silent}").json
+    assert (call["call_status"], call["disconnection_reason"]) == (
+        "failed",
+        "error: somebody answered, and no agent was there in time",
+    )
 
 
 @pytest.mark.usefixtures("line")
