@@ -29,6 +29,11 @@ Phrase = Literal[
     "introduce",
     "not_reached",
     "test_call",
+    "queue_place",
+    "queue_next",
+    "queue_callback",
+    "queue_noted",
+    "queue_over",
 ]
 
 _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
@@ -47,6 +52,13 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Ich verbinde Sie jetzt miteinander und verabschiede mich."],
         "not_reached": ["Leider war dort gerade niemand zu erreichen. Wie kann ich Ihnen helfen?"],
         "test_call": ["Dies ist ein Testanruf. Wenn Sie mich hören, drücken Sie bitte eine Taste."],
+        "queue_place": [
+            "Sie sind Nummer {place} in der Warteschlange. Sobald jemand frei ist, geht es weiter."
+        ],
+        "queue_next": ["Sie sind als Nächstes an der Reihe. Bitte bleiben Sie am Apparat."],
+        "queue_callback": ["Wenn wir Sie lieber zurückrufen sollen, drücken Sie die Eins."],
+        "queue_noted": ["Vielen Dank. Wir rufen Sie zurück."],
+        "queue_over": ["Leider ist gerade niemand frei. Bitte rufen Sie später noch einmal an."],
     },
     "en": {
         "apology": ["I'm sorry, something went wrong. Please say that again."],
@@ -63,6 +75,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["I am putting you through to each other now, and leave you to it."],
         "not_reached": ["I'm sorry, nobody could take your call there just now. How can I help you?"],
         "test_call": ["This is a test call. If you can hear me, please press any key."],
+        "queue_place": ["You are number {place} in line. You will be answered as soon as somebody is free."],
+        "queue_next": ["You are next in line. Please hold on."],
+        "queue_callback": ["To be called back instead, press one."],
+        "queue_noted": ["Thank you. We will call you back."],
+        "queue_over": ["I'm sorry, nobody is free at the moment. Please call again later."],
     },
     "es": {
         "apology": ["Lo siento, algo ha fallado. Repítalo, por favor."],
@@ -79,6 +96,13 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Les pongo en contacto ahora y me despido."],
         "not_reached": ["Lo siento, ahora mismo nadie puede atenderle allí. ¿En qué puedo ayudarle?"],
         "test_call": ["Esta es una llamada de prueba. Si me oye, pulse cualquier tecla."],
+        "queue_place": [
+            "Es usted el número {place} de la cola. Le atenderemos en cuanto alguien esté libre."
+        ],
+        "queue_next": ["Es usted el siguiente. No cuelgue, por favor."],
+        "queue_callback": ["Si prefiere que le llamemos, pulse uno."],
+        "queue_noted": ["Gracias. Le llamaremos."],
+        "queue_over": ["Lo siento, ahora mismo no hay nadie libre. Llame más tarde, por favor."],
     },
     "fr": {
         "apology": ["Je suis désolé, quelque chose n'a pas fonctionné. Répétez, s'il vous plaît."],
@@ -95,6 +119,13 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Je vous mets maintenant en relation et je vous laisse."],
         "not_reached": ["Je suis désolé, personne n'a pu prendre votre appel. Comment puis-je vous aider ?"],
         "test_call": ["Ceci est un appel d'essai. Si vous m'entendez, appuyez sur une touche."],
+        "queue_place": [
+            "Vous êtes numéro {place} dans la file d'attente. On vous répondra dès que quelqu'un sera libre."
+        ],
+        "queue_next": ["Vous êtes le prochain. Restez en ligne, s'il vous plaît."],
+        "queue_callback": ["Pour être rappelé, tapez un."],
+        "queue_noted": ["Merci. Nous vous rappellerons."],
+        "queue_over": ["Je suis désolé, personne n'est libre en ce moment. Veuillez rappeler plus tard."],
     },
     "it": {
         "apology": ["Mi dispiace, qualcosa è andato storto. Lo ripeta, per favore."],
@@ -111,6 +142,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Vi metto ora in contatto e vi lascio."],
         "not_reached": ["Mi dispiace, in questo momento nessuno può rispondere lì. Come posso aiutarla?"],
         "test_call": ["Questa è una chiamata di prova. Se mi sente, prema un tasto."],
+        "queue_place": ["Lei è il numero {place} in attesa. Le risponderemo appena qualcuno sarà libero."],
+        "queue_next": ["Lei è il prossimo. Resti in linea, per favore."],
+        "queue_callback": ["Per essere richiamato, prema uno."],
+        "queue_noted": ["Grazie. La richiameremo."],
+        "queue_over": ["Mi dispiace, al momento nessuno è libero. Richiami più tardi, per favore."],
     },
     "nl": {
         "apology": ["Sorry, er ging iets mis. Zegt u het alstublieft nog eens."],
@@ -129,6 +165,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Ik verbind u nu met elkaar door en neem afscheid."],
         "not_reached": ["Sorry, er was daar nu niemand bereikbaar. Waarmee kan ik u helpen?"],
         "test_call": ["Dit is een testoproep. Als u mij hoort, druk dan op een toets."],
+        "queue_place": ["U bent nummer {place} in de wachtrij. U wordt geholpen zodra er iemand vrij is."],
+        "queue_next": ["U bent als volgende aan de beurt. Blijft u aan de lijn."],
+        "queue_callback": ["Wilt u liever teruggebeld worden, druk dan op één."],
+        "queue_noted": ["Dank u wel. Wij bellen u terug."],
+        "queue_over": ["Sorry, er is nu niemand vrij. Belt u later nog eens."],
     },
     "pt": {
         "apology": ["Desculpe, algo correu mal. Repita, por favor."],
@@ -145,6 +186,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Vou agora pô-los em contacto e despeço-me."],
         "not_reached": ["Lamento, ninguém pôde atender neste momento. Em que posso ajudar?"],
         "test_call": ["Esta é uma chamada de teste. Se me ouve, prima qualquer tecla."],
+        "queue_place": ["É o número {place} da fila. Será atendido assim que alguém estiver livre."],
+        "queue_next": ["É o próximo a ser atendido. Aguarde, por favor."],
+        "queue_callback": ["Se prefere que lhe liguemos, prima um."],
+        "queue_noted": ["Obrigado. Ligamos-lhe de volta."],
+        "queue_over": ["Lamento, neste momento não há ninguém livre. Ligue mais tarde, por favor."],
     },
     "tr": {
         "apology": ["Özür dilerim, bir sorun oldu. Lütfen tekrar söyler misiniz?"],
@@ -163,6 +209,11 @@ _PHRASES: dict[str, dict[Phrase, Sequence[str]]] = {
         "introduce": ["Şimdi sizi birbirinize bağlıyorum ve görüşmeden ayrılıyorum."],
         "not_reached": ["Üzgünüm, şu anda orada kimseye ulaşılamadı. Size nasıl yardımcı olabilirim?"],
         "test_call": ["Bu bir deneme aramasıdır. Beni duyuyorsanız lütfen bir tuşa basın."],
+        "queue_place": ["Sırada {place} numaradasınız. Birisi müsait olur olmaz size yanıt verilecek."],
+        "queue_next": ["Sıradaki sizsiniz. Lütfen hatta kalın."],
+        "queue_callback": ["Sizi geri aramamızı isterseniz bire basın."],
+        "queue_noted": ["Teşekkür ederiz. Sizi geri arayacağız."],
+        "queue_over": ["Üzgünüm, şu anda müsait kimse yok. Lütfen daha sonra tekrar arayın."],
     },
 }
 

@@ -31,6 +31,7 @@ from worker.manners import Manners
 from worker.overhearing import Overhearing
 from worker.page import Page
 from worker.presence import CallPresence
+from worker.queueing import waited
 from worker.racing import first
 from worker.reception import receive
 from worker.recording import PHONE_RATE, RATE, Recording
@@ -126,6 +127,10 @@ class _Call:
             pipeline = await self._cast.first(self._control)
         except CannotServe as error:
             return Ending("failed", f"error: {error}"), 0
+        told = self._told
+        if ending := await waited(self._line, self._brief, pipeline, self._ordered, told.must_call_back):
+            await pipeline.aclose()
+            return ending, 0
         session = pipeline.session()
         recording = None
         if self._brief.agent.enable_recording and (path := self._spool.recording) is not None:

@@ -81,6 +81,17 @@ class Reception(Message):
     """No agent follows: it is said, one key is waited for, and the call is over."""
 
 
+class Queue(Message):
+    """How a caller waits for whom no line is free yet."""
+
+    until: AwareDatetime
+    """Nobody waits for longer."""
+    every_seconds: Annotated[int, Field(ge=1)] = 30
+    """How often they are told where they stand, besides whenever that changes."""
+    offers_callback: bool = False
+    """They may press 1 to be called back, and are called back when nobody was free in time."""
+
+
 class CallBrief(Message):
     """Everything one attempt at one call needs to know, as it was at this moment."""
 
@@ -105,6 +116,8 @@ class CallBrief(Message):
     """What earlier attempts were told from outside, in order."""
     reception: Reception | None = None
     """Of a call that comes in, or that tries out a trunk; for its first attempt."""
+    queue: Queue | None = None
+    """Of a call that comes in while no line is free, until an attempt has begun to listen."""
     started_at: AwareDatetime | None = None
     """When the first attempt began to listen: limits of duration count from there."""
     used: dict[str, FiniteFloat] = Field(default_factory=dict)

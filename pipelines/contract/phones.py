@@ -47,6 +47,16 @@ class PhoneRang(Message):
     """Those whose names begin with X-."""
     is_busy: bool = False
     """No line is free: only what is owed to the caller afterwards is asked for, and 409 is the answer."""
+    queued: Annotated[int, Field(ge=0)] | None = None
+    """No line is free, and so many wait at this number already. 409 is the answer where that is enough, 425
+    where its callers do not stand in a queue: nothing is on record then."""
+
+
+class PhoneQueue(Message):
+    """The caller is to wait in the queue until a line is free."""
+
+    is_answered: bool = True
+    """False: they hear it as early media, before anything is answered."""
 
 
 class PhoneRoute(Message):
@@ -55,15 +65,18 @@ class PhoneRoute(Message):
     call_id: str
     apart: str = ""
     """Only calls with the same word may share its process; empty: any that have none."""
+    queue: PhoneQueue | None = None
 
 
 class PhoneTold(Message):
     """How a call goes at the carrier. `ended` is told once more after the agent's own end: for the code."""
 
     worker_id: str
-    state: Literal["ringing", "answered", "ended", "steered"]
+    state: Literal["ringing", "queued", "answered", "ended", "steered"]
     """`steered`: no agent is in the call any more, and somebody has done this with it."""
     action: Action | None = None
+    place: Annotated[int, Field(ge=0)] = 0
+    """In the queue: 1 is the next, 0 has a line."""
     sip_code: Annotated[int, Field(ge=0, le=699)] = 0
     """0 where SIP never got an answer: `sip_reason` says why."""
     at: AwareDatetime | None = None

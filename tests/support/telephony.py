@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,13 @@ class Stage:
     livekit_url: str = ""
     apart: str = ""
     """Of the calls that come in from now on: as in `PhoneRoute`."""
+
+    queue: dict[str, Any] | None = None
+    """How callers stand in the queue: `most`, `is_answered`, `seconds`, and what else a brief says of it."""
+
+    def places(self, call_id: str) -> list[int]:
+        """Where a caller has stood in the queue."""
+        return [told.place for id_, told in self.told if id_ == call_id and told.state == "queued"]
 
     def events(self, call_id: str, attempt: int = 1) -> list[CallEvent]:
         """What an attempt has spooled."""
@@ -261,13 +269,23 @@ def _api(stage: Stage) -> web.Application:
         known = [one.sip_call_id for one in stage.rang]
         if asked.to_number not in stage.known:
             return web.json_response({"detail": "No agent answers this number"}, status=404)
+        queue = dict(stage.queue or {})
+        if asked.queued is not None and stage.queue is None:
+            return web.json_response({"detail": "It rings"}, status=425)
+        if asked.queued is not None and asked.queued >= queue.pop("most", 10):
+            return web.json_response({"detail": "No line is free"}, status=409)
         if asked.sip_call_id not in known:
             stage.rang.append(asked)
             known.append(asked.sip_call_id)
         if asked.is_busy:
             return web.json_response({"detail": "No line is free"}, status=409)
         call_id = f"c{known.index(asked.sip_call_id) + 1}"
-        return web.json_response({"call_id": call_id, "apart": stage.apart})
+        route: dict[str, Any] = {"call_id": call_id, "apart": stage.apart}
+        if asked.queued is not None:
+            route["queue"] = {"is_answered": queue.pop("is_answered", True)}
+            until = datetime.now(UTC) + timedelta(seconds=queue.pop("seconds", 60))
+            stage.before.setdefault(call_id, {})["queue"] = {"until": until, **queue}
+        return web.json_response(route)
 
     async def told(request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]

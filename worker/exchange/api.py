@@ -23,7 +23,7 @@ AGAIN_SECONDS = 1.0
 MOST_UNTOLD = 10_000
 _JSON = {"Content-Type": "application/json"}
 
-State = Literal["ringing", "answered", "ended"]
+State = Literal["ringing", "queued", "answered", "ended"]
 
 
 class NotRouted(Exception):
@@ -32,6 +32,10 @@ class NotRouted(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(f"{code}")
         self.code = code
+
+
+class RingsOn(Exception):
+    """Whoever calls this number does not stand in a queue"""
 
 
 class NotAllowed(Exception):
@@ -58,7 +62,7 @@ class Api:
         self._all_told.set()
 
     async def route(self, rang: PhoneRang) -> PhoneRoute:
-        """The call that this INVITE is. Raises `NotRouted`."""
+        """The call that this INVITE is. Raises `NotRouted`, and `RingsOn` of one that might queue."""
         timeout = aiohttp.ClientTimeout(total=ROUTE_SECONDS)
         url = f"{self._url}/internal/phones/calls"
         try:
@@ -67,6 +71,8 @@ class Api:
                     return PhoneRoute.model_validate_json(await reply.read())
                 # 402: whoever owns the number cannot pay; whoever calls need not know.
                 # 403: its owner takes no calls like this one.
+                if reply.status == 425:
+                    raise RingsOn
                 raise NotRouted({404: 404, 402: 480, 403: 603, 409: 486, 422: 400}.get(reply.status, 503))
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
             raise NotRouted(503) from None
@@ -86,7 +92,7 @@ class Api:
             raise NotAllowed from None
 
     def tell_soon(
-        self, call_id: str, state: State, code: int, reason: str, *, is_unsure: bool = False
+        self, call_id: str, state: State, code: int, reason: str, *, place: int = 0, is_unsure: bool = False
     ) -> None:
         """Say how a call goes, as soon as the api listens."""
         code = code if 0 <= code <= 699 else 0
@@ -96,6 +102,7 @@ class Api:
             sip_code=code,
             sip_reason=reason[:200],
             is_unsure=is_unsure,
+            place=place,
         )
         self._tell_soon(call_id, told)
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from pipelines.contract.phones import SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.dialogs import Dialogs, Kept
-from worker.exchange.frames import Changed, FromExchange, Key, Over, Take
+from worker.exchange.frames import Changed, FromExchange, Key, Over, Placed, Take
 from worker.exchange.ports import Ports
 from worker.lines.rtp.media import Media, OurDirection
 
@@ -56,6 +56,12 @@ class PhoneCall:
     apart: str = ""
     """Only calls with the same word may share its shard; empty: any that have none."""
     talker: Talker | None = None
+    number: str = ""
+    """Which number was called, of one that may wait."""
+    waits_since: float = 0.0
+    """When it entered the queue for a line (`time.time()`); 0: it does not wait."""
+    place: int = 0
+    """In that queue; 0: it has a line."""
     taken: int = 0
     """How many shards have had it."""
     ended: sip.Ended | None = None
@@ -88,6 +94,7 @@ class PhoneCall:
                 attempt=attempt,
                 is_ours=self.is_outbound,
                 wish=self.wish,
+                place=self.place,
             ),
             self.sockets,
         )
@@ -116,6 +123,8 @@ class PhoneCall:
                 bridged_until=self.bridged_until,
                 wish=self.wish,
                 apart=self.apart,
+                number=self.number,
+                waits_since=self.waits_since,
             )
         )
 
@@ -192,6 +201,17 @@ class PhoneCall:
     def _tell(self, frame: FromExchange) -> None:
         if self.talker is not None:
             self.talker.tell(frame)
+
+    def tell_place(self) -> None:
+        """Have the caller told where they stand in the queue now."""
+        self._tell(Placed(call_id=self.call_id, place=self.place))
+
+    async def hang_up(self) -> None:
+        """End it. Whoever was never answered is told that nobody could, as any carrier does."""
+        if not self.dialog.is_answered and self.dialog.direction == "inbound":
+            self.dialog.reject(486)
+        else:
+            await self.dialog.hang_up()
 
     def close(self) -> None:
         """The call is over: give its sockets back, and forget it."""

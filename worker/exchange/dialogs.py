@@ -53,6 +53,9 @@ class Kept(BaseModel):
     wish: OurDirection = "sendrecv"
     apart: str = ""
     """As in `pipelines.contract.phones.PhoneRoute`."""
+    number: str = ""
+    waits_since: float = 0.0
+    """Of one that waits in the queue for a line: since when (`time.time()`)."""
 
 
 @dataclass(frozen=True)

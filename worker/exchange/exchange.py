@@ -69,6 +69,7 @@ class Exchange:
         self._api = Api(settings, http, self._dialogs.told)
         self._trunks = Trunks(engine, settings.api_url, http)
         self._shards = Shards(settings.exchange_socket, self._told, self._gone)
+        self._inbound = Inbound(self, self._api, self._trunks, self._dialogs, settings.max_phone_calls)
         self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
         self._transfers = Transfers(self, engine, self._api, self._dialogs)
         self._ports = Ports(self._bind_host, *settings.rtp_ports)
@@ -92,18 +93,24 @@ class Exchange:
     # ── for whoever takes calls ──────────────────────────────────────────────────────────────────
     @property
     def is_full(self) -> bool:
-        """As many calls as allowed."""
-        return len(self.calls) + len(self._outbound.ringing) >= self._settings.max_phone_calls
+        """As many calls as allowed, but for those that wait."""
+        talking = sum(not call.waits_since for call in self.calls.values()) + self._restoration.talking
+        return talking + len(self._outbound.ringing) >= self._settings.max_phone_calls
 
     def why_not(self) -> str:
-        """Why no call could be taken or placed now; empty when one could."""
+        """Why no call could be placed now; empty when one could. Whoever waits for a line comes first."""
+        is_taken = self.is_full or self._inbound.queue.is_awaited
+        return self.why_closed() or ("as many phone calls as allowed are running" if is_taken else "")
+
+    def why_closed(self) -> str:
+        """Why no call could be had now even with a line; empty when one could."""
         if self._is_stopping.is_set():
             return "the worker is stopping"
         if not self._trunks.known.is_set():
             return "the exchange does not know its trunks yet"
         if not self._shards.count:
             return "the shards are starting"
-        return "as many phone calls as allowed are running" if self.is_full else ""
+        return ""
 
     def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]:
         """Sockets for a call with somebody there. Raises `Unavailable`."""
@@ -111,13 +118,18 @@ class Exchange:
 
     def begin(self, call: PhoneCall) -> bool:
         """A call is answered: a shard talks. False when there is none."""
-        if (shard := self._shards.choose(call.apart, self.apart())) is None:
+        choose = self._shards.choose_waiting if call.waits_since else self._shards.choose
+        if (shard := choose(call.apart, self.apart())) is None:
             return False
         self.calls[call.call_id] = call
         shard.call_ids.add(call.call_id)
         call.hand_to(shard)
         self._presence.changed()
         return True
+
+    def waits_again(self, call: PhoneCall) -> None:
+        """It waited for a line already when the exchange before us died."""
+        self._inbound.waits_again(call, self.spawn)
 
     def apart(self) -> dict[str, str]:
         """The word of each call that those of its shard must share."""
@@ -150,14 +162,13 @@ class Exchange:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ask_to_stop)
-        inbound = Inbound(self, self._api, self._trunks, self._dialogs, self._settings.max_phone_calls)
         looking = self.spawn(self._trunks.run())
         # Before shards can claim what they hold.
         await self._restoration.run()
         async with self._shards.listening(), self._presence:
             work = [
                 looking,
-                self.spawn(self._invited(inbound)),
+                self.spawn(self._invited()),
                 self.spawn(self._orders.run()),
                 self.spawn(self._restoration.end_unclaimed()),
                 self.spawn(self._api.run()),
@@ -186,9 +197,9 @@ class Exchange:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("work of the exchange failed", exc_info=error)
 
-    async def _invited(self, inbound: Inbound) -> None:
+    async def _invited(self) -> None:
         async for dialog in self._engine.invitations():
-            self.spawn(inbound.take(dialog, self.spawn))
+            self.spawn(self._inbound.take(dialog, self.spawn))
             del dialog  # until the next one comes it would be kept
 
     def _ask_to_stop(self) -> None:
@@ -209,7 +220,7 @@ class Exchange:
         """Whoever is left is told; carriers know that we are gone."""
         self._engine.answer_options(503)
         self._presence.changed()
-        dialogs = [call.dialog for call in self.calls.values()]
+        dialogs: list[PhoneCall | sip.Dialog] = [*self.calls.values()]
         dialogs += [*self._outbound.ringing.values(), *self._transfers.ringing.values()]
         dialogs += [leg.dialog for leg in self._transfers.legs.values()]
         with contextlib.suppress(TimeoutError):
@@ -238,7 +249,7 @@ class Exchange:
         match frame:
             case HangUpLine():
                 shard.call_ids.discard(call.call_id)
-                self.spawn(call.dialog.hang_up())
+                self.spawn(call.hang_up())
             case Leave():
                 shard.call_ids.discard(call.call_id)
                 self._transfers.drop(leg_of(call.call_id))

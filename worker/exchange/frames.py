@@ -4,6 +4,7 @@ shard    ──here {pid, call_ids}───────────────
 shard    ──holding {call_id} + RTP, RTCP─────────►            again, after either was restarted
 exchange ──take {call_id, media} + RTP, RTCP─────► shard      also a call whose shard died
 exchange ──changed, key, over────────────────────►
+exchange ──placed────────────────────────────────►            of one that was taken while no line was free
 shard    ──hang_up, leave────────────────────────►
 shard    ──transfer, hold────────────────────────►            answered with transferred, agreed
 exchange ──ringing───────────────────────────────►            whoever is called for a call's other side
@@ -140,6 +141,16 @@ class Take(_Frame):
     """We have called."""
     wish: OurDirection = "sendrecv"
     """Not both ways: it is on hold, and the line begins with that."""
+    place: int = 0
+    """In the queue for a line: more than 0 waits, and is told by `Placed`."""
+
+
+class Placed(_Frame):
+    """Where a caller stands in the queue now; 0: it is their turn."""
+
+    kind: Literal["placed"] = "placed"
+    call_id: str
+    place: int
 
 
 class Changed(_Frame):
@@ -249,7 +260,19 @@ FromShard = (
     Here | Holding | HangUpLine | Leave | TransferLine | PutThrough | HoldLine | Tapping | Attended | GaveBack
 )
 FromExchange = (
-    Take | Changed | Key | Over | Transferred | Ringing | Early | Reached | Agreed | Attend | Sides | Parted
+    Take
+    | Placed
+    | Changed
+    | Key
+    | Over
+    | Transferred
+    | Ringing
+    | Early
+    | Reached
+    | Agreed
+    | Attend
+    | Sides
+    | Parted
 )
 FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])
 FROM_EXCHANGE: TypeAdapter[FromExchange] = TypeAdapter(Annotated[FromExchange, Field(discriminator="kind")])

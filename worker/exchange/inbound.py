@@ -3,26 +3,26 @@
 import asyncio
 import logging
 import socket
-from collections import deque
+import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipelines.contract.phones import PhoneRang, PhoneRoute, SipTrunk
 from worker.exchange import sdp, sip
-from worker.exchange.api import Api, NotRouted
+from worker.exchange.api import Api, NotRouted, RingsOn
 from worker.exchange.calls import PhoneCall, international, name_in, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable
+from worker.exchange.queue import RING_SECONDS, Queue, Waiter
 from worker.exchange.trunks import Trunks, credential_of
 from worker.lines.rtp.media import Media
 
 logger = logging.getLogger(__name__)
 
 RETRY = (("Retry-After", "5"),)
-WAIT_SECONDS = 10.0
-"""So long it rings where no line is free; whoever rang first has the next one."""
-MOST_WAITING = 100
-_LOOK_SECONDS = 0.1
+PROGRESS_SECONDS = 60.0
+"""Carriers give up an INVITE of which they hear nothing for three minutes (RFC 3261, 13.3.1.1)."""
 MOST_HEADERS = 32
 Spawn = Callable[[Coroutine[Any, Any, Any]], object]
 
@@ -30,7 +30,7 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], object]
 class _Exchange(Protocol):
     @property
     def is_full(self) -> bool: ...
-    def why_not(self) -> str: ...
+    def why_closed(self) -> str: ...
     def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]: ...
     def begin(self, call: PhoneCall) -> bool: ...
     async def follow(self, call: PhoneCall) -> None: ...
@@ -45,7 +45,7 @@ class Inbound:
         self._exchange, self._api, self._trunks, self._dialogs = exchange, api, trunks, dialogs
         self._most = most_at_once
         self._under_way = 0
-        self._waiting: deque[sip.Dialog] = deque()
+        self.queue = Queue(lambda: self._is_full, self._moved)
 
     async def take(self, dialog: sip.Dialog, spawn: Spawn) -> None:
         """One INVITE."""
@@ -65,12 +65,15 @@ class Inbound:
         invitation = dialog.invitation
         if invitation is None or not (trunks := self._trunks.calling_from(invitation.source[0])):
             return 403
-        if self._is_full and not await self._has_line(dialog):
-            if not dialog.is_over:
-                # Nobody takes it, but its owner learns of it, and may want to call back.
-                await self._route(dialog, invitation, trunks, is_busy=True)
-            return 486
-        if self._exchange.why_not():
+        if self.queue.is_awaited:
+            return await self._awaited(dialog, invitation, trunks, spawn)
+        return await self._lined(dialog, invitation, trunks, spawn)
+
+    async def _lined(
+        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk], spawn: Spawn
+    ) -> int:
+        """There is a line for it."""
+        if self._exchange.why_closed():
             return 503
         self._under_way += 1
         try:
@@ -78,31 +81,38 @@ class Inbound:
         finally:
             self._under_way -= 1
 
+    async def _awaited(
+        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk], spawn: Spawn
+    ) -> int:
+        """There is none, or others were here before."""
+        if self._exchange.why_closed():
+            return 503
+        if not self.queue.is_closed:
+            queued = self.queue.at(_called(invitation, trunks[0]))
+            try:
+                return await self._taken(dialog, invitation, trunks, spawn, queued)
+            except RingsOn:
+                dialog.ring()
+            if await self.queue.turn(self.queue.enter(Waiter(dialog)), RING_SECONDS):
+                return await self._lined(dialog, invitation, trunks, spawn)
+        if not dialog.is_over:
+            # Nobody takes it, but its owner learns of it, and may want to call back.
+            await self._route(dialog, invitation, trunks, is_busy=True)
+        return 486
+
     @property
     def _is_full(self) -> bool:
         return self._exchange.is_full or self._under_way >= self._most
 
-    async def _has_line(self, dialog: sip.Dialog) -> bool:
-        """Wait for a line, in turn; False when none became free in time, or too many wait."""
-        if len(self._waiting) >= MOST_WAITING:
-            return False
-        dialog.ring()
-        self._waiting.append(dialog)
-        clock = asyncio.get_running_loop().time
-        until = clock() + WAIT_SECONDS
-        try:
-            while clock() < until and not dialog.is_over:
-                if self._waiting[0] is dialog and not self._is_full:
-                    return True
-                await asyncio.sleep(_LOOK_SECONDS)
-            return False
-        finally:
-            self._waiting.remove(dialog)
-
     async def _taken(
-        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk], spawn: Spawn
+        self,
+        dialog: sip.Dialog,
+        invitation: sip.Invitation,
+        trunks: list[SipTrunk],
+        spawn: Spawn,
+        queued: int | None = None,
     ) -> int:
-        """0, or the code to refuse with."""
+        """0, or the code to refuse with. Raises `RingsOn` where so many are `queued` and it may not be."""
         source = invitation.source[0]
         try:
             # One without an offer wants ours in the 200; what it makes of it comes with the ACK.
@@ -113,7 +123,7 @@ class Inbound:
             return 400
         except (sdp.NoCodec, sdp.ForbiddenAddress):
             return 488
-        found = await self._route(dialog, invitation, trunks)
+        found = await self._route(dialog, invitation, trunks, queued=queued)
         if isinstance(found, int):
             return found
         return self._answer(dialog, *found, offer, source, spawn)
@@ -125,10 +135,10 @@ class Inbound:
         trunks: list[SipTrunk],
         *,
         is_busy: bool = False,
+        queued: int | None = None,
     ) -> tuple[PhoneRoute, SipTrunk] | int:
         headers = invitation.headers
         told_by = headers.first("P-Asserted-Identity") or headers.first("From") or ""
-        asked, to = number_in(invitation.uri), number_in(headers.first("To") or "")
         more = {name[:100]: value[:500] for name, value in headers if name.lower().startswith("x-")}
         code = 404
         for trunk in trunks[:4]:
@@ -136,12 +146,12 @@ class Inbound:
                 worker_id=self._api.worker_id,
                 sip_call_id=dialog.call_id[:300],
                 trunk_id=trunk.trunk_id,
-                # Where we registered, the request is for the user that we registered as.
-                to_number=international(to if asked in ("", trunk.username) else asked),
+                to_number=_called(invitation, trunk),
                 from_number=international(number_in(told_by)),
                 from_name=name_in(headers.first("From") or ""),
                 headers=dict(list(more.items())[:MOST_HEADERS]),
                 is_busy=is_busy,
+                queued=queued,
             )
             try:
                 return await self._api.route(rang), trunk
@@ -167,63 +177,120 @@ class Inbound:
         except Unavailable:
             self._api.tell_soon(route.call_id, "ended", 503, "every port for sound is taken")
             return 503
+        is_early = offer is not None and route.queue is not None and not route.queue.is_answered
         try:
             body, media = (ours.offer(), None) if offer is None else ours.answer(offer)
-            dialog.answer(body, credential=credential_of(trunk))
+            if is_early:
+                dialog.ring(body=body)
+            else:
+                dialog.answer(body, credential=credential_of(trunk))
         except (sdp.NoCodec, sip.SipError) as error:
             _close(sockets)
             self._api.tell_soon(route.call_id, "ended", 488, type(error).__doc__ or "")
             return 488
+        answered = _Answered(dialog, route, trunk, sockets, ours, source, body if is_early else b"")
         if media is None:
-            spawn(self._agree(dialog, route, trunk, sockets, ours, source, spawn))
+            spawn(self._agree(answered, spawn))
         else:
-            self._begin(route, dialog, trunk, sockets, ours, media, spawn)
+            self._begin(answered, media, spawn)
         return 0
 
-    async def _agree(
-        self,
-        dialog: sip.Dialog,
-        route: PhoneRoute,
-        trunk: SipTrunk,
-        sockets: tuple[socket.socket, socket.socket],
-        ours: sdp.Ours,
-        source: str,
-        spawn: Spawn,
-    ) -> None:
+    async def _agree(self, answered: "_Answered", spawn: Spawn) -> None:
         """Wait for what the ACK makes of our offer; the engine ends a call that nobody acknowledges."""
-        self._under_way += 1
+        dialog, call_id = answered.dialog, answered.route.call_id
+        self._under_way += answered.route.queue is None
         try:
             async for event in dialog.events():
                 if isinstance(event, sip.Ended):
-                    _close(sockets)
-                    self._api.tell_soon(route.call_id, "ended", event.code, event.reason)
+                    _close(answered.sockets)
+                    self._api.tell_soon(call_id, "ended", event.code, event.reason)
                     return
                 if isinstance(event, sip.Confirmed):
-                    media = ours.agreed(sdp.read(event.body))
-                    sdp.check_address(media.remote, source, ours.sockets)
-                    self._begin(route, dialog, trunk, sockets, ours, media, spawn)
+                    media = answered.ours.agreed(sdp.read(event.body))
+                    sdp.check_address(media.remote, answered.source, answered.ours.sockets)
+                    self._begin(answered, media, spawn)
                     return
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
-            _close(sockets)
-            self._api.tell_soon(route.call_id, "ended", 488, type(error).__doc__ or "")
+            _close(answered.sockets)
+            self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
             await dialog.hang_up()
         finally:
-            self._under_way -= 1
+            self._under_way -= answered.route.queue is None
 
-    def _begin(
-        self,
-        route: PhoneRoute,
-        dialog: sip.Dialog,
-        trunk: SipTrunk,
-        sockets: tuple[socket.socket, socket.socket],
-        ours: sdp.Ours,
-        media: Media,
-        spawn: Spawn,
-    ) -> None:
-        call = PhoneCall(route.call_id, dialog, trunk, sockets, ours, media, self._dialogs, apart=route.apart)
+    def _begin(self, answered: "_Answered", media: Media, spawn: Spawn) -> None:
+        route, dialog, trunk = answered.route, answered.dialog, answered.trunk
+        call = PhoneCall(
+            route.call_id,
+            dialog,
+            trunk,
+            answered.sockets,
+            answered.ours,
+            media,
+            self._dialogs,
+            apart=route.apart,
+        )
+        if route.queue is not None:
+            call.number, call.waits_since = _called(dialog.invitation, trunk), time.time()
+            spawn(self._wait(self.queue.enter(Waiter(dialog, call)), call, answered.early))
         if not self._exchange.begin(call):
-            spawn(dialog.hang_up())
+            spawn(call.hang_up())
         spawn(self._exchange.follow(call))
+
+    # ── who waits for a line ─────────────────────────────────────────────────────────────────────
+    def waits_again(self, call: PhoneCall, spawn: Spawn) -> None:
+        """It waited with an exchange before us already."""
+        spawn(self._wait(self.queue.enter(Waiter(call.dialog, call, call.waits_since)), call))
+
+    async def _wait(self, waiter: Waiter, call: PhoneCall, early: bytes = b"") -> None:
+        """Hold its place until it has a line; `early` is our answer, of one that is not answered yet."""
+        progress = asyncio.create_task(self._progress(call.dialog, early)) if early else None
+        try:
+            has_line = await self.queue.turn(waiter)
+        finally:
+            if progress is not None:
+                progress.cancel()
+        call.place, call.waits_since = 0, 0.0
+        self._api.tell_soon(call.call_id, "queued", 0, "")
+        if not has_line:
+            return
+        if early:
+            try:
+                call.dialog.answer(early, credential=credential_of(call.trunk))
+            except sip.SipError:
+                return  # they have hung up just now: the dialog says so
+        call.keep()
+        call.tell_place()
+
+    def _moved(self, call: PhoneCall) -> None:
+        call.tell_place()
+        self._api.tell_soon(call.call_id, "queued", 0, "", place=call.place)
+
+    async def _progress(self, dialog: sip.Dialog, early: bytes) -> None:
+        while not dialog.is_over:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            dialog.ring(body=early)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A call that has our answer, whole or early."""
+
+    dialog: sip.Dialog
+    route: PhoneRoute
+    trunk: SipTrunk
+    sockets: tuple[socket.socket, socket.socket]
+    ours: sdp.Ours
+    source: str
+    early: bytes = b""
+    """Our answer, where it was only early media."""
+
+
+def _called(invitation: sip.Invitation | None, trunk: SipTrunk) -> str:
+    """Which number an INVITE is for. Where we registered, it asks for the user that we registered as."""
+    if invitation is None:
+        return ""
+    asked, to = number_in(invitation.uri), number_in(invitation.headers.first("To") or "")
+    return international(to if asked in ("", trunk.username) else asked)
 
 
 def _close(sockets: tuple[socket.socket, ...]) -> None:

@@ -40,6 +40,7 @@ class _Exchange(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> object: ...
     async def follow(self, call: PhoneCall) -> None: ...
+    def waits_again(self, call: PhoneCall) -> None: ...
     async def hold(self, call: PhoneCall, shard: ConnectedShard, wish: OurDirection) -> None: ...
 
 
@@ -58,6 +59,11 @@ class Restoration:
         self._exchange, self._engine, self._api = exchange, engine, api
         self._trunks, self._dialogs, self._ports = trunks, dialogs, ports
         self._unclaimed: dict[str, tuple[Kept, sip.Dialog]] = {}
+
+    @property
+    def talking(self) -> int:
+        """How many of those whom no shard has claimed yet have a line."""
+        return sum(not kept.waits_since for kept, _ in self._unclaimed.values())
 
     def unclaimed(self, call_id: str) -> Kept | None:
         """A call that no shard has said yet that it holds."""
@@ -146,9 +152,8 @@ class Restoration:
         found = self._unclaimed.pop(call_id, None)
         if found is None or call_id in self._exchange.calls:
             _close(sockets)
-            if (
-                call_id not in self._exchange.calls
-            ):  # nobody can be told of its end any more, so nobody talks on
+            if call_id not in self._exchange.calls:
+                # Nobody can be told of its end any more, so nobody talks on.
                 shard.tell(Over(call_id=call_id, cause="line_lost", detail=RESTARTED))
             return
         call = self._known(*found, sockets)
@@ -156,7 +161,7 @@ class Restoration:
         self._exchange.calls[call_id] = call
         shard.call_ids.add(call_id)
         call.keep()  # a third exchange must not count on from where this one began
-        self._exchange.spawn(self._exchange.follow(call))
+        self._goes_on(call)
         if frame.wish != call.media.ours:
             self._exchange.spawn(self._exchange.hold(call, shard, frame.wish))
 
@@ -169,8 +174,13 @@ class Restoration:
             return None
         del self._unclaimed[call_id]
         self._exchange.calls[call_id] = call
-        self._exchange.spawn(self._exchange.follow(call))
+        self._goes_on(call)
         return call
+
+    def _goes_on(self, call: PhoneCall) -> None:
+        self._exchange.spawn(self._exchange.follow(call))
+        if call.waits_since:
+            self._exchange.waits_again(call)
 
     def _known(
         self, kept: Kept, dialog: sip.Dialog, sockets: tuple[socket.socket, socket.socket]
@@ -189,6 +199,8 @@ class Restoration:
             taken=kept.taken,
             wish=kept.wish,
             apart=kept.apart,
+            number=kept.number,
+            waits_since=kept.waits_since,
         )
 
 

@@ -26,6 +26,7 @@ from worker.exchange.frames import (
     Leave,
     Over,
     Parted,
+    Placed,
     Reached,
     Ringing,
     Sides,
@@ -162,13 +163,8 @@ class Shard:
         if held is None:
             return
         match frame:
-            case Ringing():
-                held.line.rings(Ringback(held.line.rate))
-            case Changed():
-                with contextlib.suppress(ValueError):
-                    held.line.change(frame.media)
-            case Key():
-                held.line.pressed(frame.key)
+            case Ringing() | Placed() | Changed() | Key():
+                _tell_line(held.line, frame)
             case Over():
                 if not held.signalling.over.done():
                     held.signalling.over.set_result(LineClosed(frame.cause, frame.detail))
@@ -222,6 +218,7 @@ class Shard:
             is_ours=frame.is_ours,
             rooms=self._rooms,
             wish=frame.wish,
+            place=frame.place,
             clock=self._clock,
         )
         # What developers saved meanwhile counts, as in a process for each call.
@@ -256,6 +253,19 @@ class Shard:
             self._tell(Leave(call_id=call_id))
         if not self._calls:
             self._is_empty.set()
+
+
+def _tell_line(line: PhoneLine, frame: Ringing | Placed | Changed | Key) -> None:
+    match frame:
+        case Ringing():
+            line.rings(Ringback(line.rate))
+        case Placed():
+            line.place.move(frame.place)
+        case Changed():
+            with contextlib.suppress(ValueError):
+                line.change(frame.media)
+        case Key():
+            line.pressed(frame.key)
 
 
 async def serve_calls(host: Host) -> None:

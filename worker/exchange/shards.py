@@ -63,6 +63,16 @@ class Shards:
         with_room = [one for one in having if len(one.call_ids) < CALLS_PER_SHARD]
         return max(with_room or having, key=lambda one: len(one.call_ids), default=None)
 
+    def choose_waiting(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
+        """Who takes a call that waits: the one with the fewest, so that none is left with all who waited.
+
+        Not the spare one, if there is another.
+        """
+        having = self._fitting(apart, of)
+        if len(having) > 1 and (spare := next((one for one in reversed(having) if not one.call_ids), None)):
+            having = [one for one in having if one is not spare]
+        return min(having, key=lambda one: len(one.call_ids), default=None)
+
     def spare(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
         """Who goes on with a call whose process died: the emptiest, of those that `choose` would ask."""
         having = self._fitting(apart, of)

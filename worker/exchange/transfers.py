@@ -148,7 +148,7 @@ class Transfers:
         seconds: float,
         on_answer: _OnAnswer,
     ) -> str:
-        if why_not := self._exchange.why_not():
+        if why_not := self._exchange.why_closed():
             return why_not
         if call.is_over or seconds < LEAST_RING_SECONDS:
             return "Nobody answered there"

@@ -12,6 +12,7 @@ from pipelines.contract.actions import HoldSound
 from pipelines.contract.events import MediaQuality
 from pipelines.tools.call_control import Ability
 from worker.lines.causes import HangUpCause
+from worker.lines.queueing import Place
 from worker.lines.rtp.answering import AnsweredBy
 
 
@@ -113,6 +114,27 @@ class Screens(Protocol):
 
     async def beep(self, timeout_seconds: float) -> bool:
         """Return once a machine listens: after its beep, or when it has said all. False: it still talks."""
+
+
+@runtime_checkable
+class Queues(Protocol):
+    """A line whose other side may have to wait before anybody is free for them."""
+
+    place: Place
+    """Where they stand. As long as they wait they hear music, and nobody hears them."""
+
+    @property
+    def rate(self) -> int:
+        """Of what is announced."""
+
+    async def announce(self, pcm: bytes) -> None:
+        """Say this in the place of the music, int16 mono; returns when it was said."""
+
+    async def digit(self) -> str:
+        """The next key that they press."""
+
+    def go_on(self) -> None:
+        """They wait no more."""
 
 
 class Listeners(Protocol):

@@ -32,6 +32,7 @@ from worker.lines.microphone import Microphone
 from worker.lines.mixing import Other
 from worker.lines.music import Music
 from worker.lines.playout import Kept
+from worker.lines.queueing import Announcement, Place
 from worker.lines.rtp.answering import AnsweredBy, Answering
 from worker.lines.rtp.clock import Clock
 from worker.lines.rtp.early import EarlyMedia
@@ -97,9 +98,11 @@ class PhoneLine:
         is_ours: bool = False,
         rooms: ListeningRooms | None = None,
         wish: OurDirection = "sendrecv",
+        place: int = 0,
         clock: Clock | None = None,
     ) -> None:
-        """`wish` is how another process has left it: on hold, or not. `clock` may be of many lines."""
+        """`wish` is how another process has left it: on hold, or not. More than 0 is a `place` in the queue.
+        `clock` may be of many lines."""
         self._signalling, self._media, self._sockets = signalling, media, sockets
         self._loop = asyncio.get_running_loop()
         self._keys = Keys()
@@ -122,7 +125,9 @@ class PhoneLine:
         self._music = Music(self._stream.rate)
         self._rendering: asyncio.Task[None] | None = None
         self.on_held: Callable[[bool], None] = lambda is_on: None
-        self._wait({"sendrecv": None, "sendonly": "music", "inactive": "none"}[wish])
+        self.place, self._announcement = Place(place), Announcement()
+        held: HoldSound | None = "music" if place else None
+        self._wait({"sendrecv": held, "sendonly": "music", "inactive": "none"}[wish])
         self._captions: TranscriptSynchronizer | None = None
         self._closed: asyncio.Future[LineClosed] = self._loop.create_future()
         self._ticks = 0
@@ -205,6 +210,14 @@ class PhoneLine:
             # It is silent until it has agreed: music, meanwhile, is better than a voice that hears nobody.
             await self._signalling.hold("sendrecv")
             self._wait(None)
+
+    async def announce(self, pcm: bytes) -> None:
+        """Say this in the place of the music."""
+        await self._announcement.say(pcm)
+
+    def go_on(self) -> None:
+        """Whoever waited in the queue talks with somebody from now on."""
+        self._wait(None)
 
     def _wait(self, sound: HoldSound | None) -> None:
         if sound == "music" and self._held != "music":
@@ -336,7 +349,8 @@ class PhoneLine:
             return
         if self._held is not None:
             samples = int(self._stream.rate * FRAME_SECONDS)
-            self._stream.say(self._music.next(samples) if self._held == "music" else None)
+            music = self._music.next(samples) if self._held == "music" else None
+            self._stream.say(self._announcement.next(samples) or music)
             return
         is_quiet, rings = frame is None, self._ringback.next() if self._ringback is not None else None
         if self._background is not None:
