@@ -7,6 +7,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.calls import queueing
 from api.calls.table import CallEventRow, CallRow
 from api.db.engine import Database
 from api.http.event_streams import NOTHING_NEW, event
@@ -24,6 +25,7 @@ async def happenings(
     """Tell it until the call is over. `id` is an event's number: `Last-Event-ID` goes on behind it."""
     loop = asyncio.get_running_loop()
     status, ended_at = "", 0.0
+    place = 0
     while True:
         async with database.transaction(writes=False) as session:
             call = await session.get(CallRow, call_id)
@@ -33,6 +35,9 @@ async def happenings(
         if call.status != status:
             status = call.status
             yield event("status", {"call_status": status})
+        if (now_at := queueing.place(call)) != place:
+            place = now_at
+            yield event("queue", {"position": place or None})
         for row in rows:
             after = row.sequence
             yield event(row.kind, _told(row), row.sequence)

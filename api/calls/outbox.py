@@ -1,5 +1,6 @@
 """What others are told of a call, written in the transaction of what happened.
 
+waits ───► call.queued
 started ─► call.started      tried ─► call.transfer   over ─► call.ended (call.error too, where it failed)
 heard ───► call.transcript   analysed ─► exactly one of call.completed, call.transferred, call.failed
 """
@@ -40,6 +41,12 @@ async def happened(
         await _emit(session, call, url, "call.ended", "ended", ended)
         if call.status == "failed":
             await _emit(session, call, url, "call.error", "error", ended)
+
+
+async def queued(session: AsyncSession, call: CallRow, place: int) -> None:
+    """Tell where a caller stands who waits for a line. Each place once."""
+    url = await _agent_url(session, call)
+    await _emit(session, call, url, "call.queued", f"queued:{place}", {"position": place})
 
 
 async def concluded(session: AsyncSession, call: CallRow, analysis: Analysis) -> None:

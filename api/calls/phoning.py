@@ -13,7 +13,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls import bridged, lifecycle, outbox, spending, tolls, workflows
+from api.calls import bridged, lifecycle, outbox, queueing, spending, tolls, workflows
 from api.calls.outcomes import UNSURE
 from api.calls.schemas import OutboundCall
 from api.calls.table import CallRow
@@ -165,6 +165,9 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
     call.updated_at = now()
     if news.state == "ringing" and call.status == "pending":
         call.status, call.rang_at = "ringing", _when(news)
+    elif news.state == "queued":
+        if queueing.moved(call, news.place, _when(news)):
+            await outbox.queued(session, call, news.place)
     elif news.state == "answered":
         call.answered_at = call.answered_at or _when(news)
     elif news.state == "steered":

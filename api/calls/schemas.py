@@ -12,6 +12,7 @@ from api.calls import functions, transcripts, transfers, turns
 from api.calls.costs import CostSplit
 from api.calls.functions import CallFunction
 from api.calls.holds import CallHold, holds
+from api.calls.queueing import CallQueue
 from api.calls.retries import Retry
 from api.calls.table import CallRow
 from api.calls.transcripts import TranscriptEntry
@@ -168,6 +169,8 @@ class Call(CallSummary):
     transfers: list[CallTransfer]
     holds: list[CallHold]
     """When it was on hold, by our side or by the caller's own telephone."""
+    queue: CallQueue | None = None
+    """Of a caller for whom no line was free at first."""
     cost: CostSplit | None = None
     """What the providers cost, by list price; None until the call is settled."""
     call_analysis: Analysis | None = None
@@ -211,6 +214,7 @@ class Call(CallSummary):
             ],
             transfers=transfers.transfers(row, events),
             holds=holds(events),
+            queue=CallQueue.of(row),
             call_analysis=known.analysis,
             cost=known.cost,
             room_name=row.room_name,

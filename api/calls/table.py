@@ -71,6 +71,8 @@ class CallRow(SQLModel, table=True):
     extra: dict[str, Any] | None = Field(default=None, sa_column=Column("metadata", Json))
     reception: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
     """What comes before the agent of a call that comes in, as it was decided when it rang."""
+    queue: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
+    """Of a caller for whom no line was free (`api.calls.queueing`)."""
     max_duration_seconds: int | None = None
     """A bound of this call alone; the agent's own holds as well."""
 

@@ -5,6 +5,7 @@
     ├── NotAcceptable ── RequestTimeout ── Conflict ── Gone ── PreconditionFailed ── TooLarge
     ├── UnsupportedMedia
     ├── RangeNotSatisfiable ── Invalid (the list form) ── TooManyRequests
+    ├── TooEarly
     └── Internal ── NotSupported ── BadGateway ── Unavailable ── GatewayTimeout
 
 A resource derives its own: the docstring is what the reader of the reply sees.
@@ -142,6 +143,10 @@ def echoed(value: Any) -> Any:
     return None
 
 
+class TooEarly(ApiError):
+    """Ask again when it is time"""
+
+
 class TooManyRequests(ApiError):
     """Rate limit exceeded. Please wait before retrying."""
 
@@ -185,6 +190,7 @@ STATUS: dict[type[ApiError], int] = {
     UnsupportedMedia: 415,
     RangeNotSatisfiable: 416,
     Invalid: 422,
+    TooEarly: 425,
     TooManyRequests: 429,
     Internal: 500,
     NotSupported: 501,

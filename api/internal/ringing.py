@@ -17,11 +17,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import telephone
 from api.agents import service as agents
-from api.calls import phoning
+from api.calls import phoning, queueing
 from api.calls.table import CallRow
 from api.contacts import service as contacts
 from api.db.columns import now
-from api.http.errors import Conflict, Forbidden
+from api.http.errors import Conflict, Forbidden, TooEarly
 from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.phone_numbers.answering import Advice, Answering, Decided, decide, is_blocked
@@ -48,6 +48,10 @@ class LineBusy(Conflict):
     """No line is free"""
 
     keeps_changes = True  # that somebody called, and is to be called back
+
+
+class LetItRing(TooEarly):
+    """Callers of this number do not stand in a queue"""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ async def known(session: AsyncSession, told: PhoneRang) -> CallRow | None:
 
 
 async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
-    """Whose line it is. Raises `NobodyAnswers`, `CallerRefused`, and `LineBusy` once that is on record."""
+    """Whose line it is.
+
+    Raises `NobodyAnswers`, `CallerRefused`, `LetItRing`, and `LineBusy` once that is on record.
+    """
     route = await routing.inbound(session, told.to_number, told.trunk_id)
     if route is None:
         raise numbers.NobodyAnswers
@@ -87,7 +94,9 @@ async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
     shown = caller or told.from_number
     if is_blocked(rules, caller) or await _calls_too_often(session, route.owner_id, rules, shown):
         raise CallerRefused
-    if told.is_busy:
+    if told.queued is not None and rules.waits is None:
+        raise LetItRing
+    if told.is_busy or (told.queued is not None and rules.waits and told.queued >= rules.waits.most):
         await _busy(session, Rung(route, rules, caller), told)
         raise LineBusy
     return Rung(route, rules, caller)
@@ -160,6 +169,8 @@ async def taken(session: AsyncSession, here: Rung, told: PhoneRang, advised: Adv
     call.agent_id = await _first_there(session, route.owner_id, decided)
     call.variables = {**call.variables, **advised.variables}
     call.reception = decided.reception.model_dump(mode="json") if decided.reception else None
+    if told.queued is not None and here.rules.waits is not None:
+        queueing.enter(call, here.rules.waits, offers_callback=here.rules.calls_back and bool(here.caller))
     session.add(call)
     await session.flush()
     return call
@@ -213,7 +224,7 @@ async def _busy(session: AsyncSession, here: Rung, told: PhoneRang) -> None:
     session.add(call)
     await session.flush()
     await phoning.over(session, call.id, "busy", "no line was free")
-    if here.rules.when_busy == "callback" and here.caller:
+    if here.rules.calls_back and here.caller:
         await schedules.missed(session, call)
 
 

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from api.agents.fields import AgentId
-from api.calls import attempts, billing, costs, joining, phoning, recordings, tolls
+from api.calls import attempts, billing, costs, joining, phoning, queueing, recordings, tolls
 from api.calls.schemas import CallId
 from api.calls.table import CallRow
 from api.http.errors import Invalid, NotFound, TooLarge
@@ -138,7 +138,13 @@ async def list_trunks(request: web.Request) -> SipTrunks:
 
 @routes.post(
     "/phones/calls",
-    errors=[numbers.NobodyAnswers, ringing.CallerRefused, ringing.LineBusy, InsufficientBalance],
+    errors=[
+        numbers.NobodyAnswers,
+        ringing.CallerRefused,
+        ringing.LineBusy,
+        ringing.LetItRing,
+        InsufficientBalance,
+    ],
 )
 async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
     """Tell an exchange whom a call is for that comes in. The same INVITE again is the same call."""
@@ -151,7 +157,8 @@ async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
             advice = await ringing.advice(request.app[GUARD], asked)
         call = await ringing.taken(session, here, body, advice)
     await billing.require(request[SESSION], call.owner_id, request.app[SETTINGS])
-    return PhoneRoute(call_id=call.id, apart=await phoning.apart(session, call))
+    apart = await phoning.apart(session, call)
+    return PhoneRoute(call_id=call.id, apart=apart, queue=queueing.as_told(call))
 
 
 @routes.post("/phones/calls/{call_id}", status=204, errors=[phoning.PhoneCallGone])

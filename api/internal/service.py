@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
 from api.agents.table import AgentRow
-from api.calls import analysis, attempts, billing, lifecycle, outbox, settlement, workflows
+from api.calls import analysis, attempts, billing, lifecycle, outbox, queueing, settlement, workflows
 from api.calls.table import CallEventRow, CallRow
 from api.contacts import service as contacts
 from api.db.columns import now
@@ -125,6 +125,7 @@ async def _brief(
         functions=_ran(before),
         steered=tuple(event.action for event in before if isinstance(event, Steered)),
         reception=_reception(call, is_first=not before),
+        queue=queueing.terms(call),
         started_at=call.started_at,
         used=settlement.used(before) if before else {},
     )

@@ -117,6 +117,21 @@ class Menu(Wire):
         return choices
 
 
+class CallersQueue(Wire):
+    """How callers wait for whom no line is free."""
+
+    most: Annotated[int, Field(ge=1, le=100)] = 20
+    """More are not taken into it."""
+    longest_seconds: Annotated[int, Field(ge=10, le=3600)] = 600
+    every_seconds: Annotated[int, Field(ge=10, le=600)] = 30
+    """How often they are told their place, besides whenever it changes."""
+    answers: bool = True
+    """False: they hear music and place before the call is answered, as early media."""
+    then: Literal["refuse", "callback"] = "refuse"
+    """With the queue full, or after `longest_seconds`: `callback` notes them, as `when_busy` does, and is
+    offered while they wait."""
+
+
 class Answering(Wire):
     """How calls to a number are answered. All of it may be left out: then its agent answers."""
 
@@ -135,8 +150,22 @@ class Answering(Wire):
     menu: Menu | None = None
     fallback_agent_id: AgentId | None = None
     """Answers where the number's agent is gone."""
-    when_busy: Literal["refuse", "callback"] = "refuse"
-    """With no line free: `callback` notes the caller for a call back, for somebody to look at."""
+    when_busy: Literal["refuse", "callback", "queue"] = "refuse"
+    """With no line free: `callback` notes the caller for a call back, for somebody to look at; `queue` lets
+    them wait."""
+    queue: CallersQueue | None = None
+    """For `queue`; left out, as it is without more."""
+
+    @property
+    def waits(self) -> CallersQueue | None:
+        """How callers wait; None where they do not."""
+        return (self.queue or CallersQueue()) if self.when_busy == "queue" else None
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether somebody for whom no line is free is noted."""
+        then = self.waits.then if self.waits is not None else self.when_busy
+        return then == "callback"
 
     def agents(self) -> list[tuple[str, str]]:
         """Every agent that is named, and where."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 EventType = Literal[
+    "call.queued",
     "call.started",
     "call.transcript",
     "call.transfer",
@@ -36,7 +37,8 @@ OF_AGENT: frozenset[str] = frozenset(
         *("call.completed", "call.transferred", "call.failed"),
     )
 )
-"""What an agent's own URL is told. `call.transcript`, one for each utterance, an endpoint has to choose."""
+"""What an agent's own URL is told. `call.transcript`, one for each utterance, and `call.queued`, one for each
+place in the queue, an endpoint has to choose."""
 
 ENDING = {"completed": "call.completed", "ended": "call.completed", "transferred": "call.transferred"}
 """Exactly one of these for each call; every other status is `call.failed`."""

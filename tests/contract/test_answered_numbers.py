@@ -13,8 +13,8 @@ from standardwebhooks import Webhook
 from tests.contract.conftest import House
 from tests.contract.test_webhooks import receiving
 from tests.support.api import AGENT, Person, running_api
-from tests.support.rehearsed_exchange import bound, rings
-from tests.support.rehearsed_worker import RehearsedWorker
+from tests.support.rehearsed_exchange import bound, goes, rings, until
+from tests.support.rehearsed_worker import RehearsedWorker, Script
 
 CALLER = "+14155550100"
 ALWAYS = {"timezone": "UTC", "windows": [{"start": "00:00", "end": "23:59"}]}
@@ -195,3 +195,55 @@ def test_a_webhook_that_does_not_help_costs_no_call(desk: tuple[Any, Any, Person
     began = time.monotonic()
     assert asked(house, trunk_id, number, f"{number}-1")["agent"]["agent_id"] == own
     assert time.monotonic() - began < 15, "nobody waits for the half minute that the slow one takes"
+
+
+def test_callers_queue_where_their_number_says_so_and_their_place_is_on_record(house: House) -> None:
+    owner = house.person()
+    _, number, trunk_id = bound(owner)
+    hook = {"url": "https://hooks.example.com/queue", "events": ["call.queued"]}
+    owner.made("/v1/webhooks/endpoints", hook)
+    assert rings(house, trunk_id, number, f"{number}-0", queued=0).status == 425, "it rings"
+    assert owner.ask("GET", "/v1/calls").json["total"] == 0
+    terms = {"most": 2, "longest_seconds": 60, "every_seconds": 20, "then": "callback"}
+    assert keep(owner, number, when_busy="queue", queue=terms).status == 200
+    for wrong in ({"most": 0}, {"most": 101}, {"longest_seconds": 3601}, {"every_seconds": 9}, {"then": "x"}):
+        assert keep(owner, number, when_busy="queue", queue=wrong).status == 422
+    taken = rings(house, trunk_id, number, f"{number}-1", queued=1)
+    assert taken.json["queue"] == {"is_answered": True}
+    assert rings(house, trunk_id, number, f"{number}-1", queued=1).json == taken.json
+    call_id = taken.json["call_id"]
+
+    def shown() -> Any:
+        call = owner.ask("GET", f"/v1/calls/{call_id}").json
+        return call["call_status"], call["queue"]["position"], call["queue"]["outcome"]
+
+    for place in (2, 2, 1):
+        assert goes(house, call_id, "queued", place=place) == 204
+        assert shown() == ("ringing", place, "waiting")
+    brief = house.worker.brief(call_id).json
+    assert (brief["queue"]["every_seconds"], brief["queue"]["offers_callback"]) == (20, True)
+    assert goes(house, call_id, "queued", place=0) == 204
+    script = Script(call_id)
+    house.worker.tell(script.started())
+    assert shown() == ("in_progress", None, "answered")
+    house.worker.tell(script.ended(5))
+    queue = owner.ask("GET", f"/v1/calls/{call_id}").json["queue"]
+    assert queue["waited_ms"] >= 0
+    told = until(
+        lambda: len(d := owner.ask("GET", "/v1/webhooks/deliveries").json["deliveries"]) == 2 and d, 20
+    )
+    assert {one["event"] for one in told} == {"call.queued"}
+
+    # One who hangs up, one who hides their number, and one too many.
+    gone = rings(house, trunk_id, number, f"{number}-2", queued=0).json["call_id"]
+    assert goes(house, gone, "queued", place=1) == 204
+    house.worker.brief(gone)
+    house.worker.tell(Script(gone).ended(3, "ended", "queue_abandoned"))
+    left = owner.ask("GET", f"/v1/calls/{gone}").json
+    assert (left["call_status"], left["queue"]["outcome"], left["duration_ms"]) == ("ended", "abandoned", 0)
+    hidden = rings(house, trunk_id, number, f"{number}-3", queued=0, from_number="anonymous").json["call_id"]
+    assert house.worker.brief(hidden).json["queue"]["offers_callback"] is False
+    assert owner.ask("GET", "/v1/schedules").json["schedules"] == []
+    assert rings(house, trunk_id, number, f"{number}-4", queued=2).status == 409
+    (noted,) = owner.ask("GET", "/v1/schedules").json["schedules"]
+    assert (noted["status"], noted["phone_number"]) == ("pending_review", CALLER)

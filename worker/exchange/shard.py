@@ -157,7 +157,7 @@ class Shard:
         else:
             self._happened(frame)
 
-    def _happened(self, frame: Ringing | Changed | Key | Over | Agreed | Transferred) -> None:
+    def _happened(self, frame: Ringing | Placed | Changed | Key | Over | Agreed | Transferred) -> None:
         """Something happened to one of our calls."""
         held = self._calls.get(frame.call_id) or self._legs.get(frame.call_id)
         if held is None:
