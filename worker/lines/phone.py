@@ -217,6 +217,7 @@ class PhoneLine:
 
     def go_on(self) -> None:
         """Whoever waited in the queue talks with somebody from now on."""
+        self._stream.listen()
         self._wait(None)
 
     def _wait(self, sound: HoldSound | None) -> None:
@@ -364,7 +365,7 @@ class PhoneLine:
 
     def _look(self) -> None:
         silent = self._stream.silent_seconds
-        if self._media.is_on_hold:
+        if self._media.is_on_hold or self.place.at:  # many send nothing before they are answered
             return
         if not self._stream.has_heard and silent >= UNHEARD_SECONDS and not self._has_warned:
             self._has_warned = True

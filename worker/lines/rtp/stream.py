@@ -82,7 +82,11 @@ class RtpStream:
     @property
     def silent_seconds(self) -> float:
         """Since the last packet of the other side, of whatever kind."""
-        return self._clock() - (self._began_at if self._packet_at is None else self._packet_at)
+        return self._clock() - max(self._began_at, self._packet_at or self._began_at)
+
+    def listen(self) -> None:
+        """Whatever silence there was before counts no more."""
+        self._began_at = self._clock()
 
     def change(self, media: Media) -> None:
         """Both sides agreed on something else; a codec stays as long as it is the same."""
