@@ -5,13 +5,16 @@
 The session, the detector and everything of ours are real; the clock is virtual, so that a busy machine
 changes nothing. Sentences and murmurs are spoken by hibari, coughs are made of noise and pulses, a vowel is
 cut short; all has a telephone's band and begins at several places of the detector's windows. Each sound comes
-alone, over a long story; nobody rests after errors. The table of docs/decisions/hush-first.md.
+alone, over a long story, a moment after the one before and after a while of listening; nobody rests after
+errors. The tables of docs/decisions/hush-first.md.
 """
 
+import contextlib
 import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -19,6 +22,7 @@ from livekit.local_inference import VAD
 from numpy.typing import NDArray
 
 from bench.parts.script import Stretch
+from pipelines.wakeful import Model
 from tests.support import sounds
 from tests.support.speech import spoken
 from tests.support.virtual_clock import played
@@ -35,10 +39,12 @@ MURMURS = ("Mhm.", "Uh-huh.", "Yeah.", "Okay.", "Hmm.", "Right.")
 PLACES = (0, 80, 160, 240)
 """Samples before the sound: a window has 512."""
 QUESTION = "Can I ask something?"
-STORY = "once there was a clinic " + "that had many rooms " * 60
+STORY = "once there was a clinic " + "that had many rooms " * 95
 AT_ONCE = 8
 """Sounds in one call: the story is as long."""
 LOUD, HOLE_SECONDS = 600, 0.025
+LISTENED_SECONDS = (2.5, 8.0)
+"""Of silence before each sound: a detector may have forgotten what a voice is."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,8 @@ def everything() -> Iterator[Said]:
         yield Said(kind, over_a_telephone(sounds.pcm(noise(8.0, level))))
 
 
-async def seen(said: list[Said]) -> list[Seen]:
-    """Say each over the agent's story."""
+async def seen(said: list[Said], listened: float) -> list[Seen]:
+    """Say each over the agent's story, after so many seconds of silence."""
     found = []
     question = voice(QUESTION)
     for first in range(0, len(said), AT_ONCE):
@@ -128,13 +134,13 @@ async def seen(said: list[Said]) -> list[Seen]:
             await talk.quiet()
             await talk.plays(question, (Stretch(QUESTION, 0, len(question) / RATE),))
             await talk.hears()
-            await talk.pause(2)
+            await talk.pause(listened)
             for one in said[first : first + AT_ONCE]:
                 lead = np.random.default_rng(one.place).normal(0, 8, one.place).astype(np.int16)
                 words = (Stretch(one.words, 0, len(one.pcm) / RATE),) if one.words else ()
                 began = time.time()
                 await talk.plays(np.concatenate([lead, one.pcm]), words)
-                await talk.pause(2.5)
+                await talk.pause(listened)
                 heard = [at for at, pcm in talk.sounds if at >= began - 0.05 and np.abs(pcm).max() > LOUD]
                 holes = [pair for pair in itertools.pairwise(heard) if pair[1] - pair[0] > HOLE_SECONDS]
                 stop = holes[0][0] + 0.01 - began - one.place / RATE if holes else None
@@ -142,20 +148,42 @@ async def seen(said: list[Said]) -> list[Seen]:
     return found
 
 
+class Asleep:
+    """The detector's model as it is."""
+
+    def __init__(self, model: Model) -> None:
+        self.predict, self.reset = model.predict, model.reset
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "not hushed": {"pipelines.turn_taking.HUSHES_FROM": 2.0},
+    "hushed by a detector that falls asleep": {
+        "pipelines.windows.Wakeful": Asleep,
+        "pipelines.vad.BEGINS": 0.5,
+        "pipelines.hush.LIKELY": 0.5,
+        "pipelines.hush.SURE": 2.0,
+    },
+    "hushed": {},
+}
+
+
 def main() -> None:
-    """Print the table."""
+    """Print a table for each silence."""
     said = list(everything())
-    with mock.patch("pipelines.turn_taking.HUSHES_FROM", 2.0):
-        before = played(seen(said), 100_000)
-    with mock.patch("pipelines.hush.REST_SECONDS", 0.0):
-        now = played(seen(said), 100_000)
-    print("| | how often silent | held at 0.25 s | how often silent | held after three windows |")
-    print("| --- | --- | --- | --- | --- |")
-    for kind in dict.fromkeys(one.kind for one in said):
-        cells = [
-            cell for found in (before, now) for cell in _cells([one for one in found if one.kind == kind])
-        ]
-        print(f"| {kind} | " + " | ".join(cells) + " |", flush=True)
+    for listened in LISTENED_SECONDS:
+        found = {}
+        for way, changes in WAYS.items():
+            with contextlib.ExitStack() as changed:
+                for name, value in {"pipelines.hush.REST_SECONDS": 0.0, **changes}.items():
+                    changed.enter_context(mock.patch(name, value))
+                found[way] = played(seen(said, listened), 100_000)
+        print(f"\n| after {listened} s | " + " | ".join(f"{way} | " for way in WAYS) + "|")
+        print("| --- " * (1 + 2 * len(WAYS)) + "|")
+        for kind in dict.fromkeys(one.kind for one in said):
+            cells = [
+                cell for each in found.values() for cell in _cells([one for one in each if one.kind == kind])
+            ]
+            print(f"| {kind} | " + " | ".join(cells) + " |", flush=True)
 
 
 def _cells(found: list[Seen]) -> tuple[str, str]:

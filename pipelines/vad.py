@@ -44,6 +44,9 @@ class SpeakingNow:
         return event
 
 
+BEGINS, GOES_ON = 0.7, 0.5
+"""How sure the native detector is that speech begins, and that it still goes on. LiveKit's first is 0.5,
+for a model that is slow to say so: ours is kept awake (`wakeful`), and says 0.5 of every second cough."""
 KEPT_SECONDS = 60.0
 """Of one stretch of speech, for a recogniser that hears it whole."""
 LISTENING_SECONDS = 1.0
@@ -65,6 +68,11 @@ def build(
         # On the object, not by a class around it: LiveKit asks a detector for more than its base class has.
         plugin.stream = lambda: cast("vad.VADStream", SpeakingNow(stream(), hears))  # type: ignore[method-assign]
         return plugin
-    native = inference.VAD(min_silence_duration=min_silence_seconds, max_buffered_speech=kept_seconds)
+    native = inference.VAD(
+        min_silence_duration=min_silence_seconds,
+        max_buffered_speech=kept_seconds,
+        activation_threshold=BEGINS,
+        deactivation_threshold=GOES_ON,
+    )
     native.stream = lambda: cast("vad.VADStream", Windows(native, hears))  # type: ignore[method-assign]
     return native

@@ -17,6 +17,8 @@ from livekit.agents import inference, vad
 from livekit.agents.utils.aio import Chan, ChanClosed
 from livekit.local_inference import VAD, VAD_WINDOW_SAMPLES
 
+from pipelines.wakeful import Wakeful
+
 RATE = 16_000
 """int16 mono, what the model hears."""
 TOLD_OF_QUIET = 8
@@ -39,7 +41,7 @@ class Windows:
         """`hears` is told of each event before whoever asks for them."""
         self._hears = hears
         self._asked = detector._opts
-        self._model = VAD()
+        self._model = Wakeful(VAD())
         self._events: Chan[vad.VADEvent] = Chan()
         self._resampler: rtc.AudioResampler | None = None
         self._pcm = bytearray()

@@ -195,9 +195,9 @@ def overheard(*sounds: float, allow: float = 6.0, **agent: Any) -> list[list[flo
 
 def test_a_sound_too_short_for_a_word_makes_a_small_hole_or_none() -> None:
     click, cough = overheard(0.03, 0.16)
-    assert click == []
+    assert sum(click) < 0.1, "two windows, where it lies across their border"
     assert len(cough) == 1
-    assert cough[0] < 0.2
+    assert cough[0] < 0.25
 
 
 def test_who_is_hushed_in_error_again_and_again_is_not_hushed_for_a_while() -> None:

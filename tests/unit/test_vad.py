@@ -2,17 +2,23 @@
 
 import asyncio
 import dataclasses
+import itertools
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from livekit import rtc
 from livekit.agents import inference
 from livekit.agents.vad import VADEvent, VADEventType
+from livekit.local_inference import VAD
 
+from bench.hush import over_a_telephone
 from pipelines import vad
+from pipelines.hush import SURE
 from pipelines.turn_taking import VAD_SILENCE_SECONDS, interruption_seconds
-from pipelines.windows import TOLD_OF_QUIET
+from pipelines.wakeful import ASLEEP_AFTER, Model, Wakeful
+from pipelines.windows import RATE, TOLD_OF_QUIET
 from tests.support.speech import spoken
 
 DEFAULT = interruption_seconds(0.5)
@@ -75,8 +81,11 @@ async def test_it_says_what_livekits_own_stream_says(samples: int) -> None:
     quiet = np.zeros(24_000, np.int16)
     words = [short_sound(0.15), quiet, spoken("I need an appointment, please.")[::3], noise, quiet]
     sound = np.concatenate([quiet, *words, spoken("Stop.")[::3], quiet])
-    theirs = await events(inference.VAD(min_silence_duration=0.25).stream(), sound, 16_000, samples)
-    ours = await events(vad.build("native", 0.25).stream(), sound, 16_000, samples)
+    asked = {"activation_threshold": vad.BEGINS, "deactivation_threshold": vad.GOES_ON}
+    theirs = await events(inference.VAD(min_silence_duration=0.25, **asked).stream(), sound, 16_000, samples)
+    # Theirs falls asleep in silence.
+    with mock.patch("pipelines.windows.Wakeful", lambda model: model):
+        ours = await events(vad.build("native", 0.25).stream(), sound, 16_000, samples)
 
     def turns(said: list[VADEvent]) -> list[tuple[VADEvent, bytes]]:
         return [
@@ -98,6 +107,56 @@ async def test_it_says_what_livekits_own_stream_says(samples: int) -> None:
     untold = list(windows.values())
     assert all(not one.speaking and one.probability < 0.5 for one in untold)
     assert len(untold) > len(told) / TOLD_OF_QUIET
+
+
+def soonest(model: Model, pcm: np.ndarray) -> float:
+    """Seconds until it is sure for two windows in a row, after "Can I ask something?" and 8 s of silence."""
+    before = np.concatenate([spoken("Can I ask something?")[::3], np.zeros(8 * RATE, np.int16)])
+    sound = np.concatenate([before[len(before) % 512 :], pcm, np.zeros(RATE, np.int16)])
+    said = [model.predict(sound[at : at + 512]) for at in range(0, len(sound) - 511, 512)]
+    first = len(before) // 512
+    pairs = enumerate(itertools.pairwise(said[first:]), 2)
+    return next((number * 512 / RATE for number, pair in pairs if min(pair) >= SURE), 9.0)
+
+
+def test_after_a_long_silence_words_are_heard_as_soon_as_after_a_short_one() -> None:
+    texts = ("Okay.", "Hold on.", "Yes but when?", "Sorry, what?", "No, stop.", "Hmm.")
+    words = [over_a_telephone(spoken(text)[::3]) for text in texts]
+    begun = [word[np.flatnonzero(np.abs(word.astype(np.int32)) > 400)[0] :] for word in words]
+    kept_awake = [soonest(Wakeful(VAD()), word) for word in begun]
+    as_it_is = [soonest(VAD(), word) for word in begun]
+    assert np.median(kept_awake) < 0.15
+    assert np.median(kept_awake) < np.median(as_it_is) - 0.1
+
+
+def test_silence_and_steady_noise_are_not_taken_for_speech_by_who_is_awake() -> None:
+    random = np.random.default_rng(5)
+    model = Wakeful(VAD())
+    for level in (0, 8, 60, 300, 1500):
+        noise = random.normal(0, level, 20 * RATE).astype(np.int16)
+        said = [model.predict(noise[at : at + 512]) for at in range(0, len(noise) - 511, 512)]
+        assert max(min(pair) for pair in itertools.pairwise(said)) < SURE
+
+
+def test_of_silence_the_model_is_not_asked_for_long() -> None:
+    asked: list[int] = []
+
+    class Counted:
+        def predict(self, window: np.ndarray) -> float:
+            asked.append(len(window))
+            return 0.0
+
+        def reset(self) -> None:
+            asked.clear()
+
+    model = Wakeful(Counted())
+    told = len(asked)
+    for level in (3000, *[5] * 100, 3000, *[5] * 100):
+        model.predict(np.full(512, level, np.int16))
+    assert len(asked) == told, "woken again after a second of silence, and not asked since"
+    for _ in range(ASLEEP_AFTER):
+        model.predict(np.full(512, 3000, np.int16))
+    assert len(asked) > told, "a louder sound is heard"
 
 
 async def test_a_sound_of_another_rate_is_heard_too() -> None:
