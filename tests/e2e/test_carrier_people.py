@@ -52,6 +52,10 @@ MEASURE = """() => {
   }), 20);
   return nodes.length;
 }"""
+PLAYS = """() => {
+  const sides = [...document.querySelectorAll(".listening audio")];
+  return sides.length === 2 && sides.every((one) => one.srcObject?.active);
+}"""
 LOUDEST = "() => { const were = window.loudest; window.loudest = were.map(() => 0); return were; }"
 """Of each side since it was asked the last time."""
 
@@ -104,6 +108,8 @@ async def test_a_caller_whom_the_desk_declines_hears_the_agent_again(house: Hous
 
 async def test_a_caller_is_listened_to_and_talked_to_from_a_browser(house: House) -> None:
     phone = house.phone
+    desk = {"name": NAME, "type": "phone", "value": DESK, "mode": "warm", "private_message": BRIEF}
+    await house.change(transfer_targets=[desk])
     call, call_id = await house.rings()
     await phone.hears(call)
     async with async_playwright() as playwright:
@@ -137,12 +143,54 @@ async def test_a_caller_is_listened_to_and_talked_to_from_a_browser(house: House
         await take_over.wait_for()
         assert "back with you" in await phone.hears(call, len(phone.heard(call)))
         assert CLOSES.search(await house.asks(call, SATURDAY))
+
+        # The agent puts the caller through and leaves; who listens stays, and talks with both.
+        rang = len(phone.all("to"))
+        await house.stack.post(f"/v1/calls/{call_id}/transfer", {"target": NAME})
+        await phone.until(lambda: len(phone.all("to")) > rang)
+        asked = await house.called(DESK)
+        await phone.talks(asked)
+        phone.say(words("Hello?"), asked)
+        await phone.hears(asked, seconds=30, quiet=1.5)
+        phone.do("keys", asked, "1")
+
+        join = page.get_by_role("button", name="Talk with both")
+        await join.wait_for(timeout=60_000)
+        assert await page.get_by_role("button", name="Whisper").count() == 0
+        await page.wait_for_function(PLAYS)
+        assert await page.evaluate(MEASURE) == 2
+        sides = set()
+        for one in (call, asked):
+            await page.evaluate(LOUDEST)
+            await asyncio.sleep(phone.say(words(SATURDAY), one) + 0.5)
+            levels = await page.evaluate(LOUDEST)
+            side = int(np.argmax(levels))
+            assert levels[side] > HEARD > SILENT > levels[1 - side], levels
+            sides.add(side)
+        assert len(sides) == 2, "each by itself"
+
+        await join.click()
+        await give_back.wait_for()
+        for one, other in ((call, asked), (asked, call)):
+            since = len(phone.heard(one))
+            await phone.until(lambda one=one, since=since: len(_sounds(phone.heard(one)[since:])) >= 2)
+            both = [(who, len(phone.heard(who))) for who in (other, one)]
+            await asyncio.sleep(phone.say(words(SATURDAY), one) + 1.0)
+            theirs, own = (max(_sounds(phone.heard(who)[at:])) for who, at in both)
+            assert theirs > BEEP_SECONDS > own, "the other hears it beside the beeps, and nobody themselves"
+        await give_back.click()
+        await join.wait_for()
         await browser.close()
     phone.do("hang_up", call)
     over = await house.stack.ended(call_id)
-    assert (over["call_status"], over["disconnection_reason"]) == ("completed", "user_hangup")
+    assert (over["call_status"], over["disconnection_reason"]) == ("transferred", "transferred")
     notes = [entry["text"] for entry in over["transcript_object"] if entry["role"] == "note"]
-    assert notes == ["Supervisor took the call over.", "Supervisor gave the call back."]
+    assert notes == [
+        "Supervisor took the call over.",
+        "Supervisor gave the call back.",
+        "Supervisor joined the two who were put through.",
+        "Supervisor left the call.",
+    ]
 
 
 async def _side_of_the_caller(page: Page, house: House, call: int) -> int:

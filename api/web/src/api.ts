@@ -57,6 +57,7 @@ export interface Call extends CallSummary {
     error?: string | null;
   }[];
   warnings?: Warning[];
+  transfers?: { outcome: "referred" | "bridged" | "failed" }[];
   engines?: { stt: string; llm: string; tts: string } | null;
 }
 
@@ -65,6 +66,11 @@ const ONGOING = new Set(["pending", "ringing", "in_progress"]);
 /** True while a call may still change. */
 export function isOngoing(call: CallSummary): boolean {
   return ONGOING.has(call.call_status);
+}
+
+/** True once two who were put through talk without the agent, over this installation. */
+export function isBridged(call: Call): boolean {
+  return call.transfers?.some((one) => one.outcome === "bridged") ?? false;
 }
 
 export class Api {

@@ -1,6 +1,6 @@
 /** One past call: what was said, what it sounded like, what ran. Polled until it is settled. */
 
-import { type Api, type Call, isOngoing } from "./api";
+import { type Api, type Call, isBridged, isOngoing } from "./api";
 import { CaptionList, type Line } from "./caption-list";
 import { el, fill, icon } from "./dom";
 import { requestFailure, words } from "./failures";
@@ -119,7 +119,7 @@ export class CallDetail {
       this.#captions.show(stored.length > 0 ? stored : this.shown.lines, strings.calls.silent);
       this.#tellEnding(call.disconnection_reason ?? "", call.call_status === "failed");
     }
-    this.#listening.offer(call.call_status === "in_progress");
+    this.#listening.offer(call.call_status === "in_progress", isBridged(call));
     this.#drawFunctions(call);
     if (call.recording_url && !this.#hasSound) this.#play(call.recording_url);
     else if (!call.recording_url && isSettled && isRecordingLate) this.#say(strings.calls.noRecording);

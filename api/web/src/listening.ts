@@ -1,7 +1,7 @@
 /** A call that is going on: listen to it, whisper to its agent, talk in its place. */
 
-import type { Room } from "livekit-client";
-import type { Api, ListeningTicket } from "./api";
+import type { RemoteTrack, Room } from "livekit-client";
+import { type Api, isBridged, type ListeningTicket } from "./api";
 import { el, fill, icon } from "./dom";
 import { requestFailure, words } from "./failures";
 import { RequestFailed } from "./requests";
@@ -12,6 +12,8 @@ type State = "away" | "joining" | "listening" | "talking";
 const MOST_WHISPERED = 2000;
 /** Another process takes the call up when one dies, and finds whoever is in the room. */
 const BACK_MS = 15_000;
+/** A call whose agent has left does not come back by itself: it is asked whether there are two to hear. */
+const ASKED_MS = 2_000;
 /** The call's own end of the room. */
 const LINE = "line";
 
@@ -31,6 +33,7 @@ export class Listening {
   #room: Room | null = null;
   #ticket: ListeningTicket | null = null;
   #away: number | undefined;
+  #isBridged = false;
 
   constructor(
     private readonly api: Api,
@@ -55,9 +58,18 @@ export class Listening {
     this.#draw();
   }
 
-  /** Shown only while there is something to listen to. */
-  offer(isPossible: boolean): void {
+  /** Shown only while there is something to listen to; `isAlone` once no agent is in the call any more. */
+  offer(isPossible: boolean, isAlone: boolean): void {
     this.element.hidden = !isPossible && this.#state === "away";
+    if (isAlone === this.#isBridged) return;
+    this.#isBridged = isAlone;
+    // The agent's end has left the room; that of the two who were put through comes into the same one.
+    if (this.#room) void this.api.listen(this.callId).catch(() => undefined);
+    if (this.#state === "talking") {
+      this.#state = "listening";
+      void this.#room?.localParticipant.setMicrophoneEnabled(false);
+    }
+    this.#draw();
   }
 
   async leave(): Promise<void> {
@@ -77,20 +89,29 @@ export class Listening {
         this.api.listen(this.callId),
       ]);
       const room = new Room();
-      room.on(RoomEvent.TrackSubscribed, (track) => this.#sound.append(track.attach()));
+      // Kept here: a track of somebody who is gone has let go of its element already.
+      const played = new Map<RemoteTrack, HTMLMediaElement>();
+      room.on(RoomEvent.TrackSubscribed, (track) => {
+        const element = track.attach();
+        played.set(track, element);
+        this.#sound.append(element);
+      });
       room.on(RoomEvent.TrackUnsubscribed, (track) => {
-        for (const element of track.detach()) element.remove();
+        track.detach();
+        played.get(track)?.remove();
+        played.delete(track);
       });
       room.on(RoomEvent.ParticipantDisconnected, (participant) => {
         if (participant.identity !== LINE || this.#room !== room) return;
         this.#status.textContent = strings.listening.lost;
         window.clearTimeout(this.#away);
         this.#away = window.setTimeout(() => void this.#over(), BACK_MS);
+        window.setTimeout(() => this.#room === room && void this.#follow(), ASKED_MS);
       });
       room.on(RoomEvent.ParticipantConnected, (participant) => {
         if (participant.identity !== LINE || this.#room !== room) return;
         window.clearTimeout(this.#away);
-        this.#status.textContent = strings.listening.state[this.#state];
+        this.#status.textContent = this.#now();
       });
       room.on(RoomEvent.Disconnected, () => this.#room === room && void this.#over());
       this.#room = room;
@@ -101,6 +122,16 @@ export class Listening {
     } catch (error) {
       await this.leave();
       throw error;
+    }
+  }
+
+  /** The two who were put through come into the same room. */
+  async #follow(): Promise<void> {
+    try {
+      const call = await this.api.call(this.callId);
+      this.offer(call.call_status === "in_progress", isBridged(call));
+    } catch {
+      // Whoever listens is told that there is nothing to be heard, in a moment.
     }
   }
 
@@ -150,9 +181,14 @@ export class Listening {
     this.#draw();
   }
 
+  #now(): string {
+    const { listening } = strings;
+    return this.#isBridged && this.#state === "talking" ? listening.joined : listening.state[this.#state];
+  }
+
   #draw(): void {
-    this.#status.textContent = strings.listening.state[this.#state];
-    this.#whisper.hidden = this.#state !== "listening";
+    this.#status.textContent = this.#now();
+    this.#whisper.hidden = this.#state !== "listening" || this.#isBridged;
     const button = (text: string, act: () => Promise<void>, kind = "") =>
       el("button", { class: `button ${kind}`, type: "button", onclick: () => void this.#do(act) }, text);
     const { listening } = strings;
@@ -160,7 +196,7 @@ export class Listening {
       away: [button(listening.listen, () => this.#listen(), "primary")],
       joining: [],
       listening: [
-        button(listening.takeOver, () => this.#takeOver(), "primary"),
+        button(this.#isBridged ? listening.join : listening.takeOver, () => this.#takeOver(), "primary"),
         button(listening.leave, () => this.leave(), "quiet"),
       ],
       talking: [

@@ -102,6 +102,7 @@ export const strings = {
     listen: "Listen",
     leave: "Leave",
     takeOver: "Take over",
+    join: "Talk with both",
     giveBack: "Give back",
     whisper: "Whisper",
     whisperHere: "Tell the agent what the caller shall not hear…",
@@ -114,6 +115,7 @@ export const strings = {
       listening: "You hear both sides, and nobody hears you.",
       talking: "You talk to the caller; the agent is silent and only listens.",
     },
+    joined: "Both hear you and each other; no agent is in the call any more.",
   },
   calls: {
     title: "Past calls",
