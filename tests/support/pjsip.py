@@ -77,6 +77,11 @@ class Pjsip:
 
     async def hears(self, call: int = 0, since: int = 0, seconds: float = 20.0, quiet: float = 1.0) -> str:
         """Words that were said from a place of the recording on, once it is quiet for a while."""
+        await self.listens(call, since, seconds, quiet)
+        return self.words(call, since)
+
+    async def listens(self, call: int = 0, since: int = 0, seconds: float = 20.0, quiet: float = 1.0) -> None:
+        """Until something was said from a place of the recording on, and it is quiet for a while."""
 
         def is_said() -> bool:
             sound = self.heard(call)[since:]
@@ -84,6 +89,9 @@ class Pjsip:
             return bool(len(loud)) and len(sound) - loud[-1] > quiet * RATE
 
         await self.until(is_said, seconds)
+
+    def words(self, call: int = 0, since: int = 0) -> str:
+        """What is understood of the recording, from a place on."""
         return understood(self.heard(call)[since:].repeat(16_000 // self.rate), 16_000)
 
 
