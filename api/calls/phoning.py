@@ -186,6 +186,11 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
     session.add(call)
 
 
+def has_rung(call: CallRow) -> bool:
+    """Whether a carrier said so. Of what is asked of livekit-sip, in a room, only we presume it."""
+    return call.status != "pending" and call.room_name is None
+
+
 def _when(news: PhoneTold) -> datetime:
     """By the exchange's clock, which may be ahead of ours."""
     return min(news.at or now(), now())
@@ -217,7 +222,7 @@ def _status(call: CallRow, news: PhoneTold) -> str:
 
 
 def _reason(call: CallRow, news: PhoneTold) -> str:
-    if news.is_unsure and call.status == "pending":  # else it is known that it rang
+    if news.is_unsure and not has_rung(call):
         return f"{UNSURE}: {news.sip_reason}"
     if call.answered_at is not None and news.sip_code == 200:
         return "error: somebody answered, and no agent was there in time"

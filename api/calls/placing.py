@@ -255,5 +255,6 @@ async def lose_untold(database: Database, since: datetime) -> None:
             call = await session.get(CallRow, call_id, with_for_update=True)
             if call is None or call.attempt:
                 continue
-            cause = UNSURE if call.direction == "outbound" and call.status == "pending" else "error"
+            is_unsure = call.direction == "outbound" and not phoning.has_rung(call)
+            cause = UNSURE if is_unsure else "error"
             await phoning.over(session, call_id, "failed", f"{cause}: nothing was heard of the call any more")

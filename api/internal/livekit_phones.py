@@ -27,6 +27,7 @@ from api.outside.livekit_sip import (
     LiveKitSip,
     NotAnswered,
     SipUnavailable,
+    SipUnsure,
     addresses_of,
 )
 from api.outside.phones import NO_LINE, Dialler, PhonesUnavailable, Unanswered, Unsure
@@ -142,14 +143,21 @@ class LiveKitPhones:
             await self._tell(order.call_id, "ended", error.code, error.reason)
             return
         except SipUnavailable as error:
-            await self._tell(order.call_id, "ended", 0, f"livekit-sip: {error}")
+            is_unsure = isinstance(error, SipUnsure)
+            await self._tell(order.call_id, "ended", 0, f"livekit-sip: {error}", is_unsure=is_unsure)
             return
         await self._tell(order.call_id, "answered", 200, "OK")
         await self._ask_agent(order.call_id, room)
 
-    async def _tell(self, call_id: str, state: Any, code: int = 0, reason: str = "") -> None:
+    async def _tell(
+        self, call_id: str, state: Any, code: int = 0, reason: str = "", *, is_unsure: bool = False
+    ) -> None:
         told = PhoneTold(
-            worker_id=NAME, state=state, sip_code=code if 0 <= code <= 699 else 0, sip_reason=reason[:200]
+            worker_id=NAME,
+            state=state,
+            sip_code=code if 0 <= code <= 699 else 0,
+            sip_reason=reason[:200],
+            is_unsure=is_unsure,
         )
         with contextlib.suppress(phoning.PhoneCallGone):
             async with self._database.transaction() as session:

@@ -46,6 +46,10 @@ class SipUnavailable(Exception):
     """livekit-server did not do what was asked of its SIP API"""
 
 
+class SipUnsure(SipUnavailable):
+    """The connection broke while somebody may have been called"""
+
+
 @dataclass(frozen=True)
 class Inbound:
     """A trunk whose calls are taken: to these numbers, from these addresses."""
@@ -76,7 +80,7 @@ class LiveKitSip:
     ) -> None:
         """Call somebody into a room; returns once they have answered.
 
-        Raises `NotAnswered`, `SipUnavailable`.
+        Raises `NotAnswered`, `SipUnavailable` where nobody was, `SipUnsure`.
         """
         asked = sip.CreateSIPParticipantRequest(
             trunk=sip.SIPOutboundConfig(
@@ -104,8 +108,10 @@ class LiveKitSip:
             raise SipUnavailable(error.code) from None
         except TimeoutError:
             raise NotAnswered(408, "Request Timeout") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except aiohttp.ClientConnectorError as error:
             raise SipUnavailable(type(error).__name__) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise SipUnsure(type(error).__name__) from None
 
     async def take(self, wanted: Sequence[Inbound]) -> dict[str, str]:
         """Have calls of these trunks come in, and of no others of ours. LiveKit's id of each, to ours."""

@@ -14,6 +14,7 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.db.migrate import upgrade
 from api.db.vault import Vault
+from api.internal.livekit_phones import LiveKitPhones
 from api.outside.phones import Dialler, NeverSent, NoPhones, PhonesUnavailable, Unanswered, Unsure
 from api.secret_keys import fresh_encryption_key
 from api.users.table import UserRow
@@ -103,6 +104,7 @@ async def test_a_call_is_given_up_only_after_its_own_time_to_ring(database: Data
         "never rang and over": (95, {"status": "pending"}),
         "dialled a moment ago": (900, {"dialled_at": now(), "status": "pending"}),
         "talked with": (900, {"attempt": 1, "status": "in_progress"}),
+        "asked of livekit-sip and over": (95, {"room_name": "phone_1"}),
         "came in and over": (95, {"status": "pending", "direction": "inbound"}),
         "with nobody yet": (95, {"status": "pending", "worker_id": None}),
     }
@@ -123,6 +125,7 @@ async def test_a_call_is_given_up_only_after_its_own_time_to_ring(database: Data
         "long and over": "failed",
         "as ever and over": "failed",
         "never rang and over": "unsure",
+        "asked of livekit-sip and over": "unsure",
         "came in and over": "failed",
     }
 
@@ -158,6 +161,18 @@ async def test_what_came_of_an_order_is_found_out_when_whoever_gave_it_is_gone(d
     again = await unanswered(database, 900, dialler_journal="away")
     await placing.settle_unanswered(database, line, now() - timedelta(seconds=60))
     assert await became(database, again) == ("pending", None), "the api itself was away"
+
+
+async def test_livekit_sip_was_asked_to_call_nobody_before_a_room_had_a_name(database: Database) -> None:
+    nothing: Any = None
+    phones = LiveKitPhones(nothing, database, nothing, nothing, nothing, nothing)
+    asked = {"dialler": "livekit-sip"}
+    lost = await unanswered(database, 10, **asked)
+    maybe = await unanswered(database, 10, room_name="phone_1", **asked)
+    before_the_setting = await unanswered(database, 10, dialler="w1")
+    await placing.settle_unanswered(database, phones, LONG_AGO)
+    ids = (lost, maybe, before_the_setting)
+    assert [(await became(database, call_id))[0] for call_id in ids] == ["not_dialled", "unsure", "pending"]
 
 
 async def test_an_order_that_was_answered_while_it_was_withdrawn_stays_as_it_was_told(
