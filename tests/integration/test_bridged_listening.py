@@ -23,6 +23,7 @@ from tests.support.listener import (
     ANN,
     HUM,
     LOUD,
+    NOTICED_SECONDS,
     RATE,
     ROOM,
     Listener,
@@ -173,11 +174,20 @@ async def test_two_who_were_put_through_are_listened_to_and_joined() -> None:
                 assert relayed[0] == again[0] == other.sender.ssrc != mixed[0]
                 assert longest_pause(one, since) < PAUSE_SECONDS
             assert keys(phone, began[1]) == 1
-        await stage.until(lambda: len(steered(stage)) == 3)
+            await done(stage, TakeOver(identity=ANN, name="Ann"))
+            await hears(phone, HUM)
+            began = [len(one.heard) for one in phones]
+            stage.livekit().kill()
+            await stage.until(lambda: len(steered(stage)) == 5, NOTICED_SECONDS)
+            for one, other, since in zip(phones, phones[::-1], began, strict=True):
+                await stage.until(lambda one=one, other=other: is_relayed(one, other))
+                assert longest_pause(one, since) < PAUSE_SECONDS
         assert steered(stage) == [
             Listen(room_name=ROOM, identity=ANN, name="Ann"),
             TakeOver(identity=ANN, name="Ann"),
             GiveBack(identity=ANN),
+            TakeOver(identity=ANN, name="Ann"),
+            GiveBack(identity=ANN, name="Ann", has_left=True),
         ]
 
 

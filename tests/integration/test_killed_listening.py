@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import numpy as np
-import psutil
 import pytest
 
 from pipelines.contract.actions import GiveBack, Listen, TakeOver
@@ -83,7 +82,7 @@ async def test_whatever_dies_beside_a_supervisor_the_caller_is_not_left_alone() 
                 )
                 assert now_heard(phone, HUM) > LOUD
 
-                _livekit(stage).kill()
+                stage.livekit().kill()
                 await hears(phone, AGENT, NOTICED_SECONDS)
                 given = [e.action for e in stage.events("c1", 3) if isinstance(e, Steered)]
                 assert given == [GiveBack(identity=ANN, name="Ann", has_left=True)]
@@ -95,8 +94,3 @@ async def test_whatever_dies_beside_a_supervisor_the_caller_is_not_left_alone() 
 
 def _words(stage: Stage, attempt: int) -> int:
     return sum(role == "user" for role, _ in stage.said("c1", attempt))
-
-
-def _livekit(stage: Stage) -> psutil.Process:
-    config = str(stage.home / "livekit.yaml")
-    return next(one for one in psutil.Process().children() if config in one.cmdline())

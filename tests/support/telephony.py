@@ -146,6 +146,11 @@ class Stage:
         """The process that holds a call."""
         return self.liveness.calls[call_id].pid
 
+    def livekit(self) -> psutil.Process:
+        """The livekit-server of this stage."""
+        config = str(self.home / "livekit.yaml")
+        return next(one for one in psutil.Process().children() if config in one.cmdline())
+
     def shards_met(self) -> int:
         """How many shards are connected to the exchange."""
         path = str(self.home / "run" / "exchange.sock")

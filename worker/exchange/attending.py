@@ -3,12 +3,13 @@
 api ── order ──► exchange ──attend──► a shard ──► its room is there: tapping ──► `bridge.Bridge.tap`
                                        └──attended──► exchange ──► obeyed; the api writes down what was done
 
-The shard is whichever has the least to do, and stays the same as long as it lives. When it dies the two are
-relayed as before; whoever listened asks again.
+The shard is one with little to do, and stays the same as long as somebody listens there. When it dies the two
+are relayed as before; whoever listened asks again.
 """
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
@@ -46,7 +47,8 @@ class Attending:
             return "The call is over"
         if not isinstance(action, Listen | TakeOver | GiveBack):
             return NOBODY_TO_WHISPER_TO if isinstance(action, Whisper | WhisperAloud) else NO_AGENT
-        shard = bridge.shard or self._shards.spare()
+        is_about_to = any(asked is bridge.shard for asked, _ in self._orders.values())
+        shard = bridge.shard if bridge.is_tapped or is_about_to else self._least()
         if shard is None:
             return "The shards are starting"
         bridge.shard = shard
@@ -103,6 +105,12 @@ class Attending:
         for order_id in [id_ for id_, (asked, _) in self._orders.items() if asked is shard]:
             self._orders.pop(order_id)[1].cancel()
             self._answer(order_id, SHARD_DIED)
+
+    def _least(self) -> ConnectedShard | None:
+        """Where the fewest are listened to, of what the exchange knows; then where the fewest calls are."""
+        bridges = [call.talker for call in self._calls.values() if isinstance(call.talker, Bridge)]
+        heard = Counter(bridge.shard for bridge in bridges if bridge.is_tapped)
+        return min(self._shards.taking, key=lambda one: (heard[one], len(one.call_ids)), default=None)
 
     def _answer(self, order_id: str, why_not: str) -> None:
         outcome: Literal["refused", "done"] = "refused" if why_not else "done"

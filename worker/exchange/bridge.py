@@ -118,6 +118,11 @@ class Bridge:
         one, another = (side.call for side in self._sides)
         return Sides(call_id=one.call_id, one=one.media, another=another.media)
 
+    @property
+    def is_tapped(self) -> bool:
+        """Whether somebody listens, in `shard`."""
+        return all(side.tap is not None and side.tap.is_open for side in self._sides)
+
     def tap(self, shard: ConnectedShard, sockets: tuple[socket.socket, socket.socket]) -> None:
         """Let a shard hear both sides, each over a socket of its own, in the place of who did before."""
         self.shard = shard

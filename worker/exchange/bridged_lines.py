@@ -117,11 +117,11 @@ class BridgedLines:
         try:
             async with here.one_by_one:
                 await line.listeners.attend(action.room_name)
+            if self._lines.get(call_id) is not here:  # it was dropped before there was a room to leave
+                raise CannotDo("The call is over")
         except BaseException:
             self._drop(call_id, here)
             raise
-        if self._lines.get(call_id) is not here:
-            raise CannotDo("The call is over")
         self._tap(call_id)
 
     def _tap(self, call_id: str) -> None:

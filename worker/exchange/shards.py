@@ -48,8 +48,13 @@ class Shards:
 
     @property
     def count(self) -> int:
+        """How many take calls."""
+        return len(self.taking)
+
+    @property
+    def taking(self) -> list[ConnectedShard]:
         """Those that take calls."""
-        return sum(shard.takes_calls for shard in self._shards)
+        return [shard for shard in self._shards if shard.takes_calls]
 
     def choose(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
         """Who takes the next call: the fullest that has room, so that a spare one stays empty.
@@ -80,7 +85,7 @@ class Shards:
 
     def _fitting(self, apart: str, of: Apart) -> list[ConnectedShard]:
         """Those with no call of another word; all, where there are none of these."""
-        having = [one for one in self._shards if one.takes_calls]
+        having = self.taking
         return [one for one in having if all(of.get(id_, "") == apart for id_ in one.call_ids)] or having
 
     @contextlib.asynccontextmanager

@@ -39,12 +39,17 @@ class Tap:
         """Whether the shard says what the side hears."""
         return time.monotonic() - self._talked_at < RELAYED_AFTER_SECONDS
 
+    @property
+    def is_open(self) -> bool:
+        """False once whoever listened is gone, and a packet has shown it."""
+        return self._socket.fileno() >= 0
+
     def takes(self, packet: RtpPacket, media: Media, is_replaced: bool) -> bool:
         """Let the shard hear a packet of the side's. True: it is not to be relayed, since the other side
         hears the shard instead (`is_replaced`). A key goes one way from its first packet to its last: it
         would be two keys.
         """
-        if self._socket.fileno() < 0:
+        if not self.is_open:
             return False
         if media.are_digits(packet.payload_type):
             stream, began = packet.ssrc, packet.timestamp
@@ -64,7 +69,7 @@ class Tap:
 
     def close(self) -> None:
         """Hear and say nothing more. Twice does no harm."""
-        if self._socket.fileno() >= 0:
+        if self.is_open:
             self._loop.remove_reader(self._socket)
             self._socket.close()
         self._talked_at = 0.0
