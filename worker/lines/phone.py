@@ -8,39 +8,32 @@ socket ◄── RTP ◄── codec ◄── keys ◄────┘        �
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from livekit.agents import Agent, AgentSession
-from livekit.agents.voice import io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
-from livekit.agents.voice.transcription._speaking_rate import SpeakingRateDetector
 
 from pipelines.agent import SpokenAgent
 from pipelines.agent_config import TransferTarget
-from pipelines.background import Background
 from pipelines.contract.actions import HoldSound
 from pipelines.contract.events import MediaQuality
 from pipelines.noise import take_noise_out
 from pipelines.tools.call_control import Ability
+from worker.lines.captions import in_step
 from worker.lines.heard import HeardInput, HeardOutput
 from worker.lines.keys import Keys
 from worker.lines.line import AudioTap, Leg, LineClosed
-from worker.lines.listening import LineListeners, ListeningRooms
-from worker.lines.microphone import Microphone
-from worker.lines.mixing import Other
-from worker.lines.music import Music
-from worker.lines.playout import Kept
-from worker.lines.queueing import Announcement, Place
-from worker.lines.rtp.answering import AnsweredBy, Answering
+from worker.lines.listening import ListeningRooms
+from worker.lines.phone_sound import PhoneSound
+from worker.lines.queueing import Place
+from worker.lines.rtp.answering import AnsweredBy
 from worker.lines.rtp.clock import Clock
 from worker.lines.rtp.early import EarlyMedia
 from worker.lines.rtp.media import FRAME_SECONDS, Media, OurDirection
 from worker.lines.rtp.reports import EVERY_SECONDS
 from worker.lines.rtp.ringback import Ringback
 from worker.lines.rtp.sockets import Sockets
-from worker.lines.rtp.stream import RtpStream
 from worker.lines.starting import started
 
 logger = logging.getLogger(__name__)
@@ -51,11 +44,6 @@ NO_MEDIA_SECONDS = 20.0
 LISTENS_SECONDS = 3.0
 """A machine that has said all and never beeps."""
 AFTER_BEEP_SECONDS = 0.2
-PACE_SECONDS = 0.3
-"""LiveKit's 0.1 s is a tenth of what a call costs, for a transcript that is cut at the same word."""
-MOST_BEHIND = 5
-"""Frames that are still sent after a standstill of our own; of a longer one nobody wants to hear the end."""
-_MOST_CAUGHT_UP = 100
 _REPORT_TICKS = round(EVERY_SECONDS / FRAME_SECONDS)
 _LOOK_TICKS = round(1 / FRAME_SECONDS)
 
@@ -102,57 +90,37 @@ class PhoneLine:
         clock: Clock | None = None,
     ) -> None:
         """`wish` is how another process has left it: on hold, or not. More than 0 is a `place` in the queue.
-        `clock` may be of many lines."""
-        self._signalling, self._media, self._sockets = signalling, media, sockets
+        `clock` may be of many lines.
+        """
+        self._signalling, self._sockets = signalling, sockets
         self._loop = asyncio.get_running_loop()
         self._keys = Keys()
         self.is_ours = is_ours
         self.warn: Callable[[str, str], None] = lambda code, message: None
-        self._stream = RtpStream(media, sockets.send, sockets.send_report, on_key=self._keys.pressed)
-        self._answering = Answering(self._stream.rate) if is_ours else None
-        self._screened: AudioTap | None = None
-        """Told of what is heard before the session starts."""
-        self._input = Microphone(self._stream.rate)
-        self._output = Kept(self._stream.rate, FRAME_SECONDS, "Phone")
-        self.listeners = LineListeners(rooms, self._stream.rate)
-        self._ringback: Ringback | EarlyMedia | None = None
-        self._joined: PhoneLine | None = None
-        self._other = Other()
-        """Of the line that it is `_joined` with."""
-        self._background: Background | None = None
-        self._preparing: asyncio.Task[None] | None = None
-        self._held: HoldSound | None = None
-        self._music = Music(self._stream.rate)
-        self._rendering: asyncio.Task[None] | None = None
+        self._sound = PhoneSound(media, sockets, self._keys.pressed, is_ours=is_ours, rooms=rooms)
+        self.listeners = self._sound.listeners
         self.on_held: Callable[[bool], None] = lambda is_on: None
-        self.place, self._announcement = Place(place), Announcement()
+        self.place = Place(place)
         held: HoldSound | None = "music" if place else None
-        self._wait({"sendrecv": held, "sendonly": "music", "inactive": "none"}[wish])
+        self._sound.wait({"sendrecv": held, "sendonly": "music", "inactive": "none"}[wish])
         self._captions: TranscriptSynchronizer | None = None
         self._closed: asyncio.Future[LineClosed] = self._loop.create_future()
         self._ticks = 0
         self._is_hung_up = self._has_warned = False
-        sockets.expect(self._stream.received, self._stream.reported)
         self._clock = clock or Clock()
         self._clock.join(self._tick)
         self._ending = asyncio.create_task(self._follow(), name="the far side's end")
 
     async def start(self, session: AgentSession[Any], agent: Agent, tap: AudioTap | None) -> None:
         """Put the session on the line."""
-        self._answering, self._screened, self.listeners.tap = None, None, tap
-        if self._media.is_held_by_them:
+        self._sound.answering, self._sound.screened, self.listeners.tap = None, None, tap
+        if self._sound.media.is_held_by_them:
             self.on_held(True)
         if isinstance(agent, SpokenAgent) and agent.background is not None:
-            self._background = agent.background
-            self._preparing = asyncio.create_task(agent.background.prepare(self._stream.rate))
-        # Between the voice and us, so that a transcript holds what was heard and not what was made.
-        self._captions = TranscriptSynchronizer(
-            next_in_chain_audio=self._output, next_in_chain_text=_Nowhere(label="Phone", next_in_chain=None)
-        )
-        # How quickly the voice speaks is looked at so often by a Fourier transform of a second each time.
-        self._captions._opts.speaking_rate_detector = SpeakingRateDetector(step_size=PACE_SECONDS)
-        audio = self._captions.audio_output
-        session.input.audio = HeardInput(self._input, tap) if tap is not None else self._input
+            self._sound.talk_over(agent.background)
+        self._captions = in_step(self._sound.output)
+        audio, microphone = self._captions.audio_output, self._sound.input
+        session.input.audio = HeardInput(microphone, tap) if tap is not None else microphone
         session.output.audio = HeardOutput(audio, tap) if tap is not None else audio
         session.output.transcription = self._captions.text_output
         take_noise_out(session, agent)
@@ -160,9 +128,9 @@ class PhoneLine:
 
     async def answered_by(self, timeout_seconds: float, tap: AudioTap | None = None) -> AnsweredBy:
         """A person or a machine."""
-        self._screened = tap
+        self._sound.screened = tap
         until = self._loop.time() + timeout_seconds
-        while (heard := self._answering) is not None and self._loop.time() < until:
+        while (heard := self._sound.answering) is not None and self._loop.time() < until:
             if heard.answered_by is not None:
                 return heard.answered_by
             await asyncio.sleep(FRAME_SECONDS)
@@ -171,7 +139,7 @@ class PhoneLine:
     async def beep(self, timeout_seconds: float) -> bool:
         """Return once a machine listens."""
         until = self._loop.time() + timeout_seconds
-        while (heard := self._answering) is not None and self._loop.time() < until:
+        while (heard := self._sound.answering) is not None and self._loop.time() < until:
             is_silent = heard.quiet_seconds >= LISTENS_SECONDS
             if is_silent or (heard.has_beeped and heard.quiet_seconds >= AFTER_BEEP_SECONDS):
                 return True
@@ -197,35 +165,28 @@ class PhoneLine:
 
     async def send_digits(self, digits: str) -> None:
         """Press keys; returns when the last was pressed."""
-        self._stream.press(digits)
-        while self._stream.is_pressing and not self._is_hung_up:  # noqa: ASYNC110 - it is a clock's work
+        self._sound.stream.press(digits)
+        while self._sound.stream.is_pressing and not self._is_hung_up:  # noqa: ASYNC110 - it is a clock's work
             await asyncio.sleep(FRAME_SECONDS)
 
     async def hold(self, *, is_on: bool, sound: HoldSound = "music") -> None:
         """Play music in the place of the voice and hear nothing, whether or not the other side agrees."""
         if is_on:
-            self._wait(sound)
+            self._sound.wait(sound)
             await self._signalling.hold("inactive" if sound == "none" else "sendonly")
-        elif self._held is not None:
+        elif self._sound.held is not None:
             # It is silent until it has agreed: music, meanwhile, is better than a voice that hears nobody.
             await self._signalling.hold("sendrecv")
-            self._wait(None)
+            self._sound.wait(None)
 
     async def announce(self, pcm: bytes) -> None:
         """Say this in the place of the music."""
-        await self._announcement.say(pcm)
+        await self._sound.announcement.say(pcm)
 
     def go_on(self) -> None:
         """Whoever waited in the queue talks with somebody from now on."""
-        self._stream.listen()
-        self._wait(None)
-
-    def _wait(self, sound: HoldSound | None) -> None:
-        if sound == "music" and self._held != "music":
-            self._music.begin()
-            self._rendering = asyncio.create_task(self._music.prepare())
-        self._held = sound
-        self._output.hold(is_on=sound is not None or self._media.is_held_by_them)
+        self._sound.stream.listen()
+        self._sound.wait(None)
 
     async def transfer(self, target: TransferTarget, *, seconds: float) -> bool:
         """Hand the other side on."""
@@ -246,13 +207,8 @@ class PhoneLine:
 
     def join(self, leg: Leg) -> None:
         """Let both other sides hear each other, and the agent of each line as before."""
-        if isinstance(leg, PhoneLine) and leg.rate == self.rate:
-            self._joined, leg._joined = leg, self
-
-    def _part(self) -> None:
-        if self._joined is not None:
-            self._joined._joined = None
-            self._joined = None
+        if isinstance(leg, PhoneLine):
+            self._sound.join(leg._sound)
 
     async def put_through(self, leg: Leg, *, seconds: float) -> None:
         """Let the other side and whoever was called hear each other."""
@@ -262,25 +218,16 @@ class PhoneLine:
 
     def rings(self, sound: Ringback | EarlyMedia | None) -> None:
         """A telephone rings for the other side, who hears this; None: it does not ring any more."""
-        if sound is not None and (self._held is not None or isinstance(self._ringback, type(sound))):
-            sound.close()  # whoever waits hears music; and it rings already
-            return
-        if self._ringback is not None:
-            self._ringback.close()
-        self._ringback = sound
+        self._sound.rings(sound)
 
     @property
     def rate(self) -> int:
         """Of its sound, both ways."""
-        return self._stream.rate
+        return self._sound.stream.rate
 
     def change(self, media: Media) -> None:
         """Both sides agreed on something else: hold, or another address."""
-        was_held = self._media.is_held_by_them
-        self._stream.change(media)
-        self._media = media
-        if was_held != media.is_held_by_them:
-            self._output.hold(is_on=self._held is not None or media.is_held_by_them)
+        if self._sound.change(media):
             self.on_held(media.is_held_by_them)
 
     def pressed(self, key: str) -> None:
@@ -289,7 +236,7 @@ class PhoneLine:
 
     def measured(self) -> MediaQuality | None:
         """How well the two sides could hear each other."""
-        return self._stream.measured()
+        return self._sound.stream.measured()
 
     async def hang_up(self, *, for_everybody: bool = True) -> None:
         """Stop the sound, and end the call unless it is only left."""
@@ -297,16 +244,12 @@ class PhoneLine:
             return
         self._is_hung_up = True
         self._clock.leave(self._tick)
-        tasks = [task for task in (self._ending, self._preparing, self._rendering) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._ending.cancel()
+        await asyncio.gather(self._ending, return_exceptions=True)
         if self._captions is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._captions.aclose(), 2.0)
-        await self.listeners.aclose()
-        self._part()
-        self.rings(None)
+        await self._sound.aclose()
         self._sockets.close()
         if for_everybody:
             await self._signalling.hang_up()
@@ -315,59 +258,21 @@ class PhoneLine:
     def _tick(self, behind: int) -> None:
         try:
             self._sockets.read()
-            for _ in range(min(behind, _MOST_CAUGHT_UP) + 1):
-                for pcm in self._stream.hears():
-                    if self._answering is not None:
-                        self._answering.hear(pcm)
-                    if self._screened is not None:
-                        self._screened.caller(pcm, self._stream.rate, time.time() - FRAME_SECONDS)
-                    self.listeners.caller(pcm)
-                    if self._joined is not None:
-                        self._joined._other.push(pcm)
-                    # Music on hold is nobody's words.
-                    is_deaf = self._held is not None or self._media.is_on_hold
-                    self._input.feed(bytes(len(pcm)) if is_deaf else pcm)
-            if behind > MOST_BEHIND:
-                self._stream.skip(behind)
-                behind = 0
-            for _ in range(behind + 1):
-                self._say()
+            self._sound.hear(behind)
+            self._sound.say(behind)
             self._ticks += 1
             if self._ticks % _REPORT_TICKS == 0:
-                self._stream.report()
+                self._sound.stream.report()
             if self._ticks % _LOOK_TICKS == 0:
                 self._look()
         except Exception:
             logger.exception("a tick of a phone line failed")
 
-    def _say(self) -> None:
-        frame = None if self._stream.is_pressing else self._output.next()
-        if not self._media.they_listen:
-            self._stream.skip(1)  # the agent waits, in the middle of a word if need be
-            return
-        if self._stream.is_pressing:
-            self._stream.say(None)
-            return
-        if self._held is not None:
-            samples = int(self._stream.rate * FRAME_SECONDS)
-            music = self._music.next(samples) if self._held == "music" else None
-            self._stream.say(self._announcement.next(samples) or music)
-            return
-        is_quiet, rings = frame is None, self._ringback.next() if self._ringback is not None else None
-        if self._background is not None:
-            samples = int(self._stream.rate * FRAME_SECONDS)
-            frame = self._background.under(frame, self._stream.rate, samples)
-        pcm = bytes(frame.data) if frame is not None else None
-        if is_quiet:
-            pcm = rings or pcm
-        pcm = self.listeners.heard_instead(pcm)
-        self._stream.say(self._other.over(pcm) if self._joined is not None else pcm)
-
     def _look(self) -> None:
-        silent = self._stream.silent_seconds
-        if self._media.is_on_hold or self.place.at:  # many send nothing before they are answered
+        silent = self._sound.stream.silent_seconds
+        if self._sound.media.is_on_hold or self.place.at:  # many send nothing before they are answered
             return
-        if not self._stream.has_heard and silent >= UNHEARD_SECONDS and not self._has_warned:
+        if not self._sound.stream.has_heard and silent >= UNHEARD_SECONDS and not self._has_warned:
             self._has_warned = True
             self.warn("one_way_audio", "No sound of the other side arrives: see the firewall and NAT page.")
         if silent >= NO_MEDIA_SECONDS:
@@ -379,13 +284,3 @@ class PhoneLine:
     def _close(self, closed: LineClosed) -> None:
         if not self._closed.done():
             self._closed.set_result(closed)
-
-
-class _Nowhere(io.TextOutput):
-    """Where captions go: they are kept in step with the voice for the transcript's sake."""
-
-    async def capture_text(self, text: str) -> None:
-        """Nobody reads."""
-
-    def flush(self) -> None:
-        """Nobody reads."""
