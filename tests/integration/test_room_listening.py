@@ -28,10 +28,22 @@ from tests.support.listener import (
 )
 from tests.support.rehearsal import Rehearsal, rehearsal
 from tests.support.speech import pause, spoken
+from worker.lines.listening_signs import BACK_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
+BOB = "listener_bob"
+MUTED_SECONDS = 15.0
+"""Half of what livekit-server takes to notice that somebody silent is gone; 5.3 s on a quiet machine."""
 HEARD = ["What are your hours?", "He is a member.", "Are you a human?", "Yes, this is Ann.", "And tomorrow?"]
+
+
+async def muted(person: asyncio.subprocess.Process) -> None:
+    """They have a microphone, and say nothing into it."""
+    assert person.stdin is not None
+    assert person.stdout is not None
+    person.stdin.write(b"\n")
+    assert await asyncio.wait_for(person.stdout.readline(), 10) == b"muted\n"
 
 
 async def until(stage: Rehearsal, line: tuple[str, str]) -> None:
@@ -101,9 +113,17 @@ async def test_a_call_in_a_room_is_listened_to_taken_over_held_and_given_back() 
                 await hears(caller, HUM)
                 person.kill()
                 await hears(caller, AGENT, NOTICED_SECONDS)
+            async with humming(stage.livekit_url, token_for(ROOM, BOB)) as person:
+                assert await stage.order("c1", TakeOver(identity=BOB, name="Bob")) == ""
+                await hears(caller, HUM)
+                await muted(person)
+                await asyncio.sleep(BACK_SECONDS + 1)
+                assert isinstance(_done(stage)[-1], TakeOver), "they are there, and say nothing"
+                person.kill()
+                await hears(caller, AGENT, MUTED_SECONDS)
         events = await stage.ended("c1")
         assert (events[-1].kind, events[-1].reason) == ("call_ended", "user_hangup")
-        assert _done(stage)[-1] == GiveBack(identity=ANN, name="Ann", has_left=True)
+        assert _done(stage)[-1] == GiveBack(identity=BOB, name="Bob", has_left=True)
 
 
 def _done(stage: Rehearsal) -> list[object]:

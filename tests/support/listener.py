@@ -1,6 +1,7 @@
 """Somebody in the room of a call: hears each track apart, and has a microphone that can be opened.
 
-python -m tests.support.listener URL TOKEN      the same in a process that can be killed: hums, and stays
+python -m tests.support.listener URL TOKEN    the same in a process that can be killed: hums, and stays; told
+                                              to mute, is muted, and says that it is there as the page does
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from bench.parts.caller import Caller
 from tests.support.rehearsal import KEY, SECRET
 from tests.support.stack import ROOT
 from tests.support.telephone import Telephone
+from worker.lines.listening_signs import HERE_TOPIC
 
 RATE = 48_000
 FRAME = RATE // 100
@@ -46,6 +48,7 @@ class Listener:
         self.voice: Callable[[int], np.ndarray] = lambda n: np.zeros(FRAME, np.int16)
         """What the microphone has, 10 ms at a time, by number."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._microphone: rtc.LocalAudioTrack | None = None
 
     def sound(self, name: str, seconds: float) -> np.ndarray:
         """The last seconds of a track."""
@@ -59,6 +62,18 @@ class Listener:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self.room.local_participant.publish_track(track, options)
         self._hold(self._speak(source))
+        self._microphone = track
+
+    def mute(self) -> None:
+        """Mute it, and say each second that somebody is there."""
+        assert self._microphone is not None
+        self._microphone.mute()
+        self._hold(self._stay())
+
+    async def _stay(self) -> None:
+        while True:
+            await self.room.local_participant.publish_data("here", reliable=False, topic=HERE_TOPIC)
+            await asyncio.sleep(1)
 
     def say(self, pcm: np.ndarray) -> None:
         """Once, from now on."""
@@ -147,6 +162,7 @@ async def humming(url: str, token: str) -> AsyncIterator[asyncio.subprocess.Proc
     """Somebody with an open microphone, in a process of their own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.listener", url, token),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )
@@ -165,6 +181,9 @@ async def _stay(url: str, token: str) -> None:
         listener.voice = hum
         await listener.open_microphone()
         print("here", flush=True)  # noqa: T201 - whoever started this waits for it
+        await asyncio.to_thread(sys.stdin.readline)
+        listener.mute()
+        print("muted", flush=True)  # noqa: T201
         await asyncio.sleep(300)
 
 

@@ -16,6 +16,7 @@ from livekit import rtc
 
 from pipelines.tools.call_control import CannotDo
 from worker.lines.line import Left
+from worker.lines.listening_signs import BACK_SECONDS, Signs
 from worker.lines.listening_tracks import SentTrack, packets
 from worker.lines.rtp.media import FRAME_SECONDS
 
@@ -23,8 +24,6 @@ MICROPHONE_SECONDS = 3.0
 """For a microphone to be there of which we were told that it is open."""
 EMPTY_SECONDS = 20.0
 """Nobody is in the room: it is left."""
-BACK_SECONDS = 6.0
-"""Whoever has the call lost their network: the caller waits so long, in silence."""
 UNHEARD_SECONDS = 2.0
 """No packet of an open microphone, of which one comes every 0.4 s also in silence: its network is gone."""
 FIRST_KEPT_SECONDS, MOST_KEPT_SECONDS = 0.04, 0.24
@@ -41,7 +40,6 @@ _LEFT_FOR_GOOD = frozenset(
 )
 
 
-_Sign = Literal["network", "packets", "ours", "track"]
 Sides = tuple[Literal["caller"], Literal["agent", "person"]]
 WITH_AGENT: Sides = ("caller", "agent")
 WITH_PERSON: Sides = ("caller", "person")
@@ -72,9 +70,7 @@ class Listening:
         self._hearing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._empty_since: asyncio.TimerHandle | None = None
-        self._grace: asyncio.TimerHandle | None = None
-        self._missed: set[_Sign] = set()
-        """What says that whoever has the call is not there; each is taken back by itself."""
+        self._signs = Signs(self._give_up)
         self._leaving: asyncio.Task[None] | None = None
         self.is_over = self.is_shaken = False
         """`is_shaken`: livekit-server is out of reach, for now."""
@@ -84,6 +80,7 @@ class Listening:
         self._room.on("participant_connected", lambda _: self._look())
         self._room.on("participant_disconnected", self._gone)
         self._room.on("connection_quality_changed", self._quality)
+        self._room.on("data_received", self._signs.came)
         self._room.on("reconnecting", self._shaken)
         self._room.on("reconnected", self._steady)
         self._room.on("disconnected", lambda *_: self._lost())
@@ -139,7 +136,7 @@ class Listening:
     async def take_back(self) -> None:
         """Nobody talks in the agent's place any more."""
         self._talker = ""
-        self._cancel_grace()
+        self._signs.forget()
         tasks = [task for task in (self._hearing, self._watching) if task is not None]
         self._hearing = self._watching = None
         for task in tasks:
@@ -166,9 +163,8 @@ class Listening:
         if self.is_over:
             return
         self.is_over = True
-        for timer in (self._empty_since, self._grace):
-            if timer is not None:
-                timer.cancel()
+        if self._empty_since is not None:
+            self._empty_since.cancel()
         await self.take_back()
         for track in self._tracks.values():
             await track.aclose()
@@ -187,50 +183,37 @@ class Listening:
             self._empty_since = self._loop.call_later(EMPTY_SECONDS, self._leave)
 
     def _gone(self, person: rtc.RemoteParticipant) -> None:
+        self._signs.left(person.identity)
         if person.identity != self._talker:
             self._on_left(Left(person.identity, had_the_call=False))
         elif person.disconnect_reason in _LEFT_FOR_GOOD:
             self._give_up()
         else:
-            self._miss("network")
+            self._signs.miss("network")
         self._look()
 
     def _quality(self, person: rtc.Participant, quality: object) -> None:
         if person.identity == self._talker and self._talker:
-            (self._miss if quality == rtc.ConnectionQuality.QUALITY_LOST else self._meet)("network")
+            (self._signs.miss if quality == rtc.ConnectionQuality.QUALITY_LOST else self._signs.meet)(
+                "network"
+            )
 
     def _shaken(self) -> None:
         self.is_shaken = True
         if self._talker:
-            self._miss("ours")
+            self._signs.miss("ours")
 
     def _steady(self) -> None:
         self.is_shaken = False
         if self._talker in self._room.remote_participants:
-            self._meet("ours")
-
-    def _miss(self, sign: _Sign, seconds: float = BACK_SECONDS) -> None:
-        self._missed.add(sign)
-        if self._grace is None:
-            self._grace = self._loop.call_later(seconds, self._give_up)
-
-    def _meet(self, sign: _Sign) -> None:
-        self._missed.discard(sign)
-        if not self._missed:
-            self._cancel_grace()
-
-    def _cancel_grace(self) -> None:
-        self._missed.clear()
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+            self._signs.meet("ours")
 
     def _give_up(self) -> None:
         """Whoever has the call does not come back to it."""
         if not self._talker:
             return
         identity, self._talker = self._talker, ""
-        self._cancel_grace()
+        self._signs.forget()
         self._on_left(Left(identity, had_the_call=True))
 
     def _lost(self) -> None:
@@ -242,23 +225,26 @@ class Listening:
             self._leaving = asyncio.ensure_future(self.aclose())
 
     async def _watch(self, identity: str) -> None:
-        """Count their packets: the server believes for half a minute in somebody whose browser is gone."""
+        """The server believes for half a minute in somebody whose browser is gone. Their packets are counted,
+        and, since a muted microphone has none, a page says that it is there.
+        """
         before, heard_at = -1, self._loop.time()
         while self._talker == identity:
             await asyncio.sleep(UNHEARD_SECONDS / 4)
+            self._signs.look_for(identity)
             publication = self._offered(identity)
-            # A muted microphone sends nothing; that they are gone, the server says.
+            # A muted microphone sends nothing. Of who never says that they are there, the server does.
             if publication is None or publication.track is None or publication.muted:
                 heard_at = self._loop.time()
-                self._meet("packets")
+                self._signs.meet("packets")
                 continue
             if (count := await packets(publication.track)) is None:
                 continue
             if count != before:
                 before, heard_at = count, self._loop.time()
-                self._meet("packets")
+                self._signs.meet("packets")
             elif self._loop.time() - heard_at >= UNHEARD_SECONDS:
-                self._miss("packets", BACK_SECONDS - UNHEARD_SECONDS)
+                self._signs.miss("packets", BACK_SECONDS - UNHEARD_SECONDS)
 
     # ── microphones ──────────────────────────────────────────────────────────────────────────────
     async def _track_of(self, identity: str) -> rtc.Track:
@@ -285,10 +271,10 @@ class Listening:
                 finally:
                     await stream.aclose()
             if self._talker == identity:
-                self._miss("track")
+                self._signs.miss("track")
             stream = None
             with contextlib.suppress(CannotDo):
                 stream = await self.microphone(identity, self._rate)
-                self._meet("network")
-                self._meet("track")
+                self._signs.meet("network")
+                self._signs.meet("track")
             await asyncio.sleep(FRAME_SECONDS)

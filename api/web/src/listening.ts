@@ -16,6 +16,9 @@ const BACK_MS = 15_000;
 const ASKED_MS = 2_000;
 /** The call's own end of the room. */
 const LINE = "line";
+/** Said each second: a muted microphone sends nothing, and whoever has the call may be gone. */
+const HERE_TOPIC = "call2me.here";
+const HERE_MS = 1_000;
 
 export class Listening {
   readonly element: HTMLElement;
@@ -34,6 +37,7 @@ export class Listening {
   #ticket: ListeningTicket | null = null;
   #away: number | undefined;
   #isBridged = false;
+  #here: number | undefined;
 
   constructor(
     private readonly api: Api,
@@ -75,6 +79,7 @@ export class Listening {
   async leave(): Promise<void> {
     const room = this.#room;
     window.clearTimeout(this.#away);
+    window.clearInterval(this.#here);
     this.#room = this.#ticket = null;
     this.#sound.replaceChildren();
     this.#go("away");
@@ -118,6 +123,7 @@ export class Listening {
       this.#ticket = ticket;
       await room.connect(ticket.url, ticket.token);
       await room.startAudio();
+      this.#here = window.setInterval(() => this.#sayHere(room), HERE_MS);
       this.#go("listening");
     } catch (error) {
       await this.leave();
@@ -133,6 +139,12 @@ export class Listening {
     } catch {
       // Whoever listens is told that there is nothing to be heard, in a moment.
     }
+  }
+
+  #sayHere(room: Room): void {
+    const data = new TextEncoder().encode("here");
+    // While the connection is made anew nothing can be said: the call waits for longer than that takes.
+    room.localParticipant.publishData(data, { reliable: false, topic: HERE_TOPIC }).catch(() => {});
   }
 
   async #over(): Promise<void> {
