@@ -10,7 +10,7 @@ row ──► dialler written down ──Dial──► an exchange ──done─
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -32,6 +32,7 @@ from api.outside.phones import (
     Unsure,
 )
 from api.sip_trunks.table import SipTrunkRow
+from api.stuck import service as stuck
 from pipelines.contract.websocket import Dial
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ BACK_WITHIN = timedelta(seconds=120)
 MOST_AT_ONCE = 16
 MOST_UNANSWERED = 64
 LOST = "the order was lost on its way to the exchange"
+PLACING, SETTLING, LOSING = stuck.Work("dialling"), stuck.Work("unanswered-order"), stuck.Work("untold-call")
 _TICK_SECONDS = 1.0
 
 
@@ -157,31 +159,18 @@ async def place_waiting(database: Database, phones: Phones, since: datetime) -> 
 
     `since`: from when on workers can have been here.
     """
-    async with database.transaction(writes=False) as session:
-        found = await session.exec(
-            select(CallRow.id, CallRow.created_at)
-            .where(
-                CallRow.call_type == "phone_call",
-                CallRow.direction == "outbound",
-                CallRow.status == "pending",
-                col(CallRow.dialled_at).is_(None),
-                col(CallRow.created_at) < now() - SOON,
-            )
-            .order_by(col(CallRow.created_at))
-            .limit(MOST_AT_ONCE)
-        )
-        waiting = found.all()
-    has_line = bool(await phones.diallers()) if waiting else False
-    at = now()
-    work: list[Awaitable[None]] = []
-    for call_id, created_at in waiting:
-        if created_at < at - TOO_LATE:
-            work.append(_give_up(database, call_id, None, f"{NOT_DIALLED}: nobody could dial it in time"))
+    waiting = await _pending(database, PLACING, are_ordered=False)
+    has_line, at = bool(await phones.diallers()) if waiting else False, now()
+
+    async def work(call: CallRow) -> None:
+        if call.created_at < at - TOO_LATE:
+            await _give_up(database, call.id, None, f"{NOT_DIALLED}: nobody could dial it in time")
         elif has_line:
-            work.append(place(database, phones, call_id))
-        elif max(since, created_at) < at - LINE_WITHIN:
-            work.append(_give_up(database, call_id, None, f"{NOT_DIALLED}: {NO_LINE}"))
-    await asyncio.gather(*work)
+            await place(database, phones, call.id)
+        elif max(since, call.created_at) < at - LINE_WITHIN:
+            await _give_up(database, call.id, None, f"{NOT_DIALLED}: {NO_LINE}")
+
+    await _beside(database, PLACING, waiting, work)
 
 
 async def settle_unanswered(database: Database, phones: Phones, since: datetime) -> None:
@@ -189,43 +178,56 @@ async def settle_unanswered(database: Database, phones: Phones, since: datetime)
 
     `since`: from when on whoever could tell can have been back.
     """
+    unanswered = await _pending(database, SETTLING, are_ordered=True)
+    await _beside(database, SETTLING, unanswered, partial(_settle, database, phones, since))
+
+
+async def _pending(database: Database, work: stuck.Work, *, are_ordered: bool) -> Sequence[CallRow]:
+    """Calls of which nothing was heard, the oldest first."""
+    since = col(CallRow.dialled_at if are_ordered else CallRow.created_at)
     async with database.transaction(writes=False) as session:
         found = await session.exec(
-            select(CallRow.id, CallRow.dialler, CallRow.dialler_journal, CallRow.dialled_at)
+            select(CallRow)
             .where(
                 CallRow.call_type == "phone_call",
                 CallRow.direction == "outbound",
                 CallRow.status == "pending",
                 col(CallRow.worker_id).is_(None),
-                col(CallRow.dialled_at) < now() - ANSWERED_WITHIN,
+                col(CallRow.dialled_at).is_not(None) if are_ordered else col(CallRow.dialled_at).is_(None),
+                since < now() - (ANSWERED_WITHIN if are_ordered else SOON),
+                stuck.is_due(work, CallRow.id),
             )
-            .order_by(col(CallRow.dialled_at))
-            .limit(MOST_UNANSWERED)
+            .order_by(since)
+            .limit(MOST_UNANSWERED if are_ordered else MOST_AT_ONCE)
         )
-        unanswered = found.all()
-    await asyncio.gather(
-        *(
-            _settle(database, phones, call_id, Dialler(name or "", journal), max(since, at or since))
-            for call_id, name, journal, at in unanswered
-        )
-    )
+        return found.all()
 
 
-async def _settle(
-    database: Database, phones: Phones, call_id: str, dialler: Dialler, asked_at: datetime
+async def _beside(
+    database: Database, work: stuck.Work, calls: Sequence[CallRow], do: Callable[[CallRow], Awaitable[None]]
 ) -> None:
+    """All at once, since each waits for somebody else; what fails is tried again by itself, with pauses."""
+
+    async def one(call: CallRow) -> None:
+        await stuck.each(database, work, [(call.id, call.owner_id)], lambda _: do(call))
+
+    await asyncio.gather(*map(one, calls))
+
+
+async def _settle(database: Database, phones: Phones, since: datetime, call: CallRow) -> None:
+    dialler = Dialler(call.dialler or "", call.dialler_journal)
     try:
-        if not await phones.withdraw(dialler, call_id):
-            await _is_with(database, call_id, dialler)
+        if not await phones.withdraw(dialler, call.id):
+            await _is_with(database, call.id, dialler)
             return
         reason = f"{NOT_DIALLED}: {LOST}"
     except Unanswered:
-        if now() - asked_at < BACK_WITHIN:
+        if now() - max(since, call.dialled_at or since) < BACK_WITHIN:
             return
         reason = f"{UNSURE}: whoever was to call them did not come back"
     except Unsure as error:
         reason = f"{UNSURE}: {error}"
-    await _give_up(database, call_id, dialler, reason)
+    await _give_up(database, call.id, dialler, reason)
 
 
 async def lose_untold(database: Database, since: datetime) -> None:
@@ -237,24 +239,28 @@ async def lose_untold(database: Database, since: datetime) -> None:
     begun = func.coalesce(CallRow.dialled_at, CallRow.created_at)
     async with database.transaction(writes=False) as session:
         found = await session.exec(
-            select(CallRow.id, begun, CallRow.ring_seconds).where(
+            select(CallRow.id, CallRow.owner_id, begun, CallRow.ring_seconds).where(
                 CallRow.call_type == "phone_call",
                 col(CallRow.status).in_(RUNNING),
                 CallRow.attempt == 0,
                 col(CallRow.worker_id).is_not(None),
                 begun < now() - shortest,
+                stuck.is_due(LOSING, CallRow.id),
             )
         )
         late = [
-            call_id
-            for call_id, at, ring_seconds in found.all()
+            (call_id, owner_id)
+            for call_id, owner_id, at, ring_seconds in found.all()
             if max(since, at + timedelta(seconds=ring_seconds or phoning.RING_SECONDS)) < now() - UNTOLD
         ]
-    for call_id in late:
-        async with database.transaction() as session:
-            call = await session.get(CallRow, call_id, with_for_update=True)
-            if call is None or call.attempt:
-                continue
-            is_unsure = call.direction == "outbound" and not phoning.has_rung(call)
-            cause = UNSURE if is_unsure else "error"
-            await phoning.over(session, call_id, "failed", f"{cause}: nothing was heard of the call any more")
+    await stuck.each(database, LOSING, late, partial(_lose, database))
+
+
+async def _lose(database: Database, call_id: str) -> None:
+    async with database.transaction() as session:
+        call = await session.get(CallRow, call_id, with_for_update=True)
+        if call is None or call.attempt:
+            return
+        is_unsure = call.direction == "outbound" and not phoning.has_rung(call)
+        cause = UNSURE if is_unsure else "error"
+        await phoning.over(session, call_id, "failed", f"{cause}: nothing was heard of the call any more")

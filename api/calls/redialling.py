@@ -17,9 +17,11 @@ from api.db.columns import now
 from api.db.engine import Database
 from api.http.callers import Caller
 from api.http.errors import ApiError, Unavailable
+from api.stuck import service as stuck
 
 _LOG = logging.getLogger(__name__)
 
+REDIALLING = stuck.Work("redialling")
 AT_ONCE = 16
 NO_LINE = timedelta(seconds=30)
 GIVE_UP = timedelta(days=1)
@@ -30,15 +32,18 @@ async def dial_due(database: Database) -> None:
     """Write the rows of all tries that are due; they are dialled as any other call is."""
     async with database.transaction(writes=False) as session:
         found = await session.exec(
-            select(CallRow.id)
-            .where(col(CallRow.redial_at) <= now())
+            select(CallRow.id, CallRow.owner_id)
+            .where(col(CallRow.redial_at) <= now(), stuck.is_due(REDIALLING, CallRow.id))
             .order_by(col(CallRow.redial_at))
             .limit(AT_ONCE)
         )
-        waiting = list(found.all())
-    for call_id in waiting:
+        waiting = found.all()
+
+    async def again(call_id: str) -> None:
         async with database.transaction(is_durable=True) as session:
             await _again(session, call_id)
+
+    await stuck.each(database, REDIALLING, waiting, again)
 
 
 async def _again(session: AsyncSession, call_id: str) -> None:

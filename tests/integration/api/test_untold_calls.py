@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from api.calls import phoning, placing, workflows
 from api.calls.outcomes import outcome_of
@@ -17,6 +18,7 @@ from api.db.vault import Vault
 from api.internal.livekit_phones import LiveKitPhones
 from api.outside.phones import Dialler, NeverSent, NoPhones, PhonesUnavailable, Unanswered, Unsure
 from api.secret_keys import fresh_encryption_key
+from api.stuck.table import StuckRow
 from api.users.table import UserRow
 from pipelines.contract.websocket import Dial
 
@@ -231,3 +233,22 @@ async def test_a_line_that_is_gone_for_a_moment_is_waited_for(database: Database
     assert [await became(database, call_id) for call_id in ids] == [("pending", None)] * 2
     await placing.place_waiting(database, Line(), LONG_AGO)
     assert [await became(database, call_id) for call_id in ids] == [("pending", None), ("not_dialled", None)]
+
+
+async def test_calls_that_cannot_be_ordered_keep_nobody_waiting(database: Database) -> None:
+    wrong = [await written(database, 60, ring_seconds=1000) for _ in range(placing.MOST_AT_ONCE)]
+    right, line = await written(database, 50), Line(w1=None)
+    for _ in range(3):
+        await placing.place_waiting(database, line, LONG_AGO)
+    assert line.orders == [("w1", right)]
+    async with database.transaction() as session:
+        waiting = (await session.exec(select(StuckRow))).all()
+        assert {(row.kind, row.key, row.tries) for row in waiting} == {("dialling", id_, 1) for id_ in wrong}
+        for row in waiting:
+            row.try_at = now()
+        for call_id in wrong:
+            (await session.get_one(CallRow, call_id)).created_at -= timedelta(seconds=100)
+    await placing.place_waiting(database, line, LONG_AGO)
+    assert {await became(database, call_id) for call_id in wrong} == {("not_dialled", None)}
+    async with database.transaction(writes=False) as session:
+        assert (await session.exec(select(StuckRow))).all() == []
