@@ -19,6 +19,7 @@ from api.db.columns import now
 from api.durable import engine
 from api.knowledge_base import apart, blobs, fetching, indexing, ingestion
 from api.knowledge_base.table import KnowledgeBaseRow, KnowledgeSourceRow
+from api.stuck import service as stuck
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ OVERDUE_SECONDS = 300
 """Work without a sign of progress for this long stands still, and is begun again."""
 ORPHAN_SECONDS = 3600.0
 """An upload may take this long before its row is there."""
+REPLACED = stuck.Work("replaced-knowledge")
 REPLACED_SECONDS = 600
 """So long a worker may still be fetching the version before the newest."""
 UNTOLD_SECONDS = 86_400
@@ -232,22 +234,34 @@ async def sweep_refresh() -> None:
 
 async def sweep_replaced() -> None:
     """Remove indexes that were replaced a while ago: they hold what was deleted since."""
-    long_ago = now() - timedelta(seconds=REPLACED_SECONDS)
-    async with engine.reach().database.transaction(writes=False) as session:
+    long_ago, reach = now() - timedelta(seconds=REPLACED_SECONDS), engine.reach()
+    async with reach.database.transaction(writes=False) as session:
         found = await session.exec(
-            select(KnowledgeBaseRow.id, KnowledgeBaseRow.previous_version)
-            .where(KnowledgeBaseRow.previous_version > 0, col(KnowledgeBaseRow.published_at) < long_ago)
+            select(KnowledgeBaseRow.id, KnowledgeBaseRow.owner_id)
+            .where(
+                KnowledgeBaseRow.previous_version > 0,
+                col(KnowledgeBaseRow.published_at) < long_ago,
+                stuck.is_due(REPLACED, KnowledgeBaseRow.id),
+            )
             .limit(_AT_ONCE)
         )
         replaced = found.all()
-    for base_id, version in replaced:
-        await engine.reach().knowledge.delete(blobs.index_name(base_id, version))
-        async with engine.reach().database.transaction() as session:
-            await session.exec(
-                update(KnowledgeBaseRow)
-                .where(col(KnowledgeBaseRow.id) == base_id, col(KnowledgeBaseRow.previous_version) == version)
-                .values(previous_version=0)
-            )
+    await stuck.each(reach.database, REPLACED, replaced, _remove_replaced)
+
+
+async def _remove_replaced(base_id: str) -> None:
+    reach = engine.reach()
+    async with reach.database.transaction(writes=False) as session:
+        base = await session.get(KnowledgeBaseRow, base_id)
+    if base is None or not (version := base.previous_version):
+        return
+    await reach.knowledge.delete(blobs.index_name(base_id, version))
+    async with reach.database.transaction() as session:
+        await session.exec(
+            update(KnowledgeBaseRow)
+            .where(col(KnowledgeBaseRow.id) == base_id, col(KnowledgeBaseRow.previous_version) == version)
+            .values(previous_version=0)
+        )
 
 
 async def sweep_forgotten() -> None:

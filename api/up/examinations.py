@@ -69,9 +69,9 @@ def data_folder(settings: Settings) -> Iterator[Finding]:
 
 
 def database(settings: Settings) -> Iterator[Finding]:
-    """Answers, and is at the newest revision."""
+    """Answers, is at the newest revision, and nothing in it was given up."""
     from api.db.revision import newest  # noqa: PLC0415 - as below
-    from api.up import revision  # noqa: PLC0415 - the database libraries, which `status` must not load
+    from api.up import money  # noqa: PLC0415 - the database libraries, which `status` must not load
 
     kind = "PostgreSQL" if settings.database_url.startswith("postgresql") else "SQLite"
     file = Path(settings.database_url.partition(":///")[2])
@@ -79,11 +79,14 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "note", f"{file} is not there yet", "`call2me up` makes it")
         return
     try:
-        asyncio.run(revision.require_newest(settings))
+        given_up = money.given_up(settings)
     except CannotStart as error:
         yield Finding("database", "broken", kind, error.message)
-    else:
-        yield Finding("database", "ok", f"{kind}, at its newest revision {newest()}")
+        return
+    yield Finding("database", "ok", f"{kind}, at its newest revision {newest()}")
+    if given_up:
+        mend = "`call2me wallet stuck` says with which errors; `call2me wallet retry` once they are mended"
+        yield Finding("given up", "note", f"{given_up} that failed for a day", mend)
 
 
 def livekit(settings: Settings) -> Iterator[Finding]:

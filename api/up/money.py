@@ -67,6 +67,16 @@ def stuck(settings: Settings) -> list[str]:
     return in_database(settings, run)
 
 
+def given_up(settings: Settings) -> int:
+    """How much is tried no more. Raises `CannotStart` where the database cannot say."""
+
+    async def run(database: Database) -> int:
+        async with database.transaction(writes=False) as session:
+            return await stuck_work.given_up(session)
+
+    return in_database(settings, run)
+
+
 def _line(row: StuckRow) -> str:
     then = f"again at {row.try_at:%Y-%m-%d %H:%M:%S}" if row.given_up_at is None else "GIVEN UP"
     return (

@@ -15,11 +15,10 @@ from sqlalchemy.exc import OperationalError
 
 from api.db.migrate import OrphanedRows
 from api.settings import Settings
-from api.up import console, doctor, examinations, preflight, status, status_text
+from api.up import console, preflight, status, status_text
 from api.up.console import Console, important, last_words
 from api.up.database import told
 from api.up.errors import CannotStart
-from api.up.examinations import Finding
 from tests.support.ports import free_port
 
 
@@ -246,80 +245,3 @@ def test_a_process_that_is_gone_is_not_shown_as_running(settings: Settings) -> N
     text = status_text.as_text(found)
     assert "restarted 2 times" in text
     assert "not ready" in text
-
-
-def test_the_doctor_says_how_to_mend_what_is_broken(settings: Settings) -> None:
-    (settings.home / "secrets.json").chmod(0o644)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", settings.port))
-        taken.listen()
-        written: list[str] = []
-        assert not doctor.examine(settings, written.append)
-    text = "\n".join(written)
-    assert f"chmod 600 '{settings.home / 'secrets.json'}'" in text
-    assert f"TCP port {settings.port} is taken" in text
-    assert "Mend what is BROKEN" in text
-
-
-@pytest.mark.parametrize(
-    ("installed", "rust", "verdict", "mend"),
-    [
-        (True, None, "ok", ""),
-        (False, "/usr/bin/cargo", "note", "make phones"),
-        (False, None, "note", "install Rust"),
-    ],
-)
-def test_the_doctor_says_how_to_get_phones(
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    installed: bool,
-    rust: str | None,
-    verdict: str,
-    mend: str,
-) -> None:
-    monkeypatch.setattr(examinations, "find_spec", lambda name: object() if installed else None)
-    monkeypatch.setattr(shutil, "which", lambda program: rust)
-    (finding,) = examinations.phones(settings)
-    assert finding.verdict == verdict
-    assert finding.mend.startswith(mend)
-
-
-def test_the_doctor_names_each_page_that_was_not_built(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(examinations, "DIST", tmp_path)
-    (finding,) = examinations.page(settings)
-    assert (finding.verdict, finding.what) == ("broken", "the page was not built")
-    (tmp_path / "widget").mkdir()
-    for name in examinations.PAGES:
-        (tmp_path / name).write_text("built")
-    assert [found.verdict for found in examinations.page(settings)] == ["ok"]
-    (tmp_path / "widget/embed.js").unlink()
-    (finding,) = examinations.page(settings)
-    assert (finding.verdict, finding.what) == ("broken", "not built: widget/embed.js")
-
-
-def test_the_doctor_survives_an_examination_that_breaks(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def heart_rate(_settings: Settings) -> list[Finding]:
-        raise RuntimeError("no pulse")
-
-    monkeypatch.setattr(doctor, "ALL", (heart_rate, examinations.python))
-    written: list[str] = []
-    assert not doctor.examine(settings, written.append)
-    assert "heart rate" in written[0]
-    assert "no pulse" in written[0]
-    assert "python" in written[1]
-
-
-def test_a_machine_with_loopback_alone_cannot_take_calls(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import psutil
-
-    loopback = {"lo": addresses} if (addresses := psutil.net_if_addrs().get("lo")) else {}
-    monkeypatch.setattr(psutil, "net_if_addrs", lambda: loopback)
-    (finding,) = examinations.network(settings)
-    assert finding.verdict == "broken"
-    assert "bring any interface up" in finding.mend
