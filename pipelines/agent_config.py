@@ -160,6 +160,17 @@ class VoicemailConfig(_Part):
     message: str = ""
 
 
+class IvrNavigation(_Part):
+    """Getting through the automated menu of whoever we have called."""
+
+    goal: str
+    """Where to, in words: "the appointments desk"."""
+    max_menus: Annotated[int, Field(ge=1, le=30)] = 8
+    """That are answered, or heard again."""
+    max_wait_ms: Annotated[int, Field(ge=10_000, le=3_600_000)] = 600_000
+    """From the answer until a person is there, music on hold included."""
+
+
 class TransferTarget(_Part):
     """Somebody a call can be handed to. `value` is a number, a SIP address, an agent's id, a name."""
 
@@ -225,6 +236,7 @@ class AgentConfig(_Part):
     goodbye: GoodbyeConfig = GoodbyeConfig()
     reminders: ReminderConfig = ReminderConfig()
     voicemail: VoicemailConfig = VoicemailConfig()
+    ivr_navigation: IvrNavigation | None = None
 
     responsiveness: Unit = 0.5
     interruption_sensitivity: Unit = 0.5

@@ -9,7 +9,8 @@ from datetime import date
 
 from kb.chunking import passages
 from kb.words import fold
-from pipelines.local.scripted import answers, forms, intents, questions, results, slots, transfers
+from pipelines.ivr.prompt import NAVIGATE
+from pipelines.local.scripted import answers, forms, intents, navigation, questions, results, slots, transfers
 from pipelines.local.scripted.facts import Fact, passages_as_facts
 from pipelines.local.scripted.functions import Function
 from pipelines.local.scripted.history import Event, Heard, History, Ran, Said
@@ -86,6 +87,8 @@ class Dialog:
         """What to say, and what to run, now."""
         if GOODBYE_ASKED in history.instructions:
             return Reply(self._wording.say("goodbye"))
+        if history.instructions.startswith(NAVIGATE):
+            return navigation.reply(history)
         prompt = read_prompt(history.instructions)
         # On a busy machine a search may come too late; what was read beforehand is still known.
         known = passages_as_facts(history.passages) or self._prepared_for(history.instructions)

@@ -1,0 +1,1 @@
+"""Getting through the automated menu of whoever was called, to a person."""
