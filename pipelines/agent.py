@@ -16,7 +16,7 @@ from pipelines.phrases import phrase
 from pipelines.retrieval import Retrieval
 from pipelines.tongues import Tongue, Tongues
 from pipelines.turn_taking import TurnTaking
-from pipelines.volume import at_volume
+from pipelines.volume import at_volume, without_words
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class SpokenAgent(Agent):
         self._opening = opening
         self.waits = False
         """Not to speak first when it enters: somebody else receives the caller, and says `open` then."""
+        self.is_navigating = False
+        """Machines listen: nothing is answered."""
         self._question_of = question
         self.language = language
         """BCP-47 tag of what is spoken now."""
@@ -110,6 +112,11 @@ class SpokenAgent(Agent):
         """
         self._chat_ctx = llm.ChatContext([*self._chat_ctx.items, *said.items])
         self._llm, self._tts, self._opening = thinks, speaks, opening or self._opening
+
+    @property
+    def is_silent_at_first(self) -> bool:
+        """Whether it leaves the first words to the other side."""
+        return not (self._opening.words or self._opening.instructions)
 
     @property
     def apology(self) -> str:
@@ -160,6 +167,8 @@ class SpokenAgent(Agent):
         Taken here and not in `on_user_turn_completed`: this runs while the pause is still being
         judged, and the search began while the person was still speaking (`_look_ahead`).
         """
+        if self.is_navigating:
+            return
         if self.retrieval is not None:
             try:
                 chat_ctx = await self.retrieval.add_to(chat_ctx, self._question_of(chat_ctx))
@@ -173,7 +182,7 @@ class SpokenAgent(Agent):
         async for chunk in self.first_sentence.timed(answer):
             if not is_muted:
                 yield chunk
-            elif (done := _without_words(chunk)) is not None:
+            elif (done := without_words(chunk)) is not None:
                 yield done
 
     @property
@@ -287,11 +296,3 @@ class SpokenAgent(Agent):
             if backchannels is not None:
                 backchannels.says(piece)
             yield piece
-
-
-def _without_words(chunk: llm.ChatChunk | str | FlushSentinel) -> llm.ChatChunk | None:
-    if not isinstance(chunk, llm.ChatChunk):
-        return None
-    if chunk.delta is None or not chunk.delta.content:
-        return chunk
-    return chunk.model_copy(update={"delta": chunk.delta.model_copy(update={"content": None})})

@@ -20,6 +20,8 @@ class Script:
     """Never empty: what was not written is said in the language of the call."""
     goodbye_prompt: str
     voicemail: str
+    ivr_goal: str
+    """Where to in somebody's menu; empty where the agent is to get through none."""
     fallback: str
     targets: tuple[TransferTarget, ...] = ()
     """To whom it may be handed, with what they are told."""
@@ -61,6 +63,7 @@ class Script:
             goodbye=filled(agent.goodbye.message) or phrase("goodbye", agent.language),
             goodbye_prompt=filled(agent.goodbye.prompt),
             voicemail=filled(agent.voicemail.message),
+            ivr_goal=filled(agent.ivr_navigation.goal) if agent.ivr_navigation is not None else "",
             fallback=filled(agent.fallback.message) or phrase("apology", agent.language),
             targets=targets,
             unknown=tuple(unknown),

@@ -28,7 +28,7 @@ async def said_to(line: Line, session: AgentSession[Any], words: str, told: Conv
     try:
         await session.say(words, allow_interruptions=False).wait_for_playout()
         with contextlib.suppress(TimeoutError):
-            told.confirmed(await asyncio.wait_for(key, KEY_SECONDS))
+            told.ran.confirmed(await asyncio.wait_for(key, KEY_SECONDS))
     finally:
         key.cancel()
     return Ending("completed", SAID)

@@ -16,9 +16,8 @@ from livekit.agents import AgentSession, CloseEvent
 from pipelines.assemble import Pipeline
 from pipelines.contract.brief import BriefRequest, CallBrief
 from pipelines.local.parts import CannotServe
-from pipelines.phrases import phrase
-from worker import announcing, endings, screening
 from worker import brief as briefs
+from worker import endings, navigating
 from worker.cast import Cast
 from worker.control import LineControl, Talking
 from worker.conversation import Conversation
@@ -28,12 +27,12 @@ from worker.holding import Holding
 from worker.host import Host
 from worker.lines.line import Line, LineClosed, NobodyCame
 from worker.manners import Manners
+from worker.meeting import Meeting
 from worker.overhearing import Overhearing
 from worker.page import Page
 from worker.presence import CallPresence
 from worker.queueing import waited
 from worker.racing import first
-from worker.reception import receive
 from worker.recording import PHONE_RATE, RATE, Recording
 from worker.spool import AlreadySpooled, Spool
 from worker.steering import Steering
@@ -78,8 +77,9 @@ async def hold(
                 await endings.turn_away(open_line(brief.participant_identity), error)
             raise
         try:
-            cast = Cast(host, brief, job_id)
-            await _Call(host, brief, spool, open_line(brief.participant_identity), presence, cast).run()
+            line = open_line(brief.participant_identity)
+            brief = navigating.begun_anew(brief, line)
+            await _Call(host, brief, spool, line, presence, Cast(host, brief, job_id)).run()
         finally:
             spool.close()
 
@@ -148,12 +148,12 @@ class _Call:
         self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None
     ) -> Ending:
         self._told.attach(session, pipeline)
-        failing = Failing(pipeline, self._brief.agent, self._control, self._told.must_call_back)
+        failing = Failing(pipeline, self._brief.agent, self._control, self._told.ran.must_call_back)
         failing.attach(session)
         self._told.on_provider_failed = failing.failed
         manners = Manners(session, pipeline, self._told.warn)
-        watchdog = manners.watched(self._brief, self._told.used)
-        self._control.talking = Talking.now(pipeline, watchdog.floor, self._brief, self._told.counts)
+        watchdog = manners.watched(self._brief, self._told.used.in_all)
+        self._control.talking = Talking.now(pipeline, watchdog.floor, self._brief, self._told.used.beside)
         closed: asyncio.Queue[CloseEvent] = asyncio.Queue()
         session.on("close", closed.put_nowait)
         try:
@@ -180,18 +180,9 @@ class _Call:
         recording: Recording | None,
         watchdog: Watchdog,
     ) -> Ending | None:
-        reception = self._brief.reception
-        if reception is not None and reception.is_all:
-            words = reception.say or phrase("test_call", self._brief.agent.language)
-            return await announcing.said_to(self._line, session, words, self._told)
-        reception = reception if self._brief.started_at is None else None
-        voicemail = self._brief.agent.voicemail
-        if self._brief.started_at is None and await screening.machine_answered(
-            self._line, voicemail, recording
-        ):
-            message = pipeline.script.voicemail if voicemail.action == "leave_message" else ""
-            return await screening.left_to(self._line, session, recording, message, self._told.started)
-        pipeline.agent.waits = reception is not None
+        meeting = Meeting(self._brief, self._line, session, pipeline, self._told)
+        if (ending := await meeting.before(recording)) is not None:
+            return ending
         await self._holding.before(self._brief.steered)
         self._supervision.before(self._brief.steered)
         try:
@@ -201,9 +192,7 @@ class _Call:
         self._told.started()
         await self._holding.begin(session, watchdog)
         await self._steering.begin(session, self._brief.steered)
-        if reception is not None:
-            await receive(reception, session, pipeline.agent, self._control, self._cast, self._told.chose)
-        return None
+        return await meeting.after(self._control, self._cast, self._holding)
 
     async def _line_closed(self) -> Ending:
         return endings.of_line(await self._line.closed())

@@ -1,6 +1,5 @@
 """What a session does, told as call events: who said what, how long it took, what was called."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -12,25 +11,20 @@ from livekit.agents import (
     AgentStateChangedEvent,
     ConversationItemAddedEvent,
     ErrorEvent,
-    ToolExecutionUpdatedEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
 )
-from livekit.agents.llm import ChatMessage, FunctionCall
-from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
-from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
+from livekit.agents.llm import ChatMessage
 
 from pipelines.agent_config import TransferTarget
 from pipelines.assemble import Pipeline
 from pipelines.contract.actions import Action
-from pipelines.contract.brief import CallBrief, MenuChoice
+from pipelines.contract.brief import CallBrief
 from pipelines.contract.events import (
     CallEnded,
     CallEvent,
     CallLost,
     CallStarted,
-    FunctionCalled,
-    FunctionStarted,
     KnowledgeUsed,
     MediaMeasured,
     MediaQuality,
@@ -40,20 +34,17 @@ from pipelines.contract.events import (
     UtteranceHeard,
     WarningRaised,
 )
-from pipelines.costs import Engines, UsedInCall, split
 from pipelines.transcript import PassageUsed, Turn, Utterance
 from worker.control import Outcome
 from worker.endings import Ending
+from worker.ran import MAX_TEXT, Ran
 from worker.turn_clock import Asked, SpeechTimes, latency
-from worker.watchdog.limits import Usage
+from worker.used import Used
 
 logger = logging.getLogger(__name__)
 
 TYPED = "call2me.typed"
 """Key in the `extra` of a person's message that was typed instead of said."""
-
-MAX_TEXT = 20_000
-"""Characters of one text in one event; nobody says that much in one go."""
 
 MAX_PASSAGE = 2_000
 
@@ -77,10 +68,7 @@ class Conversation:
 
     def __init__(self, brief: CallBrief, worker_id: str, append: Append, show: Show) -> None:
         self._call = {"call_id": brief.call_id, "attempt": brief.attempt, "sequence": 0}
-        self._variables = brief.variables
         self._worker_id = worker_id
-        self._prices = brief.prices
-        self._used_before = brief.used
         self._append = append
         self._show = show
         self._asked: Asked | None = None
@@ -88,16 +76,17 @@ class Conversation:
         self._hushed_at = self._let_go_at = 0.0
         self._is_speaking = False
         self._spoke_at = self._understood_at = 0.0
-        self._running: dict[str, tuple[FunctionCall, float]] = {}
-        self._session: AgentSession[Any] | None = None
-        self._beside: list[AgentSession[Any]] = []
+        self.used = Used(brief)
+        self.ran = Ran(self._now, self._tell, brief.variables)
         self._pipeline: Pipeline | None = None
         self.on_provider_failed: Failed = lambda kind, reason: None
         """Called with `llm`, `stt` or `tts` and a reason each time a provider gave up on something."""
 
     def attach(self, session: AgentSession[Any], pipeline: Pipeline) -> None:
         """Follow the session. What the pipeline warns of is told right away."""
-        self._session, self._pipeline = session, pipeline
+        self._pipeline = pipeline
+        self.used.attach(session, pipeline)
+        self.ran.attach(session)
         pipeline.agent.on_words = self._times.words
         pipeline.toolbox.rails.warn = self.warn
         pipeline.on_switch(self.warn)
@@ -105,7 +94,6 @@ class Conversation:
         session.on("agent_state_changed", self._agent_changed)
         session.on("user_state_changed", self._user_changed)
         session.on("user_input_transcribed", self._words_heard)
-        session.on("tool_execution_updated", self._tool_updated)
         session.on("error", self._error)
 
     @property
@@ -127,33 +115,6 @@ class Conversation:
         """Something is not as it should be; the call goes on."""
         logger.warning("warning raised in a call", extra={"code": code})
         self._tell(WarningRaised(**self._now(), code=code, message=message[:1000]))
-
-    def must_call_back(self, reason: str) -> None:
-        """Nobody could go on with the caller: on record as the request for a callback that it is."""
-        number = self._variables.get("caller") or self._variables.get("from_number", "")
-        arguments = {"phone_number": number, "reason": reason}
-        self._done("request_callback", arguments, "Noted: somebody will call back.")
-
-    def chose(self, choice: MenuChoice) -> None:
-        """The caller pressed a key of the menu."""
-        self._done("menu", {"key": choice.key}, choice.label or choice.kind)
-
-    def confirmed(self, key: str) -> None:
-        """Whoever was called to try out a trunk pressed a key, as they were asked to."""
-        self._done("test_call", {"key": key}, "heard")
-
-    def _done(self, name: str, arguments: dict[str, Any], result: str) -> None:
-        """Something is done that no engine asked for."""
-        self._tell(
-            FunctionCalled(
-                **self._now(),
-                name=name,
-                arguments=arguments,
-                result=result,
-                started_at=datetime.now(UTC),
-                duration_ms=0.0,
-            )
-        )
 
     def overheard(self, said: Utterance) -> None:
         """Somebody said this while a person talked in the agent's place."""
@@ -178,17 +139,13 @@ class Conversation:
             )
         )
 
-    def counts(self, session: AgentSession[Any]) -> None:
-        """What this session uses is the call's, too: it asks somebody whether they take the caller."""
-        self._beside.append(session)
-
     def measured(self, quality: MediaQuality) -> None:
         """What the line says of its sound."""
         self._tell(MediaMeasured(**self._now(), quality=quality))
 
     def over(self, ending: Ending, *, has_recording: bool) -> None:
         """The last event: of the call, or of this attempt where another process goes on with it."""
-        told = {**self._now(), "has_recording": has_recording, "usage": self._usage()}
+        told = {**self._now(), "has_recording": has_recording, "usage": self.used.lately()}
         if ending.goes_on:
             self._tell(CallLost(**told, reason=ending.reason[:500], is_handed_over=ending.is_handed_over))
         else:
@@ -235,7 +192,9 @@ class Conversation:
                 PassageUsed(**{**passage, "text": passage["text"][:MAX_PASSAGE]}) for passage in passages[:20]
             )
             self._tell(KnowledgeUsed(**self._now(), utterance_id=item.id, passages=used))
-        self._tell(UtteranceHeard(**self._now(), utterance=utterance, usage={} if is_user else self._usage()))
+        self._tell(
+            UtteranceHeard(**self._now(), utterance=utterance, usage={} if is_user else self.used.lately())
+        )
         if not is_user and self._asked is not None:
             spent = latency(
                 self._asked,
@@ -282,37 +241,6 @@ class Conversation:
         if event.is_final or not event.transcript:
             self._understood_at = event.created_at
 
-    def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
-        update = event.update
-        if isinstance(update, ToolCallStarted):
-            call = update.function_call
-            self._running[call.call_id] = (call, event.created_at)
-            # LiveKit says so before the function's first line runs.
-            self._tell(
-                FunctionStarted(
-                    **self._now(),
-                    function_call_id=call.call_id,
-                    name=call.name,
-                    arguments=_arguments(call.arguments),
-                )
-            )
-        elif isinstance(update, ToolCallEnded) and update.call_id in self._running:
-            call, started_at = self._running.pop(update.call_id)
-            message = (update.message or "")[:MAX_TEXT]
-            failed = update.status != "done"
-            self._tell(
-                FunctionCalled(
-                    **self._now(),
-                    function_call_id=update.call_id,
-                    name=call.name,
-                    arguments=_arguments(call.arguments),
-                    result=None if failed else message,
-                    error=(message or update.status) if failed else None,
-                    started_at=_time(started_at),
-                    duration_ms=(time.time() - started_at) * 1000,
-                )
-            )
-
     def _error(self, event: ErrorEvent) -> None:
         error = event.error
         if getattr(error, "recoverable", True):
@@ -322,42 +250,6 @@ class Conversation:
         reason = f"{type(cause).__name__}: {cause}"[:300]
         self.warn(f"{kind}_failed", reason)
         self.on_provider_failed(kind, reason)
-
-    def used(self) -> Usage:
-        """What the call has used so far, in all its attempts."""
-        usage = self._usage()
-        for name in UsedInCall.__annotations__:
-            _add(usage, name, self._used_before.get(name, 0.0))
-        tokens = usage.get("llm_input_tokens", 0) + usage.get("llm_output_tokens", 0)
-        if self._prices is None or (pipeline := self._pipeline) is None:
-            return Usage(tokens)
-        engines = Engines(pipeline.stt_name, pipeline.llm_name, pipeline.tts_name)
-        return Usage(tokens, split(UsedInCall(**usage), engines, self._prices).total_usd)
-
-    def _usage(self) -> dict[str, float]:
-        usage: dict[str, float] = {}
-        sessions = [one for one in (self._session, *self._beside) if one is not None]
-        for model in (used for session in sessions for used in session.usage.model_usage):
-            if isinstance(model, LLMModelUsage):
-                _add(usage, "llm_input_tokens", model.input_tokens)
-                _add(usage, "llm_output_tokens", model.output_tokens)
-            elif isinstance(model, TTSModelUsage):
-                _add(usage, "tts_characters", model.characters_count)
-            elif isinstance(model, STTModelUsage):
-                _add(usage, "stt_seconds", model.audio_duration)
-        return usage
-
-
-def _add(usage: dict[str, float], name: str, amount: float) -> None:
-    usage[name] = usage.get(name, 0.0) + amount
-
-
-def _arguments(raw: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(raw or "{}")
-    except ValueError:
-        return {"unparsed": raw[:1000]}
-    return parsed if isinstance(parsed, dict) else {"unparsed": raw[:1000]}
 
 
 def _time(seconds: float) -> datetime:

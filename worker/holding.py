@@ -36,6 +36,7 @@ class Holding:
         self._held: Hold | None = None
         self._is_held_by_other = False
         self._muted: dict[str, Mute] = {}
+        self._navigates = False
         self._supervision: Supervision | None = None
         self._changed = asyncio.Event()
         line.on_held = self._other_side
@@ -98,6 +99,11 @@ class Holding:
         if action.is_on:
             self._muted[action.side] = action
 
+    def navigates(self, *, is_on: bool) -> None:
+        """The agent is silent on purpose: machines talk, or music plays."""
+        self._navigates = is_on
+        self._show()
+
     async def limit(self) -> Ending:
         """Return when a hold that was to end the call has lasted too long; others end by themselves."""
         while True:
@@ -153,7 +159,7 @@ class Holding:
     def _show(self) -> None:
         if self._watchdog is not None:
             # Nobody is to be asked whether they are there, who cannot be heard.
-            waits = self._held is not None or self._is_held_by_other
+            waits = self._held is not None or self._is_held_by_other or self._navigates
             self._watchdog.floor.is_on_hold = waits or self._is_taken_over or bool(self._muted)
 
 

@@ -60,6 +60,17 @@ class Pronunciation(Wire):
     language: f.Language | None = None
 
 
+class IvrNavigation(Wire):
+    """Getting through the automated menu of whoever we call."""
+
+    goal: Annotated[str, Field(max_length=1000)]
+    """Where to, in words; {{variables}} are filled in. Empty: whatever answers is talked to."""
+    max_menus: Annotated[int, Field(ge=1, le=30)] = 8
+    """That are answered, or heard again, before the call is given up."""
+    max_wait_ms: Annotated[int, Field(ge=10_000, le=3_600_000)] = 600_000
+    """From the answer until a person is there, music on hold included."""
+
+
 class Fallback(Wire):
     """What happens when nothing can think or speak any more."""
 
@@ -106,6 +117,8 @@ class ExtensionSettings(Wire):
     turn_detection: Literal["words", "vad", "stt", "model"] = "words"
     endpointing: Literal["fixed", "dynamic"] = "fixed"
     min_interruption_words: Annotated[int, Field(ge=0, le=20)] = 0
+    ivr_navigation: IvrNavigation | None = None
+    """Nothing: whatever answers is talked to."""
     failover: Failover | None = None
     fallback: Fallback | None = None
     limits: Limits | None = None
@@ -132,6 +145,7 @@ class ExtensionUpdate(Wire):
     turn_detection: Literal["words", "vad", "stt", "model"] | None = None
     endpointing: Literal["fixed", "dynamic"] | None = None
     min_interruption_words: Annotated[int, Field(ge=0, le=20)] | None = None
+    ivr_navigation: IvrNavigation | None = None
     failover: Failover | None = None
     fallback: Fallback | None = None
     limits: Limits | None = None

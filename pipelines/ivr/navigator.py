@@ -150,7 +150,9 @@ class Navigator:
         while self._left > 0:
             began = time.monotonic()
             try:
-                words, began_at = await asyncio.wait_for(self._words.get(), min(QUIET_SECONDS / 8, self._left))
+                words, began_at = await asyncio.wait_for(
+                    self._words.get(), min(QUIET_SECONDS / 8, self._left)
+                )
             except TimeoutError:
                 if self._is_paused():
                     quiet = 0.0

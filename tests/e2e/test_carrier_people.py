@@ -20,6 +20,7 @@ from tests.integration.test_phone_holds import is_music
 from tests.support.carrier_house import House, carrier_house
 from tests.support.pjsip import LOUD, RATE, Pcm
 from tests.support.speech import words
+from worker.lines.music import loop_of
 
 pytestmark = [
     pytest.mark.e2e,
@@ -32,6 +33,14 @@ pytestmark = [
 WISH = "Please put me through to the front desk."
 NO = "No, not now. I am busy."
 NAME, BRIEF = "Front desk", "A patient is waiting."
+MENU = (
+    "Welcome to Bright Smile Dental. For billing, press one. For appointments, press two. "
+    "For anything else, press zero."
+)
+REFUSED = "Sorry, that is not a valid option. "
+HOLD = "All our agents are busy. Please stay on the line."
+ANNA = "Good morning, this is Anna speaking. How can I help you?"
+CALLING = "Hello Anna, I am calling about the opening hours."
 BEEP_SECONDS = 0.25
 """Chromium's make-believe microphone beeps for less, an agent speaks for longer without a pause."""
 SILENT, HEARD = 0.005, 0.02
@@ -104,6 +113,63 @@ async def test_a_caller_whom_the_desk_declines_hears_the_agent_again(house: Hous
     (tried,) = over["transfers"]
     assert (tried["target"], tried["mode"], tried["outcome"]) == (NAME, "warm", "failed")
     assert tried["why_not"] == "They cannot take the call now"
+
+
+async def test_the_agent_gets_through_a_menu_and_talks_to_nobody_but_a_person(house: House) -> None:
+    goal = {"goal": "The desk for {{wish}}", "max_menus": 3}
+    await house.change(begin_message=CALLING, begin_message_mode="static", ivr_navigation=goal)
+    for text in (MENU, REFUSED + MENU, HOLD, ANNA, SATURDAY):
+        words(text)
+    await asyncio.gather(_gets_through(house, PERSON), _gives_up(house, DESK))
+    await house.change(begin_message="Hello.", ivr_navigation={"goal": ""})
+
+
+async def _gets_through(house: House, number: str) -> None:
+    """The first key is not taken; then there is music, and Anna."""
+    phone = house.phone
+    call_id, call = await _reached(house, number)
+    await _read(house, call, MENU, 1)
+    await _read(house, call, REFUSED + MENU, 2)
+    assert phone.all("key", call) == ["2", "2"], "by RFC 4733, on the payload type that the two agreed on"
+    await asyncio.sleep(phone.say(np.concatenate([words(HOLD), loop_of(RATE)[: 8 * RATE]]), call))
+    assert not _sounds(phone.heard(call)), "a menu and its music are not talked to"
+    at = len(phone.heard(call))
+    await asyncio.sleep(phone.say(words(ANNA), call))
+    assert "opening hours" in await phone.hears(call, at, quiet=2.0)
+    assert CLOSES.search(await house.asks(call, SATURDAY))
+    phone.do("hang_up", call)
+    over = await house.stack.ended(call_id)
+    assert (over["call_status"], over["disconnection_reason"]) == ("completed", "user_hangup")
+    assert [one["name"] for one in over["functions"]] == ["press_keys", "press_keys", "ivr_navigation"]
+    assert over["functions"][-1]["result"] == "A person answered."
+
+
+async def _gives_up(house: House, number: str) -> None:
+    """No key is ever taken."""
+    call_id, call = await _reached(house, number)
+    for count, text in enumerate((MENU, REFUSED + MENU, REFUSED + MENU), 1):
+        await _read(house, call, text, count)
+    over = await house.stack.ended(call_id)
+    assert (over["call_status"], over["disconnection_reason"]) == ("ended", "ivr_too_many_menus")
+    assert house.phone.all("key", call) == ["2", "2", "0"], "what was refused twice is not tried again"
+    assert not _sounds(house.phone.heard(call))
+
+
+async def _reached(house: House, number: str) -> tuple[str, int]:
+    """A call of ours, and what it is at the telephone."""
+    call_id = await house.dials(number, dynamic_variables={"wish": "appointments"})
+    call = await house.called(number)
+    await house.phone.talks(call)
+    return call_id, call
+
+
+async def _read(house: House, call: int, text: str, count: int) -> None:
+    """Read a menu until so many keys have come."""
+    phone = house.phone
+    phone.say(words(text), call)
+    await phone.until(lambda: len(phone.all("key", call)) == count, 40)
+    phone.do("hush", call)
+    await asyncio.sleep(0.5)
 
 
 async def test_a_caller_is_listened_to_and_talked_to_from_a_browser(house: House) -> None:

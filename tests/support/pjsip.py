@@ -35,7 +35,7 @@ class Pjsip:
 
     # ── what somebody does ───────────────────────────────────────────────────────────────────────
     def do(self, action: str, call: int = 0, value: str = "") -> None:
-        """`dial`, `answer`, `hold`, `resume`, `keys`, `hang_up`."""
+        """`dial`, `answer`, `hold`, `resume`, `keys`, `hush`, `hang_up`."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": action, "call": call, "value": value}).encode() + b"\n")
 

@@ -81,6 +81,12 @@ class Call(pj.Call):  # type: ignore[misc, unused-ignore]
             player.startTransmit(self.recorder)
         self.players.append(player)
 
+    def hush(self) -> None:
+        """Say no more of it."""
+        for player in self.players:
+            player.stopTransmit(self.getAudioMedia(-1))
+        self.players.clear()
+
     def act(self) -> None:
         """What is due."""
         while self.due and self.due[0][0] <= time.monotonic():
@@ -105,6 +111,8 @@ class Call(pj.Call):  # type: ignore[misc, unused-ignore]
                 self.dialDtmf(value)
             case "play":
                 self.play(value)
+            case "hush":
+                self.hush()
             case "hang_up":
                 self.hangup(parameter)
 

@@ -3,18 +3,23 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from livekit.agents import llm
 
-from pipelines.agent_config import IvrNavigation
+from pipelines.agent_config import AgentConfig, IvrNavigation
+from pipelines.contract.brief import CallBrief, FunctionRun
 from pipelines.ivr import navigator
 from pipelines.ivr.navigator import Navigator, Outcome
 from pipelines.local.scripted.llm import ScriptedLLM
 from pipelines.local.scripted.menus import Option, leading_to, options_in
+from pipelines.transcript import Utterance
 from tests.support.fake_providers import Call, TableLLM
+from worker import navigating
 
+BILLING = [("1", "billing"), ("2", "appointments")]
 CLINIC = "the appointments desk of the dental clinic"
 
 
@@ -32,6 +37,12 @@ CLINIC = "the appointments desk of the dental clinic"
         ("en", "If you are a patient, dial 3 now.", [("3", "patient")]),
         ("tr", "Randevu için bire basın. Muhasebe için 2'ye basın.", [("1", "randevu"), ("2", "muhasebe")]),
         ("tr", "Diğer konular için sıfırı tuşlayın.", [("0", "diger")]),
+        (
+            "en",
+            "For Billing Press One. For appointments, press U. For sales press for.",
+            [*BILLING, ("4", "sales")],
+        ),
+        ("en", "Press for more.", []),
         ("en", "We are open from 9 to 5.", []),
         ("en", "My name is Anna, how can I help you?", []),
     ],
@@ -207,3 +218,32 @@ async def test_a_language_model_may_also_speak_to_a_system_that_listens() -> Non
     told = mind.asked[-1].items[0]
     assert isinstance(told, llm.ChatMessage)
     assert CLINIC in (told.text_content or "")
+
+
+class Ours:
+    """A line of a call that we have made."""
+
+    is_ours = True
+
+    async def answered_by(self, timeout_seconds: float, tap: object = None) -> str:
+        raise AssertionError
+
+    async def beep(self, timeout_seconds: float) -> bool:
+        raise AssertionError
+
+
+def test_a_process_that_follows_another_goes_on_in_the_menu_and_has_not_been_cut_off() -> None:
+    at, line = datetime.now(UTC), Ours()
+    said = Utterance(utterance_id="u", role="user", text=OPTIONS[0], started_at=at, ended_at=at)
+    agent = AgentConfig(agent_id="a", name="A", ivr_navigation=IvrNavigation(goal=CLINIC))
+    pressed, over = (
+        FunctionRun(function_call_id=name, name=name, arguments={}, result="x", started_at=at)
+        for name in ("press_keys", "ivr_navigation")
+    )
+    brief = CallBrief(call_id="c", attempt=2, agent=agent, transcript=(said,), functions=(pressed,))
+    assert navigating.begun_anew(brief, line).transcript == ()  # type: ignore[arg-type]
+    through = brief.model_copy(update={"functions": (pressed, over)})
+    assert not navigating.is_asked(through, line)  # type: ignore[arg-type]
+    assert navigating.begun_anew(through, line).transcript == (said,)  # type: ignore[arg-type]
+    line.is_ours = False
+    assert navigating.begun_anew(brief, line) == brief  # type: ignore[arg-type]

@@ -9,11 +9,19 @@ from pipelines.local.scripted.lexicon import concepts, is_weak
 from pipelines.local.scripted.numbers import in_digits
 
 _KEY = r"(?P<key>\d+|star|asterisk|pound|hash|yildiz|kare|\*|#)"
+_VERB = r"\b(?:press|dial|select|choose|enter|push|hit|touch)(?:ing)? (?:the )?(?:number |key |digit )?"
 _PRESS = re.compile(
-    rf"\b(?:press|dial|select|choose|enter|push|hit|touch)(?:ing)? (?:the )?(?:number |key |digit )?{_KEY}"
-    rf"(?!\w)|(?<![\w*#]){_KEY.replace('key', 'turkish')} ?'? ?[a-z]{{0,3}} ?(?:tusuna |numarasina )?"
-    r"(?:bas|tusla)\w*"
+    rf"{_VERB}{_KEY}(?!\w)|(?<![\w*#]){_KEY.replace('key', 'turkish')} ?'? ?[a-z]{{0,3}} ?"
+    r"(?:tusuna |numarasina )?(?:bas|tusla)\w*"
 )
+_MISHEARD = {
+    **dict.fromkeys(("u", "you", "to", "too", "tu"), "2"),
+    **dict.fromkeys(("for", "fore"), "4"),
+    **dict.fromkeys(("free", "tree"), "3"),
+    **{"won": "1", "fife": "5", "sex": "6", "ate": "8", "niner": "9", "o": "0"},
+}
+"""What a recogniser makes of a key; only at the end of a clause, since "press for more" names none."""
+_SOUNDS_LIKE = re.compile(rf"({_VERB})({'|'.join(_MISHEARD)})(?=\s*(?:[.,;!?]|$))")
 _LABELLED_AFTER = re.compile(r"^[\s,]*(?:for|to|if)\b")
 _SIGNS = {"star": "*", "asterisk": "*", "yildiz": "*", "pound": "#", "hash": "#", "kare": "#"}
 _TO_A_PERSON = re.compile(
@@ -34,7 +42,8 @@ class Option:
 
 def options_in(text: str, language: str) -> list[Option]:
     """What may be pressed, in the order in which it is said."""
-    told = in_digits(" ".join(fold(text).split()), language)
+    told = _SOUNDS_LIKE.sub(lambda said: said[1] + _MISHEARD[said[2]], " ".join(fold(text).split()))
+    told = in_digits(told, language)
     found = list(_PRESS.finditer(told))
     if not found:
         return []

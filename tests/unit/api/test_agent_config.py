@@ -72,6 +72,8 @@ def test_all_that_may_be_said_of_an_agent_is_handed_down() -> None:
         ({"voicemail_detection_enabled": True}, "voicemail.detection", True),
         ({"voicemail_detection_timeout_ms": 3000}, "voicemail.timeout_ms", 3000),
         ({"voicemail_action": "leave_message"}, "voicemail.action", "leave_message"),
+        ({"ivr_navigation": {"goal": "the desk"}}, "ivr_navigation.goal", "the desk"),
+        ({"ivr_navigation": {"goal": "the desk"}}, "ivr_navigation.max_menus", 8),
         ({"voicemail_message": "Call."}, "voicemail.message", "Call."),
         ({"enable_backchannel": False}, "turns.backchannel", False),
         ({"backchannel_frequency": 0.1}, "turns.backchannel_frequency", 0.1),
