@@ -9,12 +9,14 @@ from pipelines.contract.events import FunctionCalled
 from tests.support.speech import words
 from tests.support.telephone import Telephone, telephone
 from tests.support.telephony import sockets, staged
-from tests.unit.test_answering import GREETING
 from worker.exchange import sdp
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]
 
-MENU, TONE = "For appointments, press 2.", "Please leave a message after the tone."
+MENU, TONE = (
+    "For appointments with one of our dentists please press 2.",
+    "Please leave a message after the tone.",
+)
 MESSAGE = "Please call us back."
 PRESSES = {"name": "press_keys", "arguments": {"digits": "2w#"}}
 SCRIPT = {
@@ -43,7 +45,7 @@ async def test_a_menu_is_answered_by_keys_and_a_machine_gets_its_message_instead
         answer, media = sdp.Ours(address, 3).answer(sdp.read(dialog.invitation.body))
         dialog.answer(answer.replace(b" 101", b" 97").replace(b":101 ", b":97 "))
         async with telephone(mine, media.remote) as phone:
-            phone.say(words(GREETING))  # of which AMD would have made a machine
+            phone.say(words(MENU))  # of which AMD would have made a machine
             await stage.until(lambda: len(_keys(phone, 97)) == 2, 30)
             assert _keys(phone, 97) == [2, 11]
             assert phone.first_sound(0.0) is None, "nobody talks to a menu"
