@@ -61,6 +61,10 @@ class WorkerSettings:
     """What carriers are told that we are called, behind NAT with a fixed mapping; empty: as we listen."""
     sip_certificate: Path | None
     sip_private_key: Path | None
+    sip_ca_file: Path | None
+    """Who signs certificates of carriers, beside those whom the system trusts."""
+    sip_strangers: int | None
+    """The code that is answered to who is no carrier of ours; None: nothing is."""
     rtp_ports: tuple[int, int]
     phone_shards: int
     """Processes that hold phone calls, beside the spare one."""
@@ -165,6 +169,8 @@ class WorkerSettings:
             sip_public_host=read.text("CALL2ME_SIP_PUBLIC_HOST", ""),
             sip_certificate=_file(read, "CALL2ME_SIP_CERTIFICATE"),
             sip_private_key=_file(read, "CALL2ME_SIP_PRIVATE_KEY"),
+            sip_ca_file=_file(read, "CALL2ME_SIP_CA_FILE"),
+            sip_strangers=_strangers(read),
             rtp_ports=_ports(read),
             phone_shards=read.number("CALL2ME_PHONE_SHARDS", 1, 1, 64),
             max_phone_calls=read.number("CALL2ME_MAX_PHONE_CALLS", 24, 1, 2000),
@@ -201,6 +207,15 @@ def _sip_listen(read: Environment) -> tuple[SipAddress, ...]:
         port = int(match["port"]) if match["port"] else 5061 if match["transport"] == "tls" else 5060
         found.append(SipAddress(match["transport"], match["host"], port))  # type: ignore[arg-type]
     return tuple(found)
+
+
+def _strangers(read: Environment) -> int | None:
+    given = read.text("CALL2ME_SIP_STRANGERS", "drop")
+    if given == "drop":
+        return None
+    if not re.fullmatch("[4-6][0-9]{2}", given):
+        raise SettingsError("CALL2ME_SIP_STRANGERS must be drop, or a code of SIP like 403.")
+    return int(given)
 
 
 def _ports(read: Environment) -> tuple[int, int]:

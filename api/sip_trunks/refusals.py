@@ -157,7 +157,17 @@ _WORDS = {
     "private network": PRIVATE,
     "esolution failed": UNKNOWN_NAME,
     "no address": UNKNOWN_NAME,
+    "fatal alert": replace(
+        TLS,
+        registering="the carrier's side refused the encrypted connection: TLS 1.2 and 1.3 are spoken here",
+    ),
     "corrupt message": replace(TLS, registering="this port does not speak TLS: mostly 5061 does"),
+    "UnknownIssuer": replace(
+        TLS,
+        registering="nobody whom this machine trusts has signed the carrier's certificate: whoever runs this "
+        "server may name who has in CALL2ME_SIP_CA_FILE",
+    ),
+    "xpired": replace(TLS, registering="the carrier's certificate is out of date"),
     "certificate": replace(
         TLS,
         registering="the carrier's certificate is not for this name: sip_server must be as it says there",

@@ -81,6 +81,13 @@ def test_health_and_the_test_of_a_trunk_say_what_the_exchange_told(
         ("it is not registered: 499 Whatever", "499 Whatever."),
         ("it is not registered yet", "nothing has come back so far"),
         ("it is not registered: I/O error: Connection refused (os error 111)", "nobody listens"),
+        (
+            'it is not registered: I/O error: invalid peer certificate: certificate not valid for name "a"',
+            "sip_server must be as it says there",
+        ),
+        ("it is not registered: I/O error: invalid peer certificate: UnknownIssuer", "CALL2ME_SIP_CA_FILE"),
+        ("it is not registered: I/O error: invalid peer certificate: Expired", "out of date"),
+        ("it is not registered: I/O error: received fatal alert: ProtocolVersion", "TLS 1.2 and 1.3"),
     ):
         line[trunk_id] = reason
         time.sleep(0.6)

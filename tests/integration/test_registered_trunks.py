@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from pipelines.contract.phones import SipTrunk, SipTrunks
+from tests.support.carrier import CREDENTIAL, carrier
+from tests.support.certificates import certificate
 from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
 from tests.support.sip_messages import Message, response
@@ -16,6 +20,24 @@ from tests.support.telephony import staged
 from worker.exchange import sip, trunks
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(120)]
+
+
+@contextlib.asynccontextmanager
+async def told_of(*known: SipTrunk) -> AsyncIterator[str]:
+    """An api that tells of these."""
+
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(text=SipTrunks(trunks=known).model_dump_json())
+
+    app = web.Application()
+    app.router.add_get("/internal/phones/trunks", told)
+    runner, port = web.AppRunner(app), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is_again() -> None:
@@ -68,6 +90,44 @@ async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is_aga
         registrar.close()
 
 
+async def test_a_connection_that_a_router_has_forgotten_is_opened_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trunks, "KEEP_OPEN_SECONDS", 0.2)
+    monkeypatch.setattr(trunks, "_ANSWER_SECONDS", 0.5)
+    listeners = [sip.Listener("udp", "127.0.0.1", 0), sip.Listener("tcp", "127.0.0.1", 0)]
+    async with (
+        carrier(certificate(tmp_path, "carrier")) as behind,
+        sip.Engine(listeners, admission=sip.Admission(sources=())) as engine,
+        aiohttp.ClientSession() as http,
+    ):
+        flow = behind.flows["tcp"]
+        trunk = SipTrunk(
+            trunk_id="t",
+            server=f"127.0.0.1:{flow.port}",
+            transport="tcp",
+            username=CREDENTIAL.username,
+            password=CREDENTIAL.password,
+            registers=True,
+        )
+        async with told_of(trunk) as url:
+            known = trunks.Trunks(engine, url, http)
+            running = asyncio.create_task(known.run())
+            async with asyncio.timeout(20):
+                while known.registrations() != {"t": ""} or not known._silences:
+                    await asyncio.sleep(0.01)
+                flow.freeze()
+                while flow.opened == 1:
+                    await asyncio.sleep(0.01)
+                while not known._silences:
+                    await asyncio.sleep(0.01)
+            assert flow.opened == 2
+            assert known.registrations() == {"t": ""}
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
 async def test_the_way_in_is_kept_open_while_a_trunk_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trunks, "KEEP_OPEN_SECONDS", 0.1)
     registrar = FarEnd()
@@ -92,20 +152,13 @@ async def test_the_way_in_is_kept_open_while_a_trunk_is_registered(monkeypatch: 
     )
     static = SipTrunk(trunk_id="u", server=f"127.0.0.1:{registrar.port}")
 
-    async def told(_: web.Request) -> web.Response:
-        return web.json_response(text=SipTrunks(trunks=(trunk, static)).model_dump_json())
-
-    app = web.Application()
-    app.router.add_get("/internal/phones/trunks", told)
-    runner, port = web.AppRunner(app), free_port()
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         async with (
+            told_of(trunk, static) as url,
             sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=sip.Admission(sources=())) as engine,
             aiohttp.ClientSession() as http,
         ):
-            running = asyncio.create_task(trunks.Trunks(engine, f"http://127.0.0.1:{port}", http).run())
+            running = asyncio.create_task(trunks.Trunks(engine, url, http).run())
             async with asyncio.timeout(20):
                 while asked.count("OPTIONS") < 3:
                     await asyncio.sleep(0.01)
@@ -115,4 +168,3 @@ async def test_the_way_in_is_kept_open_while_a_trunk_is_registered(monkeypatch: 
             assert asked[0] == "REGISTER"
     finally:
         registrar.close()
-        await runner.cleanup()

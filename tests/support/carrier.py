@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.support.far_end import FarEnd
+from tests.support.flows import FlowRelay
 from tests.support.ports import free_port
 from tests.support.sip_messages import Message
 from worker.exchange.sip import Credential
@@ -61,7 +62,9 @@ class Relay(asyncio.DatagramProtocol):
 class Carrier:
     """Calls go to `proxy` (or `tcp_proxy`), and from there to `far`."""
 
-    def __init__(self, far: FarEnd, relay: Relay, port: int, relayed: int, inner: int) -> None:
+    def __init__(
+        self, far: FarEnd, relay: Relay, port: int, relayed: int, inner: int, flows: dict[str, FlowRelay]
+    ) -> None:
         self.far = far
         self.relay = relay
         self.port = port
@@ -70,6 +73,8 @@ class Carrier:
         """Where telephones register."""
         self.proxy = f"sip:127.0.0.1:{relayed}"
         self.tcp_proxy = f"sip:127.0.0.1:{port};transport=tcp"
+        self.flows = flows
+        """By "tcp" and "tls", where asked for: the ways to it that can be cut."""
 
     def uri(self, user: str) -> str:
         """Somebody behind the carrier."""
@@ -82,15 +87,17 @@ def kamailio() -> str:
 
 
 @asynccontextmanager
-async def carrier() -> AsyncIterator[Carrier]:
-    """Kamailio, the relay and the far end, on ports of their own."""
+async def carrier(secured: tuple[Path, Path] | None = None) -> AsyncIterator[Carrier]:
+    """Kamailio, the relay and the far end, on ports of their own.
+
+    With a certificate and its key it takes TLS, too, and whoever registers over TCP or TLS is behind NAT."""
     far = FarEnd()
     await far.start()
     try:
         for _ in range(3):
             # A port that was free a moment ago may be taken a moment later.
             with tempfile.TemporaryDirectory(prefix="carrier-") as folder:
-                async with _relayed(Path(folder), far) as running:
+                async with _relayed(Path(folder), far, secured) as running:
                     if running is not None:
                         yield running
                         return
@@ -100,24 +107,41 @@ async def carrier() -> AsyncIterator[Carrier]:
 
 
 @asynccontextmanager
-async def _relayed(folder: Path, far: FarEnd) -> AsyncIterator[Carrier | None]:
+async def _relayed(
+    folder: Path, far: FarEnd, secured: tuple[Path, Path] | None
+) -> AsyncIterator[Carrier | None]:
     port, inner = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
     relay = Relay(port)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: relay, local_addr=("127.0.0.1", 0))
     relayed = transport.get_extra_info("sockname")[1]
-    process = _begin(folder, port=port, relayed=relayed, inner=inner, far=far.port)
+    more: dict[str, object] = {}
+    flows = {}
+    if secured is not None:
+        secure = free_port()
+        flows = {"tcp": FlowRelay(port), "tls": FlowRelay(secure)}
+        for flow in flows.values():
+            await flow.open()
+        more = {"TCP_RELAY": flows["tcp"].port, "TLS_RELAY": flows["tls"].port, "SECURE": secure}
+        more |= {"CERTIFICATE": secured[0], "PRIVATE_KEY": secured[1]}
+    process = _begin(folder, more, port=port, relayed=relayed, inner=inner, far=far.port)
     try:
-        yield Carrier(far, relay, port, relayed, inner) if await _is_up(port, process) else None
+        up = await _is_up(port, process)
+        yield Carrier(far, relay, port, relayed, inner, flows) if up else None
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 10)
         transport.close()
+        for flow in flows.values():
+            flow.close()
 
 
-def _begin(folder: Path, *, port: int, relayed: int, inner: int, far: int) -> "subprocess.Popen[bytes]":
+def _begin(
+    folder: Path, more: dict[str, object], *, port: int, relayed: int, inner: int, far: int
+) -> "subprocess.Popen[bytes]":
     text = _CONFIGURATION.read_text()
     names = {
+        **more,  # first: some contain another
         "PORT": port,
         "RELAY": relayed,
         "INNER": inner,
@@ -131,6 +155,7 @@ def _begin(folder: Path, *, port: int, relayed: int, inner: int, far: int) -> "s
     file = folder / "carrier.cfg"
     file.write_text(text)
     program = [kamailio(), "-f", str(file), "-DD", "-E", "-m", "32", "-M", "8", "-Y", str(folder)]
+    program += ["-A", "FLOWS"] if more else []
     return subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -102,7 +102,8 @@ class FarCall:
         """The headers that each request inside of the dialog has, its URI, and where it is sent."""
         routes = [] if self.is_ours else self.invite.all("record-route")
         said = self.final if self.is_ours else self.invite
-        target = re.search(r"<?(sips?:[^>;]+)", said.get("contact") or self.invite.uri)
+        named = said.get("contact") or self.invite.uri
+        target = re.search(r"<(sips?:[^>]+)>", named) or re.search(r"(sips?:[^>;]+)", named)
         assert target
         us = self.invite.get("from") if self.is_ours else self.invite.get("to").split(";tag=")[0]
         them = said.get("to") if self.is_ours else said.get("from")

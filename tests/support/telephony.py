@@ -173,6 +173,7 @@ async def staged(
     shard: str = _SHARD,
     exchange: str = "",
     settings: dict[str, str] | None = None,
+    more_listeners: tuple[str, ...] = (),
     **agent: Any,
 ) -> AsyncIterator[tuple[Stage, sip.Engine]]:
     """The stage, and the carrier's own SIP. `shard` is what a shard's process runs, and `exchange` what the
@@ -217,7 +218,7 @@ async def staged(
             "LIVEKIT_API_SECRET": SECRET,
             "CALL2ME_LOCAL_MODELS": "off",
             "CALL2ME_MAX_PHONE_CALLS": str(most_calls),
-            "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{stage.sip_port}",
+            "CALL2ME_SIP_LISTEN": ",".join([f"udp:127.0.0.1:{stage.sip_port}", *more_listeners]),
             "CALL2ME_RTP_PORTS": f"{first}-{min(first + 200, 65_535)}",
             "REHEARSAL": json.dumps({"heard": heard, "answers": answers or {}}),
             **(settings or {}),
@@ -368,18 +369,22 @@ async def calling(
     carrier: sip.Engine,
     number: str = NUMBER,
     offered: Callable[[sip.Offer], None] = _refuse,
+    port: int = 0,
+    credential: sip.Credential | None = None,
     **headers: str,
 ) -> AsyncIterator[Caller]:
-    """Call the exchange, and be answered. `offered` answers its re-INVITEs."""
+    """Call the exchange, and be answered. `offered` answers its re-INVITEs; `port` is whose it is that stands
+    between, and the credential what that asks for."""
     mine = bound()
     ours = sdp.Ours(mine.getsockname(), 7)
     began = time.perf_counter()
     more = [(name.replace("_", "-"), value) for name, value in headers.items()]
     dialog = carrier.invite(
-        f"sip:{number}@127.0.0.1:{stage.sip_port}",
+        f"sip:{number}@127.0.0.1:{port or stage.sip_port}",
         ours.offer(),
         caller="sip:+14155550100@carrier",
         headers=more,
+        credential=credential,
     )
     seen: list[sip.Event] = []
     following = asyncio.create_task(_follow(dialog, seen, offered))

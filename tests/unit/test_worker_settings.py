@@ -66,6 +66,9 @@ def test_local_models_run_unless_providers_hear_and_speak(home: Path) -> None:
         ("CALL2ME_LOCAL_MODELS", "perhaps"),
         ("CALL2ME_WORKER_ID", 'a"b'),
         ("CALL2ME_LOG_LEVEL", "loud"),
+        ("CALL2ME_SIP_STRANGERS", "200"),
+        ("CALL2ME_SIP_STRANGERS", "ignore"),
+        ("CALL2ME_SIP_CA_FILE", "/nowhere/ca.pem"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(home: Path, name: str, value: str) -> None:

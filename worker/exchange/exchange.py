@@ -67,11 +67,11 @@ class Exchange:
         self._settings, self._engine = settings, engine
         self._dialogs = Dialogs(settings.dialogs)
         self._api = Api(settings, http, self._dialogs.told)
-        self._trunks = Trunks(engine, settings.api_url, http)
+        self._trunks = Trunks(engine, settings.api_url, http, settings.sip_strangers)
         self._shards = Shards(settings.exchange_socket, self._told, self._gone)
         self._inbound = Inbound(self, self._api, self._trunks, self._dialogs, settings.max_phone_calls)
         self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
-        self._transfers = Transfers(self, engine, self._api, self._dialogs)
+        self._transfers = Transfers(self, engine, self._api, self._trunks, self._dialogs)
         self._ports = Ports(self._bind_host, *settings.rtp_ports)
         self._restoration = Restoration(self, engine, self._api, self._trunks, self._dialogs, self._ports)
         self.calls: dict[str, PhoneCall] = {}

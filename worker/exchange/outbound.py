@@ -12,7 +12,7 @@ from worker.exchange.api import Api, NotAllowed
 from worker.exchange.calls import PhoneCall, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable, emptied
-from worker.exchange.trunks import Trunks, asserted, credential_of, proxies_of
+from worker.exchange.trunks import Trunks, asserted, credential_of
 from worker.lines.rtp.media import Media
 
 RINGS = (180, 183)
@@ -101,7 +101,7 @@ class Outbound:
             f"sip:{number}@{trunk.server};transport={trunk.transport}",
             ours.offer(),
             caller=f"sip:{caller or trunk.caller_id or trunk.username}@{trunk.server}",
-            proxies=proxies_of(trunk),
+            proxies=self._trunks.ways(trunk),
             credential=credential_of(trunk),
             headers=(*order.headers.items(), *asserted(trunk, caller)),
             ring_seconds=float(order.ring_seconds),

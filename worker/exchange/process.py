@@ -12,13 +12,15 @@ from worker.exchange import sip
 from worker.exchange.exchange import Exchange
 from worker.settings import WorkerSettings
 
+_USUAL = sip.Timing()
+
 
 def _reach(settings: WorkerSettings) -> sip.Reach:
     """A trunk's name leads nowhere that its address could not be."""
     return sip.Reach(NOT_PUBLIC, tuple(map(host_and_port, settings.allowed_hosts)))
 
 
-async def exchange(settings: WorkerSettings) -> None:
+async def exchange(settings: WorkerSettings, timing: sip.Timing = _USUAL) -> None:
     """Run the exchange on its own engine and HTTP session."""
     listeners = [
         sip.Listener(
@@ -35,7 +37,13 @@ async def exchange(settings: WorkerSettings) -> None:
     connector = aiohttp.TCPConnector(limit=64)
     async with (
         aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as http,
-        sip.Engine(listeners, reach=_reach(settings)) as engine,
+        sip.Engine(
+            listeners,
+            admission=sip.Admission(refuse_with=settings.sip_strangers),
+            reach=_reach(settings),
+            timing=timing,
+            ca_file=settings.sip_ca_file,
+        ) as engine,
     ):
         await Exchange(settings, engine, http).run()
 

@@ -33,7 +33,7 @@ from worker.exchange.frames import (
 )
 from worker.exchange.outbound import RINGS, PlacesCalls, host_of, media_of
 from worker.exchange.ports import Unavailable, emptied
-from worker.exchange.trunks import asserted, credential_of, proxies_of
+from worker.exchange.trunks import Trunks, asserted, credential_of
 
 SECONDS = 36.0
 """For all of it: whoever waits for longer has hung up, and the shard gives up after forty."""
@@ -54,8 +54,11 @@ class _Exchange(PlacesCalls, Protocol):
 class Transfers:
     """`ringing` are those that are called for somebody else now; `legs` have answered, and are asked."""
 
-    def __init__(self, exchange: _Exchange, engine: sip.Engine, api: Api, dialogs: Dialogs) -> None:
-        self._exchange, self._engine, self._api, self._dialogs = exchange, engine, api, dialogs
+    def __init__(
+        self, exchange: _Exchange, engine: sip.Engine, api: Api, trunks: Trunks, dialogs: Dialogs
+    ) -> None:
+        self._exchange, self._engine, self._api = exchange, engine, api
+        self._trunks, self._dialogs = trunks, dialogs
         self.ringing: dict[str, sip.Dialog] = {}
         self.legs: dict[str, PhoneCall] = {}
 
@@ -165,7 +168,7 @@ class Transfers:
                 f"sip:{onward.to_number}@{trunk.server};transport={trunk.transport}",
                 ours.offer(),
                 caller=f"sip:{onward.from_number or trunk.caller_id or trunk.username}@{trunk.server}",
-                proxies=proxies_of(trunk),
+                proxies=self._trunks.ways(trunk),
                 credential=credential_of(trunk),
                 headers=asserted(trunk, onward.from_number),
                 ring_seconds=min(RING_SECONDS, seconds),

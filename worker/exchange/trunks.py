@@ -22,6 +22,8 @@ RESOLVE_AGAIN_SECONDS = 60.0
 KEEP_OPEN_SECONDS = 25.0
 """Routers forget a way in that nobody used for 30 s; a registration alone is refreshed too rarely."""
 KEEP_OPEN_AT_ONCE = 20
+MOST_SILENCES = 2
+"""Who has answered before, and does not so often in turn, is gone, or a router forgot our connection."""
 _ANSWER_SECONDS = 2.0
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
@@ -31,13 +33,24 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Trunks:
     """Every trunk in use. `run` until cancelled."""
 
-    def __init__(self, engine: sip.Engine, api_url: str, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        engine: sip.Engine,
+        api_url: str,
+        http: aiohttp.ClientSession,
+        refuse_strangers_with: int | None = None,
+    ) -> None:
+        self._refuse_with = refuse_strangers_with
         self._engine, self._api_url, self._http = engine, api_url, http
         self._trunks: dict[str, SipTrunk] = {}
         self._networks: dict[str, tuple[Network, ...]] = {}
         self._resolved_at = float("-inf")
         self._registrations: dict[str, tuple[SipTrunk, sip.Registration, asyncio.Task[None]]] = {}
         self._problems: dict[str, str] = {}
+        self._registered_at: dict[str, str] = {}
+        """The address that granted it: not always the first of a trunk's."""
+        self._silences: dict[str, int] = {}
+        """Of trunks that have answered before: how often in turn they did not since."""
         self.known = asyncio.Event()
         """Set once the api has told of them at all."""
 
@@ -59,6 +72,12 @@ class Trunks:
         if trunk_id not in self._trunks:
             return "the trunk is not in use"
         return self._problems.get(trunk_id, "")
+
+    def ways(self, trunk: SipTrunk) -> tuple[str, ...]:
+        """Where to send its requests, instead of what its name says: first to where it is registered now."""
+        at = self._registered_at.get(trunk.trunk_id)
+        named = proxies_of(trunk)
+        return named if at is None else (at, *(named or (f"sip:{trunk.server};transport={trunk.transport}",)))
 
     def registrations(self) -> dict[str, str]:
         """Of those that register: why each is not registered, empty when it is. Failing ones first."""
@@ -95,7 +114,7 @@ class Trunks:
             self._trunks, self._resolved_at = fresh, now
             self._networks = {trunk_id: await _networks(trunk) for trunk_id, trunk in fresh.items()}
             sources = {str(network) for networks in self._networks.values() for network in networks}
-            self._engine.admit(sip.Admission(sources=tuple(sorted(sources))))
+            self._engine.admit(sip.Admission(tuple(sorted(sources)), refuse_with=self._refuse_with))
         self.known.set()
         await self._register()
 
@@ -103,18 +122,34 @@ class Trunks:
         """Ask each carrier that we are registered with for its OPTIONS; what it answers does not matter."""
         turns = asyncio.Semaphore(KEEP_OPEN_AT_ONCE)
 
-        async def ask(trunk: SipTrunk) -> None:
+        async def ask(trunk: SipTrunk, registration: sip.Registration) -> None:
+            uri = f"sip:{trunk.server};transport={trunk.transport}"
             async with turns:
-                with contextlib.suppress(sip.SipError):
-                    uri = f"sip:{trunk.server};transport={trunk.transport}"
-                    await self._engine.options(uri, proxies=proxies_of(trunk), timeout=_ANSWER_SECONDS)
+                try:
+                    reply = await self._engine.options(uri, proxies=self.ways(trunk), timeout=_ANSWER_SECONDS)
+                except sip.SipError:
+                    return
+            self._listened(trunk.trunk_id, registration, reply.is_from_wire)
 
         while True:
             await asyncio.sleep(KEEP_OPEN_SECONDS)
             registered = [
-                trunk for trunk, registration, _ in self._registrations.values() if registration.is_registered
+                (trunk, registration)
+                for trunk, registration, _ in self._registrations.values()
+                if registration.is_registered
             ]
-            await asyncio.gather(*(ask(trunk) for trunk in registered))
+            await asyncio.gather(*(ask(*one) for one in registered))
+
+    def _listened(self, trunk_id: str, registration: sip.Registration, is_heard: bool) -> None:
+        """Register anew where a carrier has fallen silent. Who never answers OPTIONS is not meant."""
+        if is_heard:
+            self._silences[trunk_id] = 0
+        elif trunk_id in self._silences:
+            self._silences[trunk_id] += 1
+            if self._silences[trunk_id] >= MOST_SILENCES:
+                del self._silences[trunk_id]
+                logger.warning("a trunk is silent and registered anew", extra={"trunk_id": trunk_id})
+                registration.renew()
 
     async def _register(self) -> None:
         wanted = {trunk_id: trunk for trunk_id, trunk in self._trunks.items() if trunk.registers}
@@ -123,6 +158,8 @@ class Trunks:
                 task.cancel()
                 del self._registrations[trunk_id]
                 self._problems.pop(trunk_id, None)
+                self._registered_at.pop(trunk_id, None)
+                self._silences.pop(trunk_id, None)
                 with contextlib.suppress(sip.SipError):
                     await registration.unregister()
         for trunk_id in wanted.keys() - self._registrations.keys():
@@ -139,19 +176,25 @@ class Trunks:
                 self._problems[trunk_id] = f"it cannot be registered: {error}"
                 continue
             self._problems[trunk_id] = NOT_YET
-            following = asyncio.create_task(self._follow(trunk_id, registration), name="registration")
+            following = asyncio.create_task(self._follow(trunk, registration), name="registration")
             self._registrations[trunk_id] = trunk, registration, following
 
-    async def _follow(self, trunk_id: str, registration: sip.Registration) -> None:
+    async def _follow(self, trunk: SipTrunk, registration: sip.Registration) -> None:
+        trunk_id = trunk.trunk_id
         async for change in registration.changes():
             if isinstance(change, sip.RegistrationFailed):
+                self._registered_at.pop(trunk_id, None)
                 # The reason is the carrier's; nothing in it is of a person.
                 said = f"{change.code or ''} {change.reason}".strip()
                 self._problems[trunk_id] = f"it is not registered: {said}"
                 logger.warning(
                     "a trunk is not registered", extra={"trunk_id": trunk_id, "sip_code": change.code}
                 )
-            elif self._problems.pop(trunk_id, None):
+                continue
+            host, port = change.server
+            host = f"[{host}]" if ":" in host else host
+            self._registered_at[trunk_id] = f"sip:{host}:{port};transport={trunk.transport}"
+            if self._problems.pop(trunk_id, None):
                 logger.info("a trunk is registered", extra={"trunk_id": trunk_id})
 
 

@@ -31,8 +31,8 @@ class RegistrationFailed:
 class Registration:
     """One binding at a registrar, kept until `unregister`.
 
-    Refreshed at three quarters of what was granted; when that fails, at the next address, then again with a
-    backoff of 1 to 60 s."""
+    Refreshed at three quarters of what was granted, and over TCP and TLS as soon as the connection has ended;
+    when that fails, at the next address, then again with a backoff of 1 to 60 s."""
 
     def __init__(self, account: Account, engine: native.Native, key: int) -> None:
         self.account = account
@@ -48,6 +48,10 @@ class Registration:
         """Each answer, from the first on; of those that were not read the newest 16 are kept. One reader."""
         while (change := await self._changes.get()) is not None:
             yield change
+
+    def renew(self) -> None:
+        """Registers now; over TCP and TLS by another connection, for nobody answers on the one that is."""
+        self._native.renew(self._key)
 
     async def unregister(self) -> None:
         """Removes the binding, waiting 2 s at most for the answer, and stops. Twice does no harm."""

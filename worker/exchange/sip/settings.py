@@ -30,9 +30,9 @@ class Admission:
     responses are not touched by it.
 
     `sources`: networks, as CIDR; None lets everybody in, () nobody. `refuse_with`: None drops without a word,
-    else the status that is answered. `per_second` and `burst`: how much one address may begin; beyond, it is
-    dropped. `connections`: how many over TCP and TLS one address may have open to us; one more is closed, and
-    so is any of whoever is dropped without a word."""
+    else the status that is answered, as often as `per_second` and `burst` say. `per_second` and `burst`: how
+    much one address may begin; beyond, it is dropped. `connections`: how many over TCP and TLS one address
+    may have open to us; one more is closed, and so is any of whoever is dropped without a word."""
 
     sources: tuple[str, ...] | None = ()
     refuse_with: int | None = None

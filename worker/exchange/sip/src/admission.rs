@@ -129,7 +129,8 @@ impl Doorkeeper {
                 None => self.gate.knows(ip).map_err(|_| None),
             };
         }
-        self.gate.knows(ip)?;
+        // A stranger who forges addresses makes us nobody's nuisance: these are not answered without end.
+        self.gate.knows(ip).map_err(|code| code.filter(|_| self.gate.is_within_rate(ip)))?;
         match request.method {
             Method::Cancel | Method::Ack => Ok(()),
             _ if self.gate.is_within_rate(ip) => Ok(()),

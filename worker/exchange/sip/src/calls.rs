@@ -9,7 +9,7 @@ use rsipstack::dialog::authenticate::Credential;
 use rsipstack::dialog::dialog::{Dialog, TransactionHandle};
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invite_dialog::InviteDialog;
-use rsipstack::sip::{HasHeaders, Headers, HeadersExt, Method, Request, Transport, Uri};
+use rsipstack::sip::{HasHeaders, Headers, HeadersExt, HostWithPort, Method, Request, Transport, Uri};
 use rsipstack::transaction::endpoint::EndpointInnerRef;
 use rsipstack::transaction::transaction::TransactionEventSender;
 use rsipstack::transport::{SipAddr, SipConnection};
@@ -207,6 +207,9 @@ pub struct Core {
     pub targets: Arc<Targets>,
     pub asked: Mutex<HashMap<u64, Asked>>,
     pub locals: Vec<Local>,
+    /// What registrars see us as, by their address, where they reach us by the connection that we opened alone: we are
+    /// behind NAT, or do not listen on that transport at all.
+    pub seen: Mutex<HashMap<SipAddr, HostWithPort>>,
     pub options_code: AtomicU16,
     pub pending: AtomicUsize,
     pub pending_limit: usize,
@@ -215,15 +218,38 @@ pub struct Core {
 }
 
 impl Core {
-    /// The address of ours that is heard on this transport, else the first.
-    pub fn local(&self, transport: Transport) -> &SipAddr {
+    fn listening(&self, transport: Transport) -> Option<&SipAddr> {
         let found = self.locals.iter().find(|local| local.transport == transport);
-        &found.unwrap_or(&self.locals[0]).address
+        found.map(|local| &local.address)
     }
 
-    /// Our Contact. It names its transport wherever that is not UDP, so that the crate sends it unchanged.
-    pub fn contact(&self, user: Option<&str>, transport: Transport) -> Uri {
+    /// The address of ours that is heard on this transport, else the first.
+    pub fn local(&self, transport: Transport) -> &SipAddr {
+        self.listening(transport).unwrap_or(&self.locals[0].address)
+    }
+
+    /// Remembers what a registrar sees us as, if that is where it has to reach us. Over UDP it is not: there the source
+    /// of our packets is the listener's own, and carriers that serve customers behind NAT keep to it.
+    pub fn note_seen(&self, registrar: &SipAddr, seen: Option<&HostWithPort>) {
+        let transport = registrar.r#type.unwrap_or(Transport::Udp);
+        let is_behind = |seen: &&HostWithPort| {
+            self.listening(transport).is_none_or(|local| local.addr.host != seen.host)
+        };
+        match seen.filter(is_behind) {
+            Some(seen) if transport != Transport::Udp => {
+                self.seen.lock().insert(registrar.clone(), seen.clone());
+            }
+            _ => {
+                self.seen.lock().remove(registrar);
+            }
+        }
+    }
+
+    /// Our Contact for somebody there. It names its transport wherever that is not UDP, so that the crate sends it
+    /// unchanged.
+    pub fn contact(&self, user: Option<&str>, transport: Transport, towards: Option<&SipAddr>) -> Uri {
         use rsipstack::sip::{Auth, Param, Scheme};
+        let seen = towards.and_then(|towards| self.seen.lock().get(towards).cloned());
         let mut params = Vec::new();
         if transport != Transport::Udp {
             params.push(Param::Transport(transport));
@@ -231,7 +257,7 @@ impl Core {
         Uri {
             scheme: Some(Scheme::Sip),
             auth: user.map(|user| Auth { user: user.to_string(), password: None }),
-            host_with_port: self.local(transport).addr.clone(),
+            host_with_port: seen.unwrap_or_else(|| self.local(transport).addr.clone()),
             params,
             headers: Vec::new(),
         }

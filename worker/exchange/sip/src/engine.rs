@@ -152,6 +152,7 @@ pub async fn start(
         targets,
         asked: Default::default(),
         locals,
+        seen: Default::default(),
         options_code: AtomicU16::new(200),
         pending: AtomicUsize::new(0),
         pending_limit: settings.pending_limit,

@@ -128,7 +128,8 @@ fn invitation(core: &Arc<Core>, transaction: Transaction) {
     }
     let flow = transaction.connection.clone();
     let transport = flow.as_ref().map_or(Transport::Udp, |connection| connection.transport());
-    let contact = core.contact(invite.uri.user(), transport);
+    let towards = flow.as_ref().and_then(|connection| connection.get_remote_addr());
+    let contact = core.contact(invite.uri.user(), transport, towards);
     let (sender, states) = core.layer.new_dialog_state_channel();
     let Ok(mut dialog) = core.layer.get_or_create_server_invite(&transaction, sender, None, Some(contact))
     else {
@@ -149,6 +150,11 @@ fn invitation(core: &Arc<Core>, transaction: Transaction) {
     };
     *call.ringing.lock() = Some(Ringing { invite: invite.clone(), answers: transaction.tu_sender.clone() });
     *call.dialog.lock() = Some(dialog.clone());
+    if invite.headers.iter().any(|header| matches!(header, Header::RecordRoute(_))) {
+        // The crate writes the transport that an INVITE came over into the far side's address. Behind a proxy that is
+        // the proxy's alone: it would look for somebody over TCP who only speaks UDP.
+        call.refresh_target(&invite.headers);
+    }
     core.calls.add(&call);
     core.calls.add_tag(&call, dialog.id().local_tag);
     core.calls.add_invite(&call, from_tag);

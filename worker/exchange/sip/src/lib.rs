@@ -33,6 +33,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use targets::Reach;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wire::{Pairs, Secret};
 
@@ -54,7 +55,7 @@ struct Engine {
     outbox: Arc<Outbox>,
     gate: Arc<Gate>,
     reach: Mutex<Reach>,
-    bindings: Mutex<HashMap<u64, CancellationToken>>,
+    bindings: Mutex<HashMap<u64, (CancellationToken, Arc<Notify>)>>,
     orders: Arc<AtomicUsize>,
 }
 
@@ -385,6 +386,7 @@ impl Engine {
     ) -> PyResult<u64> {
         let (core, handle) = self.core()?;
         let stopped = CancellationToken::new();
+        let renewed = Arc::new(Notify::new());
         let binding = registration::Binding {
             key: core.calls.next_key(),
             registrar: wire::uri(registrar).map_err(bad)?,
@@ -393,16 +395,24 @@ impl Engine {
             expires,
             contact_user,
             stopped: stopped.clone(),
+            renewed: renewed.clone(),
         };
         let key = binding.key;
         self.order(&handle, registration::keep(core, binding))?;
-        self.bindings.lock().insert(key, stopped);
+        self.bindings.lock().insert(key, (stopped, renewed));
         Ok(key)
+    }
+
+    /// Over TCP and TLS: opens another connection, and registers by it.
+    fn renew(&self, key: u64) {
+        if let Some((_, renewed)) = self.bindings.lock().get(&key) {
+            renewed.notify_one();
+        }
     }
 
     /// "gone" is told when it is done.
     fn unregister(&self, key: u64) {
-        if let Some(stopped) = self.bindings.lock().remove(&key) {
+        if let Some((stopped, _)) = self.bindings.lock().remove(&key) {
             stopped.cancel();
         }
     }

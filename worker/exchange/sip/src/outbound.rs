@@ -49,9 +49,9 @@ enum Outcome {
     },
 }
 
-/// Every address of a list of URIs that somebody gave us, in order.
+/// Every address of a list of URIs that somebody gave us, in order, each once: with the name that led there, if one did.
 pub async fn targets(core: &Core, uris: &[Uri]) -> Result<Vec<Target>, String> {
-    let mut found = Vec::new();
+    let mut found: Vec<Target> = Vec::new();
     let mut trouble = "no address".to_string();
     for uri in uris {
         match core.targets.resolve(uri).await {
@@ -61,7 +61,12 @@ pub async fn targets(core: &Core, uris: &[Uri]) -> Result<Vec<Target>, String> {
                 if !may_not.is_empty() {
                     trouble = format!("{} leads into a private network", uri.host_with_port.host);
                 }
-                found.extend(may);
+                for target in may {
+                    match found.iter_mut().find(|known| known.address == target.address) {
+                        Some(known) => known.name = known.name.take().or(target.name),
+                        None => found.push(target),
+                    }
+                }
             }
             Err(error) => trouble = error,
         }
@@ -272,7 +277,7 @@ fn option(core: &Core, call: &Call, plan: &Plan, target: &Target) -> InviteOptio
     let transport = target.transport();
     let contact = match &plan.contact {
         Some(contact) => contact.clone(),
-        None => core.contact(plan.caller.user(), transport),
+        None => core.contact(plan.caller.user(), transport, Some(&target.address)),
     };
     InviteOption {
         caller_display_name: plan.caller_name.clone(),

@@ -10,12 +10,15 @@ use rsipstack::sip::typed::Contact;
 use rsipstack::sip::{Header, Param, Response, StatusCodeKind, Transport, Uri};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// An address that says nothing for so long is given up for the next, if there is one, else after SIP's own time.
 const SILENCE: Duration = Duration::from_secs(6);
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Whoever closes a connection sooner than this is not to be connected to without a pause.
+const BRIEF: Duration = Duration::from_secs(30);
 
 pub struct Binding {
     pub key: u64,
@@ -25,11 +28,13 @@ pub struct Binding {
     pub expires: u32,
     pub contact_user: Option<String>,
     pub stopped: CancellationToken,
+    /// The way in is to be opened anew: over TCP and TLS nobody answers there any more.
+    pub renewed: Arc<Notify>,
 }
 
 pub async fn keep(core: Arc<Core>, mut binding: Binding) {
     let stopped = binding.stopped.clone();
-    let mut failures = 0;
+    let (mut failures, mut losses) = (0, 0);
     let mut current: Option<(Registration, Target)> = None;
     loop {
         let turn = async {
@@ -59,15 +64,38 @@ pub async fn keep(core: Arc<Core>, mut binding: Binding) {
             wait = turn => wait,
             _ = stopped.cancelled() => break,
         };
-        tokio::select! {
-            _ = sleep(wait) => {}
+        let since = Instant::now();
+        let flow = current.as_ref().and_then(|(_, target)| core.targets.flow(target));
+        let is_lost = tokio::select! {
+            _ = sleep(wait) => false,
             _ = stopped.cancelled() => break,
+            _ = until_lost(flow) => true,
+            _ = binding.renewed.notified() => true,
+        };
+        if is_lost && let Some((_, target)) = current.take_if(|(_, target)| target.transport() != Transport::Udp) {
+            // Nobody can call us by it any more: another is opened, and registered.
+            core.note_seen(&target.address, None);
+            core.targets.part(&target);
+            losses = if since.elapsed() < BRIEF { losses + 1 } else { 0 };
+            let pause = if losses > 1 { backoff_interval(losses - 2) } else { Duration::ZERO };
+            tokio::select! {
+                _ = sleep(pause) => {}
+                _ = stopped.cancelled() => break,
+            }
         }
     }
     if let Some((mut registration, target)) = current {
         timeout(FAREWELL, registration.register(server(&binding, &target), Some(0))).await.ok();
     }
     core.outbox.tell(Event { kind: "gone", key: binding.key, ..Event::default() });
+}
+
+/// Returns when a connection has ended; never where there is none.
+async fn until_lost(flow: Option<CancellationToken>) {
+    match flow {
+        Some(flow) => flow.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn tell(
@@ -78,6 +106,7 @@ fn tell(
     target: &Target,
 ) {
     let seen = current.as_ref().and_then(|(registration, _)| registration.discovered_public_address());
+    core.note_seen(&target.address, seen.as_ref());
     let seen: Pairs = seen
         .map(|address| {
             let port = address.port.map_or(5060, |port| port.value().to_owned());
@@ -131,7 +160,7 @@ fn begin(core: &Core, binding: &Binding, target: &Target) -> Registration {
     let credential = wire::credential(binding.secret.clone());
     let user = binding.contact_user.clone().unwrap_or_else(|| credential.username.clone());
     let mut registration = Registration::new(core.endpoint.clone(), Some(credential));
-    registration.contact = Some(Contact::from(core.contact(Some(&user), target.transport())));
+    registration.contact = Some(Contact::from(core.contact(Some(&user), target.transport(), None)));
     registration.outbound_proxy = target.socket();
     registration.extra_headers = vec![Header::Other("Allow".into(), wire::ALLOW.into())];
     registration
@@ -147,8 +176,14 @@ async fn once(
     core.targets.connect(target).await.map_err(|error| (0, error))?;
     let answer = timeout(patience, registration.register(server(binding, target), Some(binding.expires)))
         .await
-        .map_err(|_| (0, "nobody answered".to_string()))?
-        .map_err(|error| (0, error.to_string()))?;
+        .map_err(|_| (0, "nobody answered".to_string()))
+        .and_then(|answer| answer.map_err(|error| (0, error.to_string())));
+    let is_dead = !answer.as_ref().is_ok_and(|answer| answer.status_code.code() != 408);
+    if is_dead && target.transport() != Transport::Udp {
+        // The next try is not to wait on the same connection.
+        core.targets.part(target);
+    }
+    let answer = answer?;
     let code = answer.status_code.code();
     if answer.status_code.kind() == StatusCodeKind::Successful {
         let ours = registration.contact.as_ref().map(|contact| contact.uri.host_with_port.to_string());

@@ -48,6 +48,15 @@ impl Target {
     pub fn socket(&self) -> Option<SocketAddr> {
         self.address.get_socketaddr().ok()
     }
+
+    /// What a connection to there is remembered by. A certificate was for one name alone: whoever is called by another
+    /// gets a connection of their own, for which it is looked at again.
+    fn slot(&self) -> String {
+        match (&self.name, self.transport()) {
+            (Some(name), Transport::Tls) => format!("{} {name}", self.address),
+            _ => self.address.to_string(),
+        }
+    }
 }
 
 /// Where a name may not lead.
@@ -196,7 +205,7 @@ impl Targets {
         if transport == Transport::Udp {
             return Ok(());
         }
-        let slot = target.address.to_string();
+        let slot = target.slot();
         if let Some(connection) = self.open.lock().get(&slot)
             && !connection.cancel_token().is_some_and(|token| token.is_cancelled())
         {
@@ -232,6 +241,21 @@ impl Targets {
         open.retain(|_, held| !held.cancel_token().is_some_and(|token| token.is_cancelled()));
         open.insert(slot, connection);
         Ok(())
+    }
+
+    /// Ends with the connection that requests to there go over now; None: there is none, and over UDP never is.
+    pub fn flow(&self, target: &Target) -> Option<CancellationToken> {
+        let open = self.open.lock();
+        open.get(&target.slot())?.cancel_token().filter(|token| !token.is_cancelled())
+    }
+
+    /// Uses the connection to there no more, whatever its state: somebody who should have answered on it did not.
+    pub fn part(&self, target: &Target) {
+        let Some(connection) = self.open.lock().remove(&target.slot()) else { return };
+        if let Some(endpoint) = self.endpoint.get().and_then(Weak::upgrade) {
+            endpoint.transport_layer.remove_connection(&connection);
+        }
+        tokio::spawn(async move { connection.close().await.ok() });
     }
 
     /// Whether TCP failed there a while ago: no call is to wait for that again.
