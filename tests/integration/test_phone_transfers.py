@@ -156,6 +156,8 @@ async def test_a_carrier_that_does_not_refer_is_made_up_for(
     house: tuple[Stage, sip.Engine], code: int, who_hangs_up: str
 ) -> None:
     stage, carrier = house
+    stage.trunk = stage.trunk.model_copy(update={"asserts_identity": code == 603})
+    await asyncio.sleep(3.5)  # it is asked for again
     async with calling(stage, carrier) as caller:
         await asks_for_somebody(stage, caller)
         (await referred(stage, caller)).refuse(code)
@@ -163,6 +165,8 @@ async def test_a_carrier_that_does_not_refer_is_made_up_for(
             assert person.dialog.invitation is not None
             assert person.dialog.invitation.uri.startswith(f"sip:{PERSON}@")
             assert NUMBER in (person.dialog.invitation.headers.first("From") or "")
+            asserted = person.dialog.invitation.headers.first("P-Asserted-Identity")
+            assert asserted == (f"<sip:{NUMBER}@{stage.trunk.server}>" if code == 603 else None)
             rings_at = time.time()
             await stage.until(lambda: caller.phone.first_sound(rings_at))
             assert caller.end is None, "they hear that it rings"

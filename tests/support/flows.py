@@ -1,4 +1,4 @@
-"""Between the engine and a carrier over TCP or TLS, a router with NAT: it cuts connections, or forgets them."""
+"""Between the engine and a carrier over TCP or TLS, a router with NAT: it cuts or forgets connections."""
 
 import asyncio
 import contextlib

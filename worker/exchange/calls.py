@@ -188,10 +188,10 @@ class PhoneCall:
         """
         try:
             reply = await self.dialog.refer(target)
+            if not reply.is_from_wire:
+                return False, "The carrier does not answer"
             if not reply.is_success:
-                return reply.is_from_wire, f"The carrier refused the transfer: {reply.code} {reply.reason}"[
-                    :200
-                ]
+                return True, f"The carrier refused the transfer: {reply.code} {reply.reason}"[:200]
             while (told := await self._notified.get()).code is None or told.code < 200:
                 pass
         except sip.SipError as error:

@@ -232,9 +232,8 @@ impl Core {
     /// of our packets is the listener's own, and carriers that serve customers behind NAT keep to it.
     pub fn note_seen(&self, registrar: &SipAddr, seen: Option<&HostWithPort>) {
         let transport = registrar.r#type.unwrap_or(Transport::Udp);
-        let is_behind = |seen: &&HostWithPort| {
-            self.listening(transport).is_none_or(|local| local.addr.host != seen.host)
-        };
+        let is_behind =
+            |seen: &&HostWithPort| self.listening(transport).is_none_or(|local| local.addr.host != seen.host);
         match seen.filter(is_behind) {
             Some(seen) if transport != Transport::Udp => {
                 self.seen.lock().insert(registrar.clone(), seen.clone());

@@ -72,7 +72,9 @@ pub async fn keep(core: Arc<Core>, mut binding: Binding) {
             _ = until_lost(flow) => true,
             _ = binding.renewed.notified() => true,
         };
-        if is_lost && let Some((_, target)) = current.take_if(|(_, target)| target.transport() != Transport::Udp) {
+        if is_lost
+            && let Some((_, target)) = current.take_if(|(_, target)| target.transport() != Transport::Udp)
+        {
             // Nobody can call us by it any more: another is opened, and registered.
             core.note_seen(&target.address, None);
             core.targets.part(&target);

@@ -151,10 +151,15 @@ async fn ask_options(core: &Core, uri: &Uri, proxies: &[Uri]) -> Result<Option<R
         }
         let via = core.endpoint.get_via(Some(core.local(target.transport()).clone()), None);
         let via = via.map_err(|error| error.to_string())?;
-        let from = From::from(core.contact(None, target.transport(), Some(&target.address))).with_tag(make_tag());
+        let from =
+            From::from(core.contact(None, target.transport(), Some(&target.address))).with_tag(make_tag());
         let to = To { display_name: None, uri: uri.clone(), params: vec![] };
         let mut request = core.endpoint.make_request(Method::Options, uri.clone(), via, from, to, 1, None);
-        let contact = rsipstack::sip::typed::Contact::from(core.contact(None, target.transport(), Some(&target.address)));
+        let contact = rsipstack::sip::typed::Contact::from(core.contact(
+            None,
+            target.transport(),
+            Some(&target.address),
+        ));
         request.headers.unique_push(contact.into());
         let key = TransactionKey::from_request(&request, TransactionRole::Client);
         let key = key.map_err(|error| error.to_string())?;
