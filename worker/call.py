@@ -127,8 +127,8 @@ class _Call:
             pipeline = await self._cast.first(self._control)
         except CannotServe as error:
             return Ending("failed", f"error: {error}"), 0
-        told = self._told
-        if ending := await waited(self._line, self._brief, pipeline, self._ordered, told.must_call_back):
+        noted = self._told.ran.must_call_back
+        if ending := await waited(self._line, self._brief, pipeline, self._ordered, noted):
             await pipeline.aclose()
             return ending, 0
         session = pipeline.session()
