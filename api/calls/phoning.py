@@ -13,7 +13,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
-from api.calls import bridged, lifecycle, outbox, queueing, spending, tolls, workflows
+from api.calls import bridged, forwarding, lifecycle, outbox, queueing, spending, tolls, workflows
 from api.calls.outcomes import UNSURE
 from api.calls.schemas import OutboundCall
 from api.calls.table import CallRow
@@ -34,6 +34,7 @@ LEAST_RING_SECONDS, MOST_RING_SECONDS = 5, 180
 BLOCKS_FOR = timedelta(days=1)
 """An agent whose function held up a process has one for each call so long."""
 _BUSY = (486, 600)
+_CANCELLED = 487
 _NOBODY = (408, 480, 487)
 
 
@@ -170,6 +171,8 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
             await outbox.queued(session, call, news.place)
     elif news.state == "answered":
         call.answered_at = call.answered_at or _when(news)
+        if call.forwarded_to is not None:
+            await forwarding.put_through(session, call, _when(news))
     elif news.state == "steered":
         await bridged.note(session, call, news)
     elif news.state == "ended":
@@ -182,6 +185,8 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
             await over(session, call_id, lifecycle.TRANSFERRED, reason, call.line_ended_at)
         elif not call.attempt:
             # Nobody answered, so no agent will ever tell of an end.
+            if call.forwarded_to is not None:
+                await forwarding.failed(session, call, news.sip_reason, _when(news))
             await over(session, call_id, _status(call, news), _reason(call, news))
     session.add(call)
 
@@ -214,7 +219,7 @@ async def over(
 
 
 def _status(call: CallRow, news: PhoneTold) -> str:
-    if call.direction == "inbound":
+    if call.direction == "inbound" and (call.forwarded_to is None or news.sip_code == _CANCELLED):
         return "ended" if news.sip_code in _NOBODY else "failed"  # whoever called gave up
     if news.sip_code in _BUSY:
         return "busy"

@@ -73,6 +73,8 @@ class CallRow(SQLModel, table=True):
     """What comes before the agent of a call that comes in, as it was decided when it rang."""
     queue: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))
     """Of a caller for whom no line was free (`api.calls.queueing`)."""
+    forwarded_to: str | None = None
+    """Whom it is for in the place of an agent that is not there (`api.calls.forwarding`)."""
     max_duration_seconds: int | None = None
     """A bound of this call alone; the agent's own holds as well."""
 

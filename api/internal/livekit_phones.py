@@ -230,7 +230,7 @@ class LiveKitPhones:
         # Nobody waits for a webhook with a transaction open.
         advice = await ringing.advice(self._guard, asked) if asked is not None else Advice()
         async with self._database.transaction(is_durable=True) as session:
-            call = await ringing.taken(session, here, rang, advice)
+            call = await ringing.taken(session, here, rang, advice, can_forward=False)
             await billing.require(session, call.owner_id, self._settings)
             call.room_name, call.participant_identity = room, identity
             session.add(call)

@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import telephone
 from api.agents import service as agents
-from api.calls import phoning, queueing
+from api.calls import forwarding, phoning, queueing
 from api.calls.table import CallRow
 from api.contacts import service as contacts
 from api.db.columns import now
@@ -62,6 +62,8 @@ class Rung:
     rules: Answering
     caller: str
     """E.164; empty where it is hidden, or no number."""
+    is_busy: bool = False
+    """No line is free, and somebody else may take it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
     if told.queued is not None and rules.waits is None:
         raise LetItRing
     if told.is_busy or (told.queued is not None and rules.waits and told.queued >= rules.waits.most):
+        if rules.fallback_number is not None:
+            return Rung(route, rules, caller, is_busy=True)
         await _busy(session, Rung(route, rules, caller), told)
         raise LineBusy
     return Rung(route, rules, caller)
@@ -111,7 +115,7 @@ def _caller(route: routing.Route, told: PhoneRang) -> str:
 
 async def question(session: AsyncSession, here: Rung, told: PhoneRang) -> Question | None:
     """What the number's owner is asked before the call is answered; None where nobody is."""
-    if here.rules.webhook_url is None:
+    if here.rules.webhook_url is None or here.is_busy:
         return None
     contact = await contacts.recognised(session, here.route.owner_id, None, here.caller)
     at = now()
@@ -159,14 +163,27 @@ async def advice(guard: Guard, asked: Question) -> Advice:
     return Advice()
 
 
-async def taken(session: AsyncSession, here: Rung, told: PhoneRang, advised: Advice) -> CallRow:
-    """Write the call's row. Raises `CallerRefused` by its rules, `NobodyAnswers` where no agent is there."""
+async def taken(
+    session: AsyncSession, here: Rung, told: PhoneRang, advised: Advice, *, can_forward: bool = True
+) -> CallRow:
+    """Write the call's row; `can_forward` is whether whoever has the line could ring somebody else.
+
+    Raises `CallerRefused` by its rules, `NobodyAnswers` where no agent is there.
+    """
     route = here.route
     decided = decide(here.rules, route.agent_id, here.caller, now(), advised)
     if decided.is_refused:
         raise CallerRefused
     call = _row(route, told)
-    call.agent_id = await _first_there(session, route.owner_id, decided)
+    there = await _first_there(session, route.owner_id, decided)
+    if there is None or here.is_busy or decided.falls_back:
+        if here.rules.fallback_number is None or not can_forward:
+            raise numbers.NobodyAnswers
+        forwarding.begin(call, here.rules.fallback_number)
+        session.add(call)
+        await session.flush()
+        return call
+    call.agent_id = there
     call.variables = {**call.variables, **advised.variables}
     call.reception = decided.reception.model_dump(mode="json") if decided.reception else None
     if told.queued is not None and here.rules.waits is not None:
@@ -193,13 +210,13 @@ def _row(route: routing.Route, told: PhoneRang) -> CallRow:
     )
 
 
-async def _first_there(session: AsyncSession, owner_id: str, decided: Decided) -> str:
+async def _first_there(session: AsyncSession, owner_id: str, decided: Decided) -> str | None:
     for agent_id in decided.agent_ids:
         try:
             return (await agents.of_owner(session, owner_id, agent_id)).id
         except agents.AgentNotFound:
             continue
-    raise numbers.NobodyAnswers
+    return None
 
 
 async def _calls_too_often(session: AsyncSession, owner_id: str, rules: Answering, caller: str) -> bool:

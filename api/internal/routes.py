@@ -11,7 +11,7 @@ from api.calls.table import CallRow
 from api.http.errors import Invalid, NotFound, TooLarge
 from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
-from api.internal import ringing, service
+from api.internal import forwarding, ringing, service
 from api.internal.batches import read_batch
 from api.keys import GUARD, KNOWLEDGE, METRICS, SESSION, SETTINGS, STORAGE, WORKERS
 from api.knowledge_base import blobs as knowledge_files
@@ -143,6 +143,7 @@ async def list_trunks(request: web.Request) -> SipTrunks:
         ringing.CallerRefused,
         ringing.LineBusy,
         ringing.LetItRing,
+        forwarding.NotForwarded,
         InsufficientBalance,
     ],
 )
@@ -157,6 +158,9 @@ async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
             advice = await ringing.advice(request.app[GUARD], asked)
         call = await ringing.taken(session, here, body, advice)
     await billing.require(request[SESSION], call.owner_id, request.app[SETTINGS])
+    if call.forwarded_to is not None:
+        onward = await forwarding.allowed(session, call, body.diverted_by, request.app[SETTINGS])
+        return PhoneRoute(call_id=call.id, forward=onward)
     apart = await phoning.apart(session, call)
     return PhoneRoute(call_id=call.id, apart=apart, queue=queueing.as_told(call))
 

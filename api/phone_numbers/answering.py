@@ -150,6 +150,9 @@ class Answering(Wire):
     menu: Menu | None = None
     fallback_agent_id: AgentId | None = None
     """Answers where the number's agent is gone."""
+    fallback_number: E164 | None = None
+    """Rung instead where no agent is there, no line is free, or it is outside the hours and `closed` is left
+    out."""
     when_busy: Literal["refuse", "callback", "queue"] = "refuse"
     """With no line free: `callback` notes the caller for a call back, for somebody to look at; `queue` lets
     them wait."""
@@ -195,6 +198,8 @@ class Decided:
     agent_ids: tuple[str, ...] = ()
     reception: Reception | None = None
     is_refused: bool = False
+    falls_back: bool = False
+    """No agent: `fallback_number` is rung."""
 
 
 def is_blocked(rules: Answering, caller: str) -> bool:
@@ -218,7 +223,7 @@ def decide(rules: Answering, agent_id: str | None, caller: str, at: datetime, ad
         if rule.holds(caller, at):
             return _to(rule.to, own)
     if rules.hours is not None and not rules.hours.holds(at):
-        return _to(rules.closed or Destination(refuse=True), own)
+        return _closed(rules, own)
     if rules.menu is None:
         return Decided(own)
     choices = tuple(
@@ -231,6 +236,12 @@ def decide(rules: Answering, agent_id: str | None, caller: str, at: datetime, ad
         for one in rules.menu.choices
     )
     return Decided(own, Reception(say=rules.menu.say, choices=choices))
+
+
+def _closed(rules: Answering, own: tuple[str, ...]) -> Decided:
+    if rules.closed is not None:
+        return _to(rules.closed, own)
+    return Decided(is_refused=rules.fallback_number is None, falls_back=True)
 
 
 def _to(destination: Destination, own: tuple[str, ...]) -> Decided:

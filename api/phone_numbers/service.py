@@ -1,6 +1,6 @@
 """Rules of phone numbers: whose they are, who answers them, and which one a call goes out from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import and_, or_
@@ -212,6 +212,14 @@ async def _bind(session: AsyncSession, row: PhoneNumberRow, sent: dict[str, Any]
         row.trunk_id = trunk_id
 
 
+async def has_any(session: AsyncSession, asked: Collection[str]) -> bool:
+    """Whether any of these is a number of this installation, whoever has it."""
+    found = await session.exec(
+        select(PhoneNumberRow.number).where(col(PhoneNumberRow.number).in_(asked)).limit(1)
+    )
+    return found.first() is not None
+
+
 async def _checked(
     session: AsyncSession, row: PhoneNumberRow, wanted: Answering | None, guard: Guard
 ) -> dict[str, Any] | None:
@@ -223,6 +231,9 @@ async def _checked(
             await agents.of_owner(session, row.owner_id, agent_id)
         except agents.AgentNotFound:
             raise Invalid.at("body", "answering", where, msg="No agent of yours", type="agent") from None
+    if wanted.fallback_number is not None and await has_any(session, [wanted.fallback_number]):
+        told = "That is a number of this installation: name its agent instead"
+        raise Invalid.at("body", "answering", "fallback_number", msg=told, type="own_number")
     if wanted.webhook_url is not None:
         reachable(guard, wanted.webhook_url, "answering.webhook_url")
     return wanted.model_dump(mode="json")

@@ -47,9 +47,28 @@ class PhoneRang(Message):
     """Those whose names begin with X-."""
     is_busy: bool = False
     """No line is free: only what is owed to the caller afterwards is asked for, and 409 is the answer."""
+    diverted_by: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=8)] = ()
+    """Numbers that it was forwarded from, where carriers tell (Diversion, History-Info)."""
     queued: Annotated[int, Field(ge=0)] | None = None
     """No line is free, and so many wait at this number already. 409 is the answer where that is enough, 425
     where its callers do not stand in a queue: nothing is on record then."""
+
+
+class PhoneOnward(Message):
+    """It may: whom to dial, and from which number of ours."""
+
+    to_number: str
+    """As the trunk's carrier wants it dialled."""
+    from_number: str
+    server: str = ""
+    """The trunk's; empty where there is none, or from an api of before this was told."""
+
+
+class PhoneForward(PhoneOnward):
+    """No agent takes the call: whoever is named here is called instead, and has it once they answer."""
+
+    seconds: float
+    """The two may talk."""
 
 
 class PhoneQueue(Message):
@@ -66,6 +85,7 @@ class PhoneRoute(Message):
     apart: str = ""
     """Only calls with the same word may share its process; empty: any that have none."""
     queue: PhoneQueue | None = None
+    forward: PhoneForward | None = None
 
 
 class PhoneTold(Message):
@@ -90,13 +110,3 @@ class PhoneOnwardAsked(Message):
     """The exchange is to hand a call to this number, and asks whether it may."""
 
     to_number: Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class PhoneOnward(Message):
-    """It may: whom to dial, and from which number of ours."""
-
-    to_number: str
-    """As the trunk's carrier wants it dialled."""
-    from_number: str
-    server: str = ""
-    """The trunk's; empty where there is none, or from an api of before this was told."""

@@ -14,7 +14,7 @@ from tests.contract.conftest import House
 from tests.contract.test_webhooks import receiving
 from tests.support.api import AGENT, Person, running_api
 from tests.support.rehearsed_exchange import bound, goes, rings, until
-from tests.support.rehearsed_worker import RehearsedWorker, Script
+from tests.support.rehearsed_worker import RehearsedWorker, Script, moment
 
 CALLER = "+14155550100"
 ALWAYS = {"timezone": "UTC", "windows": [{"start": "00:00", "end": "23:59"}]}
@@ -247,3 +247,81 @@ def test_callers_queue_where_their_number_says_so_and_their_place_is_on_record(h
     assert rings(house, trunk_id, number, f"{number}-4", queued=2).status == 409
     (noted,) = owner.ask("GET", "/v1/schedules").json["schedules"]
     assert (noted["status"], noted["phone_number"]) == ("pending_review", CALLER)
+
+
+PERSON = "+14155550177"
+
+
+def test_where_no_agent_is_there_a_number_is_rung_instead(house: House) -> None:
+    owner, stranger = house.person(), house.person()
+    own, number, trunk_id = bound(owner)
+    _, theirs, _ = bound(stranger)
+    for wrong in ("nobody", number, theirs):
+        refused = keep(owner, number, fallback_number=wrong)
+        assert refused.status == 422, wrong
+        assert "fallback_number" in json.dumps(refused.json["detail"])
+    assert (
+        keep(owner, number, fallback_number="+1 415 555 0177").json["answering"]["fallback_number"] == PERSON
+    )
+    assert rings(house, trunk_id, number, f"{number}-0").json["forward"] is None, "its agent is there"
+    # No line, outside the hours, and at last without its agent: each is forwarded, and by the same rules.
+    shut = {**ALWAYS, "closed_on": [f"{datetime.now(UTC):%Y-%m-%d}"]}
+    busy = rings(house, trunk_id, number, f"{number}-1", is_busy=True)
+    assert busy.json["forward"]["to_number"] == PERSON
+    assert keep(owner, number, fallback_number=PERSON, hours=shut).status == 200
+    assert rings(house, trunk_id, number, f"{number}-2").json["forward"]["from_number"] == number
+    assert keep(owner, number, fallback_number=PERSON, hours=shut, closed={"refuse": True}).status == 200
+    assert rings(house, trunk_id, number, f"{number}-3").status == 403
+    rules = {"fallback_number": PERSON, "when_busy": "queue", "queue": {"most": 1}}
+    assert keep(owner, number, **rules).status == 200
+    assert rings(house, trunk_id, number, f"{number}-4", queued=0).json["forward"] is None
+    assert rings(house, trunk_id, number, f"{number}-5", queued=1).json["forward"]["to_number"] == PERSON
+    assert owner.ask("DELETE", f"/v1/agents/{own}").status == 204
+    taken = rings(house, trunk_id, number, f"{number}-6").json
+    assert rings(house, trunk_id, number, f"{number}-6").json == taken
+
+    call_id = taken["call_id"]
+    assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "ringing"
+    for _ in range(2):
+        assert goes(house, call_id, "answered", 200, "OK", at=moment(0)) == 204
+    house.worker.status["call_ids"] = [call_id]
+    call = owner.ask("GET", f"/v1/calls/{call_id}").json
+    (tried,) = call["transfers"]
+    assert (call["call_status"], tried["to"], tried["outcome"]) == ("in_progress", PERSON, "bridged")
+    goes(house, call_id, "ended", 200, "OK", at=moment(60))
+    house.worker.status["call_ids"] = []
+    call = until(lambda: (c := owner.ask("GET", f"/v1/calls/{call_id}").json)["call_analysis"] and c, 30)
+    assert (call["call_status"], call["duration_ms"]) == ("transferred", 60_000)
+    paid = owner.ask("GET", "/v1/wallet/transactions").json["transactions"]
+    (line,) = [one for one in paid if one["call_id"] == call_id]
+    assert (line["explanation"]["seconds"], line["explanation"]["agent_seconds"]) == (60, 0)
+
+    for code, status in ((486, "busy"), (480, "no_answer"), (487, "ended")):
+        call_id = rings(house, trunk_id, number, f"{number}-{code}").json["call_id"]
+        assert goes(house, call_id, "ended", code, "They cannot") == 204
+        call = owner.ask("GET", f"/v1/calls/{call_id}").json
+        assert (call["call_status"], call["transfers"][0]["outcome"]) == (status, "failed")
+
+
+def test_a_forwarded_call_goes_in_no_circle_and_nowhere_that_is_not_called(house: House) -> None:
+    owner = house.person()
+    own, number, trunk_id = bound(owner)
+    _, other, _ = bound(owner)
+    assert keep(owner, number, fallback_number=PERSON).status == 200
+    assert owner.ask("DELETE", f"/v1/agents/{own}").status == 204
+    circles: list[dict[str, Any]] = [
+        {"from_number": number},
+        {"from_number": other},
+        {"from_number": PERSON},
+        {"diverted_by": [PERSON, number]},
+    ]
+    for n, more in enumerate(circles):
+        assert rings(house, trunk_id, number, f"{number}-{n}", **more).status == 404, more
+    calls = owner.ask("GET", "/v1/calls").json["calls"]
+    assert {one["call_status"] for one in calls} == {"failed"}
+    assert all("circle" in one["disconnection_reason"] for one in calls)
+    assert rings(house, trunk_id, number, f"{number}-x", diverted_by=[CALLER]).status == 200
+    assert keep(owner, number, fallback_number="+19005550123").status == 200
+    assert rings(house, trunk_id, number, f"{number}-y").status == 404, "a premium number"
+    (last, *_) = owner.ask("GET", "/v1/calls").json["calls"]
+    assert "Premium" in last["disconnection_reason"]

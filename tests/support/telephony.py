@@ -75,6 +75,10 @@ class Stage:
     queue: dict[str, Any] | None = None
     """How callers stand in the queue: `most`, `is_answered`, `seconds`, and what else a brief says of it."""
 
+    forward: dict[str, Any] | None = None
+    """Whom a call is for that comes in, in the place of an agent: as in `PhoneForward`."""
+    is_trunk_told: bool = False
+
     def places(self, call_id: str) -> list[int]:
         """Where a caller has stood in the queue."""
         return [told.place for id_, told in self.told if id_ == call_id and told.state == "queued"]
@@ -268,6 +272,7 @@ async def _stop(stage: Stage) -> None:
 def _api(stage: Stage) -> web.Application:
     async def trunks(request: web.Request) -> web.Response:
         assert request.headers["X-Internal-Key"] == "internal"
+        stage.is_trunk_told = True
         return web.json_response(text=SipTrunks(trunks=(stage.trunk,)).model_dump_json())
 
     async def rang(request: web.Request) -> web.Response:
@@ -283,6 +288,10 @@ def _api(stage: Stage) -> web.Application:
         if asked.sip_call_id not in known:
             stage.rang.append(asked)
             known.append(asked.sip_call_id)
+        if stage.forward is not None:
+            call_id = f"c{known.index(asked.sip_call_id) + 1}"
+            forward = {"from_number": NUMBER, "seconds": 600, **stage.forward}
+            return web.json_response({"call_id": call_id, "forward": forward})
         if asked.is_busy:
             return web.json_response({"detail": "No line is free"}, status=409)
         call_id = f"c{known.index(asked.sip_call_id) + 1}"

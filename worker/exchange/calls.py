@@ -56,6 +56,8 @@ class PhoneCall:
     apart: str = ""
     """Only calls with the same word may share its shard; empty: any that have none."""
     talker: Talker | None = None
+    is_forwarded: bool = False
+    """No agent has a part in it: it is put through to somebody else."""
     number: str = ""
     """Which number was called, of one that may wait."""
     waits_since: float = 0.0

@@ -23,6 +23,7 @@ from worker.exchange.attending import Attending
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall, local_host, opened
 from worker.exchange.dialogs import Dialogs
+from worker.exchange.forwarding import Forwarding
 from worker.exchange.frames import (
     Agreed,
     Attended,
@@ -69,9 +70,11 @@ class Exchange:
         self._api = Api(settings, http, self._dialogs.told)
         self._trunks = Trunks(engine, settings.api_url, http, settings.sip_strangers)
         self._shards = Shards(settings.exchange_socket, self._told, self._gone)
-        self._inbound = Inbound(self, self._api, self._trunks, self._dialogs, settings.max_phone_calls)
         self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
         self._transfers = Transfers(self, engine, self._api, self._trunks, self._dialogs)
+        most = settings.max_phone_calls
+        forwarding = Forwarding(self, self._api, self._dialogs, self._transfers, most)
+        self._inbound = Inbound(self, self._api, self._trunks, self._dialogs, most, forwarding)
         self._ports = Ports(self._bind_host, *settings.rtp_ports)
         self._restoration = Restoration(self, engine, self._api, self._trunks, self._dialogs, self._ports)
         self.calls: dict[str, PhoneCall] = {}
@@ -94,8 +97,11 @@ class Exchange:
     @property
     def is_full(self) -> bool:
         """As many calls as allowed, but for those that wait."""
-        talking = sum(not call.waits_since for call in self.calls.values()) + self._restoration.talking
-        return talking + len(self._outbound.ringing) >= self._settings.max_phone_calls
+        own = [call for call in self.calls.values() if not call.waits_since and not call.is_forwarded]
+        return (
+            len(own) + self._restoration.talking + len(self._outbound.ringing)
+            >= self._settings.max_phone_calls
+        )
 
     def why_not(self) -> str:
         """Why no call could be placed now; empty when one could. Whoever waits for a line comes first."""
@@ -103,13 +109,15 @@ class Exchange:
         return self.why_closed() or ("as many phone calls as allowed are running" if is_taken else "")
 
     def why_closed(self) -> str:
-        """Why no call could be had now even with a line; empty when one could."""
+        """Why no agent could have a call now even with a line; empty when one could."""
+        return self.why_shut() or ("" if self._shards.count else "the shards are starting")
+
+    def why_shut(self) -> str:
+        """Why nobody could be called even for a call that is here already."""
         if self._is_stopping.is_set():
             return "the worker is stopping"
         if not self._trunks.known.is_set():
             return "the exchange does not know its trunks yet"
-        if not self._shards.count:
-            return "the shards are starting"
         return ""
 
     def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]:

@@ -13,6 +13,7 @@ from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotRouted, RingsOn
 from worker.exchange.calls import PhoneCall, international, name_in, number_in
 from worker.exchange.dialogs import Dialogs
+from worker.exchange.forwarding import Forwarding
 from worker.exchange.ports import Unavailable
 from worker.exchange.queue import RING_SECONDS, Queue, Waiter
 from worker.exchange.trunks import Trunks, credential_of
@@ -24,6 +25,7 @@ RETRY = (("Retry-After", "5"),)
 PROGRESS_SECONDS = 60.0
 """Carriers give up an INVITE of which they hear nothing for three minutes (RFC 3261, 13.3.1.1)."""
 MOST_HEADERS = 32
+MOST_DIVERTED = 8
 Spawn = Callable[[Coroutine[Any, Any, Any]], object]
 
 
@@ -31,6 +33,7 @@ class _Exchange(Protocol):
     @property
     def is_full(self) -> bool: ...
     def why_closed(self) -> str: ...
+    def why_shut(self) -> str: ...
     def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]: ...
     def begin(self, call: PhoneCall) -> bool: ...
     async def follow(self, call: PhoneCall) -> None: ...
@@ -40,10 +43,16 @@ class Inbound:
     """Takes calls. Each step that fails is a final answer to the carrier."""
 
     def __init__(
-        self, exchange: _Exchange, api: Api, trunks: Trunks, dialogs: Dialogs, most_at_once: int
+        self,
+        exchange: _Exchange,
+        api: Api,
+        trunks: Trunks,
+        dialogs: Dialogs,
+        most_at_once: int,
+        forwarding: Forwarding,
     ) -> None:
         self._exchange, self._api, self._trunks, self._dialogs = exchange, api, trunks, dialogs
-        self._most = most_at_once
+        self._most, self._forwarding = most_at_once, forwarding
         self._under_way = 0
         self.queue = Queue(lambda: self._is_full, self._moved)
 
@@ -74,7 +83,7 @@ class Inbound:
     ) -> int:
         """There is a line for it."""
         if self._exchange.why_closed():
-            return 503
+            return await self._unheld(dialog, invitation, trunks, spawn)
         self._under_way += 1
         try:
             return await self._taken(dialog, invitation, trunks, spawn)
@@ -86,7 +95,7 @@ class Inbound:
     ) -> int:
         """There is none, or others were here before."""
         if self._exchange.why_closed():
-            return 503
+            return await self._unheld(dialog, invitation, trunks, spawn)
         if not self.queue.is_closed:
             queued = self.queue.at(_called(invitation, trunks[0]))
             try:
@@ -96,9 +105,18 @@ class Inbound:
             if await self.queue.turn(self.queue.enter(Waiter(dialog)), RING_SECONDS):
                 return await self._lined(dialog, invitation, trunks, spawn)
         if not dialog.is_over:
-            # Nobody takes it, but its owner learns of it, and may want to call back.
-            await self._route(dialog, invitation, trunks, is_busy=True)
+            # No agent takes it, but its owner learns of it, and may want to call back, or have it forwarded.
+            return await self._taken(dialog, invitation, trunks, spawn, is_busy=True)
         return 486
+
+    async def _unheld(
+        self, dialog: sip.Dialog, invitation: sip.Invitation, trunks: list[SipTrunk], spawn: Spawn
+    ) -> int:
+        """No process of ours could hold it; whom it may be forwarded to needs none."""
+        if self._exchange.why_shut():
+            return 503
+        code = await self._taken(dialog, invitation, trunks, spawn, is_busy=True)
+        return 503 if code == 486 else code
 
     @property
     def _is_full(self) -> bool:
@@ -111,6 +129,8 @@ class Inbound:
         trunks: list[SipTrunk],
         spawn: Spawn,
         queued: int | None = None,
+        *,
+        is_busy: bool = False,
     ) -> int:
         """0, or the code to refuse with. Raises `RingsOn` where so many are `queued` and it may not be."""
         source = invitation.source[0]
@@ -123,10 +143,13 @@ class Inbound:
             return 400
         except (sdp.NoCodec, sdp.ForbiddenAddress):
             return 488
-        found = await self._route(dialog, invitation, trunks, queued=queued)
+        found = await self._route(dialog, invitation, trunks, queued=queued, is_busy=is_busy)
         if isinstance(found, int):
             return found
-        return self._answer(dialog, *found, offer, source, spawn)
+        route, trunk = found
+        if route.forward is not None and not dialog.is_over:
+            return self._forwarding.begin(dialog, route, trunk, offer)
+        return self._answer(dialog, route, trunk, offer, source, spawn)
 
     async def _route(
         self,
@@ -140,6 +163,8 @@ class Inbound:
         headers = invitation.headers
         told_by = headers.first("P-Asserted-Identity") or headers.first("From") or ""
         more = {name[:100]: value[:500] for name, value in headers if name.lower().startswith("x-")}
+        diverted = [*headers.every("Diversion"), *headers.every("History-Info")]
+        diverted_by = [number[:100] for one in diverted[:MOST_DIVERTED] if (number := number_in(one))]
         code = 404
         for trunk in trunks[:4]:
             rang = PhoneRang(
@@ -150,6 +175,7 @@ class Inbound:
                 from_number=international(number_in(told_by)),
                 from_name=name_in(headers.first("From") or ""),
                 headers=dict(list(more.items())[:MOST_HEADERS]),
+                diverted_by=tuple(diverted_by),
                 is_busy=is_busy,
                 queued=queued,
             )

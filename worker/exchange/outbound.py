@@ -29,8 +29,8 @@ class PlacesCalls(Protocol):
     def why_not(self) -> str:
         """Why none can be placed now; empty when one can."""
 
-    def why_closed(self) -> str:
-        """Why nobody could even be called for a call that has its line."""
+    def why_shut(self) -> str:
+        """Why nobody could be called even for a call that is here already."""
 
     def open(self, towards: str) -> tuple[tuple[socket.socket, socket.socket], sdp.Ours]:
         """Sockets for a call with somebody there. Raises `Unavailable`."""

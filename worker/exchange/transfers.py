@@ -39,6 +39,7 @@ SECONDS = 36.0
 """For all of it: whoever waits for longer has hung up, and the shard gives up after forty."""
 RING_SECONDS = 30.0
 LEAST_RING_SECONDS = 8.0
+BUSY = "The line is busy there"
 _DIALLED = re.compile(r"\+?[0-9]{3,15}")
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], object]
@@ -119,7 +120,7 @@ class Transfers:
         if asked.is_warm:
             if onward is None or not is_theirs:
                 return "Only a telephone number can be asked beforehand"
-            return await self._call(
+            return await self.call_for(
                 call, talker, onward, RING_SECONDS, lambda person: self._reached(call, talker, person)
             )
         target = value if value.startswith("sip") else f"sip:{value}"
@@ -141,17 +142,19 @@ class Transfers:
             return ""
 
         seconds = until - asyncio.get_running_loop().time()
-        return await self._call(call, talker, onward, seconds, bridged)
+        return await self.call_for(call, talker, onward, seconds, bridged)
 
-    async def _call(
+    async def call_for(
         self,
         call: PhoneCall,
         talker: Talker | None,
         onward: PhoneOnward,
         seconds: float,
         on_answer: _OnAnswer,
+        headers: tuple[sip.Header, ...] = (),
     ) -> str:
-        if why_not := self._exchange.why_closed():
+        """Ring somebody for a call's other side; why not, empty once they are there."""
+        if why_not := self._exchange.why_shut():
             return why_not
         if call.is_over or seconds < LEAST_RING_SECONDS:
             return "Nobody answered there"
@@ -170,7 +173,7 @@ class Transfers:
                 caller=f"sip:{onward.from_number or trunk.caller_id or trunk.username}@{trunk.server}",
                 proxies=self._trunks.ways(trunk),
                 credential=credential_of(trunk),
-                headers=asserted(trunk, onward.from_number),
+                headers=(*headers, *asserted(trunk, onward.from_number)),
                 ring_seconds=min(RING_SECONDS, seconds),
                 sent=lambda sent: self._sent(leg_id, sent),
             )
@@ -293,7 +296,7 @@ def bridge(call: PhoneCall, person: PhoneCall, spawn: Spawn, seconds: float) -> 
 
 def _why_not(ended: sip.Ended) -> str:
     if ended.code in (486, 600):
-        return "The line is busy there"
+        return BUSY
     if ended.code in (408, 480, 487):
         return "Nobody answered there"
     return f"Nobody could be reached there: {ended.code}"

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 14:09:49.883721
+Created: 2026-11-29 14:25:50.687326
 """
 
 from collections.abc import Sequence
@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("metadata", api.db.columns.Json, nullable=True),
         sa.Column("reception", api.db.columns.Json, nullable=True),
         sa.Column("queue", api.db.columns.Json, nullable=True),
+        sa.Column("forwarded_to", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("max_duration_seconds", sa.Integer(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("deaths", sa.Integer(), nullable=False),
