@@ -143,20 +143,20 @@ class SpokenAgent(Agent):
         if not self.waits:
             await self.open()
 
-    async def open(self) -> None:
-        """Say what is said first."""
+    async def open(self, *, whatever_is_said: bool = False) -> None:
+        """Say what is said first; also to its end, to somebody who has not heard yet who calls."""
+        can_be_cut = self._opening.is_interruptible and not whatever_is_said
         if self._opening.after_seconds:
             await asyncio.sleep(self._opening.after_seconds)
             if self._opening.is_interruptible and self.session.user_state == "speaking":
                 return
         if self._opening.words:
-            self.session.say(self._opening.words, allow_interruptions=self._opening.is_interruptible)
+            self.session.say(self._opening.words, allow_interruptions=can_be_cut)
         if self._opening.then_answers:
             self.session.generate_reply()  # thought of while the words are spoken
         elif self._opening.instructions:
             self.session.generate_reply(
-                instructions=self._opening.instructions,
-                allow_interruptions=self._opening.is_interruptible,
+                instructions=self._opening.instructions, allow_interruptions=can_be_cut
             )
 
     async def llm_node(

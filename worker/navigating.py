@@ -32,8 +32,9 @@ LISTENS_SECONDS = 2.0
 """A machine that has said all, and beeped."""
 BEEP_SECONDS = 45.0
 SAY_SECONDS = 10.0
-PAUSE_SECONDS = 0.4
-GREETED_SECONDS = 5.0
+ASKED_SECONDS, GREETED_SECONDS = 0.2, 0.8
+"""Whoever has asked something waits; whoever has only said their name mostly goes on."""
+GREETING_SECONDS = 5.0
 _WHAT = {
     "person": "A person answered.",
     "voicemail": "A machine answered.",
@@ -104,9 +105,13 @@ async def get_through(
         pressed=told.ran.pressed,
     )
 
+    said_last = ""
+
     def heard(event: ConversationItemAddedEvent) -> None:
+        nonlocal said_last
         item = event.item
         if isinstance(item, llm.ChatMessage) and item.role == "user" and item.text_content:
+            said_last = item.text_content
             through.heard(item.text_content, item.metrics.get("started_speaking_at") or time.time())
 
     session.on("conversation_item_added", heard)
@@ -115,7 +120,9 @@ async def get_through(
         outcome = await through.run()
         if outcome.kind == "person":
             # Who greets in two sentences is not to be interrupted after the first.
-            await _silence(lambda: _is_talking(session) or told.is_owed_words, PAUSE_SECONDS, GREETED_SECONDS)
+            asks = said_last.rstrip().endswith("?")
+            pause = ASKED_SECONDS if asks else GREETED_SECONDS
+            await _silence(lambda: _is_talking(session) or told.is_owed_words, pause, GREETING_SECONDS)
     finally:
         session.off("conversation_item_added", heard)
         agent.is_navigating = False
@@ -149,7 +156,7 @@ async def _begin(session: AgentSession[Any], pipeline: Pipeline, outcome: Outcom
     if agent.is_silent_at_first:
         session.generate_reply()
     else:
-        await agent.open()
+        await agent.open(whatever_is_said=True)
 
 
 async def _left_to(session: AgentSession[Any], brief: CallBrief, pipeline: Pipeline) -> Ending:

@@ -157,10 +157,15 @@ async def _gives_up(house: House, number: str) -> None:
 
 async def _reached(house: House, number: str) -> tuple[str, int]:
     """A call of ours, and what it is at the telephone."""
+
+    def calls() -> list[int]:
+        return [one["call"] for one in house.phone.seen if f"sip:{number}@" in one.get("to", "")]
+
+    before = calls()
     call_id = await house.dials(number, dynamic_variables={"wish": "appointments"})
-    call = await house.called(number)
-    await house.phone.talks(call)
-    return call_id, call
+    await house.phone.until(lambda: calls() != before)
+    await house.phone.talks(calls()[-1])
+    return call_id, calls()[-1]
 
 
 async def _read(house: House, call: int, text: str, count: int) -> None:
