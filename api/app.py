@@ -66,6 +66,7 @@ from api.schedules import routes as schedules
 from api.settings import Settings
 from api.sip import routes as sip
 from api.sip_trunks import routes as sip_trunks
+from api.sms import routes as sms
 from api.status import routes as status
 from api.system import pages
 from api.system import routes as system
@@ -121,6 +122,7 @@ RESOURCES: tuple[Routes, ...] = (
     sip_trunks.routes,
     trunk_tests.routes,
     sip.routes,
+    sms.routes,
     widgets.routes,
     visitors.routes,
     widget_pages.routes,

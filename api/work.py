@@ -58,6 +58,9 @@ from api.public import events
 from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
+from api.sms import enabling as texting
+from api.sms import means, queues
+from api.sms import workflows as texts
 from api.status import service as availability
 from api.stuck import service as stuck
 from api.telephone_settings import Carrier as CarrierSettings
@@ -77,6 +80,8 @@ QUEUES = {
     schedules.QUEUE: schedules.AT_ONCE,
     campaigns.QUEUE: campaigns.AT_ONCE,
     numbers.QUEUE: numbers.AT_ONCE,
+    queues.SENDING: queues.SENDING_AT_ONCE,
+    queues.ANSWERING: queues.ANSWERING_AT_ONCE,
 }
 
 
@@ -128,6 +133,7 @@ SWEEPS: dict[str, sweeper.Sweep] = {
     "bought numbers": numbers.sweep,
     "unpaid numbers": checkouts.forget_unpaid,
     "rents": renting.sweep,
+    "texts": texts.sweep,
     "no longer stuck": stuck.sweep,
     "old events": events.sweep,
     "old messages": public_letters.sweep,
@@ -254,6 +260,7 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         settings.is_billing,
         settings.contact_email,
     )
+    means.lay_down(means.Means(app[TALKS], settings))
     engine.launch(settings, reach)
     app[CLAIMANT].holder, app[CLAIMANT].is_gone = engine.holder(), engine.is_gone
     for queue, at_once in QUEUES.items():
@@ -266,7 +273,9 @@ async def _at_work(app: web.Application) -> AsyncIterator[None]:
         *([asyncio.create_task(telephones.watch())] if telephones is not None else []),
         asyncio.create_task(sweeper.sweep_for_ever(SWEEPS | {"copies of knowledge": app[ANSWERS].sweep})),
         asyncio.create_task(
-            sweeper.sweep_for_ever({"paid numbers": checkouts.sweep}, checkouts.LOOK_SECONDS)
+            sweeper.sweep_for_ever(
+                {"paid numbers": checkouts.sweep, "numbers for texts": texting.sweep}, checkouts.LOOK_SECONDS
+            )
         ),
         asyncio.create_task(availability.watch(app[DATABASE], app[READINESS])),
     ]

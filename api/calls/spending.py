@@ -1,4 +1,4 @@
-"""What an owner's calls out cost within a day, held against what the operator allows."""
+"""What an owner's calls out, and texts, cost within a day, held against what the operator allows."""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 class SpentToday(TooManyRequests):
-    """What may be spent on calls within 24 hours is spent"""
+    """What may be spent on calls and texts within 24 hours is spent"""
 
 
 async def check(session: AsyncSession, tolls: Tolls, owner_id: str) -> None:
@@ -43,7 +43,7 @@ async def _charged(session: AsyncSession, owner_id: str, at: datetime) -> int:
         .where(
             TransactionRow.owner_id == owner_id,
             TransactionRow.type == "usage",
-            TransactionRow.endpoint_type == "voice",
+            col(TransactionRow.endpoint_type).in_(("voice", "sms")),
             col(TransactionRow.created_at) > at - DAY,
             or_(col(CallRow.id).is_(None), col(CallRow.direction) == "outbound"),
         )

@@ -13,7 +13,6 @@ EXCLUDED: dict[str, str] = {
     "/v1/t": "Live interpreting is",
     "/v1/ext": "The browser extension is",
     "/v1/referrals": "The referral programme is",
-    "/v1/sms": "Text messages are",
     "/v1/copilot": "The copilot is",
     "/v1/payments/webhooks/iyzico": "Payments by iyzico are",
 }

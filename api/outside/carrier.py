@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from api.outside.texts import Receipt, TextIn, Texts
+
 
 class CarrierUnavailable(Exception):
     """The carrier did not answer, or not as it should: what was asked for may have happened"""
@@ -93,17 +95,20 @@ class Account:
 
 @dataclass(frozen=True)
 class Event:
-    """One verified event. `order_id` is empty for what is not about an order."""
+    """One verified event: about an order, a message to us, one of ours, or nothing that matters here."""
 
     event_id: str
     type: str
     order_id: str = ""
+    text: TextIn | None = None
+    receipt: Receipt | None = None
 
 
 class Carrier(Protocol):
     """One seller of numbers. Each method raises `CarrierUnavailable`, and `CarrierRefused` where it may."""
 
     name: str
+    texts: Texts
 
     async def search(self, wanted: Wanted) -> Sequence[Offer]:
         """Numbers that can be bought now."""

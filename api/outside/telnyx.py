@@ -26,11 +26,12 @@ from api.outside.carrier import (
     Reservation,
     Wanted,
 )
+from api.outside.telnyx_events import EventBody
 from api.outside.telnyx_line import TelnyxLine
+from api.outside.telnyx_texts import TelnyxTexts
 from api.outside.telnyx_things import (
     AccountData,
     ConnectionData,
-    EventBody,
     HeldData,
     OfferData,
     OrderData,
@@ -40,6 +41,7 @@ from api.outside.telnyx_things import (
     read_all,
     read_one,
 )
+from api.outside.texts import Texts
 
 URL = "https://api.telnyx.com/v2"
 TOLERANCE_SECONDS = 300
@@ -52,6 +54,7 @@ class Telnyx:
 
     def __init__(self, key: str, public_keys: tuple[str, ...] = (), url: str = URL) -> None:
         self._line = TelnyxLine(url, key)
+        self.texts: Texts = TelnyxTexts(self._line)
         self._keys = tuple(Ed25519PublicKey.from_public_bytes(base64.b64decode(one)) for one in public_keys)
 
     async def close(self) -> None:

@@ -1,12 +1,14 @@
 """HTTP to Telnyx: bounded, with time limits, and repeated only where that cannot buy anything twice.
 
 GET, DELETE, PATCH   again after no answer, 429 and 5xx: the same once more changes nothing
-POST                 again after 429 alone, and where no connection came about: nothing was begun
+POST                 again after 429 alone, and where no connection came about: nothing was begun; with an
+                     `Idempotency-Key` as the others
 """
 
 import asyncio
 import json
 import random
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -33,26 +35,28 @@ class TelnyxLine:
         self._headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         self._session: aiohttp.ClientSession | None = None
 
-    async def ask(self, method: str, path: str, asked: Any = None, *, may_be_gone: bool = False) -> Any:
-        """The answer's JSON; None for what is gone and may be.
+    async def ask(
+        self, method: str, path: str, asked: Any = None, *, may_be_gone: bool = False, key: str = ""
+    ) -> Any:
+        """The answer's JSON; None for what is gone and may be. With a `key` a POST happens once.
 
         Raises `CarrierUnavailable`, and `CarrierRefused` for a 4xx.
         """
         try:
             async with asyncio.timeout(ALL_SECONDS):
-                return await self._asked(method, path, asked, may_be_gone=may_be_gone)
+                return await self._asked(method, path, asked, key, may_be_gone=may_be_gone)
         except TimeoutError:
             raise CarrierUnavailable("no answer in time") from None
 
-    async def _asked(self, method: str, path: str, asked: Any, *, may_be_gone: bool) -> Any:
-        number = 0
+    async def _asked(self, method: str, path: str, asked: Any, key: str, *, may_be_gone: bool) -> Any:
+        number, happens_once = 0, method != "POST" or bool(key)
         while True:
             number += 1
             wait = _FIRST_WAIT_SECONDS * 2**number * (0.5 + random.random() / 2)  # noqa: S311 - to spread, not to hide
             try:
-                status, headers, told = await self._once(method, path, asked)
+                status, headers, told = await self._once(method, path, asked, key)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                is_safe = method != "POST" or isinstance(error, aiohttp.ClientConnectorError)
+                is_safe = happens_once or isinstance(error, aiohttp.ClientConnectorError)
                 if not is_safe or number >= TRIES:
                     raise CarrierUnavailable(f"no answer: {type(error).__name__}") from None
                 await asyncio.sleep(wait)
@@ -61,22 +65,24 @@ class TelnyxLine:
                 return told
             if status == 404 and may_be_gone:
                 return None
-            is_again = status == 429 or (status >= 500 and method != "POST")
+            is_again = status == 429 or (status >= 500 and happens_once)
             wanted = max(wait, _retry_after(headers)) if is_again else 0.0
             if is_again and number < TRIES and wanted <= MAX_WAIT_SECONDS:
                 await asyncio.sleep(wanted)
                 continue
-            if status in {401, 403}:
+            if status in {401, 403} and not _is_of_message(told):
                 raise CarrierUnavailable("the key is refused")
-            if status >= 500 or status in {408, 429} or status < 400:
+            is_running = status == 409 and bool(key)  # a try of ours before this one
+            if is_running or status >= 500 or status in {408, 429} or status < 400:
                 raise CarrierUnavailable(f"answered {status}")
             raise CarrierRefused(_sentence(told, status))
 
-    async def _once(self, method: str, path: str, asked: Any) -> tuple[int, Any, Any]:
+    async def _once(self, method: str, path: str, asked: Any, key: str) -> tuple[int, Any, Any]:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS))
+        headers = {**self._headers, "Idempotency-Key": key} if key else self._headers
         async with self._session.request(
-            method, self._url + path, json=asked, headers=self._headers, allow_redirects=False
+            method, self._url + path, json=asked, headers=headers, allow_redirects=False
         ) as reply:
             raw = await reply.content.read(MAX_ANSWER_BYTES + 1)
             while len(raw) <= MAX_ANSWER_BYTES and not reply.content.at_eof():
@@ -116,10 +122,19 @@ def _until(said: str) -> float:
     return (moment - datetime.now(UTC)).total_seconds() if moment.tzinfo is not None else 0.0
 
 
+def _first(told: Any) -> dict[str, Any]:
+    errors = told.get("errors") if isinstance(told, dict) else None
+    return errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+
+
+def _is_of_message(told: Any) -> bool:
+    """Whether a refusal is one of a text message, like that of a receiver who said STOP (40300)."""
+    return re.fullmatch(r"40\d{3}", str(_first(told).get("code", ""))) is not None
+
+
 def _sentence(told: Any, status: int) -> str:
     """What Telnyx says of its refusal, in one line; its words name no secret of ours."""
-    errors = told.get("errors") if isinstance(told, dict) else None
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    first = _first(told)
     words = " ".join(str(first[name]) for name in ("title", "detail") if isinstance(first.get(name), str))
     printable = "".join(c if c.isprintable() else " " for c in words)[:200].strip()
     return printable or f"Telnyx answered {status}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from api.outside.carrier import Account, CarrierUnavailable, Event, Held, Offer, Order, Reservation
+from api.outside.carrier import Account, CarrierUnavailable, Held, Offer, Order, Reservation
 
 _MICROS = 1_000_000
 _DEAREST = Decimal(1_000_000)
@@ -48,7 +48,7 @@ class OfferData(BaseModel):
         cost = self.cost_information
         if cost is None or cost.currency.upper() != "USD":
             return None
-        monthly, upfront = _micros(cost.monthly_cost), _micros(cost.upfront_cost or "0")
+        monthly, upfront = micros_of(cost.monthly_cost), micros_of(cost.upfront_cost or "0")
         if monthly is None or upfront is None:
             return None
         regions = {one.region_type: one.region_name for one in self.region_information or ()}
@@ -152,31 +152,6 @@ class AccountData(BaseModel):
         return Account(self.balance, self.available_credit, self.currency)
 
 
-class EventPayload(BaseModel):
-    """What an event is about."""
-
-    id: Loose = ""
-
-
-class EventData(BaseModel):
-    """An event."""
-
-    id: Text
-    event_type: Text
-    payload: EventPayload
-
-
-class EventBody(BaseModel):
-    """A webhook's body."""
-
-    data: EventData
-
-    def event(self) -> Event:
-        """In our words: of the events, one alone matters to us."""
-        is_order = self.data.event_type == "number_order.complete"
-        return Event(self.data.id, self.data.event_type, self.data.payload.id if is_order else "")
-
-
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -196,7 +171,8 @@ def read_all(model: type[_M], told: Any) -> list[_M]:
         raise CarrierUnavailable(f"the answer is no list of {model.__name__}") from None
 
 
-def _micros(usd: str) -> int | None:
+def micros_of(usd: str) -> int | None:
+    """Dollars as they are written, in micro-dollars; None for what is no price."""
     try:
         amount = Decimal(usd)
     except InvalidOperation:

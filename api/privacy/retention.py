@@ -14,6 +14,7 @@ from api.calls.table import CallActionRow, CallAnalysisRow, CallEventRow, CallRo
 from api.chats.table import ChatRow
 from api.db.columns import now
 from api.durable import engine
+from api.sms.table import SmsRow
 from api.webhooks.table import WebhookEventRow
 
 _LOG = logging.getLogger(__name__)
@@ -44,9 +45,11 @@ async def sweep() -> None:
         await forget(due[start : start + AT_ONCE])
     if count := await _forget_chats(agents):
         _LOG.info("chats forgotten", extra={"count": count})
+    if texts := await _forget_texts(agents):
+        _LOG.info("text messages forgotten", extra={"count": texts})
     if due:
         _LOG.info("calls forgotten", extra={"count": len(due)})
-    if due or count:
+    if due or count or texts:
         await reach.database.scrub()
 
 
@@ -67,6 +70,28 @@ async def _forget_chats(agents: Iterable[tuple[str, int]]) -> int:
                     col(ChatRow.updated_at) < now() - timedelta(days=days),
                     # While a living process answers.
                     or_(col(ChatRow.attempt).is_(None), col(ChatRow.attempt_until) < now()),
+                )
+            )
+            count += done.rowcount
+    return count
+
+
+async def _forget_texts(agents: Iterable[tuple[str, int]]) -> int:
+    """Text messages that are too old and need nothing more done; returns how many."""
+    database, count = engine.reach().database, 0
+    gone = col(SmsRow.agent_id).not_in(select(AgentRow.id))
+    async with database.transaction(writes=False) as session:
+        kept = col(SmsRow.retention_days)
+        orphaned = (await session.exec(select(kept).where(kept.is_not(None), gone).distinct())).all()
+    wanted = [(col(SmsRow.agent_id) == agent_id, days) for agent_id, days in agents]
+    wanted += [(and_(gone, kept == days), days) for days in orphaned if days]
+    for whose, days in wanted:
+        async with database.transaction() as session:
+            done = await session.exec(
+                delete(SmsRow).where(
+                    whose,
+                    col(SmsRow.updated_at) < now() - timedelta(days=days),
+                    col(SmsRow.is_open).is_(False),
                 )
             )
             count += done.rowcount

@@ -32,6 +32,19 @@ def check(settings: Settings) -> Iterator[Line]:
         yield True, "No number was bought yet; the SIP connection is made with the first one."
     else:
         yield True, f"The SIP connection is {connection}, over {known.sip_transport}:{known.sip_server}."
+    yield True, _texts(settings.public_url)
+
+
+def _texts(url: str) -> str:
+    if not url.startswith("https://"):
+        return (
+            "CALL2ME_PUBLIC_URL is no https:// address: text messages can be sent, none comes in, and nobody "
+            "learns what became of one."
+        )
+    return (
+        f"Text messages come to {url}/v1/sms/webhooks/telnyx. To see them work, write to a number of yours "
+        "from a telephone: its agent answers, and GET /v1/sms shows both messages."
+    )
 
 
 async def _asked(settings: Settings) -> list[Line]:

@@ -25,6 +25,8 @@ class Rates(BaseModel):
     """For a call that has a telephone at one end."""
     recording_rate_per_min: Dollars
     chat_rate_per_message: Dollars
+    sms_rate_per_segment: Dollars
+    """For each part of a text message that is sent."""
     realtime_surcharge_per_min: Dollars
     """Where one model hears, thinks and speaks."""
     outbound_surcharge_per_min: Dollars

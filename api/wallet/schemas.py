@@ -163,6 +163,7 @@ class PricingInfo(Wire):
     telephony_rate_per_min: float
     recording_rate_per_min: float
     chat_rate_per_message: float
+    sms_rate_per_segment: float
     min_balance_usd: float
     signup_bonus_usd: float
     margin_percent: float

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.house import ENGLISH_AGENT, House, running_house
 from tests.support.postgres import Postgres
+from tests.support.shop import Shop, running_shop
 
 __all__ = ["DEMO_CALLER", "ENGLISH_AGENT", "House"]
 
@@ -23,3 +24,14 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp(f"house-{request.param}")
     with running_house(folder, url, CALL2ME_DEMO_CALLER=DEMO_CALLER) as house:
         yield house
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """An api that sells numbers, on each kind of database; shared, so tests bring people of their own."""
+    url = ""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.database()
+    with running_shop(tmp_path_factory.mktemp(f"shop-{request.param}"), url) as running:
+        yield running

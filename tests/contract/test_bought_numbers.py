@@ -1,146 +1,23 @@
 """Numbers bought from Telnyx: held for, ordered once, charged with the number, rented, given back."""
 
-import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import timedelta
-from itertools import count
-from typing import Any, TypeVar
 
 import pytest
 from call2me import Call2Me
 from sqlalchemy import text
-from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.calls.phoning import NoPhoneLine
 from api.db.columns import now
-from api.db.engine import Database
-from api.db.vault import Vault
-from api.durable.table import LetterRow
 from api.http.errors import sentence
-from api.phone_numbers import renting, routing
-from api.phone_numbers.table import NumberOrderRow
 from api.settings import Settings
 from api.up.carrier import check
-from api.wallet import credit, ledger
-from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
-from tests.support.postgres import Postgres
-from tests.support.telnyx import KEY, FakeTelnyx, telnyx
-
-T = TypeVar("T")
-_numbers = count(1)
-
-
-@dataclass
-class Shop:
-    """An api that sells Telnyx's numbers, with billing, and a margin of 50 %."""
-
-    api: Api
-    telnyx: FakeTelnyx
-
-    def number(self, **how: Any) -> str:
-        """A number on sale."""
-        return self.telnyx.sell(f"+1312555{next(_numbers):04d}", **how)
-
-    def person(self, usd: int = 20) -> Person:
-        """Somebody who paid money in."""
-        person = self.api.person()
-        if usd:
-            self.give(person, usd)
-        return person
-
-    def give(self, person: Person, usd: int) -> None:
-        """More money."""
-        from decimal import Decimal
-
-        owner_id = person.credentials["user"]["user_id"]
-        self.run(lambda s: credit.grant(s, owner_id, Decimal(usd), note="Paid in", granted_by="test"))
-
-    def run(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Something that is done in the api's own database."""
-
-        async def done() -> T:
-            settings = Settings.load(self.api.environment)
-            database = Database(settings.database_url, Vault.of(settings))
-            try:
-                async with database.transaction() as session:
-                    return await work(session)
-            finally:
-                await database.close()
-
-        return asyncio.run(done())
-
-    def buy(self, person: Person, number: str, **asked: Any) -> dict[str, Any]:
-        """A purchase that must be taken."""
-        reply = person.ask("POST", "/v1/numbers/purchase", {"phone_number": number, **asked})
-        assert reply.status == 200, reply.raw
-        told: dict[str, Any] = reply.json
-        return told
-
-    def bought(self, person: Person, number: str, **asked: Any) -> dict[str, Any]:
-        """A number that is bought and there."""
-        order = self.buy(person, number, **asked)
-        assert becomes(person, order["order_id"]) == "active"
-        return order
-
-    def books(self) -> list[str]:
-        """What is wrong with the money."""
-        return self.run(ledger.faults)
-
-
-def becomes(person: Person, order_id: str, seconds: float = 30) -> str:
-    """What an order comes to."""
-    deadline = time.monotonic() + seconds
-    while True:
-        order = person.ask("GET", f"/v1/numbers/orders/{order_id}").json
-        if order["status"] != "pending" or time.monotonic() > deadline:
-            return str(order["status"])
-        time.sleep(0.1)
-
-
-def money(person: Person) -> tuple[float, float]:
-    """Balance, and what is held."""
-    told = person.ask("GET", "/v1/wallet/balance").json
-    return told["balance_usd"], told["held_usd"]
-
-
-def listed(person: Person) -> list[tuple[str, str]]:
-    return [(one["number"], one["status"]) for one in person.ask("GET", "/v1/phone-numbers").json]
-
-
-def until(is_so: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """On each kind of database."""
-    url = ""
-    if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.database()
-    folder = tmp_path_factory.mktemp(f"shop-{request.param}")
-    (folder / "rates.json").write_text('{"margin_percent": 50, "signup_bonus_usd": 5}')
-    with telnyx() as account:
-        settings = {
-            "TELNYX_API_KEY": KEY,
-            "TELNYX_PUBLIC_KEY": account.public_key,
-            "CALL2ME_TELNYX_URL": account.url,
-            "CALL2ME_TELNYX_SIP": "tcp:sip.telnyx.com",
-            "CALL2ME_NUMBER_COUNTRIES": "US,CA,DE",
-            "CALL2ME_BILLING": "on",
-            "CALL2ME_RATES": str(folder / "rates.json"),
-        }
-        with running_api(folder / "home", url, **settings) as api:
-            yield Shop(api, account)
+from tests.support.api import AGENT
+from tests.support.shop import Shop, becomes, listed, money, until
+from tests.support.telnyx import KEY, FakeTelnyx
 
 
 def test_what_is_found_is_told_with_our_price(shop: Shop) -> None:
@@ -246,15 +123,7 @@ def test_an_order_that_fails_costs_nothing(shop: Shop) -> None:
     assert (money(person), listed(person)) == ((25.0, 0.0), [])
     told = person.ask("GET", f"/v1/numbers/orders/{order['order_id']}").json
     assert told["reason"] == "the carrier could not deliver it"
-    until(lambda: any("could not be bought" in one for one in _letters(shop, person)))
-
-
-def _letters(shop: Shop, person: Person) -> list[str]:
-    async def read(session: AsyncSession) -> list[str]:
-        found = await session.exec(select(LetterRow.subject).where(LetterRow.to == person.email))
-        return [subject for subject in found.all() if "number" in subject]
-
-    return shop.run(read)
+    until(lambda: any("could not be bought" in one for one in shop.letters(person)))
 
 
 def test_who_cannot_pay_or_may_not_buys_nothing(shop: Shop) -> None:
@@ -370,19 +239,6 @@ def test_a_signed_event_has_the_order_looked_at_and_a_forged_one_does_nothing(sh
     assert money(person) == (22.0, 0.0)
 
 
-def test_a_number_that_is_given_back_is_released_there_and_costs_no_more(shop: Shop) -> None:
-    for how in ("/v1/phone-numbers", "/v1/numbers"):
-        person, number = shop.person(), shop.number()
-        order = shop.bought(person, number)
-        assert shop.api.person().ask("DELETE", f"{how}/{number}").status == 404
-        shop.telnyx.fault("DELETE", "/phone_numbers", "lost")
-        assert person.ask("DELETE", f"{how}/{number}").status in {200, 204}
-        assert listed(person) == []
-        until(lambda n=number: all(one["phone_number"] != n for one in shop.telnyx.numbers.values()), 40)
-        assert becomes(person, order["order_id"]) == "released"
-        assert money(person) == (22.0, 0.0)
-
-
 def test_a_bought_number_is_bound_and_stays_on_its_connection(shop: Shop) -> None:
     person, number = shop.person(), shop.number()
     shop.bought(person, number)
@@ -416,91 +272,6 @@ def test_a_country_is_enough_to_buy_the_first_number_there(shop: Shop) -> None:
 
 
 # ── rent ─────────────────────────────────────────────────────────────────────────────────────────
-def _later(shop: Shop, order_id: str, **shift: float) -> None:
-    """As if an order's dates were that much longer ago, and its rent is looked at now."""
-
-    async def done(session: AsyncSession) -> None:
-        row = await session.get_one(NumberOrderRow, order_id)
-        for name in ("paid_until", "try_rent_at", "owed_since"):
-            if (moment := getattr(row, name)) is not None:
-                setattr(row, name, moment - timedelta(**shift))
-        session.add(row)
-
-    shop.run(done)
-    for _ in range(2):  # a second look charges nothing more
-        shop.run(lambda session: renting.collect(session, order_id, is_billed=True))
-
-
-def test_rent_is_charged_once_a_month(shop: Shop) -> None:
-    person, number = shop.person(), shop.number()
-    order_id = shop.bought(person, number)["order_id"]
-    _later(shop, order_id, days=29)
-    assert money(person) == (22.0, 0.0)
-    _later(shop, order_id, days=2)
-    assert money(person) == (20.5, 0.0)
-    _later(shop, order_id, days=60)  # two months in which nothing ran here
-    assert money(person) == (17.5, 0.0)
-    told = person.ask("GET", f"/v1/numbers/orders/{order_id}").json
-    assert (told["months_paid"], told["paid_until"] > now().isoformat()) == (4, True)
-    recent = person.ask("GET", "/v1/wallet/analytics").json["recent"]
-    assert {(row["method"], row["path"]) for row in recent} == {("NUMBER", f"/v1/numbers/orders/{order_id}")}
-    assert person.ask("GET", recent[0]["path"]).json["phone_number"] == number
-    (day,) = person.ask("GET", "/v1/users/me/usage/daily").json
-    assert (day["total_requests"], day["calls_made"]) == (4, 0)
-    assert shop.books() == []
-
-
-def test_unpaid_rent_suspends_after_three_days_and_gives_back_after_ten(shop: Shop) -> None:
-    person, number = shop.person(1), shop.number()  # 6 dollars with the welcome credit
-    order_id = shop.bought(person, number, agent_id=person.made("/v1/agents", AGENT)["agent_id"])["order_id"]
-    _later(shop, order_id, days=61)  # two months more: nothing is left
-    assert (money(person), listed(person)) == ((0.0, 0.0), [(number, "active")])
-    _later(shop, order_id, days=30)
-    assert listed(person) == [(number, "active")]
-    _later(shop, order_id, days=3, hours=1)
-    assert listed(person) == [(number, "suspended")]
-    assert shop.run(lambda session: routing.inbound(session, number)) is None
-    assert person.ask("PATCH", f"/v1/phone-numbers/{number}", {"active": True}).json["status"] == "suspended"
-    shop.give(person, 2)
-    _later(shop, order_id, days=1)
-    assert (listed(person), money(person)) == ([(number, "active")], (0.5, 0.0))
-    assert shop.run(lambda session: routing.inbound(session, number)) is not None
-    _later(shop, order_id, days=31)
-    _later(shop, order_id, days=4)
-    _later(shop, order_id, days=7)
-    assert (listed(person), money(person)) == ([], (0.5, 0.0))
-    subjects = _letters(shop, person)
-    assert sorted(subjects) == [
-        "A number is suspended",
-        "A number is suspended",
-        "A number was given back",
-        "The rent of a number is due",
-        "The rent of a number is due",
-    ]
-
-
-def test_an_erased_owners_numbers_go_back_also_one_that_comes_afterwards(shop: Shop) -> None:
-    person, number, late = shop.person(), shop.number(), shop.number()
-    shop.bought(person, number)
-    shop.telnyx.looks = -1
-    try:
-        shop.buy(person, late)
-        until(lambda: len(shop.telnyx.bought(late)) == 1)
-        (order,) = shop.telnyx.bought(late)
-        reply = person.ask("DELETE", "/v1/users/me", {"email": person.email, "password": PASSWORD})
-        assert reply.status == 202, reply.raw
-        until(lambda: number not in _held(shop), 30)
-    finally:
-        shop.telnyx.looks = 0
-    until(lambda: order["status"] == "success", 60)
-    until(lambda: late not in _held(shop), 30)
-    assert shop.books() == []
-
-
-def _held(shop: Shop) -> set[str]:
-    return {one["phone_number"] for one in list(shop.telnyx.numbers.values())}
-
-
 def test_the_check_of_an_operator_buys_nothing(shop: Shop) -> None:
     before = len(shop.telnyx.orders)
     command = [sys.executable, "-m", "api.cli", "telnyx", "check"]
@@ -510,6 +281,7 @@ def test_the_check_of_an_operator_buys_nothing(shop: Shop) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     assert "The key works. Balance: 100.00 USD." in told.stdout
     assert "Numbers of US: from 1.00 USD a month." in told.stdout
+    assert "Text messages come to https://call2me.example.com/v1/sms/webhooks/telnyx." in told.stdout
     (told_wrong, *_) = check(Settings.load({**asked, "TELNYX_API_KEY": "KEY_wrong"}))
     assert told_wrong == (False, "Telnyx: the key is refused.")
     assert len(shop.telnyx.orders) == before

@@ -17,7 +17,7 @@ JSON_BYTES = 1024 * 1024
 HUGE = 2**40
 FIELD_BYTES, MOST_BYTES = 1_000_000, 20_000_000
 """Of a field of a form, which comes again and again; and of all that a form may have beside knowledge."""
-PROVIDERS = {"receive_telnyx_event", "receive_stripe_event", "receive_paddle_event"}
+PROVIDERS = {"receive_telnyx_event", "receive_sms_event", "receive_stripe_event", "receive_paddle_event"}
 """Without an account with them nothing of theirs is read at all."""
 LOWER, UPPER = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
 SIGNED = {"expires"}

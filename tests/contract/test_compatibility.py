@@ -41,13 +41,13 @@ def test_of_two_spellings_exactly_the_older_is_marked_and_names_the_newer() -> N
             assert f"{route.method} {newer}" in live
 
 
-@pytest.mark.parametrize("path", ["/v1/interpreters", "/v1/interpreters/x/call", "/v1/ext/config", "/v1/sms"])
+@pytest.mark.parametrize("path", ["/v1/interpreters", "/v1/interpreters/x/call", "/v1/ext/x", "/v1/copilot"])
 def test_what_is_left_out_says_so(api: Api, person: Person, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         reply = person.ask(method, path, {} if method == "POST" else None)
         assert reply.status == 501
         assert "left out of Call2Me Runtime on purpose: docs/compatibility.md" in reply.detail
         assert reply.detail.startswith(
-            ("Live interpreting is ", "The browser extension is ", "Text messages are ")
+            ("Live interpreting is ", "The browser extension is ", "The copilot is ")
         )
     assert api.ask("GET", "/v1/interpretersx").status == 404

@@ -22,7 +22,13 @@ WORD, NUMBER, MOMENT = "smuggled", 424_242_424, "2001-02-03T04:05:06Z"
 """Values that nothing here has unless somebody sent them."""
 MARKS = (WORD, str(NUMBER), "2001-02-03")
 
-SIGNED = {"receive_livekit_event", "receive_telnyx_event", "receive_stripe_event", "receive_paddle_event"}
+SIGNED = {
+    "receive_livekit_event",
+    "receive_telnyx_event",
+    "receive_sms_event",
+    "receive_stripe_event",
+    "receive_paddle_event",
+}
 """What a provider signed: whatever anybody else sends is refused, and the rest is the provider's to say."""
 ENDS = {"change_password", "reset_password", "erase_account", "log_out", "refresh_tokens"}
 """After these somebody is signed in no more."""

@@ -19,7 +19,13 @@ from tests.support.valid_requests import valid_body
 READING = {"GET", "HEAD"}
 NO_BODY = b"[]"
 """Where somebody is let in after all, this is refused, and nothing is done."""
-SIGNED = {"receive_livekit_event", "receive_telnyx_event", "receive_stripe_event", "receive_paddle_event"}
+SIGNED = {
+    "receive_livekit_event",
+    "receive_telnyx_event",
+    "receive_sms_event",
+    "receive_stripe_event",
+    "receive_paddle_event",
+}
 """Open to everybody, for what carries a provider's signature."""
 
 pytestmark = pytest.mark.parametrize("api", ["sqlite"], indirect=True)

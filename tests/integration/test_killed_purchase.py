@@ -3,60 +3,17 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.api import ROOT, Api, Person, running_api
+from tests.support.api import ROOT, Person, running_api
 from tests.support.buying_api import FAILING, POINTS, RETURNING
+from tests.support.dying_server import answers, dies, serving
 from tests.support.telnyx import KEY, telnyx
 
+SERVER = "tests.support.buying_api"
 GOOD, BAD = "+13125550100", "+13125550101"
-
-
-@contextmanager
-def serving(api: Api, point: str = "") -> Iterator["subprocess.Popen[bytes]"]:
-    """The api on the same data, until it dies or the block ends."""
-    with (api.home / "buying.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.buying_api", *([point] if point else [])],
-            env=api.environment,
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(api: Api, process: "subprocess.Popen[bytes]") -> bool:
-    """Wait until it serves; False where it died before that."""
-    deadline = time.monotonic() + 60
-    while process.poll() is None:
-        assert time.monotonic() < deadline
-        with suppress(OSError):
-            if api.ask("GET", "/health/live").status == 200:
-                return True
-        time.sleep(0.05)
-    return False
-
-
-def dies(api: Api, points: Iterable[str], first: Callable[[], object]) -> None:
-    """Do something once the api serves, and let it die at each point on the way of that."""
-    for number, point in enumerate(points):
-        with serving(api, point) as process:
-            is_up = answers(api, process)
-            if number == 0:
-                assert is_up
-                with suppress(OSError):
-                    first()
-            assert process.wait(60) == -9, (point, (api.home / "buying.log").read_text()[-2000:])
-        time.sleep(1.2)  # what stood still for a moment is overdue now
 
 
 def becomes(person: Person, path: str, status: str) -> None:
@@ -105,13 +62,13 @@ def test_a_purchase_that_meets_a_death_at_every_line_is_one_purchase(tmp_path: P
             assert person.ask("GET", "/v1/wallet/balance").json["held_usd"] == 0
             person.ask("DELETE", f"/v1/phone-numbers/{GOOD}")
 
-        dies(api, POINTS, buys)
+        dies(api, SERVER, POINTS, buys)
         assert (len(account.orders), len(account.connections), len(account.profiles)) == (1, 1, 1)
         assert len(account.numbers) == 1
-        dies(api, FAILING, fails)
+        dies(api, SERVER, FAILING, fails)
         assert len(account.orders) == 1
-        dies(api, RETURNING, goes_back)
-        with serving(api) as process:
+        dies(api, SERVER, RETURNING, goes_back)
+        with serving(api, SERVER) as process:
             assert answers(api, process)
             states = [one["status"] for one in person.ask("GET", "/v1/numbers/orders").json]
             assert states == ["failed", "released"]

@@ -17,7 +17,7 @@ from tests.support.rehearsed_worker import RehearsedWorker
 
 DOC = ROOT / "docs" / "sdk.md"
 NUMBER, CONTACT = "+442079460958", "+442079460123"
-LEFT_OUT = ("extension", "interpreters", "sms")
+LEFT_OUT = ("extension", "interpreters")
 """Groups that this server leaves out on purpose: each of their operations answers 501."""
 
 _HEAD = """# The official SDK
@@ -175,6 +175,8 @@ class Talk:
         self.tried("numbers.search", lambda: market.search("US"))
         self.tried("numbers.purchase", lambda: market.purchase("+12025550100"))
         self.tried("numbers.checkout", lambda: market.checkout("+12025550100"))
+        self.tried("sms.send", lambda: self.client.sms.send(CONTACT, "Hello"))
+        assert self.tried("sms.list", self.client.sms.list)["total"] == 0
 
     def _trunks(self) -> None:
         trunks = self.client.sip_trunks

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 14:25:50.687326
+Created: 2026-11-29 14:45:32.329812
 """
 
 from collections.abc import Sequence
@@ -297,6 +297,14 @@ def upgrade() -> None:
         batch_op.create_index("ix_payments_owner", ["owner_id", "created_at"], unique=False)
         batch_op.create_index("ix_payments_reference", ["provider", "reference"], unique=False)
 
+    op.create_table(
+        "sms_profiles",
+        sa.Column("carrier", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("profile_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("events_url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.PrimaryKeyConstraint("carrier", name=op.f("pk_sms_profiles")),
+    )
     op.create_table(
         "stuck_work",
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
@@ -978,6 +986,66 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sip_trunks_owner_id"), ["owner_id"], unique=False)
 
     op.create_table(
+        "sms_messages",
+        sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("peer", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("direction", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("segments", sa.Integer(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("why", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("message_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("answers", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("carrier_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("is_open", sa.Boolean(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("retention_days", sa.Integer(), nullable=True),
+        sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_sms_messages_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sms_messages")),
+        sa.UniqueConstraint("answers", name=op.f("uq_sms_messages_answers")),
+        sa.UniqueConstraint("carrier_id", name=op.f("uq_sms_messages_carrier_id")),
+    )
+    with op.batch_alter_table("sms_messages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sms_messages_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index("ix_sms_messages_open", ["is_open", "due_at"], unique=False)
+        batch_op.create_index("ix_sms_messages_owner", ["owner_id", "created_at"], unique=False)
+        batch_op.create_index("ix_sms_messages_pair", ["number", "peer", "created_at"], unique=False)
+
+    op.create_table(
+        "sms_numbers",
+        sa.Column("order_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("profile_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("why", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("due_at", api.db.columns.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_id"],
+            ["number_orders.id"],
+            name=op.f("fk_sms_numbers_order_id_number_orders"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_sms_numbers")),
+    )
+    op.create_table(
+        "sms_threads",
+        sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("peer", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("chat_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_sms_threads_owner_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", "number", "peer", name=op.f("pk_sms_threads")),
+    )
+    op.create_table(
         "tenant_invites",
         sa.Column("id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("owner_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -1609,6 +1677,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_tenant_invites_owner_id"))
 
     op.drop_table("tenant_invites")
+    op.drop_table("sms_threads")
+    op.drop_table("sms_numbers")
+    with op.batch_alter_table("sms_messages", schema=None) as batch_op:
+        batch_op.drop_index("ix_sms_messages_pair")
+        batch_op.drop_index("ix_sms_messages_owner")
+        batch_op.drop_index("ix_sms_messages_open")
+        batch_op.drop_index(batch_op.f("ix_sms_messages_agent_id"))
+
+    op.drop_table("sms_messages")
     with op.batch_alter_table("sip_trunks", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sip_trunks_owner_id"))
 
@@ -1733,6 +1810,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_stuck_work_given_up_at"))
 
     op.drop_table("stuck_work")
+    op.drop_table("sms_profiles")
     with op.batch_alter_table("payments", schema=None) as batch_op:
         batch_op.drop_index("ix_payments_reference")
         batch_op.drop_index("ix_payments_owner")
