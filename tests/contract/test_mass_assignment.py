@@ -39,6 +39,7 @@ REFUSED = {
     "chat": (503, "no model provider"),
     "purchase_number": (503, "no carrier"),
     "checkout_number": (503, "no carrier"),
+    "send_sms": (503, "no carrier"),
     "reserve_demo_number": (503, "no demo numbers"),
     "create_checkout": (503, "no payment provider"),
     "top_up": (403, "an administrator's"),

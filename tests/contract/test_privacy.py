@@ -17,6 +17,7 @@ from api.db import sealed
 from api.db.vault import Vault
 from api.privacy.owned import belonging
 from api.settings import Settings
+from api.sms.table import SmsRow
 from api.up import money
 from tests.contract.conftest import ENGLISH_AGENT, House
 from tests.support.api import PASSWORD, Api, Person
@@ -215,6 +216,26 @@ def written(house: House, person: Person, agent_id: str, days: int) -> str:
     return chat_id
 
 
+def texted(house: House, person: Person, agent_id: str, days: int, kept: int | None = None) -> str:
+    """A text message that came to an agent so many days ago."""
+    row = SmsRow(
+        owner_id=person.credentials["user"]["user_id"],
+        number="+13125550100",
+        peer="+13125559999",
+        direction="inbound",
+        text=SECRET,
+        segments=1,
+        status="received",
+        agent_id=agent_id,
+        is_open=False,
+        retention_days=kept,
+        updated_at=datetime.now(UTC) - timedelta(days=days),
+    )
+    with database(house.api) as connection:
+        connection.execute(tables.load().tables["sms_messages"].insert().values(row.model_dump()))
+    return row.id
+
+
 def test_what_an_agent_keeps_no_longer_is_forgotten_and_the_call_stays(house: House) -> None:
     person = house.person()
     agent_id = person.ask("GET", "/v1/agents").json[0]["agent_id"]
@@ -224,6 +245,8 @@ def test_what_an_agent_keeps_no_longer_is_forgotten_and_the_call_stays(house: Ho
     chats = [written(house, person, agent_id, days) for days in (31, 29)]
     other = person.made("/v1/agents", {**ENGLISH_AGENT, "retention_days": 30})["agent_id"]
     orphans = [written(house, person, other, days) for days in (31, 29)]
+    texts = [texted(house, person, agent_id, days) for days in (31, 29)]
+    texts += [texted(house, person, other, days, kept=30) for days in (31, 29)]
     assert person.ask("DELETE", f"/v1/agents/{other}").status < 300
     assert person.ask("PATCH", f"/v1/agents/{agent_id}", {"retention_days": 30}).status == 200
     assert person.ask("PATCH", f"/v1/agents/{agent_id}", {"retention_days": 0}).status == 422
@@ -235,6 +258,10 @@ def test_what_an_agent_keeps_no_longer_is_forgotten_and_the_call_stays(house: Ho
         assert time.monotonic() < deadline, "the chat was not forgotten"
         time.sleep(0.1)
     assert [person.ask("GET", f"/v1/chats/{id_}").status for id_ in chats + orphans] == [404, 200, 404, 200]
+    while len(left := person.ask("GET", "/v1/sms").json["messages"]) > 2:
+        assert time.monotonic() < deadline, "the text messages were not forgotten"
+        time.sleep(0.1)
+    assert {one["sms_id"] for one in left} == {texts[1], texts[3]}
     assert told["transcript_object"] in (None, [])
     assert told["recording_url"] is None
     assert told["call_analysis"] is None

@@ -88,6 +88,7 @@ VALID: dict[str, Body | Callable[[Person], Body]] = {
     "create_phone_number": lambda _: {"number": _number()},
     "update_phone_number": {"display_name": "Desk"},
     "purchase_number": {"phone_number": "+12025550100"},
+    "send_sms": {"to": "+12025550100", "text": "Hello."},
     "checkout_number": {"phone_number": "+12025550100"},
     "create_sip_trunk": {"name": "Carrier", "sip_server": "9.9.9.1"},
     "update_sip_trunk": {"name": "Second"},
