@@ -1,0 +1,243 @@
+"""What becomes of calls over real SIP and RTP when a shard or the exchange dies; the carrier is the test."""
+
+import asyncio
+import functools
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from pipelines.contract.websocket import HangUp
+from tests.integration.sip.test_restored import challenged
+from tests.support.far_end import FarEnd
+from tests.support.speech import words
+from tests.support.telephony import Stage, calling, staged
+from worker.exchange import sdp, sip
+
+pytestmark = [pytest.mark.phones, pytest.mark.timeout(180)]
+
+HOURS = {"heard": ("What are your hours?",) * 4, "answers": {"What are your hours?": "Nine to five."}}
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[tuple[Stage, sip.Engine]]:
+    async with staged(**HOURS) as (stage, carrier):
+        yield stage, carrier
+
+
+async def test_a_shard_dies_and_the_caller_is_still_there(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    async with calling(stage, carrier) as caller:
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        first_ssrc = caller.phone.heard[-1][1].ssrc
+        victim = stage.shard_of("c1")
+        killed_at = time.time()
+        next(one for one in stage.processes.values() if one.pid == victim).kill()
+        await stage.until(lambda: stage.lost)
+        said = [
+            event.utterance.model_dump(mode="json")
+            for event in stage.events("c1")
+            if event.kind == "utterance"
+        ]
+        stage.take_up("c1", 2, transcript=said, started_at=datetime.now(UTC).isoformat())
+        await stage.until(
+            lambda: (
+                caller.phone.heard[-1][0] > killed_at + 0.02 and caller.phone.heard[-1][1].ssrc != first_ssrc
+            )
+        )
+        back_at = next(at for at, packet in caller.phone.heard if packet.ssrc != first_ssrc)
+        word_at = await stage.until(lambda: caller.phone.first_sound(back_at))
+        caller.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1", 2), 20)
+        assert caller.end is None
+        assert stage.shard_of("c1") != victim
+    silent, wordless = back_at - killed_at, word_at - killed_at
+    assert silent < 1.5, "a pause, no more"
+    assert wordless < 2.5
+
+
+async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    stage.apart = "agent_1"  # it has functions of its own
+    async with calling(stage, carrier) as caller:
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+        before = len(caller.phone.heard)
+        await stage.start("exchange")
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("c1",))
+        assert len(caller.phone.heard) > before + 10, "the sound never stopped"
+        stage.apart = ""
+        async with calling(stage, carrier):
+            await stage.until(lambda: "c2" in stage.liveness.calls)
+            assert stage.shard_of("c2") != stage.shard_of("c1"), "it is still known whose process it shares"
+        caller.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+        await caller.dialog.hang_up()
+        events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
+        assert events[-1].reason == "user_hangup"
+        await stage.until(lambda: stage.end_of("c1"))
+
+
+async def test_what_cannot_go_on_after_a_restart_ends_with_a_reason(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    dialogs = stage.home / "run" / "dialogs"
+    async with calling(stage, carrier) as one, calling(stage, carrier) as another:
+        await stage.until(lambda: stage.said("c1") and stage.said("c2"))
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+        kept = json.loads((dialogs / "c2.json").read_text())
+        (dialogs / "c2.json").write_text(json.dumps(kept | {"snapshot": "nothing that can be read"}))
+        await stage.start("exchange")
+        end = await stage.until(lambda: stage.end_of("c2"))
+        assert (end.sip_code, end.sip_reason) == (0, "the exchange was restarted")
+        events = await stage.until(lambda: (e := stage.events("c2")) and e[-1].kind == "call_ended" and e)
+        assert events[-1].reason == "line_lost", "nobody talks on into a call that is over"
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("c1",))
+        assert (one.end, stage.end_of("c1")) == (None, None), "the other one goes on"
+        assert another.end is None, "who it was with is not known any more, so no BYE can be sent"
+
+        async def both_die() -> None:
+            killed = (stage.shard_of("c1"), stage.processes["exchange"].pid)
+            for process in [one for one in stage.processes.values() if one.pid in killed]:
+                process.kill()
+                await process.wait()
+            await stage.start("exchange")
+            pid = stage.processes["exchange"].pid
+            await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.pid == pid)
+
+        await both_die()
+        await stage.until(lambda: stage.shards_met() == 1)
+        stage.take_up("c1", 2)
+        await stage.until(lambda: stage.said("c1", 2))
+        spoken_at = time.time()
+        await stage.until(lambda: one.phone.first_sound(spoken_at))
+        one.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1", 2), 20)
+        assert (one.end, stage.end_of("c1")) == (None, None), "another shard has it, on the same ports"
+
+        await both_die()
+        said_goodbye = await stage.until(lambda: one.end, 30)
+        assert said_goodbye.by == "far"
+        end = await stage.until(lambda: stage.end_of("c1"))
+        assert (end.sip_code, end.sip_reason) == (0, "its process was gone when the exchange came back")
+    assert not list(dialogs.iterdir())
+    await stage.until(lambda: stage.descriptors(stage.processes["exchange"].pid) == 1)
+
+
+async def test_no_telephone_rings_on_for_an_exchange_that_died(house: tuple[Stage, sip.Engine]) -> None:
+    stage, carrier = house
+    called = []
+    for call_id in ("o1", "o2"):
+        stage.dial(call_id=call_id)
+        dialog = await anext(carrier.invitations())
+        dialog.ring()
+        called.append(dialog)
+        await stage.until(lambda call_id=call_id: "ringing" in stage.states(call_id))
+    ringing, late = called
+    stage.processes["exchange"].kill()
+    await stage.processes["exchange"].wait()
+    offer = late.invitation.body if late.invitation is not None else b""
+    late.answer(sdp.Ours(("127.0.0.1", 40_000), 7).answer(sdp.read(offer))[0])  # nobody hears that
+    await stage.start("exchange")
+    for call_id in ("o1", "o2"):
+        end = await stage.until(lambda call_id=call_id: stage.end_of(call_id))
+        assert (end.sip_code, end.sip_reason) == (0, "the exchange was restarted while it rang")
+    async with asyncio.timeout(10):
+        cancelled = [event async for event in ringing.events()][-1]
+        hung_up = [event async for event in late.events()]
+    assert isinstance(cancelled, sip.Ended)
+    assert (cancelled.by, cancelled.code) == ("far", 487)
+    assert [type(event) for event in hung_up] == [sip.Confirmed, sip.Ended], "acknowledged, and ended"
+    assert not list((stage.home / "run" / "dialogs").iterdir())
+
+
+async def test_an_order_that_died_with_the_exchange_is_withdrawn_unless_somebody_may_have_been_called(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, carrier = house
+    journal = stage.home / "run" / "dialogs"
+    called: list[sip.Dialog] = []
+
+    async def ring() -> None:
+        async for dialog in carrier.invitations():
+            called.append(dialog)
+            dialog.ring()
+
+    async def dies() -> None:
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+
+    async def is_back() -> None:
+        await stage.start("exchange")
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and not e.why_not, 30)
+
+    ringing = asyncio.create_task(ring())
+    stage.dial("+14155550001", call_id="rings")
+    await stage.until(lambda: "ringing" in stage.states("rings"))
+    assert await stage.withdraw("rings") == "refused"
+    # An order that the exchange never read, and one that it had written down and no more.
+    stage.processes["exchange"].send_signal(signal.SIGSTOP)
+    stage.dial("+14155550002", call_id="lost")
+    stage.is_deaf = True
+    await dies()
+    (journal / "meant.dial").touch()
+    await is_back()
+    assert [await stage.withdraw(call_id) for call_id in ("rings", "meant")] == ["refused"] * 2
+    await dies()  # before the api has heard of it
+    await is_back()
+    assert [await stage.withdraw(call_id) for call_id in ("rings", "meant")] == ["refused"] * 2
+    assert await stage.withdraw("lost") == "done"
+    stage.dial("+14155550002", call_id="lost")  # late, on its way all the time
+    told = await stage.until(lambda: next((o for o in stage.obeyed if o.order_id == "order-lost"), None))
+    assert (told.outcome, told.message) == ("refused", "the call is placed already, or was withdrawn")
+    stage.is_deaf = False
+    stage.dial("+14155550002", call_id="again")
+    await stage.until(lambda: "ringing" in stage.states("again"))
+    for call_id, is_unsure in (("rings", False), ("meant", True)):
+        end = await stage.until(functools.partial(stage.end_of, call_id))
+        assert end.is_unsure is is_unsure, "only an INVITE that left is known to have been one"
+    assert (here := stage.liveness.exchange) is not None
+    assert here.journal == journal.with_suffix(".id").read_text()
+    await stage.until(lambda: [path.stem for path in journal.iterdir()] == ["again"] * 2)
+    assert await stage.withdraw("again") == "refused"
+    assert [one.invitation.uri[:16] for one in called if one.invitation is not None] == [
+        "sip:+14155550001",
+        "sip:+14155550002",
+    ]
+    ringing.cancel()
+    await asyncio.gather(ringing, return_exceptions=True)
+
+
+async def test_a_restarted_exchange_answers_what_its_carrier_asks_for_at_the_end(
+    house: tuple[Stage, sip.Engine],
+) -> None:
+    stage, _ = house
+    far = FarEnd()
+    await far.start()
+    try:
+        signed_in = {"server": f"127.0.0.1:{far.port}", "username": "alice", "password": "secret"}
+        stage.trunk = stage.trunk.model_copy(update=signed_in)
+        await asyncio.sleep(3.5)  # it is asked for again
+        stage.dial()
+        await stage.until(lambda: "answered" in stage.states("o1"))
+        await stage.until(lambda: far.calls[0].of("ACK"))
+        far.calls[0].answers["BYE"] = challenged
+        for _ in range(2):  # what the second one goes on with is what the first one kept
+            await stage.until(lambda: list((stage.home / "run" / "dialogs").glob("*.json")))
+            stage.processes["exchange"].kill()
+            await stage.processes["exchange"].wait()
+            await stage.start("exchange")
+            await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("o1",))
+        assert stage.liveness.phone_order(HangUp(call_id="o1", reason="asked"))
+        await stage.until(lambda: stage.end_of("o1"))
+        await stage.until(lambda: len(far.calls[0].of("BYE")) == 2)
+    finally:
+        far.close()
+    asked, signed = far.calls[0].of("BYE")
+    assert not asked.get("proxy-authorization")
+    assert 'username="alice"' in signed.get("proxy-authorization")
+    assert int(signed.get("cseq").split()[0]) > 2000
