@@ -30,6 +30,8 @@ _SIGNAL = re.compile(rb"Signal\s*=\s*([0-9*#A-D])")
 
 MOST_NATIONAL_DIGITS = 10
 """A number of more digits, and no zero before them, has its country code."""
+ELSEWHERE = "192.0.2.1"
+"""Nobody's address (RFC 5737), and on the way that most take."""
 FORGOTTEN = (408, 481)
 """What a request inside of a call is answered with that the other side knows nothing of any more."""
 
@@ -230,9 +232,12 @@ def opened(ports: Ports, host: str) -> tuple[tuple[socket.socket, socket.socket]
 
 
 def local_host(towards: str, fallback: str) -> str:
-    """The address of this machine that another one sees, by what the routes say; nothing is sent."""
+    """The address of this machine that another one sees, by what the routes say; nothing is sent.
+
+    `towards` is a number, or empty for most of the world: a name would be looked up, and everybody waits.
+    """
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((towards, 9))
+        probe.connect((towards or ELSEWHERE, 9))
         return str(probe.getsockname()[0])
     return fallback
 

@@ -302,7 +302,9 @@ class Exchange:
         if self._settings.sip_public_host:
             return self._settings.sip_public_host
         bound = self._bind_host
-        return local_host(towards, "127.0.0.1") if bound in ("0.0.0.0", "::") else bound  # noqa: S104 - compared
+        if bound not in ("0.0.0.0", "::"):  # noqa: S104 - compared
+            return bound
+        return local_host(self._trunks.address_of(towards), "127.0.0.1")
 
     def _look(self) -> ExchangeHere:
         return ExchangeHere(

@@ -1,5 +1,7 @@
 """A call that we place: ordered, dialled, and answered or not."""
 
+import contextlib
+import ipaddress
 import socket
 from collections.abc import Coroutine
 from functools import partial
@@ -9,10 +11,10 @@ from pipelines.contract.phones import SipTrunk
 from pipelines.contract.websocket import Dial, Obeyed, Withdraw
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api, NotAllowed
-from worker.exchange.calls import PhoneCall, number_in
+from worker.exchange.calls import ELSEWHERE, PhoneCall, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.ports import Unavailable, emptied
-from worker.exchange.trunks import Trunks, asserted, credential_of
+from worker.exchange.trunks import Trunks, asserted, credential_of, host_of
 from worker.lines.rtp.media import Media
 
 RINGS = (180, 183)
@@ -212,15 +214,16 @@ class Outbound:
 def media_of(ours: sdp.Ours, answer: bytes, trunk: SipTrunk) -> Media:
     """What was agreed on. Raises `BadSdp`, `NoCodec` and `ForbiddenAddress`."""
     media = ours.agreed(sdp.read(answer))
-    host = host_of(trunk.server)
-    told_by = host if host.replace(".", "").isdigit() else media.remote[0]
-    sdp.check_address(media.remote, told_by, ours.sockets)
+    sdp.check_address(media.remote, _side_of(trunk, ours), ours.sockets)
     return media
 
 
-def host_of(server: str) -> str:
-    """`host` of `host:port`."""
-    return server.rsplit(":", 1)[0] if server.count(":") == 1 else server
+def _side_of(trunk: SipTrunk, ours: sdp.Ours) -> str:
+    """An address on the trunk's side: one known by name is not on this machine, unless we are to it."""
+    for one in (host_of(trunk.server).strip("[]"), ours.address[0]):
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(one))
+    return ELSEWHERE
 
 
 def _close(sockets: tuple[socket.socket, ...]) -> None:

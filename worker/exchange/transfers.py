@@ -31,9 +31,9 @@ from worker.exchange.frames import (
     Transferred,
     leg_of,
 )
-from worker.exchange.outbound import RINGS, PlacesCalls, host_of, media_of
+from worker.exchange.outbound import RINGS, PlacesCalls, media_of
 from worker.exchange.ports import Unavailable, emptied
-from worker.exchange.trunks import Trunks, asserted, credential_of
+from worker.exchange.trunks import Trunks, asserted, credential_of, host_of
 
 SECONDS = 36.0
 """For all of it: whoever waits for longer has hung up, and the shard gives up after forty."""

@@ -5,7 +5,6 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import Iterable
 
 import aiohttp
 from pydantic import ValidationError
@@ -44,6 +43,8 @@ class Trunks:
         self._engine, self._api_url, self._http = engine, api_url, http
         self._trunks: dict[str, SipTrunk] = {}
         self._networks: dict[str, tuple[Network, ...]] = {}
+        self._addresses: dict[str, str] = {}
+        """Of the hosts that have names."""
         self._resolved_at = float("-inf")
         self._registrations: dict[str, tuple[SipTrunk, sip.Registration, asyncio.Task[None]]] = {}
         self._problems: dict[str, str] = {}
@@ -66,6 +67,13 @@ class Trunks:
             for trunk_id, trunk in self._trunks.items()
             if any(address in network for network in self._networks.get(trunk_id, ()))
         ]
+
+    def address_of(self, host: str) -> str:
+        """A number as it is, for a name the number it was last found at; empty when that is not known."""
+        try:
+            return str(ipaddress.ip_address(host.strip("[]")))
+        except ValueError:
+            return self._addresses.get(host, "")
 
     def why_not(self, trunk_id: str) -> str:
         """Why nothing can be dialled over it now; empty when it can."""
@@ -115,8 +123,17 @@ class Trunks:
             self._networks = {trunk_id: await _networks(trunk) for trunk_id, trunk in fresh.items()}
             sources = {str(network) for networks in self._networks.values() for network in networks}
             self._engine.admit(sip.Admission(tuple(sorted(sources)), refuse_with=self._refuse_with))
+            self._addresses = await self._found({host_of(trunk.server) for trunk in fresh.values()})
         self.known.set()
         await self._register()
+
+    async def _found(self, hosts: set[str]) -> dict[str, str]:
+        found = dict(zip(hosts, await asyncio.gather(*map(_resolved, hosts)), strict=True))
+        # One that cannot be found for a moment is where it was.
+        return {
+            host: str(at[0].network_address) if at else self._addresses.get(host, "")
+            for host, at in found.items()
+        }
 
     async def _keep_open(self) -> None:
         """Ask each carrier that we are registered with for its OPTIONS; what it answers does not matter."""
@@ -227,8 +244,13 @@ async def _networks(trunk: SipTrunk) -> tuple[Network, ...]:
     return tuple(dict.fromkeys(found))
 
 
-async def _resolved(server: str) -> Iterable[Network]:
-    host = server.rsplit(":", 1)[0] if server.count(":") == 1 else server
+def host_of(server: str) -> str:
+    """`host` of `host:port`."""
+    return server.rsplit(":", 1)[0] if server.count(":") == 1 else server
+
+
+async def _resolved(server: str) -> list[Network]:
+    host = host_of(server)
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
             told = await asyncio.get_running_loop().getaddrinfo(
