@@ -14,6 +14,7 @@ from pipelines.contract.phones import SipTrunk
 from pipelines.contract.websocket import HangUp
 from tests.support.carrier import CREDENTIAL, DID, Carrier, carrier
 from tests.support.certificates import certificate
+from tests.support.flows import FlowRelay
 from tests.support.ports import free_port
 from tests.support.telephony import Stage, calling, sockets, staged
 from worker.exchange import sdp, sip
@@ -110,6 +111,7 @@ async def test_all_of_a_call_goes_over_the_connection_that_we_opened(tmp_path: P
             await stage.until(lambda called=called: called.of("BYE"))
             await stage.until(lambda transport=transport: stage.end_of(f"cut-{transport}"))
             await is_called_again(stage, telephone, behind)
+            await outlives_its_exchange(stage, behind, flow, transport)
             assert opened_to_us(stage, port) == 0
         await refused_certificates(stage, behind, tmp_path)
         await refused_strangers(stage, port)
@@ -124,6 +126,24 @@ async def is_called_again(stage: Stage, telephone: sip.Engine, behind: Carrier) 
                     await stage.until(lambda: caller.phone.first_sound(0.0))
                     return
             await asyncio.sleep(0.2)
+
+
+async def outlives_its_exchange(stage: Stage, behind: Carrier, flow: FlowRelay, transport: str) -> None:
+    """Its connections are gone with it; the next one goes on with the call over another."""
+    stage.dial("+14155550150", call_id=f"kept-{transport}")
+    await stage.until(lambda: "answered" in stage.states(f"kept-{transport}"))
+    called = behind.far.calls[-1]
+    await stage.until(lambda: called.of("ACK"))
+    await stage.until((stage.home / "run" / "dialogs" / f"kept-{transport}.json").exists)
+    opened = flow.opened
+    stage.processes["exchange"].kill()
+    await stage.processes["exchange"].wait()
+    await stage.start("exchange")
+    await stage.until(lambda: flow.opened > opened and told(stage) == "")
+    await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids)
+    assert stage.liveness.phone_order(HangUp(call_id=f"kept-{transport}", reason="asked"))
+    await stage.until(lambda: called.of("BYE"))
+    await stage.until(lambda: stage.end_of(f"kept-{transport}"))
 
 
 async def refused_certificates(stage: Stage, behind: Carrier, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -88,6 +88,60 @@ async def test_an_exchange_says_why_a_trunk_is_not_registered_and_when_it_is_aga
             await stage.until(lambda: told() == "")
     finally:
         registrar.close()
+
+
+async def test_calls_follow_the_registration_to_the_next_proxy_when_one_dies() -> None:
+    first, second = FarEnd(), FarEnd()
+    asked: list[FarEnd] = []
+
+    def granting(far: FarEnd, seconds: int) -> Callable[[Message], bytes]:
+        def granted(register: Message) -> bytes:
+            asked.append(far)
+            contact = f"Contact: {register.get('contact')};expires={seconds}"
+            return response(register, 200, "OK", "t", headers=[contact])
+
+        return granted
+
+    for far, seconds in ((first, 4), (second, 120)):
+        await far.start()
+        far.outside["REGISTER"] = granting(far, seconds)
+    try:
+        async with staged(shards=1) as (stage, _):
+            stage.trunk = SipTrunk(
+                trunk_id="trunk_2",
+                server="127.0.0.1:9",
+                proxies=(f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}"),
+                username="alice",
+                password="secret",
+                registers=True,
+            )
+
+            def registered() -> bool:
+                here = stage.liveness.exchange
+                return here is not None and here.trunks.get("trunk_2") == ""
+
+            async def calls(call_id: str) -> float:
+                began = time.monotonic()
+                stage.dial(call_id=call_id)
+                await stage.until(lambda: "answered" in stage.states(call_id))
+                return time.monotonic() - began
+
+            await stage.until(registered)
+            await calls("before")
+            assert (len(first.calls), len(second.calls)) == (1, 0)
+            assert (await first.calls[0].request("BYE")).code == 200  # type: ignore[union-attr]
+            assert second not in asked
+            first.close()
+            await stage.until(lambda: second in asked, 30)
+            await stage.until(registered)
+            took = await calls("after")
+            assert took < 3.0, "the one that is gone is not tried first"
+            assert len(second.calls) == 1
+            assert (await second.calls[0].request("BYE")).code == 200  # type: ignore[union-attr]
+            await stage.until(lambda: stage.end_of("after"))
+    finally:
+        first.close()
+        second.close()
 
 
 async def test_a_connection_that_a_router_has_forgotten_is_opened_anew(

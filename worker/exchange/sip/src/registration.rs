@@ -135,7 +135,9 @@ async fn registered(
     current: &mut Option<(Registration, Target)>,
 ) -> Result<(u32, Target), Refusal> {
     let mut refusal = (0, "no address".to_string());
+    let mut tried = None;
     if let Some((registration, target)) = current {
+        tried = Some(target.address.clone());
         match once(core, binding, registration, target, SILENCE).await {
             Ok(granted) => return Ok((granted, target.clone())),
             Err(error) => refusal = error,
@@ -143,7 +145,9 @@ async fn registered(
     }
     let routes =
         if binding.proxies.is_empty() { vec![binding.registrar.clone()] } else { binding.proxies.clone() };
-    let found = targets(core, &routes).await.map_err(|error| (0, error))?;
+    let mut found = targets(core, &routes).await.map_err(|error| (0, error))?;
+    // What has just failed comes last: whoever calls us waits for as long as this takes.
+    found.sort_by_key(|target| Some(&target.address) == tried.as_ref());
     let patience = if found.len() > 1 { SILENCE } else { Duration::from_secs(34) };
     for target in found {
         let mut registration = begin(core, binding, &target);

@@ -33,6 +33,9 @@ tokio::task_local! {
     pub static DESTINATION: SipAddr;
 }
 
+/// An address, and the name that its certificate was for.
+type Slot = (String, Option<String>);
+
 #[derive(Clone, Debug)]
 pub struct Target {
     pub address: SipAddr,
@@ -51,11 +54,20 @@ impl Target {
 
     /// What a connection to there is remembered by. A certificate was for one name alone: whoever is called by another
     /// gets a connection of their own, for which it is looked at again.
-    fn slot(&self) -> String {
-        match (&self.name, self.transport()) {
-            (Some(name), Transport::Tls) => format!("{} {name}", self.address),
-            _ => self.address.to_string(),
-        }
+    fn slot(&self) -> Slot {
+        let name = self.name.clone().filter(|_| self.transport() == Transport::Tls);
+        (self.address.to_string(), name)
+    }
+
+    /// Its connection, if it is open. Who is called by an address alone was named so inside of a dialog, mostly by the
+    /// very carrier that a connection was made to by its name.
+    fn held<'a>(&self, open: &'a HashMap<Slot, SipConnection>) -> Option<(&'a Slot, &'a SipConnection)> {
+        let (address, name) = self.slot();
+        open.iter().find(|((at, of), connection)| {
+            *at == address
+                && (name.is_none() || *of == name)
+                && !connection.cancel_token().is_some_and(|token| token.is_cancelled())
+        })
     }
 }
 
@@ -113,7 +125,7 @@ pub struct Targets {
     /// Weak, since the endpoint holds us.
     endpoint: OnceLock<Weak<EndpointInner>>,
     has_udp: bool,
-    open: Mutex<HashMap<String, SipConnection>>,
+    open: Mutex<HashMap<Slot, SipConnection>>,
     sent: Mutex<VecDeque<(String, SipAddr)>>,
     /// Who does not take TCP, and since when.
     without_tcp: Mutex<VecDeque<(SipAddr, Instant)>>,
@@ -205,10 +217,7 @@ impl Targets {
         if transport == Transport::Udp {
             return Ok(());
         }
-        let slot = target.slot();
-        if let Some(connection) = self.open.lock().get(&slot)
-            && !connection.cancel_token().is_some_and(|token| token.is_cancelled())
-        {
+        if target.held(&self.open.lock()).is_some() {
             return Ok(());
         }
         let token = Some(self.token.child_token());
@@ -239,19 +248,21 @@ impl Targets {
         }
         let mut open = self.open.lock();
         open.retain(|_, held| !held.cancel_token().is_some_and(|token| token.is_cancelled()));
-        open.insert(slot, connection);
+        open.insert(target.slot(), connection);
         Ok(())
     }
 
     /// Ends with the connection that requests to there go over now; None: there is none, and over UDP never is.
     pub fn flow(&self, target: &Target) -> Option<CancellationToken> {
-        let open = self.open.lock();
-        open.get(&target.slot())?.cancel_token().filter(|token| !token.is_cancelled())
+        target.held(&self.open.lock())?.1.cancel_token()
     }
 
     /// Uses the connection to there no more, whatever its state: somebody who should have answered on it did not.
     pub fn part(&self, target: &Target) {
-        let Some(connection) = self.open.lock().remove(&target.slot()) else { return };
+        let mut open = self.open.lock();
+        let Some(slot) = target.held(&open).map(|(slot, _)| slot.clone()) else { return };
+        let Some(connection) = open.remove(&slot) else { return };
+        drop(open);
         if let Some(endpoint) = self.endpoint.get().and_then(Weak::upgrade) {
             endpoint.transport_layer.remove_connection(&connection);
         }
