@@ -9,6 +9,7 @@ from tests.contract.conftest import House
 from tests.support.api import Api, Person, running_api
 from tests.support.rehearsed_worker import Script
 
+MUTE = {"action": "mute", "side": "agent", "is_on": True, "by": "order", "until": None}
 HOLD = {
     "action": "hold",
     "is_on": True,
@@ -27,8 +28,8 @@ ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("hold", {"sound": "none", "max_seconds": 60}, HOLD | {"sound": "none", "max_seconds": 60}),
     ("hold", {"at_limit": "end"}, HOLD | {"at_limit": "end"}),
     ("resume", {}, HOLD | {"is_on": False}),
-    ("mute", {"side": "caller"}, {"action": "mute", "side": "caller", "is_on": True}),
-    ("unmute", {}, {"action": "mute", "side": "agent", "is_on": False}),
+    ("mute", {"side": "caller"}, MUTE | {"side": "caller"}),
+    ("unmute", {}, MUTE | {"is_on": False}),
     ("whisper", {"text": "Be kind."}, {"action": "whisper", "text": "Be kind.", "name": "Supervisor"}),
     (
         "whisper",
