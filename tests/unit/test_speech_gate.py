@@ -1,9 +1,13 @@
 """Deciding when somebody speaks."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from pipelines.local.gate import WINDOW, SpeechGate
+from bench.hush import voice
+from pipelines.local.gate import SAMPLE_RATE, WINDOW, SpeechGate
+from pipelines.local.whisper import WhisperSTT
 
 LOUD, QUIET = 0.9, 0.05
 
@@ -74,3 +78,20 @@ def test_the_session_may_end_a_stretch_early() -> None:
     steps(gate, *[LOUD] * 10)
     assert gate.end() == "ended"
     assert gate.end() is None
+
+
+@pytest.mark.parametrize("noise", [10, 40])
+def test_a_short_word_after_a_long_silence_is_not_missed(noise: int) -> None:
+    random = np.random.default_rng(1)
+    gate, probability = SpeechGate(), WhisperSTT(Path("models.sock")).detector()
+    words = ("Yes.", "No.", "Okay.", "Two.", "Four.", "Tuesday.", "Thanks.", "Six thirty.")
+    ended = 0
+    for word in words:
+        sound = np.concatenate([np.zeros(10 * SAMPLE_RATE), voice(word), np.zeros(SAMPLE_RATE)])
+        heard = (sound + random.normal(0, noise, len(sound))).clip(-32_768, 32_767).astype(np.int16)
+        for at in range(0, len(heard) - WINDOW + 1, WINDOW):
+            part = heard[at : at + WINDOW]
+            if (step := gate.feed(part, probability(part))) in ("ended", "dropped"):
+                ended += step == "ended"
+                gate.clear()
+    assert ended == len(words)
