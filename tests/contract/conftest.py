@@ -7,6 +7,7 @@ import pytest
 from tests.support.house import ENGLISH_AGENT, House, running_house
 from tests.support.postgres import Postgres
 from tests.support.shop import Shop, running_shop
+from tests.support.till import Till, running_till
 
 __all__ = ["DEMO_CALLER", "ENGLISH_AGENT", "House"]
 
@@ -34,4 +35,15 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         server: Postgres = request.getfixturevalue("postgres_server")
         url = server.database()
     with running_shop(tmp_path_factory.mktemp(f"shop-{request.param}"), url) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def till(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    """An api that takes money, on each kind of database; shared, so tests bring people of their own."""
+    url = ""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.database()
+    with running_till(tmp_path_factory.mktemp(f"till-{request.param}"), url) as running:
         yield running
