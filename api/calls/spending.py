@@ -14,6 +14,8 @@ from api.wallet.money import micros
 from api.wallet.table import HoldRow, TransactionRow
 
 DAY = timedelta(days=1)
+_GOES_OUT = or_(col(CallRow.direction) == "outbound", col(CallRow.bridged_at).is_not(None))
+"""Or came in, and was put through to somebody whom we rang."""
 
 
 class SpentToday(TooManyRequests):
@@ -45,7 +47,7 @@ async def _charged(session: AsyncSession, owner_id: str, at: datetime) -> int:
             TransactionRow.type == "usage",
             col(TransactionRow.endpoint_type).in_(("voice", "sms")),
             col(TransactionRow.created_at) > at - DAY,
-            or_(col(CallRow.id).is_(None), col(CallRow.direction) == "outbound"),
+            or_(col(CallRow.id).is_(None), _GOES_OUT),
         )
     )
     return -int(found.one() or 0)
@@ -55,7 +57,7 @@ async def _running(session: AsyncSession, owner_id: str, at: datetime) -> int:
     found = await session.exec(
         select(HoldRow.tariff, CallRow.started_at)
         .join(CallRow, col(CallRow.id) == col(HoldRow.call_id))
-        .where(HoldRow.owner_id == owner_id, CallRow.direction == "outbound")
+        .where(HoldRow.owner_id == owner_id, _GOES_OUT)
     )
     return sum(
         Tariff.model_validate(tariff).price(max(0.0, (at - began).total_seconds())).total

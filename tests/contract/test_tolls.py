@@ -8,7 +8,7 @@ import pytest
 from tests.support.api import Person
 from tests.support.house import House, running_house
 from tests.support.rehearsed_exchange import bound, dialled, goes, line, rings, until
-from tests.support.rehearsed_worker import Script
+from tests.support.rehearsed_worker import Script, moment
 
 __all__ = ["line"]
 REFUSED = {
@@ -114,3 +114,19 @@ def test_who_has_spent_enough_today_calls_nobody_any_more(house: House, owner: P
     assert house.worker._internal("POST", onward, {"to_number": "+905339876543"}).status == 403
     other = house.person()
     assert other.ask("POST", "/v1/calls", {**asked, "agent_id": bound(other)[0]}).status == 201
+
+
+@pytest.mark.usefixtures("line")
+def test_who_was_put_through_to_somebody_counts_as_one_whom_we_called(house: House, owner: Person) -> None:
+    agent_id, number, trunk_id = bound(owner)
+    call_id = rings(house, trunk_id, number, "through@carrier").json["call_id"]
+    assert house.worker.brief(call_id).status == 200
+    script = Script(call_id)
+    house.worker.tell(
+        script.started(), {**script.ended(10, "transferred", "transferred"), "is_bridged": True}
+    )
+    goes(house, call_id, "ended", 200, "OK", at=moment(2 * 3600))
+    charged = "/v1/wallet/transactions"
+    until(lambda: [one for one in owner.ask("GET", charged).json["transactions"] if one["call_id"]], 30)
+    asked = {"agent_id": agent_id, "to_number": "+905339876543"}
+    assert owner.ask("POST", "/v1/calls", asked).status == 429
