@@ -167,7 +167,7 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
     if news.state == "ringing" and call.status == "pending":
         call.status, call.rang_at = "ringing", _when(news)
     elif news.state == "queued":
-        if queueing.moved(call, news.place, _when(news)):
+        if queueing.moved(call, news.place, _when(news)) and not call.is_over:
             await outbox.queued(session, call, news.place)
     elif news.state == "answered":
         call.answered_at = call.answered_at or _when(news)
@@ -185,7 +185,7 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
             await over(session, call_id, lifecycle.TRANSFERRED, reason, call.line_ended_at)
         elif not call.attempt:
             # Nobody answered, so no agent will ever tell of an end.
-            if call.forwarded_to is not None:
+            if call.forwarded_to is not None and not call.is_over:
                 await forwarding.failed(session, call, news.sip_reason, _when(news))
             await over(session, call_id, _status(call, news), _reason(call, news))
     session.add(call)
