@@ -283,6 +283,8 @@ async def give_up(session: AsyncSession, sms_id: str, status: str, why: str) -> 
     row = await session.get(SmsRow, sms_id, with_for_update=True)
     if row is None or not row.is_open:
         return
-    row.is_open, row.status, row.why, row.updated_at = False, status, why[:300], now()
+    row.is_open, row.updated_at = False, now()
+    if row.direction == INBOUND or _RANK[status] > _RANK[row.status]:  # else a receipt knows better
+        row.status, row.why = status, why[:300]
     session.add(row)
     await sms_charges.let_go(session, row.id)
