@@ -14,7 +14,7 @@ from api.http.rate_limits import Limit
 from api.http.routes import Routes, body_of
 from api.http.transactions import let_go
 from api.keys import CALLER, CARRIER, CLAIM, PAYMENTS, SESSION, SETTINGS
-from api.outside.carrier import Carrier, Forged
+from api.outside.carrier import Carrier, Event, Forged
 from api.payments import routes as payments
 from api.payments.schemas import Checkout
 from api.phone_numbers import buying, checkouts, market, workflows
@@ -228,6 +228,14 @@ async def release_number(request: web.Request, phone_number: str) -> Released:
 )
 async def receive_telnyx_event(request: web.Request) -> Received:
     """Take an event of Telnyx, signed in `telnyx-signature-ed25519`: it has an order looked at sooner."""
+    event = await event_of(request)
+    if event.order_id:
+        await workflows.look_now(event.order_id)
+    return Received()
+
+
+async def event_of(request: web.Request) -> Event:
+    """What the carrier tells. Raises `NotSigned` and `NoEvent`."""
     carrier = request.app[CARRIER]
     if carrier is None:
         raise NotSigned  # by nobody whom we know
@@ -235,14 +243,11 @@ async def receive_telnyx_event(request: web.Request) -> Received:
     if len(raw) > MAX_EVENT_BYTES:
         raise NoEvent
     try:
-        event = carrier.read(request.headers, raw, time.time())
+        return carrier.read(request.headers, raw, time.time())
     except Forged:
         raise NotSigned from None
     except (ValueError, RecursionError):
         raise NoEvent from None
-    if event.order_id:
-        await workflows.look_now(event.order_id)
-    return Received()
 
 
 def _carrier(request: web.Request) -> Carrier:

@@ -1,6 +1,5 @@
 """/v1/sms: text messages of numbers that were bought here."""
 
-import time
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -11,12 +10,11 @@ from api.calls.tolls import DestinationRefused
 from api.contacts.service import MustNotCall
 from api.http.errors import Invalid
 from api.http.rate_limits import Limit
-from api.http.routes import Routes, body_of
+from api.http.routes import Routes
 from api.http.wire import Wire
 from api.keys import CALLER, CARRIER, SESSION, SETTINGS
-from api.outside.carrier import Event, Forged
 from api.phone_numbers.market import NoCarrier
-from api.phone_numbers.market_routes import MAX_EVENT_BYTES, NoEvent, NotSigned
+from api.phone_numbers.market_routes import NoEvent, NotSigned, event_of
 from api.phone_numbers.market_schemas import Received
 from api.phone_numbers.service import NumberNotFound
 from api.sms import service
@@ -73,25 +71,10 @@ async def list_sms(request: web.Request, query: SmsQuery) -> SmsList:
 )
 async def receive_sms_event(request: web.Request, query: EventQuery) -> Received:
     """Take an event of Telnyx, signed in `telnyx-signature-ed25519`: a message that came, or a receipt."""
-    event = await _event(request)
+    event = await event_of(request)
     session = request[SESSION]
     if event.text is not None:
         await service.receive(session, event.text, request.app[SETTINGS])
     elif event.receipt is not None:
         await service.note_receipt(session, event.receipt, query.sms)
     return Received()
-
-
-async def _event(request: web.Request) -> Event:
-    carrier = request.app[CARRIER]
-    if carrier is None:
-        raise NotSigned  # by nobody whom we know
-    raw = await body_of(request)
-    if len(raw) > MAX_EVENT_BYTES:
-        raise NoEvent
-    try:
-        return carrier.read(request.headers, raw, time.time())
-    except Forged:
-        raise NotSigned from None
-    except (ValueError, RecursionError):
-        raise NoEvent from None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_killed_schedule import SECRET, answers, dialling
+from tests.integration.test_killed_schedule import SECRET, SERVER
 from tests.support.api import AGENT, Person, running_api
 from tests.support.dialling_api import CAMPAIGN_POINTS
+from tests.support.dying_server import answers, serving
 
 NUMBERS = [f"+90532000{n:03}{n % 5}" for n in range(12)]
 """Some do not answer, are busy, or fail (`dialling_api.OUTCOMES`)."""
@@ -27,13 +28,13 @@ def test_a_campaign_that_meets_a_death_at_every_step_calls_everybody_once(tmp_pa
         person.made(f"{path}/contacts", people)
         person.made("/v1/webhooks/endpoints", {"url": "https://hooks.example.com/a"})
     for number, point in enumerate(CAMPAIGN_POINTS):
-        with dialling(api, point) as process:
+        with serving(api, SERVER, point) as process:
             if answers(api, process) and number == 0:
                 with suppress(OSError):
                     person.ask("POST", f"{path}/start")
-            assert process.wait(60) == -9, (point, (api.home / "dialling.log").read_text()[-2000:])
+            assert process.wait(60) == -9, (point, (api.home / "dying.log").read_text()[-2000:])
         time.sleep(1.5)  # a look that was due a moment ago is overdue now
-    with dialling(api) as process:
+    with serving(api, SERVER) as process:
         assert answers(api, process)
         person = Person(api, person.email, person.credentials)
         deadline = time.monotonic() + 60

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_killed_schedule import SECRET, answers, dialling
+from tests.integration.test_killed_schedule import SECRET
 from tests.support.api import AGENT, Api, Person, running_api
+from tests.support.dying_server import answers, serving
 from tests.support.ordering_api import POINTS
 from tests.support.rehearsed_worker import RehearsedWorker
 
 NUMBERS = [f"+1415555{1000 + nth}" for nth in range(7)]
+SERVER = "tests.support.ordering_api"
 TRUNK = {"name": "Carrier", "sip_server": "1.2.3.4:5099", "sip_username": "me", "sip_password": "secret"}
 
 
@@ -67,13 +69,13 @@ def test_a_campaign_whose_api_dies_around_each_order_calls_everybody_once(tmp_pa
         person.made(f"{path}/contacts", {"contacts": [{"phone_number": number} for number in NUMBERS]})
         person.ask("POST", f"{path}/start")
     for point in POINTS:
-        with dialling(api, point, "tests.support.ordering_api") as process:
+        with serving(api, SERVER, point) as process:
             with suppress(AssertionError, OSError):
                 if answers(api, process):
                     with exchange.worker(api):
                         process.wait(60)
-            assert process.wait(60) == -9, (point, (api.home / "dialling.log").read_text()[-2000:])
-    with dialling(api, "", "tests.support.ordering_api") as process:
+            assert process.wait(60) == -9, (point, (api.home / "dying.log").read_text()[-2000:])
+    with serving(api, SERVER) as process:
         assert answers(api, process)
         person = Person(api, person.email, person.credentials)
         told: set[str] = set()
