@@ -14,7 +14,7 @@ from aiortp import RtpPacket
 from pipelines.contract.phones import SipTrunk
 from tests.support.rtp import Sender
 from tests.support.telephone import bound
-from worker.exchange import bridge, sdp
+from worker.exchange import bridge, sdp, taps
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
 from worker.exchange.dialogs import Dialogs
@@ -198,9 +198,10 @@ async def test_who_listens_gets_copies_and_is_told_of_both_sides(
 
 
 async def test_who_talks_is_heard_instead_until_they_fall_silent(
-    sides: tuple[Side, Side, Bridge], shard: Shard
+    sides: tuple[Side, Side, Bridge], shard: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, another, between = sides
+    monkeypatch.setattr(taps, "RELAYED_AFTER_SECONDS", 60.0)
     said = RtpPacket(0, 0, 1, 160, 77, b"\x7f" * 160).serialize()
 
     async def sends(*types: int) -> list[int]:
@@ -221,8 +222,11 @@ async def test_who_talks_is_heard_instead_until_they_fall_silent(
     one.sender.timestamp += 1600
 
     shard.ours[1].send(said)
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.02)
+    monkeypatch.setattr(taps, "RELAYED_AFTER_SECONDS", 0.01)
+    await asyncio.sleep(0.02)
     assert await sends(0) == [0, 0], "without a word, as when it has died"
+    monkeypatch.setattr(taps, "RELAYED_AFTER_SECONDS", 60.0)
     shard.ours[1].send(said)
     await asyncio.sleep(0.02)
     between.part(shard)  # type: ignore[arg-type]
