@@ -58,7 +58,7 @@ async def waited(
     `ordered` returns when somebody outside ends the call; `must_call_back` notes why.
     """
     terms = brief.queue
-    if terms is None or not isinstance(line, Queues) or not line.place.at:
+    if terms is None or not isinstance(line, Queues) or not line.place.has_waited:
         return None
     wait = _Wait(line, terms, functools.partial(_spoken, brief, pipeline, line.rate), pipeline.language)
     ending = await first(wait.turn(), wait.told(), wait.limit(), wait.key(), _left(line), _of(ordered))

@@ -51,7 +51,7 @@ class LineBusy(Conflict):
 
 
 class LetItRing(TooEarly):
-    """Callers of this number do not stand in a queue"""
+    """Callers of this number do not stand in a queue, or are not forwarded"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ async def rung(session: AsyncSession, told: PhoneRang) -> Rung:
     if told.is_busy or (told.queued is not None and rules.waits and told.queued >= rules.waits.most):
         if rules.fallback_number is not None:
             return Rung(route, rules, caller, is_busy=True)
+        if told.is_unheld:
+            raise LetItRing
         await _busy(session, Rung(route, rules, caller), told)
         raise LineBusy
     return Rung(route, rules, caller)

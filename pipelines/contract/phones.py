@@ -47,6 +47,9 @@ class PhoneRang(Message):
     """Those whose names begin with X-."""
     is_busy: bool = False
     """No line is free: only what is owed to the caller afterwards is asked for, and 409 is the answer."""
+    is_unheld: bool = False
+    """With `is_busy`: no process could hold it now, and its carrier may try elsewhere. 425 where it is not
+    forwarded: nothing is on record then."""
     diverted_by: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=8)] = ()
     """Numbers that it was forwarded from, where carriers tell (Diversion, History-Info)."""
     queued: Annotated[int, Field(ge=0)] | None = None

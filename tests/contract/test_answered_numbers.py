@@ -203,6 +203,8 @@ def test_callers_queue_where_their_number_says_so_and_their_place_is_on_record(h
     hook = {"url": "https://hooks.example.com/queue", "events": ["call.queued"]}
     owner.made("/v1/webhooks/endpoints", hook)
     assert rings(house, trunk_id, number, f"{number}-0", queued=0).status == 425, "it rings"
+    unheld = {"is_busy": True, "is_unheld": True}
+    assert rings(house, trunk_id, number, f"{number}-0", **unheld).status == 425, "another worker may have it"
     assert owner.ask("GET", "/v1/calls").json["total"] == 0
     terms = {"most": 2, "longest_seconds": 60, "every_seconds": 20, "then": "callback"}
     assert keep(owner, number, when_busy="queue", queue=terms).status == 200
@@ -241,6 +243,8 @@ def test_callers_queue_where_their_number_says_so_and_their_place_is_on_record(h
     house.worker.tell(Script(gone).ended(3, "ended", "queue_abandoned"))
     left = owner.ask("GET", f"/v1/calls/{gone}").json
     assert (left["call_status"], left["queue"]["outcome"], left["duration_ms"]) == ("ended", "abandoned", 0)
+    assert goes(house, gone, "queued", place=2) == 204
+    assert len(owner.ask("GET", "/v1/webhooks/deliveries").json["deliveries"]) == 3, "of nobody who is gone"
     hidden = rings(house, trunk_id, number, f"{number}-3", queued=0, from_number="anonymous").json["call_id"]
     assert house.worker.brief(hidden).json["queue"]["offers_callback"] is False
     assert owner.ask("GET", "/v1/schedules").json["schedules"] == []
@@ -266,7 +270,7 @@ def test_where_no_agent_is_there_a_number_is_rung_instead(house: House) -> None:
     assert rings(house, trunk_id, number, f"{number}-0").json["forward"] is None, "its agent is there"
     # No line, outside the hours, and at last without its agent: each is forwarded, and by the same rules.
     shut = {**ALWAYS, "closed_on": [f"{datetime.now(UTC):%Y-%m-%d}"]}
-    busy = rings(house, trunk_id, number, f"{number}-1", is_busy=True)
+    busy = rings(house, trunk_id, number, f"{number}-1", is_busy=True, is_unheld=True)
     assert busy.json["forward"]["to_number"] == PERSON
     assert keep(owner, number, fallback_number=PERSON, hours=shut).status == 200
     assert rings(house, trunk_id, number, f"{number}-2").json["forward"]["from_number"] == number

@@ -47,8 +47,8 @@ async def test_a_call_without_a_process_for_it_rings_at_the_number_that_is_named
         await caller.until(lambda: "EARLY" in caller.all("state"))
         assert "CONFIRMED" not in caller.all("state"), "nobody has answered yet"
         await asyncio.gather(desk.talks(), caller.talks())
-        assert stage.states("c1") == ["answered"]
-        assert [one.is_busy for one in stage.rang] == [True]
+        await stage.until(lambda: stage.states("c1") == ["answered"])
+        assert [(one.is_busy, one.is_unheld) for one in stage.rang] == [(True, True)]
         caller.say(words("What are your opening hours?"))
         assert "opening hours" in await desk.hears()
         # The exchange dies: the two talk on, and the next one still knows who they are.

@@ -35,7 +35,7 @@ class NotRouted(Exception):
 
 
 class RingsOn(Exception):
-    """Whoever calls this number does not stand in a queue"""
+    """Whoever calls this number does not stand in a queue, or is not forwarded"""
 
 
 class NotAllowed(Exception):

@@ -127,6 +127,7 @@ class PhoneCall:
                 bridged_until=self.bridged_until,
                 wish=self.wish,
                 apart=self.apart,
+                is_forwarded=self.is_forwarded,
                 number=self.number,
                 waits_since=self.waits_since,
             )

@@ -53,6 +53,7 @@ class Kept(BaseModel):
     wish: OurDirection = "sendrecv"
     apart: str = ""
     """As in `pipelines.contract.phones.PhoneRoute`."""
+    is_forwarded: bool = False
     number: str = ""
     waits_since: float = 0.0
     """Of one that waits in the queue for a line: since when (`time.time()`)."""

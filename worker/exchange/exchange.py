@@ -137,7 +137,7 @@ class Exchange:
 
     def waits_again(self, call: PhoneCall) -> None:
         """It waited for a line already when the exchange before us died."""
-        self._inbound.waits_again(call, self.spawn)
+        self._inbound.waiting.again(call, self.spawn)
 
     def apart(self) -> dict[str, str]:
         """The word of each call that those of its shard must share."""

@@ -52,8 +52,14 @@ class Forwarding:
         except Unavailable:
             self._api.tell_soon(call_id, "ended", 503, "every port for sound is taken")
             return 503
-        body, media = ours.answer(offer)
-        dialog.ring()
+        try:
+            body, media = ours.answer(offer)
+            dialog.ring()
+        except (sdp.NoCodec, sip.SipError) as error:
+            for one in sockets:
+                one.close()
+            self._api.tell_soon(call_id, "ended", 488, type(error).__doc__ or "")
+            return 488
         call = PhoneCall(call_id, dialog, trunk, sockets, ours, media, self._dialogs, is_forwarded=True)
         self._exchange.calls[call_id] = call
         self._exchange.spawn(self._exchange.follow(call))

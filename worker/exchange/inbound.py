@@ -1,9 +1,7 @@
 """A call that comes in, from its INVITE to the moment a shard talks."""
 
-import asyncio
 import logging
 import socket
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,15 +13,14 @@ from worker.exchange.calls import PhoneCall, international, name_in, number_in
 from worker.exchange.dialogs import Dialogs
 from worker.exchange.forwarding import Forwarding
 from worker.exchange.ports import Unavailable
-from worker.exchange.queue import RING_SECONDS, Queue, Waiter
+from worker.exchange.queue import RING_SECONDS, Waiter
 from worker.exchange.trunks import Trunks, credential_of
+from worker.exchange.waiting import Waiting
 from worker.lines.rtp.media import Media
 
 logger = logging.getLogger(__name__)
 
 RETRY = (("Retry-After", "5"),)
-PROGRESS_SECONDS = 60.0
-"""Carriers give up an INVITE of which they hear nothing for three minutes (RFC 3261, 13.3.1.1)."""
 MOST_HEADERS = 32
 MOST_DIVERTED = 8
 Spawn = Callable[[Coroutine[Any, Any, Any]], object]
@@ -54,7 +51,8 @@ class Inbound:
         self._exchange, self._api, self._trunks, self._dialogs = exchange, api, trunks, dialogs
         self._most, self._forwarding = most_at_once, forwarding
         self._under_way = 0
-        self.queue = Queue(lambda: self._is_full, self._moved)
+        self.waiting = Waiting(api, lambda: self._is_full)
+        self.queue = self.waiting.queue
 
     async def take(self, dialog: sip.Dialog, spawn: Spawn) -> None:
         """One INVITE."""
@@ -97,11 +95,11 @@ class Inbound:
         if self._exchange.why_closed():
             return await self._unheld(dialog, invitation, trunks, spawn)
         if not self.queue.is_closed:
-            queued = self.queue.at(_called(invitation, trunks[0]))
-            try:
-                return await self._taken(dialog, invitation, trunks, spawn, queued)
-            except RingsOn:
-                dialog.ring()
+            with self.queue.asking(_called(invitation, trunks[0])) as queued:
+                try:
+                    return await self._taken(dialog, invitation, trunks, spawn, queued)
+                except RingsOn:
+                    dialog.ring()
             if await self.queue.turn(self.queue.enter(Waiter(dialog)), RING_SECONDS):
                 return await self._lined(dialog, invitation, trunks, spawn)
         if not dialog.is_over:
@@ -115,7 +113,10 @@ class Inbound:
         """No process of ours could hold it; whom it may be forwarded to needs none."""
         if self._exchange.why_shut():
             return 503
-        code = await self._taken(dialog, invitation, trunks, spawn, is_busy=True)
+        try:
+            code = await self._taken(dialog, invitation, trunks, spawn, is_busy=True, is_unheld=True)
+        except RingsOn:
+            return 503
         return 503 if code == 486 else code
 
     @property
@@ -131,8 +132,11 @@ class Inbound:
         queued: int | None = None,
         *,
         is_busy: bool = False,
+        is_unheld: bool = False,
     ) -> int:
-        """0, or the code to refuse with. Raises `RingsOn` where so many are `queued` and it may not be."""
+        """0, or the code to refuse with. Raises `RingsOn` where so many are `queued` and it may not be, and
+        where what no process holds is not forwarded.
+        """
         source = invitation.source[0]
         try:
             # One without an offer wants ours in the 200; what it makes of it comes with the ACK.
@@ -143,7 +147,9 @@ class Inbound:
             return 400
         except (sdp.NoCodec, sdp.ForbiddenAddress):
             return 488
-        found = await self._route(dialog, invitation, trunks, queued=queued, is_busy=is_busy)
+        found = await self._route(
+            dialog, invitation, trunks, queued=queued, is_busy=is_busy, is_unheld=is_unheld
+        )
         if isinstance(found, int):
             return found
         route, trunk = found
@@ -157,8 +163,9 @@ class Inbound:
         invitation: sip.Invitation,
         trunks: list[SipTrunk],
         *,
-        is_busy: bool = False,
-        queued: int | None = None,
+        is_busy: bool,
+        is_unheld: bool,
+        queued: int | None,
     ) -> tuple[PhoneRoute, SipTrunk] | int:
         headers = invitation.headers
         told_by = headers.first("P-Asserted-Identity") or headers.first("From") or ""
@@ -177,6 +184,7 @@ class Inbound:
                 headers=dict(list(more.items())[:MOST_HEADERS]),
                 diverted_by=tuple(diverted_by),
                 is_busy=is_busy,
+                is_unheld=is_unheld,
                 queued=queued,
             )
             try:
@@ -256,45 +264,11 @@ class Inbound:
             apart=route.apart,
         )
         if route.queue is not None:
-            call.number, call.waits_since = _called(dialog.invitation, trunk), time.time()
-            spawn(self._wait(self.queue.enter(Waiter(dialog, call)), call, answered.early))
+            call.number = _called(dialog.invitation, trunk)
+            self.waiting.begin(call, spawn, answered.early)
         if not self._exchange.begin(call):
             spawn(call.hang_up())
         spawn(self._exchange.follow(call))
-
-    # ── who waits for a line ─────────────────────────────────────────────────────────────────────
-    def waits_again(self, call: PhoneCall, spawn: Spawn) -> None:
-        """It waited with an exchange before us already."""
-        spawn(self._wait(self.queue.enter(Waiter(call.dialog, call, call.waits_since)), call))
-
-    async def _wait(self, waiter: Waiter, call: PhoneCall, early: bytes = b"") -> None:
-        """Hold its place until it has a line; `early` is our answer, of one that is not answered yet."""
-        progress = asyncio.create_task(self._progress(call.dialog, early)) if early else None
-        try:
-            has_line = await self.queue.turn(waiter)
-        finally:
-            if progress is not None:
-                progress.cancel()
-        call.place, call.waits_since = 0, 0.0
-        self._api.tell_soon(call.call_id, "queued", 0, "")
-        if not has_line:
-            return
-        if early:
-            try:
-                call.dialog.answer(early, credential=credential_of(call.trunk))
-            except sip.SipError:
-                return  # they have hung up just now: the dialog says so
-        call.keep()
-        call.tell_place()
-
-    def _moved(self, call: PhoneCall) -> None:
-        call.tell_place()
-        self._api.tell_soon(call.call_id, "queued", 0, "", place=call.place)
-
-    async def _progress(self, dialog: sip.Dialog, early: bytes) -> None:
-        while not dialog.is_over:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            dialog.ring(body=early)
 
 
 @dataclass(frozen=True)

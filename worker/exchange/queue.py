@@ -6,8 +6,9 @@ INVITE ─► a line is free, and nobody waits ───────────
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from worker.exchange import sip
@@ -36,20 +37,29 @@ class Queue:
         """`on_moved` is told of each call that stands somewhere else."""
         self._is_full, self._on_moved = is_full, on_moved
         self._waiting: list[Waiter] = []
+        self._asked: list[str] = []
+        """Numbers of those of whom it is being asked whether they may wait: many may call at once."""
 
     @property
     def is_closed(self) -> bool:
         """Too many wait: nobody else can."""
-        return len(self._waiting) >= MOST
+        return len(self._waiting) + len(self._asked) >= MOST
 
     @property
     def is_awaited(self) -> bool:
         """Whoever comes now is not the next."""
         return bool(self._waiting) or self._is_full()
 
-    def at(self, number: str) -> int:
-        """How many hold a place at this number."""
-        return sum(one.call is not None and one.call.number == number for one in self._waiting)
+    @contextlib.contextmanager
+    def asking(self, number: str) -> Iterator[int]:
+        """How many hold a place at this number, or may in a moment; one more may as long as this lasts."""
+        held = sum(one.call is not None and one.call.number == number for one in self._waiting)
+        before = held + self._asked.count(number)
+        self._asked.append(number)
+        try:
+            yield before
+        finally:
+            self._asked.remove(number)
 
     def enter(self, waiter: Waiter) -> Waiter:
         """Somebody begins to wait; whoever does this calls `turn`."""

@@ -164,6 +164,8 @@ class Restoration:
         self._goes_on(call)
         if frame.wish != call.media.ours:
             self._exchange.spawn(self._exchange.hold(call, shard, frame.wish))
+        if not call.waits_since:
+            call.tell_place()  # that it is its turn stood in the journal before it was told
 
     def left_by_both(self, call_id: str) -> PhoneCall | None:
         """A call whose shard died with the exchange before us, on its ports again; None: they are taken."""
@@ -199,6 +201,7 @@ class Restoration:
             taken=kept.taken,
             wish=kept.wish,
             apart=kept.apart,
+            is_forwarded=kept.is_forwarded,
             number=kept.number,
             waits_since=kept.waits_since,
         )

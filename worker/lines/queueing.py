@@ -8,6 +8,8 @@ class Place:
 
     def __init__(self, at: int = 0) -> None:
         self.at = at
+        self.has_waited = at > 0
+        """Their line begins with music, also where it is their turn a moment later."""
         self._moved = asyncio.Event()
 
     def move(self, to: int) -> None:
