@@ -15,10 +15,13 @@ async def note(session: AsyncSession, call: CallRow, news: PhoneTold) -> None:
     """Write it down, once however often it is told."""
     if news.action is None:
         return
-    at = min(news.at or now(), now())
+    told = news.at or now()
+    at = min(
+        told, now()
+    )  # by the exchange's clock, which may be ahead of ours: told again it is the same event
     await keep(
         session,
-        Steered(call_id=call.id, attempt=call.attempt, sequence=sequence(at), at=at, action=news.action),
+        Steered(call_id=call.id, attempt=call.attempt, sequence=sequence(told), at=at, action=news.action),
     )
 
 
