@@ -14,7 +14,7 @@ from api.calls.table import CallActionRow, CallAnalysisRow, CallEventRow, CallRo
 from api.chats.table import ChatRow
 from api.db.columns import now
 from api.durable import engine
-from api.sms.table import SmsRow
+from api.sms.table import SmsRow, SmsThreadRow
 from api.webhooks.table import WebhookEventRow
 
 _LOG = logging.getLogger(__name__)
@@ -95,6 +95,14 @@ async def _forget_texts(agents: Iterable[tuple[str, int]]) -> int:
                 )
             )
             count += done.rowcount
+    if count:
+        left = select(SmsRow.id).where(
+            SmsRow.owner_id == SmsThreadRow.owner_id,
+            SmsRow.number == SmsThreadRow.number,
+            SmsRow.peer == SmsThreadRow.peer,
+        )
+        async with database.transaction() as session:  # who wrote is forgotten with the last of it
+            await session.exec(delete(SmsThreadRow).where(~left.exists()))
     return count
 
 

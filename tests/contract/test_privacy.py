@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 
 from api import tables
 from api.db import sealed
@@ -217,11 +217,11 @@ def written(house: House, person: Person, agent_id: str, days: int) -> str:
 
 
 def texted(house: House, person: Person, agent_id: str, days: int, kept: int | None = None) -> str:
-    """A text message that came to an agent so many days ago."""
+    """A text message that came to an agent so many days ago, and who wrote it."""
     row = SmsRow(
         owner_id=person.credentials["user"]["user_id"],
         number="+13125550100",
-        peer="+13125559999",
+        peer=f"+131255599{days}",
         direction="inbound",
         text=SECRET,
         segments=1,
@@ -233,6 +233,9 @@ def texted(house: House, person: Person, agent_id: str, days: int, kept: int | N
     )
     with database(house.api) as connection:
         connection.execute(tables.load().tables["sms_messages"].insert().values(row.model_dump()))
+        thread = {name: getattr(row, name) for name in ("owner_id", "number", "peer")}
+        if kept is None:
+            connection.execute(tables.load().tables["sms_threads"].insert().values(thread))
     return row.id
 
 
@@ -262,6 +265,16 @@ def test_what_an_agent_keeps_no_longer_is_forgotten_and_the_call_stays(house: Ho
         assert time.monotonic() < deadline, "the text messages were not forgotten"
         time.sleep(0.1)
     assert {one["sms_id"] for one in left} == {texts[1], texts[3]}
+    threads = tables.load().tables["sms_threads"].c
+
+    def who_wrote() -> list[str]:
+        mine = threads.owner_id == person.credentials["user"]["user_id"]
+        with database(house.api) as connection:
+            return [peer for (peer,) in connection.execute(select(threads.peer).where(mine))]
+
+    while who_wrote() != ["+13125559929"]:
+        assert time.monotonic() < deadline, "who wrote was not forgotten"
+        time.sleep(0.1)
     assert told["transcript_object"] in (None, [])
     assert told["recording_url"] is None
     assert told["call_analysis"] is None
