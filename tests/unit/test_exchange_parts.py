@@ -91,6 +91,8 @@ async def test_the_fullest_shard_with_room_takes_a_call_and_one_stays_empty(tmp_
     assert shards.spare() in (two, three)
     one.call_ids = {str(number) for number in range(CALLS_PER_SHARD)}
     assert shards.choose() is two, "and the third stays empty"
+    two.call_ids = {str(number) for number in range(CALLS_PER_SHARD + 30)}
+    assert shards.choose() is one, "whoever waits has a shard, too, and it must not take all that talk"
     two.takes_calls = False
     assert shards.choose() is one
 

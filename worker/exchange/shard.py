@@ -208,6 +208,8 @@ class Shard:
             logger.error(
                 "a call was handed over twice, or too many are here", extra={"call_id": frame.call_id}
             )
+            if frame.call_id not in self._calls:
+                self._tell(Leave(call_id=frame.call_id))  # else its caller would hear silence for ever
             return
         signalling = Signalling(frame.call_id, self._tell, frame.can_transfer, wish=frame.wish)
         rtp, rtcp = (one.dup() for one in sockets)

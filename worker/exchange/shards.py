@@ -57,7 +57,8 @@ class Shards:
         return [shard for shard in self._shards if shard.takes_calls]
 
     def choose(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
-        """Who takes the next call: the fullest that has room, so that a spare one stays empty.
+        """Who takes the next call: the fullest that has room, so that a spare one stays empty; without room,
+        the emptiest.
 
         One where all calls have the same word `of` theirs, if there is one; the spare one, if not.
         """
@@ -65,8 +66,9 @@ class Shards:
         if len(having) > 1:
             spare = next((one for one in reversed(having) if not one.call_ids), None)
             having = [one for one in having if one is not spare] if spare is not None else having
-        with_room = [one for one in having if len(one.call_ids) < CALLS_PER_SHARD]
-        return max(with_room or having, key=lambda one: len(one.call_ids), default=None)
+        if with_room := [one for one in having if len(one.call_ids) < CALLS_PER_SHARD]:
+            return max(with_room, key=lambda one: len(one.call_ids))
+        return min(having, key=lambda one: len(one.call_ids), default=None)
 
     def choose_waiting(self, apart: str = "", of: Apart = MappingProxyType({})) -> ConnectedShard | None:
         """Who takes a call that waits: the one with the fewest, so that none is left with all who waited.
