@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 ROUTE_SECONDS = 4.0
 TELL_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
+MOST_TRIES = 10
+"""In a row; then it is told of other calls first: one that it cannot take in keeps nobody waiting."""
 MOST_UNTOLD = 10_000
 _JSON = {"Content-Type": "application/json"}
 
@@ -125,6 +127,7 @@ class Api:
     async def run(self) -> None:
         """Tell, for ever."""
         timeout = aiohttp.ClientTimeout(total=TELL_SECONDS)
+        tries = 0
         while True:
             await self._news.wait()
             self._news.clear()
@@ -139,8 +142,12 @@ class Api:
                 except (aiohttp.ClientError, OSError, TimeoutError):
                     is_known = False
                 if not is_known:
+                    tries += 1
+                    if tries % MOST_TRIES == 0:
+                        self._untold = deque(sorted(self._untold, key=lambda one: one[0] == call_id))
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
+                tries = 0
                 self._untold.popleft()
                 if told.state == "ended":
                     self._on_told(call_id)
