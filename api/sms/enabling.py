@@ -81,8 +81,8 @@ async def _enable(carrier: Carrier, order_id: str, number_id: str, profile_id: s
         row.why, row.due_at = str(refused), now() + REFUSED_AGAIN
     except CarrierUnavailable as error:
         row.why, row.due_at = str(error), now() + AGAIN
-    if row.why:
-        _LOG.warning("a number has no text messages", extra={"order_id": order_id, "why": row.why})
+    if row.why:  # which may name the number, so it is in the row and not in the log
+        _LOG.warning("a number has no text messages yet", extra={"order_id": order_id})
     async with engine.reach().database.transaction() as session:
         if await session.get(NumberOrderRow, order_id) is not None:
             await session.merge(row)

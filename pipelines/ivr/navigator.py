@@ -191,7 +191,8 @@ class Navigator:
         if calls:
             step = _Step(calls[0].name, _arguments(calls[0].arguments))
             now += _as_items(calls[0])
-        logger.info("a step in a menu", extra={"step": step.name})
+        is_known = any(step.name == tool.info.name for tool in tools())  # a model may say anything there
+        logger.info("a step in a menu", extra={"step": step.name if is_known else "unknown"})
         return step
 
 
