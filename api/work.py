@@ -37,6 +37,7 @@ from api.keys import (
 )
 from api.knowledge_base import workflows as knowledge
 from api.knowledge_base.answers import Answers
+from api.notifications import texts as notices
 from api.outside.bucket import BucketStorage
 from api.outside.carrier import Carrier
 from api.outside.google import GoogleTokens
@@ -59,7 +60,7 @@ from api.public import letters as public_letters
 from api.schedules import requests as scheduled
 from api.schedules import workflows as schedules
 from api.sms import enabling as texting
-from api.sms import means, queues
+from api.sms import means, notifying, queues
 from api.sms import workflows as texts
 from api.status import service as availability
 from api.stuck import service as stuck
@@ -160,6 +161,7 @@ def install(app: web.Application) -> None:
     app[GUARD] = Guard(app[SETTINGS].allowed_hosts)
     app[GOOGLE] = GoogleTokens(app[SETTINGS].google, app[GUARD])
     app[SPEECH] = Speech(app[SETTINGS].providers, app[SETTINGS].run / "models.sock")
+    notices.lay_down(notifying.Notices(app[SETTINGS], app[CARRIER] is not None))
     actions.ELSEWHERE["schedule_call"] = scheduled.schedule_call
     app.cleanup_ctx.append(_at_work)
     app[TALKS] = Talks(app[DATABASE], app[SETTINGS], costs.load(app[SETTINGS].prices))

@@ -14,6 +14,7 @@ from api.calls.table import CallAnalysisRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
 from api.notifications import service as notifications
+from api.notifications.texts import NOWHERE, Ends
 from api.settings import LanguageModel
 from pipelines.contract.events import FunctionCalled, UtteranceHeard
 from pipelines.extraction import Analysis, Model, NotAnalysed, Spent, Talk, Wanted, by_model, by_rules
@@ -157,9 +158,21 @@ async def _keep(database: Database, call_id: str, analysis: Analysis, spent: Spe
             trigger="call_ended",
             cause=call.id,
             facts={"call_id": call.id, **actions.facts_of(call, analysis)},
+            ends=_ends(call),
         )
         try:
             agent = await agents.of_owner(session, call.owner_id, call.agent_id or "")
         except agents.AgentNotFound:
             return  # nobody wants anything done any more
         await actions.take(session, call, agents.settings_of(agent).post_call_actions or [], analysis)
+
+
+def _ends(call: CallRow) -> Ends:
+    """Of a call that came from a browser no telephone is the other end, whatever it shows."""
+    match call.direction:
+        case "inbound":
+            return Ends(call.to_number, call.from_number)
+        case "outbound":
+            return Ends(call.from_number, call.to_number)
+        case _:
+            return NOWHERE

@@ -45,7 +45,7 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.http.wire import Wire
 from api.keys import CALLER, DATABASE, SESSION, SETTINGS, STORAGE, WORKERS
-from api.notifications import service as notifications
+from api.notifications import log as notifications
 from api.phone_numbers import routing
 from api.webhooks import log
 from api.webhooks.schemas import Delivery, DeliveryQuery
@@ -236,7 +236,7 @@ async def list_call_deliveries(request: web.Request, call_id: CallId) -> CallDel
     return CallDeliveries(
         deliveries=[Delivery.of(row, event) for row, event in rows],
         actions=[CallAction.model_validate(row) for row in await service.actions_of(request[SESSION], call)],
-        notifications=await notifications.log_of(request[SESSION], call.owner_id, call.id),
+        notifications=await notifications.of_cause(request[SESSION], call.owner_id, call.id),
     )
 
 

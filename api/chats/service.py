@@ -13,6 +13,7 @@ from api.db.columns import now
 from api.http.callers import Caller
 from api.http.errors import NotFound
 from api.notifications import service as notifications
+from api.notifications.texts import NOWHERE, Ends
 
 
 class ChatNotFound(NotFound):
@@ -118,6 +119,9 @@ async def change(session: AsyncSession, caller: Caller, chat_id: str, wanted: Ch
 
 
 async def _tell_of_end(session: AsyncSession, row: ChatRow) -> None:
+    extra = row.extra or {}
+    # Of others these are what somebody said of themselves.
+    is_texts = row.source == "sms"
     await notifications.notify(
         session,
         owner_id=row.owner_id,
@@ -131,6 +135,7 @@ async def _tell_of_end(session: AsyncSession, row: ChatRow) -> None:
             "message_count": row.message_count,
             "source": row.source,
             "external_user_id": row.external_user_id,
-            **(row.extra or {}),
+            **extra,
         },
+        ends=Ends(extra.get("to_number"), row.external_user_id) if is_texts else NOWHERE,
     )

@@ -22,17 +22,17 @@ async def list_notification_targets(request: web.Request, agent_id: str) -> list
 @of_agents.post(
     "/{agent_id}/notifications",
     status=201,
-    errors=[AgentNotFound, service.TooManyTargets, service.NoCarrier],
+    errors=[AgentNotFound, service.TooManyTargets, service.NoCarrier, service.NoWhatsApp],
 )
 async def create_notification_target(
     request: web.Request, agent_id: str, body: TargetCreate
 ) -> NotificationTarget:
-    """Have somebody told, by a webhook or a letter. 501 for text messages and WhatsApp."""
+    """Have somebody told, by a webhook, a letter or a text. 501 for WhatsApp, and without a carrier."""
     guard = request.app[GUARD]
     return service.told(await service.create(request[SESSION], request[CALLER], agent_id, body, guard))
 
 
-@routes.patch("/{target_id}", errors=[service.TargetNotFound, service.NoCarrier])
+@routes.patch("/{target_id}", errors=[service.TargetNotFound, service.NoCarrier, service.NoWhatsApp])
 async def update_notification_target(
     request: web.Request, target_id: str, body: TargetUpdate
 ) -> NotificationTarget:

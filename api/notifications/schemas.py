@@ -38,12 +38,12 @@ class TargetCreate(Wire):
     """Somebody to be told."""
 
     channel: Channel
-    """`custom_url` is a webhook. `sms` and `whatsapp` need a carrier, which there is none of here: 501."""
+    """`custom_url` is a webhook. `whatsapp` is 501, and so is `sms` where no carrier is set up."""
     destination: Destination | None = None
-    """An https address, or an address to write to."""
+    """An https address, an address to write to, or a number in E.164."""
     recipient_kind: RecipientKind = "fixed"
     """Of a letter: `fixed` is the destination, `owner` the account, `team` it and its members, `caller` the
-    `email` that was found out in the call."""
+    `email` that was found out in the call. Of a text: `fixed`, or `caller`, the number on the other side."""
     trigger_event: Trigger = "call_ended"
     condition: Condition = Field(default_factory=dict)
     template: Template | None = None
@@ -89,6 +89,6 @@ class Notification(Wire):
     target_id: str
     channel: Channel
     outcome: Literal["asked", "sent", "skipped", "failed"]
-    """`asked`: under way; of a webhook its delivery says more."""
+    """`asked`: under way; of a webhook its delivery says more. A text is `sent` once the carrier has it."""
     detail: str
     created_at: datetime

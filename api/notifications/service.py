@@ -8,15 +8,17 @@ from email_validator import EmailNotValidError, validate_email
 from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api import telephone
 from api.agents import service as agents
 from api.db.columns import now
 from api.db.inserts import insert_new
 from api.durable import letters
-from api.durable.table import LetterRow
 from api.http.callers import Caller
-from api.http.errors import Conflict, Invalid, NotFound, NotSupported
-from api.notifications.schemas import Notification, NotificationTarget, TargetCreate, TargetUpdate
+from api.http.errors import ApiError, Conflict, Invalid, NotFound, NotSupported
+from api.notifications import texts
+from api.notifications.schemas import NotificationTarget, TargetCreate, TargetUpdate
 from api.notifications.table import NotificationRow, NotificationTargetRow
+from api.notifications.texts import NOWHERE, Ends, Text
 from api.outside.mail import Letter
 from api.users.table import UserRow
 from api.webhooks import service as webhooks
@@ -30,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 MAX_TARGETS = 50
 MAX_LETTERS = 20
 _TEMPLATE = "{{call_summary}}\n\n{{fields}}"
+_TEXT = {"call_ended": "{{call_summary}}"}
+"""Of a text message each part is paid for."""
 
 
 class TargetNotFound(NotFound):
@@ -41,7 +45,11 @@ class TooManyTargets(Conflict):
 
 
 class NoCarrier(NotSupported):
-    """Text messages and WhatsApp need a carrier, which is not set up here; use email or custom_url"""
+    """Text messages need a carrier, which is not set up here; use email or custom_url"""
+
+
+class NoWhatsApp(NotSupported):
+    """No notification goes out over WhatsApp; use sms, email or custom_url"""
 
 
 # ── targets ──────────────────────────────────────────────────────────────────────────────────────
@@ -109,15 +117,29 @@ async def change(
 
 
 def _check(row: NotificationTargetRow, guard: Guard) -> None:
-    if row.channel in {"sms", "whatsapp"}:
-        raise NoCarrier
-    if row.channel == "custom_url":
+    if row.channel == "whatsapp":
+        raise NoWhatsApp
+    if row.channel == "sms":
+        _check_text(row)
+    elif row.channel == "custom_url":
         reachable(guard, row.destination or "", "destination")
     elif row.recipient_kind == "fixed":
         try:
             validate_email(row.destination or "", check_deliverability=False)
         except EmailNotValidError as error:
             raise Invalid.at("body", "destination", msg=str(error)) from None
+
+
+def _check_text(row: NotificationTargetRow) -> None:
+    if not texts.at_hand().has_carrier:
+        raise NoCarrier
+    if row.recipient_kind not in {"fixed", "caller"}:
+        why = "Of owner and team no telephone number is known: use fixed or caller"
+        raise Invalid.at("body", "recipient_kind", msg=why)
+    if row.recipient_kind == "fixed":
+        if (number := telephone.normal(row.destination or "")) is None:
+            raise Invalid.at("body", "destination", msg="A telephone number in E.164, such as +14155550143")
+        row.destination = number
 
 
 # ── telling them ─────────────────────────────────────────────────────────────────────────────────
@@ -129,6 +151,7 @@ async def notify(
     trigger: Literal["call_ended", "chat_ended"],
     cause: str,
     facts: Mapping[str, Any],
+    ends: Ends = NOWHERE,
 ) -> None:
     """Tell whoever wants to know, where their condition holds. Again, it does nothing."""
     found = await session.exec(
@@ -150,11 +173,15 @@ async def notify(
         if not await insert_new(session, NotificationRow, [row]) or row.outcome != "asked":
             continue
         kept = await session.get_one(NotificationRow, (target.id, cause))
-        await _tell(session, target, kept, facts)
+        await _tell(session, target, kept, facts, ends)
 
 
 async def _tell(
-    session: AsyncSession, target: NotificationTargetRow, row: NotificationRow, facts: Mapping[str, Any]
+    session: AsyncSession,
+    target: NotificationTargetRow,
+    row: NotificationRow,
+    facts: Mapping[str, Any],
+    ends: Ends,
 ) -> None:
     fields = "\n".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, ""))
     known = {
@@ -162,9 +189,13 @@ async def _tell(
         **{name: str(value) for name, value in facts.items() if value is not None},
         **{name: str(value) for name, value in target.template_vars.items()},
     }
-    message = render(target.template or _TEMPLATE, known).text.strip()
+    default = _TEXT.get(target.trigger_event, _TEMPLATE) if target.channel == "sms" else _TEMPLATE
+    message = render(target.template or default, known).text.strip()
     if target.channel == "custom_url":
         await _post(session, target, row, facts, message)
+        return
+    if target.channel == "sms":
+        await _text(session, target, row, ends, message)
         return
     addresses = await _addresses(session, target, facts)
     for number, address in enumerate(addresses):
@@ -172,12 +203,35 @@ async def _tell(
             to=address,
             subject="After a call" if target.trigger_event == "call_ended" else "After a chat",
             text=f"{message}\n",
-            letter_id=_letter_id(row, number),
+            letter_id=row.letter_id(number),
         )
         await letters.write(session, letter)
     row.letters = len(addresses)
     if not addresses:
         row.outcome, row.detail = "failed", "there is no address to write to"
+    session.add(row)
+
+
+async def _text(
+    session: AsyncSession, target: NotificationTargetRow, row: NotificationRow, ends: Ends, message: str
+) -> None:
+    """What may not be sent is noted, and touches nothing else."""
+    # The number that the line told, no field that was found out: who talks chooses nobody to be texted.
+    wanted = target.destination if target.recipient_kind == "fixed" else ends.theirs
+    number, sender = telephone.normal(wanted or ""), texts.at_hand()
+    try:
+        if not sender.has_carrier:
+            row.detail = "no carrier is set up here any more"
+        elif number is None:
+            row.detail = "there is no number to write to"
+        elif not message:
+            row.detail = "there is nothing to be said"
+        else:
+            wished = Text(target.owner_id, target.agent_id, ends.ours, number, message)
+            row.sms_id = await sender.write(session, wished)
+    except ApiError as error:
+        row.detail = str(error)[:500]
+    row.outcome = "asked" if row.sms_id is not None else "failed"
     session.add(row)
 
 
@@ -234,43 +288,3 @@ def _is_address(text: str) -> bool:
     except EmailNotValidError:
         return False
     return True
-
-
-def _letter_id(row: NotificationRow, number: int) -> str:
-    return f"notification-{row.target_id}-{row.cause}-{number}"
-
-
-# ── the log ──────────────────────────────────────────────────────────────────────────────────────
-async def log_of(session: AsyncSession, owner_id: str, cause: str) -> list[Notification]:
-    """What became of the notifications of a call or a chat, oldest first."""
-    found = await session.exec(
-        select(NotificationRow)
-        .where(NotificationRow.cause == cause, NotificationRow.owner_id == owner_id)
-        .order_by(col(NotificationRow.created_at), col(NotificationRow.target_id))
-        .limit(500)
-    )
-    rows = found.all()
-    ids = [_letter_id(row, number) for row in rows for number in range(row.letters)]
-    written = await session.exec(select(LetterRow).where(col(LetterRow.id).in_(ids)))
-    by_id = {letter.id: letter for letter in written.all()}
-    return [
-        _became(row, [by_id[id_] for n in range(row.letters) if (id_ := _letter_id(row, n)) in by_id])
-        for row in rows
-    ]
-
-
-def _became(row: NotificationRow, written: list[LetterRow]) -> Notification:
-    outcome, detail = row.outcome, row.detail
-    if written and all(letter.was_sent for letter in written):
-        outcome = "sent"
-    elif any(letter.ended_at and not letter.was_sent for letter in written):
-        outcome, detail = "failed", "the mail server did not take it"
-    return Notification.model_validate(
-        {
-            "target_id": row.target_id,
-            "channel": row.channel,
-            "outcome": outcome,
-            "detail": detail,
-            "created_at": row.created_at,
-        }
-    )

@@ -41,8 +41,14 @@ class NotificationRow(SQLModel, table=True):
     owner_id: str = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
     channel: str
     outcome: str
-    """`asked` (its delivery or letter says more), `skipped` (the condition does not hold), `failed`."""
+    """`asked` (its delivery, letter or text says more), `skipped` (its condition does not hold), `failed`."""
     detail: str = ""
     letters: int = 0
     """How many were written."""
+    sms_id: str | None = Field(default=None, max_length=40)
+    """The text that was written; its words are forgotten before this is."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+    def letter_id(self, number: int) -> str:
+        """Of one of its letters, from 0."""
+        return f"notification-{self.target_id}-{self.cause}-{number}"

@@ -62,8 +62,13 @@ class TooManyTexts(TooManyRequests):
     """This number has sent 60 messages within a minute"""
 
 
-async def send(session: AsyncSession, caller: Caller, wanted: SmsCreate, settings: Settings) -> SmsRow:
-    """Write a message down, and hold back its price. It is sent once that is committed."""
+async def send(
+    session: AsyncSession, caller: Caller, wanted: SmsCreate, settings: Settings, agent_id: str | None = None
+) -> SmsRow:
+    """Write a message down, and hold back its price. It is sent once that is committed.
+
+    `agent_id`: of whose talk it tells, where it is not of the agent of its number.
+    """
     if segments.count(wanted.text) > segments.MOST:
         most = f"A message has at most {segments.MOST} parts: 1530 characters of GSM 03.38, or 670 of others"
         raise Invalid.at("body", "text", msg=most, type="too_long")
@@ -71,7 +76,7 @@ async def send(session: AsyncSession, caller: Caller, wanted: SmsCreate, setting
     await refuse(session, caller.owner_id, wanted.to, settings.tolls)
     if await sent_lately(session, number.number) >= MOST_A_MINUTE:
         raise TooManyTexts(headers={"Retry-After": "30"})
-    return await write(session, settings, number, wanted.to, wanted.text)
+    return await write(session, settings, number, wanted.to, wanted.text, agent_id=agent_id)
 
 
 async def _sender(session: AsyncSession, caller: Caller, asked: str | None) -> PhoneNumberRow:
@@ -121,9 +126,11 @@ async def write(
     peer: str,
     words: str,
     answered: SmsRow | None = None,
+    agent_id: str | None = None,
 ) -> SmsRow:
     """A message that is to be sent. Raises `InsufficientBalance` before anything is written."""
-    agent = await session.get(AgentRow, number.agent_id) if number.agent_id is not None else None
+    agent_id = agent_id or number.agent_id
+    agent = await session.get(AgentRow, agent_id) if agent_id is not None else None
     row = SmsRow(
         owner_id=number.owner_id,
         number=number.number,
@@ -132,7 +139,7 @@ async def write(
         text=words,
         segments=segments.count(words),
         status=QUEUED,
-        agent_id=answered.agent_id if answered is not None else number.agent_id,
+        agent_id=answered.agent_id if answered is not None else agent_id,
         chat_id=answered.chat_id if answered is not None else None,
         answers=answered.id if answered is not None else None,
         retention_days=agent.config.get("retention_days") if agent is not None else None,

@@ -32,13 +32,18 @@ def ready(shop: Shop, usd: int = 20, **asked: Any) -> tuple[Person, str]:
     agent = person.made("/v1/agents", {**AGENT, "language": "en-US"})["agent_id"]
     number = shop.number()
     order = shop.bought(person, number, **{"agent_id": agent, **asked})["order_id"]
+    until(lambda: enabled(shop, order))
+    return person, number
+
+
+def enabled(shop: Shop, order_id: str) -> bool:
+    """Whether messages of a bought number come here."""
 
     async def is_enabled(session: AsyncSession) -> bool:
-        row = await session.get(SmsNumberRow, order)
+        row = await session.get(SmsNumberRow, order_id)
         return row is not None and row.profile_id is not None
 
-    until(lambda: shop.run(is_enabled))
-    return person, number
+    return shop.run(is_enabled)
 
 
 def sent(person: Person, number: str, to: str, text: str = "Your table is ready.", **options: Any) -> Reply:

@@ -18,6 +18,10 @@ SENDING: Points = {
     "sent, not noted": (TelnyxTexts, "send", after),
 }
 """In the order in which a message comes by them."""
+NOTIFYING: Points = {
+    "a notification written, not committed": (service, "write", at_request_commit(before)),
+}
+"""Of the request that ends a chat; it comes again."""
 RECEIVING: Points = {
     "kept, the carrier not told": (service, "receive", at_request_commit(after)),
 }
@@ -35,7 +39,7 @@ def main(point: str) -> None:
     workflows.DELAYS = (0.3,) * 6
     workflows.MOST_TRIES = 100
     if point:
-        place, name, how = (SENDING | RECEIVING | ANSWERING)[point]
+        place, name, how = (SENDING | NOTIFYING | RECEIVING | ANSWERING)[point]
         setattr(place, name, how(getattr(place, name)))
     serve(Settings.load())
 

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 14:45:32.329812
+Created: 2026-11-29 15:07:34.077311
 """
 
 from collections.abc import Sequence
@@ -821,6 +821,7 @@ def upgrade() -> None:
         sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("detail", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("letters", sa.Integer(), nullable=False),
+        sa.Column("sms_id", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=True),
         sa.Column("created_at", api.db.columns.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name=op.f("fk_notifications_owner_id_users"), ondelete="CASCADE"
