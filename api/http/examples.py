@@ -110,6 +110,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "update_phone_number": {"display_name": "Front desk", "active": True},
     "bind_phone_number": _AGENT,
     "purchase_number": _NUMBER_OF_AGENT,
+    "send_sms": {"to": _NUMBER, "text": "Your table is ready."},
     "checkout_number": _NUMBER_OF_AGENT,
     "reserve_demo_number": _AGENT,
     "request_demo_call": {"phone_number": _NUMBER, "name": "Ada"},
