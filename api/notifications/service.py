@@ -227,7 +227,8 @@ async def _text(
         elif not message:
             row.detail = "there is nothing to be said"
         else:
-            wished = Text(target.owner_id, target.agent_id, ends.ours, number, message)
+            is_to_caller = target.recipient_kind != "fixed"
+            wished = Text(target.owner_id, target.agent_id, ends.ours, number, message, is_to_caller)
             row.sms_id = await sender.write(session, wished)
     except ApiError as error:
         row.detail = str(error)[:500]

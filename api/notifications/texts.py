@@ -21,13 +21,17 @@ NOWHERE = Ends()
 
 @dataclass(frozen=True)
 class Text:
-    """What is to be sent. `from_number` is preferred where it sends texts."""
+    """What is to be sent. `from_number` is preferred where it sends texts.
+
+    `is_to_caller`: to a number that a line told, which whoever calls can forge.
+    """
 
     owner_id: str
     agent_id: str
     from_number: str | None
     to_number: str
     words: str
+    is_to_caller: bool
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.db.columns import now
 from api.http.callers import Caller
+from api.http.errors import TooManyRequests
 from api.notifications.texts import Became, Text
 from api.phone_numbers import service as numbers
 from api.phone_numbers.schemas import BOUGHT
@@ -15,6 +18,13 @@ from api.settings import Settings
 from api.sms import segments, service
 from api.sms.schemas import MOST_CHARACTERS, SmsCreate
 from api.sms.table import DELIVERED, FAILED, OUTBOUND, SENT, UNCONFIRMED, SmsRow
+
+MOST_TO_A_CALLER = 5
+"""Within an hour: somebody who shows another's number must not have them flooded with texts."""
+
+
+class TooManyToCaller(TooManyRequests):
+    """this caller was sent 5 messages within an hour"""
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class Notices:
 
     async def write(self, session: AsyncSession, text: Text) -> str:
         """From the number of the call, else from the only one that was bought."""
+        if text.is_to_caller and await _sent_lately(session, text) >= MOST_TO_A_CALLER:
+            raise TooManyToCaller
         wanted = SmsCreate.model_validate(
             {
                 "from": await _sender(session, text),
@@ -69,3 +81,15 @@ async def _sender(session: AsyncSession, text: Text) -> str | None:
         )
     )
     return found.one_or_none()
+
+
+async def _sent_lately(session: AsyncSession, text: Text) -> int:
+    """How many messages of any of the owner's numbers went there within the last hour, unasked."""
+    asked = select(func.count()).where(
+        SmsRow.owner_id == text.owner_id,
+        SmsRow.peer == text.to_number,
+        SmsRow.direction == OUTBOUND,
+        col(SmsRow.answers).is_(None),
+        col(SmsRow.created_at) > now() - timedelta(hours=1),
+    )
+    return (await session.exec(asked)).one()

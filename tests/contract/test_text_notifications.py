@@ -182,3 +182,19 @@ def test_a_text_that_cannot_be_sent_says_why_and_a_target_that_never_can_is_refu
     assert became[fixed][0] == "failed"
     assert "no number that was bought here" in became[fixed][1]
     assert listed(without) == []
+
+
+def test_whoever_shows_anothers_number_has_them_sent_few_texts(shop: Shop) -> None:
+    person, number = ready(shop)
+    agent = person.ask("GET", f"/v1/phone-numbers/{number}").json["agent_id"]
+    caller, desk = stranger(), stranger()
+    for _ in range(6):
+        target(person, agent, recipient_kind="caller")
+    fixed = target(person, agent, destination=desk)
+    _, became = call_is_over(shop, person, agent, (caller, number))
+    assert became.pop(fixed)[0] == "sent"
+    assert sorted(became.values()) == [
+        ("failed", "this caller was sent 5 messages within an hour"),
+        *[("sent", "")] * 5,
+    ]
+    assert len(to(shop, caller)) == 5
