@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.db.columns import new_id
@@ -20,6 +20,9 @@ from api.version import SERVICE
 
 _DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeout, ConnectionRefusedError)
 """Nobody listens, the connection broke, all connections are taken, or a lock was not to be had."""
+_UNABLE = ("08", "53", "57")
+"""Classes of PostgreSQL's SQLSTATE: no connection, no room (for one more connection, too), stopped or starting;
+with asyncpg SQLAlchemy has no exception of its own for them."""
 
 _LOG = logging.getLogger(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
@@ -99,7 +102,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except StorageUnavailable:
         _LOG.exception("storage does not answer")
         response = reply(StorageGone(headers={"Retry-After": "1"}))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(_UNABLE):
+            _LOG.exception("database cannot answer now")
+            return reply(DatabaseGone(headers={"Retry-After": "1"}))
         if request.transport is None or request.transport.is_closing():
             raise  # the client is gone; nobody reads a reply
         _LOG.exception("request failed")

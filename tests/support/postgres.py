@@ -87,6 +87,8 @@ class Postgres:
             "listen_addresses=127.0.0.1",
             "-c",
             f"fsync={self._fsync}",
+            "-c",
+            "max_connections=400",  # several apis stand on one server, with 25 each
         ]
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from asyncpg.exceptions import TooManyConnectionsError
 from pydantic import Field
+from sqlalchemy.exc import DBAPIError
 
 from api.http.edge import complete_headers, edge
 from api.http.errors import Conflict, NotFound
@@ -108,6 +110,8 @@ async def broken(request: web.Request, kind: str) -> Thing:
     """Fail."""
     if kind == "reply":
         return Thing.model_construct(id="not a number")
+    if kind == "database":
+        raise DBAPIError("SELECT 1", {}, TooManyConnectionsError("sorry, too many clients already"))
     raise RuntimeError("what a person said")
 
 
@@ -208,6 +212,12 @@ async def test_what_breaks_is_a_500_that_tells_nothing(
     assert (reply.status, await reply.json()) == (500, {"detail": "Internal Server Error"})
     assert reply.headers["X-Request-ID"]
     assert "request failed" in caplog.text
+
+
+async def test_a_database_without_a_connection_left_is_asked_again_in_a_moment(client: Client) -> None:
+    reply = await client.get("/things/broken/database")
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+    assert (await reply.json())["detail"].startswith("The database does not answer now")
 
 
 def test_the_document_says_what_the_signatures_say() -> None:
