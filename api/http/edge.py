@@ -21,8 +21,8 @@ from api.version import SERVICE
 _DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeout, ConnectionRefusedError)
 """Nobody listens, the connection broke, all connections are taken, or a lock was not to be had."""
 _UNABLE = ("08", "53", "57")
-"""Classes of PostgreSQL's SQLSTATE: no connection, no room (for one more connection, too), stopped or starting;
-with asyncpg SQLAlchemy has no exception of its own for them."""
+"""Classes of PostgreSQL's SQLSTATE: no connection, no room (for one more connection, too), stopped or
+starting; with asyncpg SQLAlchemy has no exception of its own for them."""
 
 _LOG = logging.getLogger(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
