@@ -27,6 +27,8 @@ DEPARTURE_TIMEOUT_SECONDS = 20
 
 _HEALTH_TIMEOUT_SECONDS = 1.0
 _HEALTH_CACHE_SECONDS = 1.0
+_DOWN_CACHE_SECONDS = 0.1
+"""A server that is back is known at once; one that is not is asked once for all who come together."""
 _REQUEST_TIMEOUT_SECONDS = 4.0
 
 
@@ -108,7 +110,8 @@ class LiveKitRooms:
 
     async def is_up(self) -> bool:
         async with self._checking:
-            if time.monotonic() - self._checked_at >= _HEALTH_CACHE_SECONDS:
+            known_for = _HEALTH_CACHE_SECONDS if self._was_up else _DOWN_CACHE_SECONDS
+            if time.monotonic() - self._checked_at >= known_for:
                 self._was_up = await self._answers()
                 self._checked_at = time.monotonic()
             return self._was_up
