@@ -23,6 +23,7 @@ def test_an_order_without_an_answer_is_withdrawn_and_dialled_again_only_where_no
 ) -> None:
     agent_id, _, _ = bound(owner)
     to: dict[str, str] = {}
+    dials: Counter[str] = Counter()
     asked: Counter[str] = Counter()
 
     def obeys(order: dict[str, Any]) -> dict[str, Any] | None:
@@ -30,6 +31,7 @@ def test_an_order_without_an_answer_is_withdrawn_and_dialled_again_only_where_no
         if order["kind"] == "dial":
             is_again = order["to_number"] in to.values()
             to[call_id] = order["to_number"]
+            dials[order["to_number"]] += 1
             return {"outcome": "done"} if is_again else None
         assert order["journal"] == JOURNAL
         number = to[call_id]
@@ -53,7 +55,7 @@ def test_an_order_without_an_answer_is_withdrawn_and_dialled_again_only_where_no
         found = [one for one in owner.ask("GET", "/v1/calls").json["calls"] if one["to_number"] == number]
         return [(one["call_status"], one["disconnection_reason"]) for one in found]
 
-    assert until(lambda: len(found := calls(LOST)) == 2 and found, 20) == [
+    assert until(lambda: len(found := calls(LOST)) == 2 and found) == [
         ("pending", None),
         ("failed", "not_dialled: the order was lost on its way to the exchange"),
     ]
@@ -64,10 +66,13 @@ def test_an_order_without_an_answer_is_withdrawn_and_dialled_again_only_where_no
     until(lambda: list(to.values()).count(AGREED) == 2)
     assert calls(LATE) == [("failed", "unsure: the exchange was restarted")]
     assert calls(AGREED)[1:] == [("failed", "unsure: the exchange was restarted")]
-    assert calls(GONE) == [("failed", "unsure: the journal of whoever was to call them is gone")]
+    gone = [("failed", "unsure: the journal of whoever was to call them is gone")]
+    assert until(lambda: calls(GONE) != [("pending", None)] and calls(GONE)) == gone
     assert calls(RANG) == [("ringing", None)], "what is told of goes on"
     goes(house, id_of[RANG], "ended", 486, "Busy Here")
     goes(house, id_of[RANG], "ended", 0, "the exchange was restarted", is_unsure=True)
     assert owner.ask("GET", f"/v1/calls/{id_of[RANG]}").json["sip_code"] == 486
     assert Counter(to.values()) == {LOST: 2, GONE: 1, RANG: 1, LATE: 1, AGREED: 2}
-    assert asked == {LOST: 2, GONE: 1, LATE: 1, AGREED: 1}, "who was told of is asked for no more"
+    assert dials == {LOST: 2, GONE: 1, RANG: 1, LATE: 1, AGREED: 2}, "and no call by two orders"
+    # How often is nobody's harm: an answer that a busy machine is late with is asked for again.
+    assert asked.keys() == {LOST, GONE, LATE, AGREED}, "who is told of is not asked for"

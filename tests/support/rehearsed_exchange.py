@@ -15,7 +15,7 @@ numbers = count(7_000_000)
 """The ends of numbers that nobody has yet."""
 
 
-def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not (found := true()):
