@@ -3,8 +3,9 @@
 import logging
 import secrets
 from datetime import timedelta
+from typing import Any
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, or_, select, update
 
 from api.db.columns import now
 from api.db.inserts import insert_new
@@ -20,6 +21,9 @@ AT_ONCE = 20
 AGAIN = timedelta(minutes=5)
 REFUSED_AGAIN = timedelta(days=1)
 """Of a number that can do no messages: somebody may have seen to that."""
+AGAIN_SOON = timedelta(seconds=20)
+LEASE = timedelta(minutes=5)
+"""Longer than the carrier can take over all that is asked of it for a profile."""
 
 
 async def sweep() -> None:
@@ -50,26 +54,48 @@ async def sweep() -> None:
     except (CarrierUnavailable, CarrierRefused) as error:
         _LOG.warning("no profile for text messages yet", extra={"why": str(error)})
         return
+    if profile_id is None:
+        return
     for order_id, number_id in waiting:
         await _enable(reach.carrier, order_id, number_id or "", profile_id)
 
 
-async def _profile(carrier: Carrier) -> str:
-    """The profile's id; found by its name where a process died before it was written down."""
-    reach, url = engine.reach(), means.at_hand().events_url
+async def _profile(carrier: Carrier) -> str | None:
+    """The profile's id; found by its name where a process died before it was written down.
+
+    None while another process asks the carrier for it: names are not unique there, so two that look for one
+    at once and find none would both make it.
+    """
+    reach, url, claim = engine.reach(), means.at_hand().events_url, engine.holder()
     async with reach.database.transaction(is_durable=True) as session:
         made = SmsProfileRow(carrier=carrier.name, name=f"call2me{secrets.token_hex(8)}")
         await insert_new(session, SmsProfileRow, [made])
-        known = await session.get_one(SmsProfileRow, carrier.name)
-        if known.profile_id is not None and known.events_url == url:
-            return known.profile_id
-        name = known.name
-    profile_id = await carrier.texts.profile(name, url, reach.tolls.countries)
-    async with reach.database.transaction(is_durable=True) as session:
         row = await session.get_one(SmsProfileRow, carrier.name, with_for_update=True)
-        row.profile_id, row.events_url = profile_id, url
+        if row.profile_id is not None and row.events_url == url:
+            return row.profile_id
+        if row.claim is not None and row.claimed_until > now() and not engine.is_gone(row.claim):
+            return None
+        row.claim, row.claimed_until = claim, now() + LEASE
         session.add(row)
+        name = row.name
+    try:
+        profile_id = await carrier.texts.profile(name, url, reach.tolls.countries)
+    except (CarrierUnavailable, CarrierRefused):
+        # What was not answered may come about in a moment, and could not be found yet.
+        await _noted(carrier, claim, {"claimed_until": now() + AGAIN_SOON})
+        raise
+    await _noted(carrier, claim, {"claim": None, "profile_id": profile_id, "events_url": url})
     return profile_id
+
+
+async def _noted(carrier: Carrier, claim: str, values: dict[str, Any]) -> None:
+    """Unless it took so long that another process asks by now."""
+    async with engine.reach().database.transaction(is_durable=True) as session:
+        await session.exec(
+            update(SmsProfileRow)
+            .where(col(SmsProfileRow.carrier) == carrier.name, col(SmsProfileRow.claim) == claim)
+            .values(values)
+        )
 
 
 async def _enable(carrier: Carrier, order_id: str, number_id: str, profile_id: str) -> None:

@@ -77,6 +77,10 @@ class SmsProfileRow(SQLModel, table=True):
     profile_id: str | None = None
     events_url: str = ""
     """As the carrier was last told."""
+    claim: str | None = None
+    """Of the process that asks the carrier for it now."""
+    claimed_until: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    """When that process is taken for dead."""
 
 
 class SmsNumberRow(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 15:07:34.077311
+Created: 2026-11-29 17:54:54.711611
 """
 
 from collections.abc import Sequence
@@ -303,6 +303,8 @@ def upgrade() -> None:
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("profile_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("events_url", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("claim", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("claimed_until", api.db.columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("carrier", name=op.f("pk_sms_profiles")),
     )
     op.create_table(
