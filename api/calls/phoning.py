@@ -6,6 +6,7 @@ inbound    `ringing`
 """
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +28,7 @@ from api.outside.phones import NO_LINE
 from api.phone_numbers import routing
 from api.phone_numbers import service as numbers
 from api.sip_trunks.table import SipTrunkRow
-from pipelines.contract.phones import PhoneOnward, PhoneTold
+from pipelines.contract.phones import PhoneOnward, PhoneTold, PlacesTold
 
 RING_SECONDS = 60
 LEAST_RING_SECONDS, MOST_RING_SECONDS = 5, 180
@@ -189,6 +190,14 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
                 await forwarding.failed(session, call, news.sip_reason, _when(news))
             await over(session, call_id, _status(call, news), _reason(call, news))
     session.add(call)
+
+
+async def told_places(session: AsyncSession, news: PlacesTold) -> None:
+    """Many callers stand somewhere else in the queue. The same words again change nothing."""
+    for one in news.places:
+        told_one = PhoneTold(worker_id=news.worker_id, state="queued", place=one.place, at=one.at)
+        with suppress(PhoneCallGone):
+            await told(session, one.call_id, told_one)
 
 
 def has_rung(call: CallRow) -> bool:

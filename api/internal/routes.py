@@ -29,6 +29,7 @@ from pipelines.contract.phones import (
     PhoneRang,
     PhoneRoute,
     PhoneTold,
+    PlacesTold,
     SipTrunks,
 )
 
@@ -169,6 +170,12 @@ async def take_phone_call(request: web.Request, body: PhoneRang) -> PhoneRoute:
 async def note_phone_call(request: web.Request, call_id: CallId, body: PhoneTold) -> None:
     """Take an exchange's word of how a call goes."""
     await phoning.told(request[SESSION], call_id, body)
+
+
+@routes.post("/phones/places", status=204)
+async def note_places(request: web.Request, body: PlacesTold) -> None:
+    """Take an exchange's word of where callers stand in its queue. Who is gone stands nowhere."""
+    await phoning.told_places(request[SESSION], body)
 
 
 @routes.post("/phones/calls/{call_id}/onward", errors=[phoning.PhoneCallGone, tolls.DestinationRefused])

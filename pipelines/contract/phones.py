@@ -7,6 +7,9 @@ from pydantic import AwareDatetime, Field
 from pipelines.contract.actions import Action
 from pipelines.contract.message import Message
 
+MOST_PLACES = 25
+"""In one message: what it writes is written in one transaction."""
+
 
 class SipTrunk(Message):
     """One carrier or PBX, as the exchange needs it."""
@@ -107,6 +110,21 @@ class PhoneTold(Message):
     sip_reason: Annotated[str, Field(max_length=200)] = ""
     is_unsure: bool = False
     """Of an end: the exchange that was to call them died, and nothing says whether it rang there."""
+
+
+class PlaceTold(Message):
+    """Where a caller stands."""
+
+    call_id: str
+    place: Annotated[int, Field(ge=0)]
+    at: AwareDatetime | None = None
+
+
+class PlacesTold(Message):
+    """Many places at once, in their order: all of a queue move when somebody in front is gone."""
+
+    worker_id: str
+    places: Annotated[tuple[PlaceTold, ...], Field(max_length=MOST_PLACES)]
 
 
 class PhoneOnwardAsked(Message):

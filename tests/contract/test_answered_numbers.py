@@ -246,6 +246,18 @@ def test_callers_queue_where_their_number_says_so_and_their_place_is_on_record(h
     assert goes(house, gone, "queued", place=2) == 204
     assert len(owner.ask("GET", "/v1/webhooks/deliveries").json["deliveries"]) == 3, "of nobody who is gone"
     hidden = rings(house, trunk_id, number, f"{number}-3", queued=0, from_number="anonymous").json["call_id"]
+    moved = {gone: 2, "call_of_nobody": 3, hidden: 1}
+    many = {
+        "worker_id": house.worker.worker_id,
+        "places": [{"call_id": one, "place": place} for one, place in moved.items()],
+    }
+    for _ in range(2):
+        assert house.worker._internal("POST", "/internal/phones/places", many).status == 204
+    assert owner.ask("GET", f"/v1/calls/{hidden}").json["queue"]["position"] == 1
+    assert len(owner.ask("GET", "/v1/webhooks/deliveries").json["deliveries"]) == 4
+    too_many = many | {"places": many["places"] * 9}
+    assert house.worker._internal("POST", "/internal/phones/places", too_many).status == 422
+    assert owner.ask("POST", "/internal/phones/places", many).status in {401, 403}
     assert house.worker.brief(hidden).json["queue"]["offers_callback"] is False
     assert owner.ask("GET", "/v1/schedules").json["schedules"] == []
     assert rings(house, trunk_id, number, f"{number}-4", queued=2).status == 409

@@ -27,6 +27,7 @@ from pipelines.contract.phones import (
     PhoneOnwardAsked,
     PhoneRang,
     PhoneTold,
+    PlacesTold,
     SipTrunk,
     SipTrunks,
 )
@@ -309,6 +310,15 @@ def _api(stage: Stage) -> web.Application:
         stage.told.append((call_id, PhoneTold.model_validate_json(await request.read())))
         return web.Response(status=204)
 
+    async def moved(request: web.Request) -> web.Response:
+        if stage.is_deaf:
+            return web.Response(status=503)
+        asked = PlacesTold.model_validate_json(await request.read())
+        for one in asked.places:
+            news = PhoneTold(worker_id=asked.worker_id, state="queued", place=one.place, at=one.at)
+            stage.told.append((one.call_id, news))
+        return web.Response(status=204)
+
     async def brief(request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]
         asked = BriefRequest.model_validate_json(await request.read())
@@ -340,6 +350,7 @@ def _api(stage: Stage) -> web.Application:
     app.router.add_post("/internal/phones/calls/{call_id}/onward", onward)
     app.router.add_get("/internal/phones/trunks", trunks)
     app.router.add_post("/internal/phones/calls", rang)
+    app.router.add_post("/internal/phones/places", moved)
     app.router.add_post("/internal/phones/calls/{call_id}", told)
     app.router.add_post("/internal/calls/{call_id}/brief", brief)
     app.router.add_post("/internal/calls/{call_id}/agents/{agent_id}/brief", handed_over)

@@ -6,13 +6,22 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from typing import Literal
 
 import aiohttp
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipelines.contract.actions import GiveBack, Listen, TakeOver
-from pipelines.contract.phones import PhoneOnward, PhoneRang, PhoneRoute, PhoneTold
+from pipelines.contract.phones import (
+    MOST_PLACES,
+    PhoneOnward,
+    PhoneRang,
+    PhoneRoute,
+    PhoneTold,
+    PlacesTold,
+    PlaceTold,
+)
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -126,29 +135,51 @@ class Api:
 
     async def run(self) -> None:
         """Tell, for ever."""
-        timeout = aiohttp.ClientTimeout(total=TELL_SECONDS)
-        tries = 0
+        tries = alone = 0
         while True:
             await self._news.wait()
             self._news.clear()
             while self._untold:
                 call_id, told = self._untold[0]
-                url = f"{self._url}/internal/phones/calls/{call_id}"
-                try:
-                    async with self._http.post(
-                        url, data=told.model_dump_json(), headers=_JSON, timeout=timeout
-                    ) as reply:
-                        is_known = reply.status < 500
-                except (aiohttp.ClientError, OSError, TimeoutError):
-                    is_known = False
-                if not is_known:
+                places = self._places()
+                if len(places) > 1 and not alone:
+                    status = await self._posted("places", PlacesTold(worker_id=self.worker_id, places=places))
+                    if status >= 300:
+                        # One of them may be what it cannot take in, or it is older and takes them one by one.
+                        alone = len(places)
+                        continue
+                else:
+                    places = places[:1]
+                    status = await self._posted(f"calls/{call_id}", told)
+                if not status or status >= 500:
                     tries += 1
                     if tries % MOST_TRIES == 0:
                         self._untold = deque(sorted(self._untold, key=lambda one: one[0] == call_id))
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
-                tries = 0
-                self._untold.popleft()
+                tries, alone = 0, max(alone - 1, 0)
+                for _ in range(len(places) or 1):
+                    self._untold.popleft()
                 if told.state == "ended":
                     self._on_told(call_id)
             self._all_told.set()
+
+    def _places(self) -> tuple[PlaceTold, ...]:
+        """Those that are to be told next, up to what else is to be told."""
+        next_ones = islice(self._untold, MOST_PLACES)
+        return tuple(
+            PlaceTold(call_id=call_id, place=told.place, at=told.at)
+            for call_id, told in takewhile(lambda one: one[1].state == "queued", next_ones)
+        )
+
+    async def _posted(self, path: str, body: BaseModel) -> int:
+        """The status; 0 without an answer."""
+        timeout = aiohttp.ClientTimeout(total=TELL_SECONDS)
+        url = f"{self._url}/internal/phones/{path}"
+        try:
+            async with self._http.post(
+                url, data=body.model_dump_json(), headers=_JSON, timeout=timeout
+            ) as reply:
+                return reply.status
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return 0

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 RETRY = (("Retry-After", "5"),)
 MOST_HEADERS = 32
 MOST_DIVERTED = 8
+_SAYS_LEAST_FIRST = (404, 400, 503, 480, 486, 603)
+"""Of several trunks that a call may have come over: nobody's number at one says nothing of another's."""
 Spawn = Callable[[Coroutine[Any, Any, Any]], object]
 
 
@@ -172,7 +174,7 @@ class Inbound:
         more = {name[:100]: value[:500] for name, value in headers if name.lower().startswith("x-")}
         diverted = [*headers.every("Diversion"), *headers.every("History-Info")]
         diverted_by = [number[:100] for one in diverted[:MOST_DIVERTED] if (number := number_in(one))]
-        code = 404
+        codes = [404]
         for trunk in trunks[:4]:
             rang = PhoneRang(
                 worker_id=self._api.worker_id,
@@ -190,8 +192,8 @@ class Inbound:
             try:
                 return await self._api.route(rang), trunk
             except NotRouted as error:
-                code = error.code
-        return code
+                codes.append(error.code)
+        return max(codes, key=_SAYS_LEAST_FIRST.index)
 
     def _answer(
         self,
