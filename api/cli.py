@@ -53,7 +53,8 @@ def up() -> None:
     revision, makes an owner and a demo agent on the first start, and then runs
     livekit-server, the api and the worker: what dies is started again, each has
     a log file in $CALL2ME_HOME/logs, and the lines that matter are shown.
-    Ctrl-C stops them in order within 10 s, a second Ctrl-C at once.
+    Ctrl-C stops them in order: running calls get CALL2ME_DRAIN_SECONDS, and 10 s
+    are enough where that is not set. A second Ctrl-C stops at once.
     """
     from api.up.run import up as run
 

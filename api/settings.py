@@ -121,6 +121,8 @@ class Settings:
     """Where Prometheus may read our figures; 0 means nowhere."""
     otlp_endpoint: str
     """Where traces are sent; empty means nowhere."""
+    drain_seconds: int
+    """How long the worker lets calls go on that run when it is asked to stop; `call2me up` waits as long."""
     prices: Path | None
     """A file of providers' prices instead of the one that came with us."""
     payments: Payments = field(repr=False)
@@ -218,6 +220,7 @@ class Settings:
             contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
             otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
+            drain_seconds=read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
             payments=payments_of(read),
             is_billing=read.choice("CALL2ME_BILLING", "off", ("off", "on")) == "on",

@@ -28,6 +28,10 @@ RESTARTS = Backoff(first_seconds=0.1)
 REMIND_SECONDS = 10.0
 NOT_AS_CONFIGURED = 2
 """Exit code of a part whose settings cannot be used; trying again would not help."""
+PARTING_SECONDS = 5.0
+"""What the worker needs beside the time that calls get: it ends those that are left, and tells of them."""
+LONG_SECONDS = 5
+"""Whoever waits longer for calls to end is told so."""
 MOST_EARLY_ENDS = 3
 """A process that ends this often before a call could be answered will not do better."""
 
@@ -90,7 +94,7 @@ class _Run:
                     group.start(self._api(), before="worker")
                     await self._watch(prepared)
                 if not self._failure:
-                    self._console.say("\nStopping …")
+                    self._console.say(f"\nStopping …{self._patience()}")
             status.path(self._settings).unlink(missing_ok=True)
         if self._failure:
             raise CannotStart(self._failure)
@@ -212,8 +216,7 @@ class _Run:
             command=(sys.executable, "-m", "worker"),
             log_path=self._settings.logs / "worker.log",
             env=self._environment(),
-            # It lets calls end: with the two others, still less than the 10 s that a Ctrl-C may take.
-            stop_seconds=7.0,
+            stop_seconds=self._settings.drain_seconds + PARTING_SECONDS,
         )
 
     def _environment(self) -> dict[str, str]:
@@ -251,6 +254,11 @@ class _Run:
                 f"see {process.spec.log_path}, or run `{spelled('doctor')}`."
             )
             self._stop.set()
+
+    def _patience(self) -> str:
+        if (seconds := self._settings.drain_seconds) <= LONG_SECONDS:
+            return ""
+        return f" Running calls have {seconds} s to end (CALL2ME_DRAIN_SECONDS); Ctrl-C again does not wait."
 
     def _write_status(self) -> None:
         processes = self._group.processes if self._group is not None else {}

@@ -1,11 +1,13 @@
 """`call2me up` with the real parts: livekit-server, the api, the worker."""
 
+import asyncio
 import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -13,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,8 +25,12 @@ from bench.parts.caller import Caller
 from tests.support.engineless import without_engine
 from tests.support.ports import free_port
 from tests.support.stack import COMMAND, ROOT, environment, ports_of
+from tests.support.telephony import calling
+from worker.exchange import sip
 
 READY_SECONDS = 120.0
+LONGER_THAN_PARTING_SECONDS = 9.0
+"""The worker is given 5 s more than calls have."""
 
 
 class Up:
@@ -339,6 +346,43 @@ async def test_without_a_sip_engine_browsers_and_texts_are_answered_and_phones_s
         assert "make phones" in found.partition("no SIP engine")[2]
         assert "a call could be answered now" in found
         up.stop()
+
+
+@pytest.mark.phones
+async def test_a_call_has_its_time_when_everything_is_asked_to_stop(first: Up, started: Path) -> None:
+    everybody = sip.Admission(sources=None, per_second=100, burst=100)
+    port, rtp, number = free_port(socket.SOCK_DGRAM), free_port() // 2 * 2, "+905331112255"
+    phones = {
+        "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{port}",
+        "CALL2ME_RTP_PORTS": f"{rtp}-{min(rtp + 100, 65_535)}",
+        "CALL2ME_ALLOW_HOSTS": "127.0.0.1",
+        "CALL2ME_DRAIN_SECONDS": "60",
+    }
+    key = printed_value(first, "API key")
+    async with sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=everybody) as carrier:
+        with running(started, **phones) as up:
+            up.until_ready()
+            server = f"127.0.0.1:{carrier.addresses[0][2]}"
+            trunk = post(up, "/v1/sip-trunks", {"name": "Desk", "sip_server": server}, key)
+            bound = {"number": number, "agent_id": listed(up, "agents", key)[0]["agent_id"]}
+            post(up, "/v1/phone-numbers", {**bound, "trunk_id": trunk["trunk_id"]}, key)
+            await asyncio.sleep(4)  # the exchange asks for trunks every three seconds
+            async with calling(SimpleNamespace(sip_port=port), carrier, number) as caller:  # type: ignore[arg-type]
+                up.remember()
+                up.process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(LONGER_THAN_PARTING_SECONDS)
+                heard = len(caller.phone.heard)
+                await asyncio.sleep(0.5)
+                assert len(caller.phone.heard) > heard + 15
+                assert not any(isinstance(event, sip.Ended) for event in caller.seen)
+            await asyncio.to_thread(up.process.wait, 12)
+            assert "Running calls have 60 s to end (CALL2ME_DRAIN_SECONDS)" in up.printed
+            assert (up.process.returncode, up.left()) == (0, [])
+    with contextlib.closing(sqlite3.connect(started / "call2me.sqlite")) as database:
+        told = database.execute(
+            "SELECT status, disconnection_reason FROM calls WHERE to_number = ?", (number,)
+        )
+        assert told.fetchall() == [("completed", "user_hangup")]
 
 
 def test_nothing_outlives_an_up_that_was_killed(started: Path) -> None:

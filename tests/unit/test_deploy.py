@@ -9,6 +9,7 @@ import click
 import yaml
 
 from api.cli import main
+from api.up.run import PARTING_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
@@ -48,6 +49,16 @@ def test_the_image_runs_targets_and_commands_that_exist() -> None:
     assert word in main.commands
     stages = set(re.findall(r" AS (\w+)", DOCKERFILE))
     assert set(re.findall(r"--from=(\w+)", DOCKERFILE)) == stages
+
+
+def test_a_stop_waits_longer_than_running_calls_get() -> None:
+    service = COMPOSE["services"]["call2me"]
+    given = int(re.findall(r":-(\d+)", service["environment"]["CALL2ME_DRAIN_SECONDS"])[0])
+    assert int(service["stop_grace_period"].removesuffix("m")) * 60 >= given + PARTING_SECONDS + 10
+    page = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    (patience,) = re.findall(r"^TimeoutStopSec=(\d+)$", page, re.MULTILINE)
+    (given_there,) = re.findall(r"^CALL2ME_DRAIN_SECONDS=(\d+)", page, re.MULTILINE)
+    assert int(patience) >= int(given_there) + PARTING_SECONDS + 10
 
 
 def test_what_is_built_here_is_not_sent_to_the_builder() -> None:
