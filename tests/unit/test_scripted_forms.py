@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from livekit.agents import function_tool
+
 from kb.embeddings import MiniLmEmbedder
 from pipelines.local.scripted.llm import ScriptedLLM
 from pipelines.local.scripted.results import spoken_error
@@ -181,6 +183,49 @@ async def test_two_calls_on_one_engine_never_meet(embedder: MiniLmEmbedder) -> N
     await one.say("I'd like to book a cleaning")
     assert await other.say("Parking?") == "Parking is free behind the building."
     assert await one.say("tomorrow at nine") == "What is your full name?"
+
+
+@function_tool
+async def request_wake_up_call(room: str, time: str) -> str:
+    """Arrange a wake-up call for a guest.
+
+    Args:
+        room: The number of the room.
+        time: The time of day, like 7 a.m.
+    """
+    return f"Room {room} will be woken at {time}."
+
+
+WAKE_UP = "Let me read that back. Room: 12, time: 7 AM. Is that right?"
+WAKE_UPS: dict[str, Conversation] = {
+    "in the request": [("Please wake me up at 7 a.m. in room 12.", WAKE_UP)],
+    "asked for": [
+        ("I would like a wake-up call.", "What is the room number?"),
+        ("room 12", "What time would you like?"),
+        ("seven in the morning", WAKE_UP),
+    ],
+    "the other way round": [
+        ("I would like a wake-up call.", "What is the room number?"),
+        ("at seven a.m. in room twelve", WAKE_UP),
+    ],
+    "a number that says nothing of a room": [
+        ("Please wake me up at 7 a.m.", "What is the room number?"),
+        ("it's 204", WAKE_UP.replace("12", "2 0 4")),
+    ],
+}
+
+
+@pytest.mark.parametrize("conversation", WAKE_UPS.values(), ids=WAKE_UPS)
+async def test_the_function_of_the_first_tutorial_is_filled_in(
+    conversation: Conversation, embedder: MiniLmEmbedder
+) -> None:
+    talk = Talk("You answer for the hotel Linden.", tools=[request_wake_up_call], embedder=embedder)
+    for said, answer in conversation:
+        assert await talk.say(said) == answer
+    await talk.say("yes please")
+    [(name, arguments)] = talk.called
+    assert name == "request_wake_up_call"
+    assert json.loads(arguments)["time"] == "07:00"
 
 
 async def test_without_tools_nothing_is_promised(embedder: MiniLmEmbedder) -> None:

@@ -211,3 +211,20 @@ def test_a_question_is_made_of_what_the_author_wrote(slot: str, question: str) -
     wanted = ROOM.slot(slot)
     assert wanted is not None
     assert question_for(wanted, ENGLISH) == question
+
+
+@pytest.mark.parametrize(
+    ("description", "question"),
+    [
+        ("What the appointment is for, like a check-up.", "What is the appointment for?"),
+        ("When the table should be ready", "When should the table be ready?"),
+        ("What the caller wants", "What would you like?"),
+        ("Which room the guest is in", "Which room are you in?"),
+        ("What it is about", "What is it about?"),
+        ("What is wrong with it", "What is wrong with it?"),
+        ("Which of the services is wanted", "Which of the services is wanted?"),
+        ("What kind of pizza", "What kind of pizza?"),
+    ],
+)
+def test_a_question_within_a_sentence_is_asked_as_one(description: str, question: str) -> None:
+    assert ENGLISH.ask(functions.Slot("it", "text", True, description)) == question

@@ -221,6 +221,9 @@ _CODES = frozenset(
     "number no code id pin reference ref postcode zip zipcode plate registration numarasi numara kod".split()
 )
 
+_NUMBERED = frozenset("account bed booking card desk flight gate locker order room seat table".split())
+"""Things that have a number, where the description says that it is meant."""
+
 
 def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool) -> Kind:  # noqa: PLR0911, PLR0912
     # A table of what a parameter can be, surest first.
@@ -239,7 +242,7 @@ def _kind(name: str, description: str, schema: dict[str, Any], has_values: bool)
         return "email"
     if named & {"phone", "telephone", "mobile", "telefon", "cell"}:
         return "phone"
-    if named & _CODES or (described & {"number", "code"} and named & {"card", "order", "account", "booking"}):
+    if named & _CODES or (described & {"number", "code"} and named & _NUMBERED):
         return "code"
     is_time = bool(named & {"time", "hour", "saat"})
     is_date = bool(named & {"date", "day", "tarih", "gun", "checkin", "checkout", "arrival", "departure"})

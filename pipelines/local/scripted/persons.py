@@ -108,20 +108,32 @@ def find_phone(digits: str, *, is_asked: bool = False) -> Contact | None:
     )
 
 
+_LINKS = frozenset({"number", "no", "is"})
+
+
 def find_code(digits: str, *, is_asked: bool, named: str) -> Contact | None:
     """A number that names something, digit by digit or letter by letter, in a text with digits for words.
 
-    Unasked, it must stand right after a word of its name ("card number 4 4 7").
+    Unasked, it must stand right after a word of its name ("card number 4 4 7"), and asked, one that does is meant.
     """
     text = _unrolled(digits)
+    words_of_it = named.split()
+    asked_for: Contact | None = None
     for match in _CODE.finditer(text):
         value = re.sub(r"[^a-z0-9]", "", match.group()).upper()
         if not any(character.isdigit() for character in value):
             continue
         before = text[: match.start()].split()[-3:]
-        if is_asked or (len(value) >= 3 and any(word in named.split() for word in before)):
-            return Contact(value, _say_digits(value), match.group() if text == digits else digits)
-    return None
+        # One or two digits may be a time or a day unless the very word before says what they are.
+        near = before if len(value) >= 3 else [word for word in before if word not in _LINKS][-1:]
+        is_named = any(word in words_of_it for word in near)
+        if is_named or (is_asked and asked_for is None):
+            spoken = value if len(value) < 3 else _say_digits(value)
+            found = Contact(value, spoken, match.group() if text == digits else digits)
+            if is_named:
+                return found
+            asked_for = found
+    return asked_for
 
 
 def _unrolled(digits: str) -> str:

@@ -127,6 +127,13 @@ _WHOSE = re.compile(
     r"\s+of (?:the )?(?:caller|customer|guest|user|client|patient|person|visitor|member|reader)\b",
     re.IGNORECASE,
 )
+_TOLD = re.compile(
+    r"^(?P<what>(?:what|when|where|who|why|whose|which|how)(?: (?!of )[\w'-]+)??) "
+    r"(?P<who>you|it|(?:the|an?|your|this) [\w'-]+(?: [\w'-]+){0,2}?) "
+    r"(?P<verb>is|are|was|were|will|would|should|can|must)\b(?P<rest>.*)$",
+    re.IGNORECASE,
+)
+"""A question within a sentence, its verb at the end, as descriptions have them."""
 _ARTICLE = re.compile(r"^(?:the|a|an|your|desired|requested|preferred)\s+", re.IGNORECASE)
 
 
@@ -146,21 +153,32 @@ def _ask_english(slot: Asked) -> str:  # noqa: PLR0911 - a list of forms
             "you would like",
             text,
         )
-        text = re.sub(r"\b(?:the )?(?:caller|customer|guest|user|client|patient)\b", "you", text)
-        return f"{_capital(text)}?"
+        text = re.sub(r"\b(?:the )?(?:caller|customer|guest|user|client|patient)(?: is)?\b", _yours, text)
+        return f"{_capital(_TOLD.sub(_asking, text))}?"
     theirs = bool(_OWNER.search(text) or _WHOSE.search(text))
     bare = _ARTICLE.sub("", _WHOSE.sub("", _OWNER.sub("", text)).strip())
     bare = re.sub(r"^(?:date and time|day and time)\b", "day and time", bare, flags=re.IGNORECASE)
     if theirs or slot.kind in ("name", "phone", "email"):
         return f"What is your {_lower(bare)}?"
+    if slot.kind == "code" and (numbered := re.match(r"number of (?:the )?([\w' -]+)$", bare, re.IGNORECASE)):
+        return f"What is the {numbered[1]} number?"
     if slot.kind == "number" and re.match(r"number of\b", bare, re.IGNORECASE):
         return f"How many {_lower(bare[10:])}?"
-    if re.match(r"(?:local |start )?time$", bare, re.IGNORECASE):
+    if re.match(r"(?:local |start )?time(?: of (?:the )?day)?$", bare, re.IGNORECASE):
         return "What time would you like?"
     if re.match(r"(?:date|day)$", bare, re.IGNORECASE):
         return "What day would you like?"
     plural = bool(re.match(r"\w+s\b(?! of)", bare)) and not bare.split()[0].endswith(("ss", "us", "ess"))
     return f"What {'are' if plural and len(bare.split()) == 1 else 'is'} the {_lower(bare)}?"
+
+
+def _yours(match: re.Match[str]) -> str:
+    return "you are" if match.group().endswith(" is") else "you"
+
+
+def _asking(match: re.Match[str]) -> str:
+    """What is told as a question: "what the appointment is for" as "what is the appointment for"."""
+    return f"{match['what']} {match['verb']} {match['who']}{match['rest']}"
 
 
 def _ask_turkish(slot: Asked) -> str:
