@@ -27,6 +27,9 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 1.0
+_NOTES = {
+    "llm_unavailable": "the language model that an agent asks for is not here; another answers its chats"
+}
 
 Tell = Callable[[FromText], Awaitable[None]]
 
@@ -69,6 +72,7 @@ class Talks:
         self._turns: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[tuple[str, str], asyncio.Future[GoOn]] = {}
         self._functions: tuple[str, Functions] | None = None
+        self._noted: set[str] = set()
 
     def take(self, line: bytes) -> None:
         """Do what one line asks for."""
@@ -128,7 +132,7 @@ class Talks:
                             )
                         )
                     elif isinstance(event, turns.Noted):
-                        logger.warning("a chat is not as its agent asks", extra={"code": event.code})
+                        self.note(event.code)
                     else:
                         return _ended(id_, event)
         finally:
@@ -136,6 +140,12 @@ class Talks:
                 if (close := getattr(part, "aclose", None)) is not None:
                     await close()
         raise RuntimeError("a turn without an end")
+
+    def note(self, code: str) -> None:
+        """A warning the first time: it is mostly how this machine is, and would come with every message."""
+        level = logging.INFO if code in self._noted else logging.WARNING
+        self._noted.add(code)
+        logger.log(level, _NOTES.get(code, "a chat is not as its agent asks"), extra={"code": code})
 
     async def _begun(self, id_: str, call: FunctionCall) -> str | None:
         """Wait until the api has written down that this begins."""

@@ -7,14 +7,19 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from livekit.agents.ipc.log_queue import LogQueueHandler
 from livekit.agents.utils.aio.duplex_unix import _Duplex
 
 from worker import logs
+from worker.settings import WorkerSettings
+from worker.text import Talks
 
 SECRET = "my card number is 4111"
+KEYS = {"CALL2ME_INTERNAL_KEY": "i" * 32, "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32}
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +107,18 @@ def test_exceptions_that_nobody_caught_are_told_without_their_words(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["message"] for line in lines] == ["a thread broke", "the process broke"]
     assert SECRET not in json.dumps(lines)
+
+
+def test_what_every_chat_would_say_is_a_warning_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = WorkerSettings.load({"CALL2ME_HOME": str(tmp_path), **KEYS})
+    talks = Talks(settings, AsyncMock())  # a mock, since nothing is told
+    with caplog.at_level(logging.INFO, logger="worker.text"):
+        for code in ("llm_unavailable", "llm_unavailable", "variable_unknown"):
+            talks.note(code)
+    assert [(one.levelname, one.__dict__["code"]) for one in caplog.records] == [
+        ("WARNING", "llm_unavailable"),
+        ("INFO", "llm_unavailable"),
+        ("WARNING", "variable_unknown"),
+    ]
