@@ -144,22 +144,45 @@ def offline_models(settings: Settings) -> Iterator[Finding]:
         yield Finding("espeak-ng", "ok", "speaks languages other than English")
 
 
-def phones(_settings: Settings) -> Iterator[Finding]:
-    """The SIP engine, a wheel of its own that is built where a Rust toolchain is."""
-    if find_spec("call2me_sip") is not None:
-        yield Finding("phones", "ok", "the SIP engine is installed")
+def phones(settings: Settings) -> Iterator[Finding]:
+    """The SIP engine, a wheel of its own that is built where a Rust toolchain is, and where it listens."""
+    if find_spec("call2me_sip") is None:
+        has_rust = shutil.which("cargo") is not None
+        mend = (
+            "make phones" if has_rust else "install Rust 1.88 or newer (https://rustup.rs), then: make phones"
+        )
+        yield Finding("phones", "note", "no SIP engine: browsers can call, phones cannot", mend)
         return
-    has_rust = shutil.which("cargo") is not None
-    mend = "make phones" if has_rust else "install Rust 1.88 or newer (https://rustup.rs), then: make phones"
-    yield Finding("phones", "note", "no SIP engine: browsers can call, phones cannot", mend)
+    # The worker reads this setting, as below.
+    answer = _asked_of_the_worker("worker.exchange.phones")
+    if answer.returncode != 0:
+        last = answer.stderr.strip().rpartition("\n")[2]
+        yield Finding("phones", "broken", "the worker's settings cannot be used", last)
+        return
+    listens = json.loads(answer.stdout)
+    if not listens:
+        mend = "set CALL2ME_SIP_LISTEN=udp:0.0.0.0:5060, or another address, and start again; docs/phones.md"
+        yield Finding("phones", "note", "the SIP engine is installed, and listens nowhere", mend)
+        return
+    named = [f"{each['transport']}:{each['host']}:{each['port']}" for each in listens]
+    yield Finding("phones", "ok", f"the SIP engine is installed, and is to listen on {', '.join(named)}")
+    if not preflight.is_running(settings):
+        for each in listens:
+            kind = socket.SOCK_DGRAM if each["transport"] == "udp" else socket.SOCK_STREAM
+            if trouble := preflight.port_trouble("CALL2ME_SIP_LISTEN", each["host"], each["port"], kind):
+                yield Finding("phones", "note", trouble)
+
+
+def _asked_of_the_worker(module: str) -> subprocess.CompletedProcess[str]:
+    # In a process of its own: the floors hold for the doctor too.
+    return subprocess.run(
+        [sys.executable, "-m", module], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def providers(_settings: Settings) -> Iterator[Finding]:
     """Keys of speech and language providers, tried."""
-    # The worker reads these settings, in a process of its own: the floors hold for the doctor too.
-    answer = subprocess.run(
-        [sys.executable, "-m", "worker.keys"], capture_output=True, text=True, timeout=60, check=False
-    )
+    answer = _asked_of_the_worker("worker.keys")
     if answer.returncode != 0:
         last = answer.stderr.strip().rpartition("\n")[2]
         yield Finding("providers", "broken", "the worker's settings cannot be used", last)

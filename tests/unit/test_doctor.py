@@ -39,27 +39,38 @@ def test_the_doctor_says_how_to_mend_what_is_broken(settings: Settings) -> None:
     assert "Mend what is BROKEN" in text
 
 
-@pytest.mark.parametrize(
-    ("installed", "rust", "verdict", "mend"),
-    [
-        (True, None, "ok", ""),
-        (False, "/usr/bin/cargo", "note", "make phones"),
-        (False, None, "note", "install Rust"),
-    ],
-)
+@pytest.mark.parametrize(("rust", "mend"), [("/usr/bin/cargo", "make phones"), (None, "install Rust")])
 def test_the_doctor_says_how_to_get_phones(
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    installed: bool,
-    rust: str | None,
-    verdict: str,
-    mend: str,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, rust: str | None, mend: str
 ) -> None:
-    monkeypatch.setattr(examinations, "find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(examinations, "find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda program: rust)
     (finding,) = examinations.phones(settings)
-    assert finding.verdict == verdict
+    assert finding.verdict == "note"
     assert finding.mend.startswith(mend)
+
+
+def test_the_doctor_says_whether_telephones_reach_the_engine(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examinations, "find_spec", lambda name: object())
+    monkeypatch.setenv("CALL2ME_HOME", str(settings.home))
+    monkeypatch.delenv("CALL2ME_SIP_LISTEN", raising=False)
+    (finding,) = examinations.phones(settings)
+    assert (finding.verdict, "CALL2ME_SIP_LISTEN" in finding.mend) == ("note", True)
+
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("CALL2ME_SIP_LISTEN", f"udp:127.0.0.1:{port}")
+        listens, trouble = examinations.phones(settings)
+    assert (listens.verdict, f"udp:127.0.0.1:{port}" in listens.what) == ("ok", True)
+    assert f"UDP port {port} is taken" in trouble.what
+
+    monkeypatch.setenv("CALL2ME_SIP_LISTEN", "nonsense")
+    (finding,) = examinations.phones(settings)
+    assert finding.verdict == "broken"
+    assert "CALL2ME_SIP_LISTEN must be" in finding.mend
 
 
 def test_the_doctor_names_each_page_that_was_not_built(

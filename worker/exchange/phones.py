@@ -1,7 +1,14 @@
-"""Whether this worker can have phones; light enough for the supervisor."""
+"""Whether this worker can have phones; light enough for the supervisor.
 
+`python -m worker.exchange.phones` prints where telephones reach it, for `call2me doctor`.
+"""
+
+import json
+import sys
+from dataclasses import asdict
 from importlib.util import find_spec
 
+from pipelines.environment import SettingsError
 from worker.settings import WorkerSettings
 
 ENGINE = "call2me_sip"
@@ -21,3 +28,18 @@ def why_not(settings: WorkerSettings) -> str:
 def is_on(settings: WorkerSettings) -> bool:
     """Whether there are phones."""
     return settings.has_phones and not why_not(settings)
+
+
+def main() -> int:
+    """Print the addresses as JSON; 1 and a sentence when the settings cannot be used."""
+    try:
+        settings = WorkerSettings.load()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a sentence for a person
+        return 1
+    print(json.dumps([asdict(each) for each in settings.sip_listen]))  # noqa: T201 - the answer
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
