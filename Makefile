@@ -94,7 +94,7 @@ endif
 $(LOCKED):
 	@.ci/venv $(VENV)
 	@echo "Installing Python packages (once; a minute or two) …"
-	@.ci/patiently installing $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@.ci/patiently installing $(PY) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@rm -f $(VENV)/.locked-* && touch $@
 
 $(INSTALLED): $(LOCKED)
