@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-
 from livekit.agents import function_tool
 
 from kb.embeddings import MiniLmEmbedder
