@@ -68,6 +68,19 @@ def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
             assert (folder / target).exists(), f"{page} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_heading_that_a_page_links_to_is_there(page: str) -> None:
+    for target, heading in re.findall(r"\]\(([^):#]*)#([^)]+)\)", (ROOT / page).read_text()):
+        linked = (ROOT / page).parent / target if target else ROOT / page
+        assert heading in headings(linked), f"{page} links to {target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """As GitHub makes anchors of them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 def test_every_make_target_says_what_it_does() -> None:
     lines = (ROOT / "Makefile").read_text().splitlines()
     silent = [line for line in lines if re.match(r"[a-z][\w -]*:(?!=)", line) and "## " not in line]

@@ -114,7 +114,7 @@ _LINKS = frozenset({"number", "no", "is"})
 def find_code(digits: str, *, is_asked: bool, named: str) -> Contact | None:
     """A number that names something, digit by digit or letter by letter, in a text with digits for words.
 
-    Unasked, it must stand right after a word of its name ("card number 4 4 7"); asked, one that does comes first.
+    Unasked, it must stand right after a word of its name ("card number 4 4 7"); asked, such a one is first.
     """
     text = _unrolled(digits)
     words_of_it = named.split()
