@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import api.db
@@ -32,3 +32,24 @@ async def found(database: Database) -> str:
         async with database.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         return ""
+
+
+async def missing(database: Database, metadata: MetaData) -> list[str]:
+    """Tables, and columns as `table.column`, that the code knows and the database has not; mostly none."""
+
+    def look(connection: Connection) -> list[str]:
+        there = {
+            (table, column["name"])
+            for (_schema, table), columns in inspect(connection).get_multi_columns().items()
+            for column in columns
+        }
+        tables = {table for table, _ in there}
+        return sorted(
+            table.name if table.name not in tables else f"{table.name}.{column.name}"
+            for table in metadata.tables.values()
+            for column in table.columns
+            if (table.name, column.name) not in there
+        )
+
+    async with database.engine.connect() as connection:
+        return list(dict.fromkeys(await connection.run_sync(look)))

@@ -13,6 +13,7 @@ from api.db.engine import Database
 from api.durable import slots
 from api.settings import Settings
 from api.up.errors import CannotStart
+from api.up.revision import made_before
 
 
 @contextmanager
@@ -46,6 +47,8 @@ def status(settings: Settings, metadata: MetaData) -> tuple[bool, str]:
         return False, f"The database is at revision {at or 'none'} of {newest}; {how}."
     with told():
         differs = asyncio.run(migrate.differences(settings.database_url, metadata))
+    if lacks := asyncio.run(_lacks(settings, metadata)):
+        return False, made_before(at, lacks)
     if differs:
         return False, (
             f"The database says that it is at revision {at}, but its tables are others ({len(differs)} "
@@ -82,6 +85,14 @@ def downgrade(settings: Settings, wanted: str, *, loses_data: bool) -> str:
         slot.release()
     lost = f" Lost: {'; '.join(map(str, losses))}." if losses else ""
     return f"The database is at revision {target or 'none'}.{lost}"
+
+
+async def _lacks(settings: Settings, metadata: MetaData) -> list[str]:
+    database = Database(settings.database_url)
+    try:
+        return await revision.missing(database, metadata)
+    finally:
+        await database.close()
 
 
 def _revision(settings: Settings) -> str:

@@ -12,6 +12,8 @@ from api.settings import Settings
 from api.up.errors import CannotStart
 
 TIMEOUT_SECONDS = 330.0
+SENTENCE = "Error: "
+"""What the command line begins a sentence for a person with."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,11 @@ async def in_own_process(settings: Settings) -> Prepared:
             process.kill()
             await process.wait()
     if process.returncode != 0:
+        if (reason := _reason(complained)).startswith(SENTENCE):
+            raise CannotStart(reason.removeprefix(SENTENCE))
         log = settings.logs / "prepare.log"
         log.write_bytes(complained)
-        raise CannotStart(
-            f"The database could not be prepared ({_reason(complained)}); the whole story is in {log}."
-        )
+        raise CannotStart(f"The database could not be prepared ({reason}); the whole story is in {log}.")
     found = json.loads(said)
     owner = found["owner"]
     return Prepared(link=found["link"], owner=Owner(**owner) if owner else None)

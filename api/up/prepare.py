@@ -36,10 +36,11 @@ OWNER_EMAIL = "owner@localhost.localdomain"
 
 
 def migrate(settings: Settings) -> str:
-    """Run the missing migrations; the revision that the database is at now."""
+    """Run the missing migrations; the revision that the database is at now. Raises `CannotStart`."""
 
     async def run() -> str:
         await migrations.upgrade(settings.database_url)
+        await require_newest(settings)
         return await migrations.current(settings.database_url)
 
     with told():

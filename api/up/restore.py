@@ -4,6 +4,7 @@ tar ──► run/restore-…  (every sum right? the database whole?)  ──►
                                                                 └► what was read: into its place
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -14,13 +15,17 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from api.db import revision
 from api.db.columns import now
+from api.db.engine import Database
 from api.durable import slots
 from api.settings import Settings
+from api.tables import load
 from api.up import backup
 from api.up.errors import CannotStart
 from api.up.money import check
 from api.up.prepare import migrate
+from api.up.revision import made_before
 
 _TOP = {backup.MANIFEST, backup.SECRETS, backup.DATABASE, backup.DURABLE, backup.DUMP}
 _CHUNK = 1024 * 1024
@@ -47,13 +52,13 @@ def put_back(settings: Settings, source: Path, *, replaces: bool) -> str:
     finally:
         slot.release()
     found = Settings.load()  # the secrets came with the backup
-    revision = migrate(found)
+    at = migrate(found)
     if wrong := check(found):
         raise CannotStart("Restored, but the book is wrong: " + "; ".join(wrong[:3]))
     kept = f" What was here is in {aside}." if aside else ""
     return (
         f"Restored {len(manifest['files'])} files of {manifest['taken_at']} (version {manifest['version']}); "
-        f"the database is at {revision}, and the book is right.{kept}"
+        f"the database is at {at}, and the book is right.{kept}"
     )
 
 
@@ -131,6 +136,20 @@ def _prove(settings: Settings, folder: Path, manifest: dict[str, Any]) -> None:
                     said = str(error)
             if said != "ok":
                 raise CannotStart(f"{name} in the backup is damaged: {said[:200]}.")
+    if kind == "sqlite":
+        asyncio.run(_prove_tables(folder / backup.DATABASE))
+
+
+async def _prove_tables(file: Path) -> None:
+    """Before anything is moved: an older revision is brought to this version, tables of none cannot be."""
+    database = Database(f"sqlite+aiosqlite:///{file}")
+    try:
+        if (at := await revision.found(database)) > revision.newest():
+            raise CannotStart(f"The backup is of a newer version of call2me (revision {at}).")
+        if at == revision.newest() and (lacks := await revision.missing(database, load())):
+            raise CannotStart(f"The backup cannot be used. {made_before(at, lacks)}")
+    finally:
+        await database.close()
 
 
 def _move(settings: Settings, folder: Path, manifest: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """A backup taken while somebody writes, put back on another machine, passes every check."""
 
+import contextlib
 import io
 import os
 import sqlite3
@@ -146,6 +147,10 @@ def test_a_backup_that_is_not_whole_changes_nothing(tmp_path: Path) -> None:
     for name, change in changes.items():
         bad.append(tmp_path / f"{name}.tar")
         _rewritten(file, bad[-1], change)
+    with contextlib.closing(sqlite3.connect(home / "call2me.sqlite")) as older:
+        older.execute("ALTER TABLE calls DROP COLUMN forwarded_to")
+    bad.append(tmp_path / "older.tar")
+    assert command(home, "", "backup", str(bad[-1])).returncode == 0
     other = tmp_path / "other"
     for one in bad:
         refused = command(other, "", "restore", str(one))
