@@ -249,5 +249,12 @@ class AgentConfig(_Part):
     transfer_targets: tuple[TransferTarget, ...] = ()
 
     enable_recording: bool = False
+    record_after_transfer: bool = False
+    """Where the call is recorded: also what two say who were put through to each other by us."""
     kb_chunks_count: Annotated[int, Field(ge=1, le=10)] = 3
     kb_similarity_threshold: Unit = 0.6
+
+    @property
+    def is_overheard_after_transfer(self) -> bool:
+        """Whether anything is kept of what two say who were put through."""
+        return self.enable_recording and self.record_after_transfer

@@ -50,6 +50,12 @@ async def ask_handover(
     return await _ask(url, internal_key, request, PAUSES_SECONDS[:1])
 
 
+async def ask_overheard(api_url: str, internal_key: str, call_id: str, request: BriefRequest) -> CallBrief:
+    """What is to be kept of two who were put through; an attempt of its own. Raises as `ask`."""
+    url = f"{api_url}/internal/calls/{call_id}/overheard"
+    return await _ask(url, internal_key, request, PAUSES_SECONDS)
+
+
 async def _ask(url: str, internal_key: str, request: BriefRequest, pauses: tuple[float, ...]) -> CallBrief:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     headers = {"X-Internal-Key": internal_key}

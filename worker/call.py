@@ -25,7 +25,7 @@ from worker.endings import Ending
 from worker.failing import Failing
 from worker.holding import Holding
 from worker.host import Host
-from worker.lines.line import Line, LineClosed, NobodyCame
+from worker.lines.line import Line, LineClosed, NobodyCame, Overheard
 from worker.manners import Manners
 from worker.meeting import Meeting
 from worker.overhearing import Overhearing
@@ -93,6 +93,8 @@ class _Call:
         self._page = Page(line)
         told = self._told = Conversation(brief, host.settings.worker_id, spool.append, self._page.show)
         line.warn = told.warn
+        if isinstance(line, Overheard):
+            line.is_overheard = brief.agent.is_overheard_after_transfer
         self._holding = Holding(line, told.steered, told.warn)
         self._cast = cast
         self._control = LineControl(line, self._holding, cast.another, told.transferred)
@@ -137,6 +139,8 @@ class _Call:
             recording = Recording(path, self._recorded_rate)
         try:
             ending = await self._talk(session, pipeline, recording)
+            if recording is not None and ending.is_bridged:
+                recording.stop()  # whoever hears the two goes on from here
         finally:
             await endings.close(session, pipeline, words_are_owed=self._told.is_owed_words)
             recorded_ms = await recording.close() if recording is not None else 0

@@ -104,15 +104,25 @@ class Recording:
     its queue is dropped and counted, never waited for.
     """
 
-    def __init__(self, path: Path, rate: int = RATE, *, clock: Callable[[], float] = time.time) -> None:
-        """`rate` is one that Opus knows."""
+    def __init__(
+        self,
+        path: Path,
+        rate: int = RATE,
+        *,
+        began_at: float | None = None,
+        agent_slack_seconds: float = 0.1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`rate` is one that Opus knows. `began_at` is when the sound begins that comes first, if not now;
+        what is late is joined to what was before within the slack.
+        """
         self._path, self._rate = path, rate
         self._frame = rate // _FRAMES_A_SECOND
         self._clock = clock
-        self._began_at = clock()
+        self._began_at = clock() if began_at is None else began_at
         self._queue: queue.Queue[tuple[Side, bytes, int, float]] = queue.Queue(QUEUE_BOUND)
         self._stopping = threading.Event()
-        self._tracks = {"caller": Track(0.4, rate), "agent": Track(0.1, rate)}
+        self._tracks = {"caller": Track(0.4, rate), "agent": Track(agent_slack_seconds, rate)}
         self._cursor = 0
         self.dropped = 0
         self.failure = ""
@@ -128,9 +138,13 @@ class Recording:
         """The agent was heard saying this."""
         self._put("agent", pcm, sample_rate, at)
 
+    def stop(self) -> None:
+        """Take what was heard up to now, and no more."""
+        self._stopping.set()
+
     async def close(self) -> int:
         """Write what is left, seal the file, and return its length in milliseconds (0: no recording)."""
-        self._stopping.set()
+        self.stop()
         await asyncio.to_thread(self._thread.join, 10.0)
         if not self._path.exists():
             return 0

@@ -122,6 +122,8 @@ class ExtensionSettings(Wire):
     failover: Failover | None = None
     fallback: Fallback | None = None
     limits: Limits | None = None
+    record_after_transfer: bool = False
+    """With `enable_recording`: also two who were put through to each other. The law may want them told."""
     retention_days: RetentionDays | None = None
     """Recordings and transcripts older than this are deleted; nothing: kept until somebody deletes them."""
 
@@ -149,4 +151,5 @@ class ExtensionUpdate(Wire):
     failover: Failover | None = None
     fallback: Fallback | None = None
     limits: Limits | None = None
+    record_after_transfer: bool | None = None
     retention_days: RetentionDays | None = None

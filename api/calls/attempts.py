@@ -19,6 +19,8 @@ MOST_DEATHS = 3
 """A call that kills every process it gets must not take all of them along: at the last of these it ends."""
 WAIT_SECONDS = 30.0
 """How long a caller is left in silence at most before the call is given up."""
+MOST_BESIDE = 50
+"""Processes that hear one call after it was put through."""
 AGAIN_SECONDS = 4.0
 """A dispatch that nobody answered by then is repeated."""
 
@@ -52,6 +54,26 @@ async def take(session: AsyncSession, call: CallRow, worker_id: str, job_id: str
     session.add(mine)
     session.add(call)
     return mine.attempt
+
+
+async def beside(session: AsyncSession, call: CallRow, worker_id: str, job_id: str) -> int:
+    """An attempt for a job that hears two who were put through; the same job again has the same.
+
+    It takes nobody's place: the attempt before may still tell how it ended. Raises `CallTaken`.
+    """
+    found = await session.exec(
+        select(CallAttemptRow).where(CallAttemptRow.call_id == call.id, CallAttemptRow.job_id == job_id)
+    )
+    if (mine := found.one_or_none()) is not None:
+        return mine.attempt
+    if call.attempt >= MOST_BESIDE:
+        raise CallTaken
+    call.attempt += 1
+    call.worker_id = worker_id
+    call.updated_at = now()
+    session.add(CallAttemptRow(call_id=call.id, attempt=call.attempt, job_id=job_id, briefed_at=now()))
+    session.add(call)
+    return call.attempt
 
 
 async def follow(session: AsyncSession, call: CallRow, lost_attempt: int, *, is_death: bool = True) -> bool:

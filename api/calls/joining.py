@@ -21,6 +21,9 @@ async def keep_part(
     storage: Storage, call_id: str, attempt: int, newest: int, chunks: AsyncIterable[bytes]
 ) -> tuple[int, int]:
     """Store one attempt's recording and join it with the others; the size and milliseconds of the whole."""
+    if not await _parts(storage, call_id, newest) and await storage.size(blob_name(call_id)) is not None:
+        # The first attempt's, which came when there was no other.
+        await storage.put(_part(call_id, 1), storage.read(blob_name(call_id)), MAX_BYTES)
     await storage.put(_part(call_id, attempt), chunks, MAX_BYTES)
     while True:
         parts = await _parts(storage, call_id, newest)

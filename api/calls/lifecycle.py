@@ -43,7 +43,7 @@ def end(call: CallRow, status: str, reason: str, at: datetime) -> bool:
 
 def bridge(call: CallRow, at: datetime) -> bool:
     """The agent has left, and the caller talks on until the exchange tells of the end. True if it has."""
-    call.bridged_at = call.bridged_at or at
+    call.bridged_at = min(call.bridged_at or at, at)  # another process may have told that it hears the two
     call.updated_at = now()
     if call.line_ended_at is None:
         return False

@@ -99,7 +99,7 @@ class Metrics:
                 self._functions.labels(outcome).observe(event.duration_ms / 1000)
             case WarningRaised():
                 self._warnings.labels(event.code[:64]).inc()
-            case CallEnded():
+            case CallEnded() if not event.is_overheard:
                 self._ended.labels(event.status).inc()
             case CallLost():
                 self._ended.labels("lost").inc()

@@ -66,6 +66,15 @@ async def brief_handover(
     return await service.handover_brief(request[SESSION], call_id, agent_id, body)
 
 
+@routes.post(
+    "/calls/{call_id}/overheard",
+    errors=[service.CallGone, service.CallOver, attempts.CallTaken],
+)
+async def brief_overheard(request: web.Request, call_id: CallId, body: BriefRequest) -> CallBrief:
+    """Tell a worker what it is to keep of two who were put through to each other."""
+    return await service.overheard_brief(request[SESSION], call_id, body)
+
+
 @routes.post("/events", errors=[Invalid], reads=EventBatch)
 async def accept_events(request: web.Request) -> BatchReceipt:
     """Take what happened in calls. The same events again change nothing."""

@@ -137,6 +137,24 @@ def _reception(call: CallRow, *, is_first: bool) -> Reception | None:
     return reception if reception is not None and (is_first or reception.is_all) else None
 
 
+async def overheard_brief(session: AsyncSession, call_id: str, asked: BriefRequest) -> CallBrief:
+    """The brief of a call that was put through, for a process that hears the two: an attempt of its own."""
+    found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
+    call = found.one_or_none()
+    if call is None or not call.attempt:
+        raise CallGone
+    if call.is_over:
+        raise CallOver
+    try:
+        agent = await _agent_of(session, call)
+    except agents.AgentNotFound:
+        raise CallGone from None
+    await attempts.beside(session, call, asked.worker_id, asked.job_id)
+    # The process that put it through may have died before it could say so.
+    call.bridged_at = call.bridged_at or now()
+    return await _brief(session, call, agent, ())
+
+
 def priced(brief: CallBrief, prices: Prices) -> CallBrief:
     """The same with what things cost, where its agent limits that."""
     if brief.agent.limits.cost_usd is None:
@@ -274,7 +292,7 @@ async def _apply(
                 call.hang_up_reason = event.reason  # the attempt that followed for nothing
         elif isinstance(event, FunctionCalled | WarningRaised):
             await _note(session, call, event)
-        elif isinstance(event, CallLost):
+        elif isinstance(event, CallLost) and call.bridged_at is None:  # else the two talk on without it
             if await attempts.follow(session, call, event.attempt, is_death=not event.is_handed_over):
                 after_commit(session, partial(_tell, on_lost, call.id))
             else:
@@ -284,13 +302,18 @@ async def _apply(
         # With the shared sync, unlike other money: docs/decisions/one-sync-for-many-commits.md says why.
         await corrections.shorten(session, call.id, call.duration_ms or 0)
         call.updated_at = now()
-        if any(isinstance(event, CallEnded | CallLost) for event in events):
+        if any(_ends_words(event) for event in events):
             generation = await analysis.again(session, call)
             after_commit(session, partial(workflows.start_analysis, call.id, generation))
     session.add(call)
     await outbox.happened(session, call, events, has_ended=has_ended)
     if has_ended:
         after_commit(session, partial(workflows.start_settlement, call.id))
+
+
+def _ends_words(event: CallEvent) -> bool:
+    """Whether all that its attempt heard is known now."""
+    return isinstance(event, CallLost) or (isinstance(event, CallEnded) and not event.is_overheard)
 
 
 async def _tell(on_lost: Callable[[str], None], call_id: str) -> None:

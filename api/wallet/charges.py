@@ -24,7 +24,18 @@ class InsufficientBalance(PaymentRequired):
 
 Part = Literal["base", "telephony", "outbound", "recording", "realtime"]
 _BY_THE_AGENT: frozenset[Part] = frozenset(("recording", "realtime"))
-"""What nobody does any more in a call whose agent has left: nothing is recorded then, and no model hears."""
+"""What nobody does any more in a call whose agent has left: no model hears then, and nothing is recorded
+unless its agent is set to."""
+
+
+_UNHEARD = (
+    "Two people were put through to each other: nothing was recorded and no model listened from then on, so "
+    "those minutes have no part for that."
+)
+_AND_RECORDED = (
+    "Two people were put through to each other: they were recorded, as their agent says "
+    "(`record_after_transfer`), and no model listened from then on, so those minutes have no part for that."
+)
 
 
 class Tariff(BaseModel):
@@ -39,10 +50,19 @@ class Tariff(BaseModel):
     """Of a tenant's member: whose member they are."""
     tenant_margin_percent: Decimal = Decimal(0)
     """What that owner adds to all of it, and is paid."""
+    is_recorded_after_transfer: bool = False
+    """Also when its agent has left."""
 
     @classmethod
     def of(
-        cls, rates: Rates, *, is_phone: bool, is_outbound: bool, is_recorded: bool, is_realtime: bool
+        cls,
+        rates: Rates,
+        *,
+        is_phone: bool,
+        is_outbound: bool,
+        is_recorded: bool,
+        is_realtime: bool,
+        is_recorded_after_transfer: bool = False,
     ) -> "Tariff":
         """The parts that this call has."""
         parts: dict[Part, tuple[bool, Decimal]] = {
@@ -56,7 +76,13 @@ class Tariff(BaseModel):
             per_minute={name: rate for name, (applies, rate) in parts.items() if applies and rate},
             margin_percent=rates.margin_percent,
             rounding_seconds=rates.rounding_seconds,
+            is_recorded_after_transfer=is_recorded_after_transfer,
         )
+
+    @property
+    def by_the_agent(self) -> frozenset[Part]:
+        """The parts that end with the agent."""
+        return _BY_THE_AGENT - {"recording"} if self.is_recorded_after_transfer else _BY_THE_AGENT
 
     @property
     def micros_per_minute(self) -> Decimal:
@@ -69,13 +95,13 @@ class Tariff(BaseModel):
         billed = self._billed(seconds)
         talked = billed if agent_seconds is None else min(billed, self._billed(agent_seconds))
         parts = {
-            name: micros(rate * (talked if name in _BY_THE_AGENT else billed) / 60)
+            name: micros(rate * (talked if name in self.by_the_agent else billed) / 60)
             for name, rate in self.per_minute.items()
         }
         cost = sum(parts.values())
         margin = rounded(cost * self.margin_percent / 100)
         tenant_margin = rounded((cost + margin) * self.tenant_margin_percent / 100)
-        return Price(billed, parts, cost, margin, tenant_margin, talked)
+        return Price(billed, parts, cost, margin, tenant_margin, talked, self.by_the_agent)
 
     def _billed(self, seconds: float) -> int:
         return math.ceil(seconds / self.rounding_seconds) * self.rounding_seconds
@@ -102,10 +128,11 @@ class Price:
     """What a tenant's owner earns by it."""
     agent_seconds: int = 0
     """Of the billed ones, those with the agent."""
+    by_the_agent: frozenset[Part] = _BY_THE_AGENT
 
     def seconds_of(self, part: Part) -> int:
         """For how many seconds a part is charged."""
-        return self.agent_seconds if part in _BY_THE_AGENT else self.billed_seconds
+        return self.agent_seconds if part in self.by_the_agent else self.billed_seconds
 
     @property
     def total(self) -> int:
@@ -258,7 +285,8 @@ def _describe(price: Price, tariff: Tariff, *, is_billed: bool) -> str:
     margin += f" + {tariff.tenant_margin_percent} %" if price.tenant_margin else ""
     covered = "" if is_billed else "; paid by this server (billing is off)"
     left = price.billed_seconds - price.agent_seconds
-    unheard = f"; nothing was recorded in {left} s without the agent" if left else ""
+    done = "recorded only" if tariff.is_recorded_after_transfer else "nothing was recorded"
+    unheard = f"; {done} in {left} s without the agent" if left else ""
     return f"Call of {price.billed_seconds} s at {rates}{margin}{unheard}{covered}"
 
 
@@ -280,8 +308,7 @@ def _explain(price: Price, tariff: Tariff, duration_ms: int, *, is_billed: bool)
         **(
             {
                 "agent_seconds": price.agent_seconds,
-                "without_the_agent": "Two people were put through to each other: nothing was recorded and "
-                "no model listened from then on, so those minutes have no part for that.",
+                "without_the_agent": _AND_RECORDED if tariff.is_recorded_after_transfer else _UNHEARD,
             }
             if price.agent_seconds < price.billed_seconds
             else {}

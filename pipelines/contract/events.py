@@ -152,6 +152,8 @@ class CallEnded(_Event):
     has_recording: bool = False
     is_bridged: bool = False
     """Transferred, and the caller talks on through our exchange: the call's end is when that ends."""
+    is_overheard: bool = False
+    """Of an attempt that heard two who were put through: they may talk on."""
     usage: dict[str, FiniteFloat] = Field(default_factory=dict)
     """`llm_input_tokens`, `llm_output_tokens`, `tts_characters`, `stt_seconds`."""
 

@@ -61,6 +61,7 @@ async def put_through(stage: Stage, carrier: sip.Engine) -> AsyncIterator[tuple[
             phone.say(tone(120.0, PERSONS))
             await stage.until(lambda: len(phone.heard) > 50 and len(caller.phone.heard) > 50)
             yield caller, phone
+        assert not stage.overheard, "nothing is kept unless their agent says so"
     await is_clean(stage)
 
 

@@ -80,9 +80,15 @@ class RehearsedWorker:
             "POST", "/internal/events", {"worker_id": self.worker_id, "events": list(events)}
         )
 
-    def upload(self, call_id: str, recording: bytes, duration_ms: int = 1500) -> Reply:
+    def overhears(self, call_id: str, job_id: str) -> Reply:
+        """Ask what is kept of two who were put through."""
+        body = {"worker_id": self.worker_id, "job_id": job_id}
+        return self._internal("POST", f"/internal/calls/{call_id}/overheard", body)
+
+    def upload(self, call_id: str, recording: bytes, duration_ms: int = 1500, attempt: int = 1) -> Reply:
         """Deliver a sealed recording."""
         headers = {"Content-Type": "audio/ogg", "X-Duration-Ms": str(duration_ms)}
+        headers["X-Attempt"] = str(attempt)
         return self._internal("PUT", f"/internal/calls/{call_id}/recording", raw=recording, headers=headers)
 
     def _internal(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:

@@ -57,6 +57,8 @@ class Stage:
     attempts: dict[str, int] = field(default_factory=dict)
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What else a call's brief has."""
+    overheard: dict[str, list[str]] = field(default_factory=dict)
+    """The jobs that keep what two say who were put through; each is an attempt after the call's own."""
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Agents that a call can be handed to, and how they differ from the first."""
     lost: list[CallHere] = field(default_factory=list)
@@ -329,6 +331,18 @@ def _api(stage: Stage) -> web.Application:
         made = {"call_id": call_id, "attempt": attempt, "agent": stage.agent, **stage.before.get(call_id, {})}
         return web.json_response(text=CallBrief.model_validate(made).model_dump_json())
 
+    async def overheard(request: web.Request) -> web.Response:
+        call_id = request.match_info["call_id"]
+        asked = BriefRequest.model_validate_json(await request.read())
+        jobs = stage.overheard.setdefault(call_id, [])
+        if stage.is_deaf:
+            return web.Response(status=503)
+        if asked.job_id not in jobs:
+            jobs.append(asked.job_id)
+        attempt = stage.attempts.get(call_id, 1) + jobs.index(asked.job_id) + 1
+        made = {"call_id": call_id, "attempt": attempt, "agent": stage.agent}
+        return web.json_response(text=CallBrief.model_validate(made).model_dump_json())
+
     async def handed_over(request: web.Request) -> web.Response:
         agent_id = request.match_info["agent_id"]
         if agent_id not in stage.others:
@@ -353,6 +367,7 @@ def _api(stage: Stage) -> web.Application:
     app.router.add_post("/internal/phones/places", moved)
     app.router.add_post("/internal/phones/calls/{call_id}", told)
     app.router.add_post("/internal/calls/{call_id}/brief", brief)
+    app.router.add_post("/internal/calls/{call_id}/overheard", overheard)
     app.router.add_post("/internal/calls/{call_id}/agents/{agent_id}/brief", handed_over)
     return app
 

@@ -14,7 +14,7 @@ from pipelines.contract.actions import GiveBack, Listen, TakeOver
 from pipelines.tools.call_control import CannotDo
 from tests.support.rtp import Sender, key_packets, media, tone
 from worker.exchange.bridged_lines import BridgedLines
-from worker.exchange.frames import Attend, Attended, GaveBack, Parted, Sides, Tapping
+from worker.exchange.frames import Attend, Attended, GaveBack, Overhear, Parted, Sides, Tapping
 from worker.lines.line import Left
 from worker.lines.rtp.clock import Clock
 from worker.lines.rtp.media import RELAY_AGAIN
@@ -52,12 +52,36 @@ class Room:
         self.is_over, self.has_talker = True, False
 
 
+class Keeper:
+    """Stands in for who keeps what is said."""
+
+    def __init__(self, call_id: str, job_id: str) -> None:
+        self.job = call_id, job_id
+        self.heard: dict[str, list[bytes]] = {"caller": [], "person": []}
+        self._over = asyncio.Event()
+        self.is_over = False
+
+    def caller(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        self.heard["caller"].append(pcm)
+
+    def agent(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        self.heard["person"].append(pcm)
+
+    def end(self) -> None:
+        self._over.set()
+
+    async def run(self) -> None:
+        await self._over.wait()
+        self.is_over = True
+
+
 @dataclass
 class House:
     """The shard's part, what it told, and the exchange's ends of its sockets."""
 
     lines: BridgedLines = field(init=False)
     rooms: list[Room] = field(default_factory=list)
+    keepers: list[Keeper] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
     ends: list[socket.socket] = field(default_factory=list)
     is_full: bool = False
@@ -69,6 +93,14 @@ class House:
             raise CannotDo("Too many")
         self.rooms.append(Room(on_left))
         return self.rooms[-1]
+
+    def keep(self, call_id: str, job_id: str) -> Any:
+        self.keepers.append(Keeper(call_id, job_id))
+        return self.keepers[-1]
+
+    def close(self) -> None:
+        for one in self.ends:
+            one.close()
 
     def tell(self, frame: Any, sockets: tuple[socket.socket, ...]) -> None:
         self.told.append(frame)
@@ -109,11 +141,10 @@ async def house() -> AsyncIterator[House]:
     house = House()
     house.may_join.set()
     rooms: Any = house
-    house.lines = BridgedLines(rooms, Clock(), house.tell)
+    house.lines = BridgedLines(rooms, Clock(), house.tell, house.keep)
     yield house
     await house.lines.aclose()
-    for one in house.ends:
-        one.close()
+    house.close()
 
 
 LISTEN = Listen(room_name="listen_c1", identity="l1")
@@ -198,3 +229,60 @@ async def test_a_call_that_ends_before_there_is_a_room_leaves_none_behind(house:
     assert await house.does(LISTEN) == "Too many"
     house.is_full = False
     assert await house.does(LISTEN) == ""
+
+
+async def test_what_is_said_is_kept_whether_or_not_somebody_listens(house: House) -> None:
+    overhear = Overhear(call_id="c1", sides=SIDES, job_id="j1")
+    house.lines.received(overhear)
+    assert [(one.kind, one.is_overheard) for one in house.told] == [("tapping", True)], "at once"
+    house.lines.received(overhear)
+    (keeper,) = house.keepers
+    assert keeper.job == ("c1", "j1")
+    assert await house.does(LISTEN) == ""
+    (room,) = house.rooms
+
+    def says(number: int, hertz: int) -> None:
+        for packet in Sender(ssrc=hertz).packets(tone(0.2, hertz)):
+            house.ends[number].send(packet.serialize())
+
+    says(0, 500)
+    says(1, 900)
+    await until(lambda: all(len(heard) >= 5 for heard in keeper.heard.values()))
+    assert all(np.frombuffer(b"".join(heard), np.int16).max() > 4000 for heard in keeper.heard.values())
+    # Whoever talks with both is heard by the caller, and so kept.
+    assert await house.does(TAKEN) == ""
+    voice = np.ones(FRAME_BYTES // 2, np.int16)
+    await until(
+        lambda: any(np.array_equal(np.frombuffer(one, np.int16), voice) for one in keeper.heard["person"])
+    )
+    # Nobody listens any more, and it is kept on; so it is for another exchange.
+    assert await house.does(GiveBack()) == ""
+    room.is_over = True
+    await asyncio.sleep(0.06)
+    house.close()
+    house.lines.meet()
+    assert (house.told[-1].kind, house.told[-1].is_overheard) == ("tapping", True)
+    assert not keeper.is_over
+    house.lines.received(Parted(call_id="c1"))
+    await until(lambda: keeper.is_over)
+    with pytest.raises(ConnectionError):
+        house.ends[0].send(b"x")
+
+
+async def test_who_listens_stays_when_nothing_is_to_be_kept(house: House) -> None:
+    assert await house.does(LISTEN) == ""
+    house.lines.received(Overhear(call_id="c1", sides=SIDES, job_id="j1"))
+    house.keepers[0].end()
+    await until(lambda: house.keepers[0].is_over)
+    await asyncio.sleep(0.03)
+    house.ends[0].send(next(Sender(ssrc=1).packets(tone(0.02, 500))).serialize())
+    assert not house.rooms[0].is_over
+    # A room that cannot be joined ends nothing that is kept.
+    house.lines.received(Parted(call_id="c1"))
+    house.is_full = True
+    house.close()
+    house.lines.received(Overhear(call_id="c1", sides=SIDES, job_id="j2"))
+    assert await house.does(LISTEN) == "Too many"
+    await asyncio.sleep(0.03)
+    house.ends[0].send(b"x")
+    assert not house.keepers[1].is_over

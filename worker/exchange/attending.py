@@ -3,12 +3,16 @@
 api ── order ──► exchange ──attend──► a shard ──► its room is there: tapping ──► `bridge.Bridge.tap`
                                        └──attended──► exchange ──► obeyed; the api writes down what was done
 
+bridged ── overhear ──► a shard, which taps at once, and asks the api what is to be kept of the two
+
 The shard is one with little to do, and stays the same as long as somebody listens there. When it dies the two
-are relayed as before; whoever listened asks again.
+are relayed as before; whoever listened asks again, and what is kept another shard goes on with.
 """
 
 import asyncio
+import logging
 import socket
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
@@ -18,10 +22,16 @@ from pipelines.contract.websocket import Obeyed, Order
 from worker.exchange.api import Api
 from worker.exchange.bridge import Bridge
 from worker.exchange.calls import PhoneCall
-from worker.exchange.frames import Attend, Attended, GaveBack, Parted, Tapping
+from worker.exchange.frames import Attend, Attended, GaveBack, Overhear, Parted, Tapping
 from worker.exchange.shards import ConnectedShard, Shards
 from worker.presence import ExchangePresence
 
+logger = logging.getLogger(__name__)
+
+MOST_OVERHEARD = 4
+"""Shards that are asked to keep what the same two say: one that kills its process does not kill them all."""
+MET_SECONDS = 1.0
+"""For shards to say whom they hear already, after the exchange was restarted."""
 NO_AGENT = "The agent has left this call: the two who talk can be listened to, and taken over"
 NOBODY_TO_WHISPER_TO = "The agent has left this call: there is nobody to whisper to"
 SHARD_DIED = "The process in which they listened is gone: ask to listen again"
@@ -48,7 +58,8 @@ class Attending:
         if not isinstance(action, Listen | TakeOver | GiveBack):
             return NOBODY_TO_WHISPER_TO if isinstance(action, Whisper | WhisperAloud) else NO_AGENT
         is_about_to = any(asked is bridge.shard for asked, _ in self._orders.values())
-        shard = bridge.shard if bridge.is_tapped or is_about_to else self._least()
+        is_there = bridge.is_tapped or is_about_to or bridge.is_overheard
+        shard = bridge.shard if is_there else self._least()
         if shard is None:
             return "The shards are starting"
         bridge.shard = shard
@@ -79,6 +90,7 @@ class Attending:
                 # Also one of before an exchange's restart.
                 if bridge is not None and bridge.shard in (None, shard):
                     bridge.tap(shard, sockets)
+                    bridge.is_overheard = frame.is_overheard
                     return
                 for one in sockets:
                     one.close()
@@ -105,6 +117,32 @@ class Attending:
         for order_id in [id_ for id_, (asked, _) in self._orders.items() if asked is shard]:
             self._orders.pop(order_id)[1].cancel()
             self._answer(order_id, SHARD_DIED)
+        self._overhear_all()
+
+    def overhear(self, call: PhoneCall) -> None:
+        """Have a shard keep what two say who were put through, where it is to be kept and none does."""
+        bridge = call.talker
+        if not call.is_overheard or not isinstance(bridge, Bridge) or bridge.is_overheard:
+            return
+        shard = bridge.shard or self._least()
+        if shard is None:
+            return  # one that comes is asked
+        if bridge.overheard >= MOST_OVERHEARD:
+            logger.warning("nobody keeps what is said any more", extra={"call_id": call.call_id})
+            call.is_overheard = False
+            return
+        bridge.shard, bridge.is_overheard = shard, True
+        bridge.overheard += 1
+        job_id = f"overhear-{uuid.uuid4().hex}"
+        shard.tell(Overhear(call_id=call.call_id, sides=bridge.sides, job_id=job_id))
+
+    def here(self) -> None:
+        """A shard has come, or says what it does."""
+        asyncio.get_running_loop().call_later(MET_SECONDS, self._overhear_all)
+
+    def _overhear_all(self) -> None:
+        for call in list(self._calls.values()):
+            self.overhear(call)
 
     def _least(self) -> ConnectedShard | None:
         """Where the fewest are listened to, of what the exchange knows; then where the fewest calls are."""

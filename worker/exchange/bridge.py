@@ -3,7 +3,7 @@
 one ◄══ RTP ══► relay ◄══ RTP ══► another          either hangs up ─► the other is hung up
                  │  └ payload types are each side's own; the codec is the same on both
                  └ copies ──► a shard, while somebody listens ──► packets in the place of what is relayed
-                                                                  (`exchange.taps`)
+                              or what they say is kept            (`exchange.taps`)
 """
 
 import asyncio
@@ -91,6 +91,10 @@ class Bridge:
         self._sides = (_Side(one), _Side(another))
         self.shard: ConnectedShard | None = None
         """Where somebody listens, or is about to."""
+        self.is_overheard = False
+        """What they say is kept there."""
+        self.overheard = 0
+        """How many shards were asked to keep it."""
         self._began_at = time.monotonic()
         one.talker = another.talker = self
         for side, other in (self._sides, self._sides[::-1]):
@@ -134,7 +138,7 @@ class Bridge:
     def part(self, shard: ConnectedShard) -> None:
         """This shard is gone: what it heard and said, the relay goes on with."""
         if self.shard is shard:
-            self.shard = None
+            self.shard, self.is_overheard = None, False
             for side in self._sides:
                 side.part()
 

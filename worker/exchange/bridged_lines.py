@@ -1,7 +1,8 @@
 """A shard's part of those who were put through: while somebody listens to two of them, their line is here.
 
-attend ──► the line and its room ──tapping + sockets──► exchange      once, and to each exchange after it
-       └──► done, or why not ──attended──► exchange
+attend   ──► the line and its room ──tapping + sockets──► exchange      once, and to each exchange after it
+         └──► done, or why not ──attended──► exchange
+overhear ──► the line ──tapping + sockets──► exchange, and what the two say is kept until they part
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from typing import Any
 
 from pipelines.contract.actions import GiveBack, Listen, TakeOver
 from pipelines.tools.call_control import CannotDo
-from worker.exchange.frames import Attend, Attended, GaveBack, Parted, Sides, Tapping
+from worker.exchange.frames import Attend, Attended, GaveBack, Overhear, Parted, Sides, Tapping
+from worker.exchange.overheard import Overheard
 from worker.lines.line import Left
 from worker.lines.listening import ListeningRooms
 from worker.lines.listening_bridge import BridgedLine
@@ -33,23 +35,29 @@ class _Listened:
     def __init__(self, line: BridgedLine) -> None:
         self.line = line
         self.taken: TakeOver | None = None
+        self.overheard: Overheard | None = None
         self.one_by_one = asyncio.Lock()
 
 
 class BridgedLines:
     """All of a shard. What it `tell`s an exchange that is gone is lost: the next one is met."""
 
-    def __init__(self, rooms: ListeningRooms, clock: Clock, tell: Tell) -> None:
-        self._rooms, self._clock, self._tell = rooms, clock, tell
+    def __init__(
+        self, rooms: ListeningRooms, clock: Clock, tell: Tell, keep: Callable[[str, str], Overheard]
+    ) -> None:
+        """`keep` takes a call's id and a job's, and is who keeps what is said."""
+        self._rooms, self._clock, self._tell, self._keep = rooms, clock, tell, keep
         self._lines: dict[str, _Listened] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def received(self, frame: Attend | Sides | Parted) -> None:
+    def received(self, frame: Attend | Sides | Overhear | Parted) -> None:
         """The exchange says something of one of them."""
         here = self._lines.get(frame.call_id)
         match frame:
             case Attend():
                 self._hold(self._attend(frame))
+            case Overhear():
+                self._overhear(frame, here)
             case Sides() if here is not None:
                 here.line.change((frame.one, frame.another))
             case Parted() if here is not None:
@@ -109,24 +117,54 @@ class BridgedLines:
                     raise CannotDo(NOT_LISTENED_TO)
                 await here.line.listeners.attend(action.room_name)
             return
-        call_id, sides = frame.call_id, frame.sides
-        line = BridgedLine((sides.one, sides.another), self._rooms, self._clock)
-        here = self._lines[call_id] = _Listened(line)
-        line.on_over = lambda: self._drop(call_id, here)
-        line.listeners.on_left = lambda left: self._left(call_id, here, left)
+        call_id = frame.call_id
+        here = self._begin(call_id, frame.sides)
         try:
             async with here.one_by_one:
-                await line.listeners.attend(action.room_name)
+                await here.line.listeners.attend(action.room_name)
             if self._lines.get(call_id) is not here:  # it was dropped before there was a room to leave
                 raise CannotDo("The call is over")
         except BaseException:
-            self._drop(call_id, here)
+            self._unattended(call_id, here)
             raise
-        self._tap(call_id)
+        if not here.line.is_open:
+            self._tap(call_id)
+
+    def _begin(self, call_id: str, sides: Sides) -> _Listened:
+        line = BridgedLine((sides.one, sides.another), self._rooms, self._clock)
+        here = self._lines[call_id] = _Listened(line)
+        line.on_over = lambda: self._unattended(call_id, here)
+        line.listeners.on_left = lambda left: self._left(call_id, here, left)
+        return here
+
+    def _overhear(self, frame: Overhear, here: _Listened | None) -> None:
+        call_id = frame.call_id
+        here = here or self._begin(call_id, frame.sides)
+        if here.overheard is not None:
+            return
+        overheard = here.overheard = here.line.tap = self._keep(call_id, frame.job_id)
+        if not here.line.is_open:
+            self._tap(call_id)  # nothing they say is waited for
+        self._hold(self._overheard(call_id, here, overheard))
+
+    async def _overheard(self, call_id: str, here: _Listened, overheard: Overheard) -> None:
+        try:
+            await overheard.run()
+        except Exception:
+            logger.exception("what was said was not kept", extra={"call_id": call_id})
+        here.overheard = here.line.tap = None
+        if self._lines.get(call_id) is here and not here.line.listeners.is_attended:
+            self._drop(call_id, here)
+
+    def _unattended(self, call_id: str, here: _Listened) -> None:
+        """Nobody listens any more."""
+        if here.overheard is None:
+            self._drop(call_id, here)
 
     def _tap(self, call_id: str) -> None:
-        sockets = self._lines[call_id].line.connect()
-        self._tell(Tapping(call_id=call_id), sockets)
+        here = self._lines[call_id]
+        sockets = here.line.connect()
+        self._tell(Tapping(call_id=call_id, is_overheard=here.overheard is not None), sockets)
         for one in sockets:  # copies have gone along
             one.close()
 
@@ -139,6 +177,8 @@ class BridgedLines:
     def _drop(self, call_id: str, here: _Listened) -> None:
         if self._lines.get(call_id) is here:
             del self._lines[call_id]
+        if here.overheard is not None:
+            here.overheard.end()
         self._hold(here.line.aclose())
 
     def _hold(self, work: Coroutine[Any, Any, None]) -> None:

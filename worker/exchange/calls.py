@@ -70,6 +70,8 @@ class PhoneCall:
     """How many shards have had it."""
     ended: sip.Ended | None = None
     is_transferring: bool = False
+    is_overheard: bool = False
+    """What is said is kept once it is put through."""
     is_leg: bool = False
     """Somebody who was called for another call's other side."""
     bridged_with: str = ""
@@ -128,6 +130,7 @@ class PhoneCall:
                 wish=self.wish,
                 apart=self.apart,
                 is_forwarded=self.is_forwarded,
+                is_overheard=self.is_overheard,
                 number=self.number,
                 waits_since=self.waits_since,
             )

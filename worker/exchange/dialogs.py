@@ -54,6 +54,7 @@ class Kept(BaseModel):
     apart: str = ""
     """As in `pipelines.contract.phones.PhoneRoute`."""
     is_forwarded: bool = False
+    is_overheard: bool = False
     number: str = ""
     waits_since: float = 0.0
     """Of one that waits in the queue for a line: since when (`time.time()`)."""

@@ -155,6 +155,10 @@ class Exchange:
         if isinstance(call.talker, ConnectedShard):
             call.talker.call_ids.discard(call.call_id)
 
+    def overhear(self, call: PhoneCall) -> None:
+        """It was put through: what the two say may have to be kept."""
+        self._attending.overhear(call)
+
     async def follow(self, call: PhoneCall) -> None:
         """Until it is over, and the api knows."""
         try:
@@ -242,6 +246,7 @@ class Exchange:
     ) -> None:
         if isinstance(frame, Here):
             self._presence.changed()
+            self._attending.here()
             return
         if isinstance(frame, Holding) and sockets is not None:
             self._restoration.claimed(shard, frame, sockets)
@@ -265,8 +270,10 @@ class Exchange:
             case HoldLine():
                 self.spawn(self.hold(call, shard, frame.wish))
             case TransferLine():
+                call.is_overheard = frame.is_overheard
                 self.spawn(self._transfers.transfer(call, frame))
             case PutThrough():
+                call.is_overheard = frame.is_overheard
                 self._transfers.put_through(call, frame)
             case _:
                 pass

@@ -14,6 +14,7 @@ shard    ──put_through──────────────────
 exchange ──attend {action, media of both}────────►            somebody wants to listen to two so put through
 shard    ──tapping + a socket for each───────────►            it hears them, and may talk
 shard    ──attended, gave_back───────────────────►            what came of it; whoever talked is gone
+exchange ──overhear {media of both}──────────────►            what the two say is to be kept: it is tapped
 exchange ──sides, parted─────────────────────────►            something else was agreed on; it is over
 """
 
@@ -81,6 +82,8 @@ class TransferLine(_Frame):
     """How long the two may talk where their sound passes the exchange."""
     is_warm: bool = False
     """Whoever is called is asked first: `Reached` follows, and nothing is put through yet."""
+    is_overheard: bool = False
+    """What the two say then is kept, where it passes the exchange."""
 
 
 class PutThrough(_Frame):
@@ -89,6 +92,7 @@ class PutThrough(_Frame):
     kind: Literal["put_through"] = "put_through"
     call_id: str
     seconds: float
+    is_overheard: bool = False
 
 
 class HoldLine(_Frame):
@@ -104,6 +108,8 @@ class Tapping(_Frame):
 
     kind: Literal["tapping"] = "tapping"
     call_id: str
+    is_overheard: bool = False
+    """What they say is kept here."""
 
 
 class Attended(_Frame):
@@ -249,6 +255,15 @@ class Attend(_Frame):
     """For it to be done."""
 
 
+class Overhear(_Frame):
+    """Keep what two say who were put through: hear them at once, and ask the api what is kept of it."""
+
+    kind: Literal["overhear"] = "overhear"
+    call_id: str
+    sides: Sides
+    job_id: str
+
+
 class Parted(_Frame):
     """Two who were put through are not any more."""
 
@@ -272,6 +287,7 @@ FromExchange = (
     | Agreed
     | Attend
     | Sides
+    | Overhear
     | Parted
 )
 FROM_SHARD: TypeAdapter[FromShard] = TypeAdapter(Annotated[FromShard, Field(discriminator="kind")])

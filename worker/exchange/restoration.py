@@ -202,6 +202,7 @@ class Restoration:
             wish=kept.wish,
             apart=kept.apart,
             is_forwarded=kept.is_forwarded,
+            is_overheard=kept.is_overheard,
             number=kept.number,
             waits_since=kept.waits_since,
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from worker.exchange.frames import (
     Key,
     Leave,
     Over,
+    Overhear,
     Parted,
     Placed,
     Reached,
@@ -35,6 +37,7 @@ from worker.exchange.frames import (
     leg_of,
 )
 from worker.exchange.link import Link, taken
+from worker.exchange.overheard import Overheard
 from worker.exchange.signalling import Signalling, Told
 from worker.functions import kept_code
 from worker.host import Host
@@ -74,7 +77,9 @@ class Shard:
         self._host = host
         self._rooms = ListeningRooms(host.settings)
         self._clock = Clock()
-        self._bridged = BridgedLines(self._rooms, self._clock, self._tell)
+        self._bridged = BridgedLines(
+            self._rooms, self._clock, self._tell, functools.partial(Overheard, host.settings)
+        )
         self._calls: dict[str, _Held] = {}
         self._legs: dict[str, _Leg] = {}
         self._letting_go: set[asyncio.Task[None]] = set()
@@ -152,7 +157,7 @@ class Shard:
         if isinstance(frame, Reached | Early):
             self._onward(frame, taken(came))
             return
-        if isinstance(frame, Attend | Sides | Parted):
+        if isinstance(frame, Attend | Sides | Overhear | Parted):
             self._bridged.received(frame)
         else:
             self._happened(frame)

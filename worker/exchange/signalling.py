@@ -32,6 +32,8 @@ class Signalling:
     agreed: "asyncio.Future[str] | None" = None
     wish: OurDirection = "sendrecv"
     is_hung_up: bool = False
+    is_overheard: bool = False
+    """What the other side says once it is put through is kept."""
 
     async def ended(self) -> LineClosed:
         """The other side is gone."""
@@ -60,7 +62,7 @@ class Signalling:
 
     async def put_through(self, seconds: float) -> None:
         """Whoever was reached has the other side."""
-        await self._asked(PutThrough(call_id=self.call_id, seconds=seconds))
+        await self._asked(PutThrough(call_id=self.call_id, seconds=seconds, is_overheard=self.is_overheard))
 
     @property
     def is_transferring(self) -> bool:
@@ -78,7 +80,12 @@ class Signalling:
         if target.kind not in ("phone", "sip"):
             raise CannotDo("Nobody of this kind can be reached by telephone")
         return TransferLine(
-            call_id=self.call_id, target=target.kind, value=target.value, seconds=seconds, is_warm=is_warm
+            call_id=self.call_id,
+            target=target.kind,
+            value=target.value,
+            seconds=seconds,
+            is_warm=is_warm,
+            is_overheard=self.is_overheard,
         )
 
     async def _asked(self, frame: TransferLine | PutThrough) -> "Transferred | PhoneLine":

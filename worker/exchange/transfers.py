@@ -51,6 +51,9 @@ class _Exchange(PlacesCalls, Protocol):
     def let_go(self, call: PhoneCall) -> None:
         """Its shard has nothing to do with it any more."""
 
+    def overhear(self, call: PhoneCall) -> None:
+        """It was put through: what the two say may have to be kept."""
+
 
 class Transfers:
     """`ringing` are those that are called for somebody else now; `legs` have answered, and are asked."""
@@ -274,6 +277,7 @@ class Transfers:
         if call.wish != "sendrecv":
             self._exchange.spawn(holds.agree(call, "sendrecv"))
         bridge(call, person, self._exchange.spawn, seconds)
+        self._exchange.overhear(call)
 
 
 async def follow_again(person: PhoneCall) -> None:

@@ -117,6 +117,14 @@ class Screens(Protocol):
 
 
 @runtime_checkable
+class Overheard(Protocol):
+    """A line whose other side can be put through where we still hear it."""
+
+    is_overheard: bool
+    """What it says then is kept. The call sets it before it begins."""
+
+
+@runtime_checkable
 class Queues(Protocol):
     """A line whose other side may have to wait before anybody is free for them."""
 

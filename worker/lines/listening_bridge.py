@@ -13,9 +13,11 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from worker.lines.line import AudioTap
 from worker.lines.listening import LineListeners, ListeningRooms
 from worker.lines.listening_room import WITH_PERSON
 from worker.lines.mixing import Other
@@ -105,15 +107,19 @@ class BridgedLine:
         self.listeners = LineListeners(rooms, caller.stream.rate, sides=WITH_PERSON)
         self._clock = clock
         self.on_over: Callable[[], None] = lambda: None
-        self._is_open = self._was_attended = False
+        self.tap: AudioTap | None = None
+        """Told what the caller says, and what the caller hears."""
+        self.is_open = False
+        """Whether an exchange was given its ends."""
+        self._was_attended = False
         self._waits = 0
         self._mixes = False
 
     def connect(self) -> tuple[socket.socket, socket.socket]:
         """The exchange's ends, of an exchange that is new."""
         one, another = (side.connect() for side in self._sides)
-        if not self._is_open:
-            self._is_open = True
+        if not self.is_open:
+            self.is_open = True
             self._clock.join(self._tick)
         return one, another
 
@@ -161,6 +167,10 @@ class BridgedLine:
             for _ in range(min(behind, _MOST_CAUGHT_UP) + 1):
                 for pcm in side.stream.hears():
                     tell(pcm)
+                    if side is caller:
+                        self._tell_caller(pcm)
+                    elif not self._mixes:
+                        self._tell_person(pcm)
                     if self.listeners.has_talker:
                         other.other.push(pcm)
 
@@ -179,10 +189,23 @@ class BridgedLine:
             voice = self.listeners.voice()
             for side in self._sides:
                 mixed = side.other.over(voice)
+                if mixed is not None and side is self._sides[0]:
+                    self._tell_person(mixed)
                 if side.listens:
                     side.stream.say(mixed)
                 else:
                     side.stream.skip(1)
+
+    def _tell_caller(self, pcm: bytes) -> None:
+        if self.tap is not None:
+            rate = self._sides[0].stream.rate
+            self.tap.caller(pcm, rate, time.time() - len(pcm) / 2 / rate)
+
+    def _tell_person(self, pcm: bytes) -> None:
+        """They, and whoever talks with both."""
+        if self.tap is not None:
+            rate = self._sides[1].stream.rate
+            self.tap.agent(pcm, rate, time.time() - len(pcm) / 2 / rate)
 
     def _stop_mixing(self) -> None:
         self._mixes = False

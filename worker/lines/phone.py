@@ -51,6 +51,9 @@ _LOOK_TICKS = round(1 / FRAME_SECONDS)
 class Signalling(Protocol):
     """What SIP does for a line."""
 
+    is_overheard: bool
+    """What is said once the other side is put through is kept."""
+
     @property
     def can_transfer(self) -> bool:
         """Whether the other side could be handed on now."""
@@ -219,6 +222,15 @@ class PhoneLine:
     def rings(self, sound: Ringback | EarlyMedia | None) -> None:
         """A telephone rings for the other side, who hears this; None: it does not ring any more."""
         self._sound.rings(sound)
+
+    @property
+    def is_overheard(self) -> bool:
+        """What the other side says once it is put through is kept."""
+        return self._signalling.is_overheard
+
+    @is_overheard.setter
+    def is_overheard(self, is_overheard: bool) -> None:
+        self._signalling.is_overheard = is_overheard
 
     @property
     def rate(self) -> int:

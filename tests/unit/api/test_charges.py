@@ -40,6 +40,9 @@ def test_minutes_without_the_agent_are_not_recorded_ones() -> None:
     assert price.parts == {"base": 500_000, "recording": 60_000, "realtime": 250_000}
     assert (price.billed_seconds, price.agent_seconds) == (300, 60)
     assert phone.price(30, 60).parts == phone.price(30).parts, "the agent left after the end"
+    kept = phone.model_copy(update={"is_recorded_after_transfer": True}).price(300, 60)
+    assert kept.parts == {"base": 500_000, "recording": 300_000, "realtime": 250_000}
+    assert (kept.seconds_of("recording"), kept.seconds_of("realtime")) == (300, 60)
 
 
 def test_a_margin_is_added_and_shown() -> None:
