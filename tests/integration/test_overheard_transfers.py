@@ -1,6 +1,7 @@
 """What two say who were put through is kept, where their agent says so: a real exchange and its shards."""
 
 import asyncio
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def keeper(stage: Stage, attempt: int) -> psutil.Process | None:
     """The shard that records them."""
     name = f"c1.{attempt}.ogg"
     for process in stage.processes.values():
-        if process.returncode is None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # killed a moment ago
             met = psutil.Process(process.pid)
             if any(Path(one.path).name == name for one in met.open_files()):
                 return met
