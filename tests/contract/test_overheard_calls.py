@@ -68,5 +68,6 @@ def test_two_who_were_put_through_are_one_call_with_what_was_before(
         if one["call_id"] == call_id
     ]
     assert "recorded only in" in line_["description"]
-    assert not [o for o in list(house.worker.orders) if o.get("kind") == "take_up"]
+    orders = [one for one in list(house.worker.orders) if one.get("call_id") == call_id]
+    assert not [one for one in orders if one.get("kind") == "take_up"]
     house.worker.status["call_ids"] = []
