@@ -15,9 +15,11 @@ from playwright.async_api import Locator, Page, Route, async_playwright, expect
 
 from api.settings import Settings
 from tests.support.api import AGENT, PASSWORD, Api, Person, running_api
+from tests.support.house import House
 from tests.support.livekit_server import LiveKitServer, running_livekit
 from tests.support.ports import free_port
-from tests.support.rehearsed_worker import RehearsedWorker
+from tests.support.rehearsed_exchange import bound, goes, rings
+from tests.support.rehearsed_worker import RehearsedWorker, Script
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -223,6 +225,36 @@ async def test_a_past_call_that_is_opened_anew_has_its_agents_name(
         await page.goto(f"{api.url}/#/calls/{call_id}")
         await page.reload()
         await expect(page.get_by_role("heading", level=1)).to_have_text(agent["agent_name"])
+
+
+async def test_a_phone_call_is_watched_from_its_place_in_line_to_its_end(
+    api: Api, person: Person, worker: RehearsedWorker, livekit: LiveKitServer
+) -> None:
+    house = House(api, livekit, worker)
+    _, number, trunk_id = bound(person)
+    queues = {"answering": {"when_busy": "queue"}}
+    assert person.ask("PATCH", f"/v1/phone-numbers/{number}", queues).status == 200
+    async with browsing() as page:
+        await sign_in(page, api.url, person)
+        await expect(page.get_by_text("Your calls will be listed here.")).to_be_visible()
+        ringing = rings(house, trunk_id, number, f"{number}-1", queued=0, from_number="+14155550143")
+        call_id = ringing.json["call_id"]
+        item = page.locator(".call-item")
+        await expect(item).to_contain_text("from +14155550143", timeout=20_000)  # nobody loads it anew
+        await item.click()
+        about = page.locator(".detail-head")
+        for place in (2, 1):
+            assert goes(house, call_id, "queued", place=place) == 204
+            await expect(about).to_contain_text(f"Waits for a free line, place {place}", timeout=10_000)
+        script = Script(call_id)
+        assert worker.brief(call_id).status == 200
+        worker.tell(script.started(), script.said("agent", "Hello there.", 1, 2))
+        await expect(page.get_by_text("Hello there.")).to_be_visible(timeout=10_000)
+        await expect(about).to_contain_text("In progress")
+        await page.get_by_role("button", name="from +14155550143").focus()
+        worker.tell(script.ended(5))
+        await expect(about).to_contain_text("Completed", timeout=10_000)
+        assert await page.evaluate("document.activeElement.dataset.call") == call_id
 
 
 async def test_a_session_that_ended_asks_to_sign_in_again(

@@ -33,6 +33,9 @@ export interface CallSummary {
   agent_id: string | null;
   call_status: string;
   call_type?: string;
+  direction?: "inbound" | "outbound" | null;
+  from_number?: string | null;
+  to_number?: string | null;
   start_timestamp: number | null;
   duration_ms: number | null;
   disconnection_reason: string | null;
@@ -59,6 +62,7 @@ export interface Call extends CallSummary {
   warnings?: Warning[];
   transfers?: { outcome: "referred" | "bridged" | "failed" }[];
   engines?: { stt: string; llm: string; tts: string } | null;
+  queue?: { position: number | null } | null;
 }
 
 const ONGOING = new Set(["pending", "ringing", "in_progress"]);
@@ -66,6 +70,14 @@ const ONGOING = new Set(["pending", "ringing", "in_progress"]);
 /** True while a call may still change. */
 export function isOngoing(call: CallSummary): boolean {
   return ONGOING.has(call.call_status);
+}
+
+/** The number of whoever is at the other end of a phone call, and who called whom. */
+export function otherEnd(call: CallSummary): { number: string; calledUs: boolean } | null {
+  if (call.call_type !== "phone_call") return null;
+  const calledUs = call.direction !== "outbound";
+  const number = calledUs ? call.from_number : call.to_number;
+  return number ? { number, calledUs } : null;
 }
 
 /** True once two who were put through talk without the agent, over this installation. */

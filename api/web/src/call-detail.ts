@@ -1,6 +1,6 @@
 /** One past call: what was said, what it sounded like, what ran. Polled until it is settled. */
 
-import { type Api, type Call, isBridged, isOngoing } from "./api";
+import { type Api, type Call, isBridged, isOngoing, otherEnd } from "./api";
 import { CaptionList, type Line } from "./caption-list";
 import { el, fill, icon } from "./dom";
 import { requestFailure, words } from "./failures";
@@ -10,6 +10,8 @@ import { strings } from "./strings";
 import { when } from "./when";
 
 const POLL_MS = 700;
+/** A call that goes on is looked at for as long as it lasts. */
+const WATCH_MS = 2_000;
 /** The recording is uploaded after the call has ended. */
 const PATIENCE_MS = 15_000;
 
@@ -74,26 +76,34 @@ export class CallDetail {
   }
 
   async load(): Promise<void> {
-    const patience = performance.now() + PATIENCE_MS;
+    const isOurs = this.shown.ending !== null;
+    let wasOngoing = false;
+    let patience = performance.now() + PATIENCE_MS;
     while (!this.#isGone) {
       try {
         const call = await this.api.call(this.callId);
         const agentName = await this.shown.agentName(call.agent_id);
         if (this.#isGone) return;
         const isSettled = !isOngoing(call);
+        if (!isSettled && !isOurs) {
+          wasOngoing = true;
+          patience = performance.now() + PATIENCE_MS;
+        }
         const isLate = performance.now() > patience;
+        const isOld = !isOurs && !wasOngoing;
         if (isSettled && !this.#isSettled) this.shown.onSettled();
         this.#isSettled = isSettled;
         this.#title.textContent = agentName;
-        this.#draw(call, isSettled || isLate, isLate || this.shown.ending === null);
-        if ((isSettled && this.#hasSound) || isLate || (isSettled && this.shown.ending === null)) return;
+        this.#draw(call, isSettled || isLate || !isOurs, isLate || isOld);
+        if (isLate || (isSettled && (this.#hasSound || isOld))) return;
       } catch (error) {
-        if (performance.now() > patience || this.shown.ending === null) {
+        if (performance.now() > patience || (!isOurs && !wasOngoing)) {
           this.#ending.textContent = words(requestFailure(error)).body;
           return;
         }
       }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      const pause = wasOngoing && !this.#isSettled ? WATCH_MS : POLL_MS;
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
@@ -105,24 +115,31 @@ export class CallDetail {
     if (this.#blob) URL.revokeObjectURL(this.#blob);
   }
 
-  #draw(call: Call, isSettled: boolean, isRecordingLate: boolean): void {
+  #draw(call: Call, isTold: boolean, isRecordingLate: boolean): void {
+    const place = isOngoing(call) ? call.queue?.position : null;
     const status = strings.calls.status[call.call_status] ?? call.call_status;
     const length = call.duration_ms ? clock(call.duration_ms) : "";
-    this.#about.textContent = [when(call.created_at), length, status].filter(Boolean).join(" · ");
+    const other = otherEnd(call);
+    const who = other ? (other.calledUs ? strings.calls.from : strings.calls.to)(other.number) : "";
+    const now = place ? strings.calls.inLine(place) : status;
+    this.#about.textContent = [when(call.created_at), who, length, now].filter(Boolean).join(" · ");
     if (call.engines) {
       const { stt, llm, tts } = call.engines;
       this.#about.title = strings.calls.engines(stt, llm, tts);
     }
-    if (isSettled) {
+    if (isTold) {
       const stored = linesOf(call);
       // A call that was lost in its first words has none on record; what was seen stays in sight.
-      this.#captions.show(stored.length > 0 ? stored : this.shown.lines, strings.calls.silent);
+      this.#captions.show(
+        stored.length > 0 ? stored : this.shown.lines,
+        isOngoing(call) ? strings.calls.nothingYet : strings.calls.silent,
+      );
       this.#tellEnding(call.disconnection_reason ?? "", call.call_status === "failed");
     }
     this.#listening.offer(call.call_status === "in_progress", isBridged(call));
     this.#drawFunctions(call);
     if (call.recording_url && !this.#hasSound) this.#play(call.recording_url);
-    else if (!call.recording_url && isSettled && isRecordingLate) this.#say(strings.calls.noRecording);
+    else if (!call.recording_url && isTold && isRecordingLate) this.#say(strings.calls.noRecording);
   }
 
   #tellEnding(reason: string, isFailure: boolean): void {

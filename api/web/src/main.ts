@@ -95,6 +95,7 @@ function showPage(): void {
     window.removeEventListener("hashchange", route);
     window.removeEventListener("keydown", onKey);
     for (const stop of stops) stop();
+    calls.stop();
     detail?.leave();
     void conversation.hangUp();
     showSignIn(notice);
@@ -130,6 +131,7 @@ function showPage(): void {
   };
   const agentsLoaded = loadAgents();
   void agentsLoaded.then(() => calls.refresh());
+  calls.follow();
   route();
   // Fetched ahead, so that the first press of the button waits for nothing.
   setTimeout(() => void import("./room").catch(() => undefined), 300);

@@ -1,12 +1,14 @@
 /** The list of past calls. */
 
-import type { Agent, Api, CallSummary } from "./api";
+import { type Agent, type Api, type CallSummary, otherEnd } from "./api";
 import { el, fill } from "./dom";
 import { clock } from "./latency";
 import { strings } from "./strings";
 import { when } from "./when";
 
 const PIECE = 20;
+/** Telephones ring, and campaigns call, while the page is only looked at. */
+const AGAIN_MS = 10_000;
 
 export class PastCalls {
   readonly element: HTMLElement;
@@ -18,6 +20,8 @@ export class PastCalls {
   #names: Map<string, string> | null = null;
   #selected = "";
   #calls: CallSummary[] = [];
+  #answer = "";
+  #again: number | undefined;
 
   constructor(
     private readonly api: Api,
@@ -59,12 +63,27 @@ export class PastCalls {
     this.element.inert = isLocked;
   }
 
+  /** Keeps the list as it is on the server, for as long as it is seen. */
+  follow(): void {
+    this.stop();
+    this.#again = window.setInterval(() => {
+      if (!document.hidden && !this.element.inert) void this.refresh();
+    }, AGAIN_MS);
+  }
+
+  stop(): void {
+    window.clearInterval(this.#again);
+  }
+
   /** Keeps the list that is shown where the api does not answer. */
   async refresh(): Promise<void> {
     try {
       const { calls, total } = await this.api.calls(this.#limit);
-      this.#calls = calls;
       this.#more.hidden = total <= calls.length;
+      const answer = JSON.stringify(calls);
+      if (answer === this.#answer) return;
+      this.#answer = answer;
+      this.#calls = calls;
       this.#draw();
     } catch {
       // Whatever the person does next says what is wrong.
@@ -73,7 +92,11 @@ export class PastCalls {
 
   #draw(): void {
     this.#note.textContent = this.#calls.length === 0 ? strings.calls.none : "";
+    const chosen = this.#list.querySelector<HTMLElement>("button:focus")?.dataset.call;
     fill(this.#list, ...this.#calls.map((call) => this.#item(call)));
+    // The list may change under somebody who goes through it by keyboard.
+    if (chosen)
+      this.#list.querySelector<HTMLElement>(`[data-call="${chosen}"]`)?.focus({ preventScroll: true });
   }
 
   #item(call: CallSummary): HTMLElement {
@@ -82,6 +105,9 @@ export class PastCalls {
     const status = strings.calls.status[call.call_status] ?? call.call_status;
     const isFailed = call.call_status === "failed";
     const length = call.duration_ms ? clock(call.duration_ms) : isFailed ? "" : status;
+    const other = otherEnd(call);
+    const who = other ? (other.calledUs ? strings.calls.from : strings.calls.to)(other.number) : "";
+    const about = [moment, who, isFailed ? status : ""].filter(Boolean).join(" · ");
     return el(
       "li",
       {},
@@ -90,13 +116,14 @@ export class PastCalls {
         {
           class: "call-item",
           type: "button",
+          "data-call": call.call_id,
           "aria-current": call.call_id === this.#selected ? "page" : null,
-          "aria-label": [strings.calls.open(agent, moment), length, status].filter(Boolean).join(", "),
+          "aria-label": [strings.calls.open(agent, moment), who, length, status].filter(Boolean).join(", "),
           onclick: () => this.onOpen(call.call_id),
         },
         el("span", { class: "call-agent" }, agent),
         el("span", { class: "call-length" }, length),
-        el("span", { class: `call-when ${call.call_status}` }, isFailed ? `${moment} · ${status}` : moment),
+        el("span", { class: `call-when ${call.call_status}` }, about),
       ),
     );
   }

@@ -128,10 +128,14 @@ export const strings = {
     noRecording: "This call was not recorded.",
     recordingFailed: "The recording could not be loaded.",
     silent: "Nothing was said.",
+    nothingYet: "Nothing was said yet.",
     settling: "Writing down what was said…",
     functions: "Functions",
     details: "Call details",
     more: "Show more",
+    from: (number: string) => `from ${number}`,
+    to: (number: string) => `to ${number}`,
+    inLine: (place: number) => `Waits for a free line, place ${place}`,
     engines: (stt: string, llm: string, tts: string) =>
       `Heard by ${stt}, answered by ${llm}, spoken by ${tts}`,
     status: {
