@@ -161,6 +161,7 @@ def preload(settings: WorkerSettings) -> None:
     os.environ["LIVEKIT_API_KEY"] = settings.livekit_api_key
     os.environ["LIVEKIT_API_SECRET"] = settings.livekit_api_secret
     http_context._set_default_cert_env()
+    http_context._create_ssl_context()  # reads every certificate there is: not in the middle of a call
     for module in [*_preloaded(settings), "livekit.agents.ipc._preload"]:
         importlib.import_module(module)
 
