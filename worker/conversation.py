@@ -150,6 +150,7 @@ class Conversation:
             self._tell(CallLost(**told, reason=ending.reason[:500], is_handed_over=ending.is_handed_over))
         else:
             is_bridged, reason = ending.is_bridged, ending.reason[:500]
+            told["at"] = ending.at or told["at"]
             self._tell(CallEnded(**told, status=ending.status, reason=reason, is_bridged=is_bridged))
 
     def _now(self) -> dict[str, Any]:

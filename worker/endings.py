@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from livekit.agents import AgentSession, CloseEvent
@@ -35,6 +36,9 @@ class Ending:
     is_bridged: bool = False
     """The caller talks on with somebody else, and the exchange knows until when."""
 
+    at: datetime | None = None
+    """When the other side was gone: what is waited for after that is nobody's time. None: once all is closed."""
+
     @property
     def goes_on(self) -> bool:
         """It is the end of this attempt, not of the call."""
@@ -52,7 +56,8 @@ def of_error(error: BaseException) -> Ending:
 
 def of_line(closed: LineClosed) -> Ending:
     """The other side is gone."""
-    return Ending("ended" if closed.cause == "nobody_came" else "completed", closed.cause)
+    status: CallStatus = "ended" if closed.cause == "nobody_came" else "completed"
+    return Ending(status, closed.cause, at=datetime.now(UTC))
 
 
 def of_order(order: HangUp) -> Ending:

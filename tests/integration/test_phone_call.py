@@ -198,6 +198,24 @@ async def test_a_phone_asks_and_hears_the_answer(ring: Any, tmp_path: Path) -> N
     assert np.abs(channels[0] - channels[1]).max() > 0.05, "each on its own"
 
 
+async def test_a_call_is_over_when_they_hang_up_and_not_once_their_last_words_are_understood(
+    ring: Any,
+) -> None:
+    async with ring(heard=("What are your hours?",)) as held:
+        await held.until(lambda: len(held.said()) == 1)
+        held.stt.is_ready.clear()
+        held.phone.say(words("What are your opening hours?"))
+        await held.until(lambda: not held.phone.is_talking)
+        await asyncio.sleep(0.3)
+        left_at = time.time()
+        held.wire.bye()
+        await asyncio.sleep(1.5)
+        held.stt.is_ready.set()
+    assert held.said()[-1] == ("user", "What are your hours?")
+    (ended,) = held.of(CallEnded)
+    assert abs(ended.at.timestamp() - left_at) < 0.5, "nobody pays for what is waited for afterwards"
+
+
 async def test_sound_leaves_on_a_steady_clock(ring: Any) -> None:
     async with ring() as held:
         await held.until(lambda: len(held.phone.heard) > 200)
