@@ -37,7 +37,7 @@ class Ending:
     """The caller talks on with somebody else, and the exchange knows until when."""
 
     at: datetime | None = None
-    """When the other side was gone: what is waited for after that is nobody's time. None: once all is closed."""
+    """When the other side was gone; what is waited for then is nobody's time. None: once all is closed."""
 
     @property
     def goes_on(self) -> bool:
