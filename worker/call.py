@@ -46,13 +46,7 @@ OpenLine = Callable[[str], Line]
 
 
 async def hold(
-    host: Host,
-    call_id: str,
-    job_id: str,
-    open_line: OpenLine,
-    *,
-    attempt: int = 0,
-    is_on_phone: bool = False,
+    host: Host, call_id: str, job_id: str, open_line: OpenLine, *, attempt: int = 0, is_on_phone: bool = False
 ) -> None:
     """Hold one call. Returns when it is over, spooled and sealed, or another process has it."""
     settings = host.settings
@@ -178,11 +172,7 @@ class _Call:
             await manners.aclose()
 
     async def _start(
-        self,
-        session: AgentSession[None],
-        pipeline: Pipeline,
-        recording: Recording | None,
-        watchdog: Watchdog,
+        self, session: AgentSession[None], pipeline: Pipeline, recording: Recording | None, watchdog: Watchdog
     ) -> Ending | None:
         meeting = Meeting(self._brief, self._line, session, pipeline, self._told)
         if (ending := await meeting.before(recording)) is not None:
