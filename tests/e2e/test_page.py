@@ -21,7 +21,7 @@ from tests.support.ports import free_port
 from tests.support.rehearsed_exchange import bound, goes, rings
 from tests.support.rehearsed_worker import RehearsedWorker, Script
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 PLAIN = (
     "--no-sandbox",

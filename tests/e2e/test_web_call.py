@@ -14,7 +14,7 @@ from tests.support.livekit_server import LiveKitServer
 from tests.support.rehearsed_worker import RehearsedWorker
 
 __all__ = ["api", "livekit", "person", "worker"]
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 async def test_a_visitor_calls_from_somebodys_page_until_the_token_is_another(

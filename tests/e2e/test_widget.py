@@ -20,7 +20,7 @@ from tests.support.livekit_server import LiveKitServer, running_livekit
 from tests.support.ports import free_port
 from tests.support.rehearsed_worker import RehearsedWorker
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 GREETING = "Welcome to the bicycle shop!"
 HOST_PAGE = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">

@@ -27,7 +27,7 @@ class Ear:
         """What was told of one kind."""
         return [event for event in self.heard if isinstance(event, kind)]
 
-    async def hear(self, kind: type[T], *, seconds: float = 6.0, nth: int = 1) -> T:
+    async def hear(self, kind: type[T], *, seconds: float = 20.0, nth: int = 1) -> T:
         """Waits for the nth event of a kind."""
         async with asyncio.timeout(seconds), self._arrived:
             await self._arrived.wait_for(lambda: len(self.all(kind)) >= nth)
