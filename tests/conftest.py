@@ -10,7 +10,7 @@ import pytest
 from api.db import migrate
 from api.db.engine import Database
 from tests.support.api import Api, Person, running_api
-from tests.support.postgres import Postgres, postgres
+from tests.support.postgres import Postgres, new_database, postgres
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +23,8 @@ def postgres_server() -> Iterator[Postgres]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
-    server: Postgres = request.getfixturevalue("postgres_server")
-    return server.database().replace("postgresql://", "postgresql+asyncpg://")
+    made = new_database(request).replace("postgresql://", "postgresql+asyncpg://")
+    return made or f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite'}"
 
 
 @pytest.fixture
@@ -41,11 +39,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The api as it runs, on each kind of database; shared, so tests bring people of their own."""
-    url = ""
-    if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.database()
-    with running_api(tmp_path_factory.mktemp(f"api-{request.param}"), url) as running:
+    with running_api(tmp_path_factory.mktemp(f"api-{request.param}"), new_database(request)) as running:
         yield running
 
 

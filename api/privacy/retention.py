@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, or_, update
+from sqlalchemy import ColumnElement, and_, delete, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -55,54 +55,42 @@ async def sweep() -> None:
 
 async def _forget_chats(agents: Iterable[tuple[str, int]]) -> int:
     """Chats in which nothing was written for too long, with their messages; returns how many."""
-    database, count = engine.reach().database, 0
-    gone = col(ChatRow.agent_id).not_in(select(AgentRow.id))
-    async with database.transaction(writes=False) as session:
-        kept = col(ChatRow.retention_days)
-        orphaned = (await session.exec(select(kept).where(kept.is_not(None), gone).distinct())).all()
-    wanted = [(col(ChatRow.agent_id) == agent_id, days) for agent_id, days in agents]
-    wanted += [(and_(gone, kept == days), days) for days in orphaned if days]
-    for whose, days in wanted:
-        async with database.transaction() as session:
-            done = await session.exec(
-                delete(ChatRow).where(
-                    whose,
-                    col(ChatRow.updated_at) < now() - timedelta(days=days),
-                    # While a living process answers.
-                    or_(col(ChatRow.attempt).is_(None), col(ChatRow.attempt_until) < now()),
-                )
-            )
-            count += done.rowcount
-    return count
+    # While a living process answers, one stays.
+    return await _forget_old(
+        ChatRow, agents, or_(col(ChatRow.attempt).is_(None), col(ChatRow.attempt_until) < now())
+    )
 
 
 async def _forget_texts(agents: Iterable[tuple[str, int]]) -> int:
     """Text messages that are too old and need nothing more done; returns how many."""
-    database, count = engine.reach().database, 0
-    gone = col(SmsRow.agent_id).not_in(select(AgentRow.id))
-    async with database.transaction(writes=False) as session:
-        kept = col(SmsRow.retention_days)
-        orphaned = (await session.exec(select(kept).where(kept.is_not(None), gone).distinct())).all()
-    wanted = [(col(SmsRow.agent_id) == agent_id, days) for agent_id, days in agents]
-    wanted += [(and_(gone, kept == days), days) for days in orphaned if days]
-    for whose, days in wanted:
-        async with database.transaction() as session:
-            done = await session.exec(
-                delete(SmsRow).where(
-                    whose,
-                    col(SmsRow.updated_at) < now() - timedelta(days=days),
-                    col(SmsRow.is_open).is_(False),
-                )
-            )
-            count += done.rowcount
+    count = await _forget_old(SmsRow, agents, col(SmsRow.is_open).is_(False))
     if count:
         left = select(SmsRow.id).where(
             SmsRow.owner_id == SmsThreadRow.owner_id,
             SmsRow.number == SmsThreadRow.number,
             SmsRow.peer == SmsThreadRow.peer,
         )
-        async with database.transaction() as session:  # who wrote is forgotten with the last of it
+        async with engine.reach().database.transaction() as session:
+            # Who wrote is forgotten with the last of it.
             await session.exec(delete(SmsThreadRow).where(~left.exists()))
+    return count
+
+
+async def _forget_old(
+    table: type[ChatRow] | type[SmsRow], agents: Iterable[tuple[str, int]], may_go: ColumnElement[bool]
+) -> int:
+    """Delete what was not changed for longer than its agent keeps it, or kept it while it was there."""
+    database, count = engine.reach().database, 0
+    agent, kept = col(table.agent_id), col(table.retention_days)
+    gone = agent.not_in(select(AgentRow.id))
+    async with database.transaction(writes=False) as session:
+        orphaned = (await session.exec(select(kept).where(kept.is_not(None), gone).distinct())).all()
+    wanted = [(agent == agent_id, days) for agent_id, days in agents]
+    wanted += [(and_(gone, kept == days), days) for days in orphaned if days]
+    for whose, days in wanted:
+        is_old = col(table.updated_at) < now() - timedelta(days=days)
+        async with database.transaction() as session:
+            count += (await session.exec(delete(table).where(whose, is_old, may_go))).rowcount
     return count
 
 

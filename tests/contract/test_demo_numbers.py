@@ -15,7 +15,7 @@ from api.phone_numbers import routing
 from api.phone_numbers.table import DemoReservationRow, PhoneNumberRow
 from api.settings import Settings
 from tests.support.api import AGENT, Api, Person, running_api
-from tests.support.postgres import Postgres
+from tests.support.postgres import new_database
 
 NUMBERS = ["+14155550100", "+442071234567"]
 
@@ -23,11 +23,7 @@ NUMBERS = ["+14155550100", "+442071234567"]
 @pytest.fixture(params=["sqlite", "postgresql"])
 def lender(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
     """An installation that lends two numbers."""
-    url = ""
-    if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.database()
-    with running_api(tmp_path, url, CALL2ME_DEMO_NUMBERS=", ".join(NUMBERS)) as api:
+    with running_api(tmp_path, new_database(request), CALL2ME_DEMO_NUMBERS=", ".join(NUMBERS)) as api:
         yield api
 
 

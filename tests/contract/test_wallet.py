@@ -17,7 +17,7 @@ from api.up import money
 from tests.contract.conftest import ENGLISH_AGENT, House
 from tests.support.api import PASSWORD, ROOT, Api, Person, running_api
 from tests.support.livekit_server import LiveKitServer
-from tests.support.postgres import Postgres
+from tests.support.postgres import new_database
 from tests.support.rehearsed_worker import RehearsedWorker, Script
 
 
@@ -62,10 +62,7 @@ def billing(
 ) -> Iterator[House]:
     """A second api, with billing on, beside the same livekit-server."""
     kind = "postgresql" if "postgresql" in house.api.environment["CALL2ME_DATABASE_URL"] else "sqlite"
-    url = ""
-    if kind == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.database()
+    url = new_database(request, kind)
     livekit: LiveKitServer = house.livekit
     home = tmp_path_factory.mktemp(f"billing-{kind}")
     (home / "rates.json").write_text('{"signup_bonus_usd": 0.2}')

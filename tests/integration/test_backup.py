@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.api import AGENT, PASSWORD, ROOT, Person, running_api
 from tests.support.knowledge import uploaded
-from tests.support.postgres import Postgres
+from tests.support.postgres import new_database
 
 
 def command(home: Path, database_url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -47,10 +47,7 @@ def write_on(person: Person, stop: threading.Event, made: list[str]) -> None:
 def test_a_backup_of_what_runs_is_restored_elsewhere_and_right(
     tmp_path: Path, request: pytest.FixtureRequest, kind: str
 ) -> None:
-    url = other_url = ""
-    if kind == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url, other_url = server.database(), server.database()
+    url, other_url = new_database(request, kind), new_database(request, kind)
     home, other, file = tmp_path / "one", tmp_path / "other", tmp_path / "all.tar"
     with running_api(home, url) as api:
         person = api.person()

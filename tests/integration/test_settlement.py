@@ -22,6 +22,7 @@ from tests.support import dying_settlement
 from tests.support.api import ROOT, running_api
 from tests.support.dying_api import POINTS
 from tests.support.ports import free_port
+from tests.support.postgres import new_database
 from tests.support.rehearsed_worker import Script
 
 
@@ -186,8 +187,7 @@ def test_a_call_is_settled_once_wherever_the_api_is_killed(point: str, tmp_path:
 def test_it_is_settled_once_on_postgresql_too(
     point: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    server = request.getfixturevalue("postgres_server")
-    url = server.database().replace("postgresql://", "postgresql+asyncpg://")
+    url = new_database(request, "postgresql").replace("postgresql://", "postgresql+asyncpg://")
     settle_through_a_death(point, tmp_path / "home", url)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support.ports import free_port
 
 _START_SECONDS = 120
@@ -147,6 +149,14 @@ def postgres(*, is_durable: bool = False) -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_database(request: pytest.FixtureRequest, kind: str = "") -> str:
+    """The URL of an empty one of the kind that a fixture, or `kind`, asks for; "" is SQLite in a home."""
+    if (kind or request.param) == "sqlite":
+        return ""
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.database()
 
 
 def _binaries() -> Path:
