@@ -18,7 +18,7 @@ from api.outside.mail import Letter, MailFailed, SmtpMail
 from tests.support.api import running_api
 from tests.support.ports import free_port
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore:Requiring AUTH while not")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore:Requiring AUTH while not")]
 SENDER = "Call2Me <calls@example.com>"
 PASSWORD = "p@ss/word"
 QUOTED = "p%40ss%2Fword"
