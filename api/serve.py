@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 
 import uvloop
 from aiohttp import web
@@ -11,6 +12,7 @@ from api.app import create_app
 from api.http import unreadable
 from api.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 1.0
 """For requests under way; workers' WebSockets end with it, and come back when the api does."""
 
@@ -18,6 +20,8 @@ SHUTDOWN_SECONDS = 1.0
 def serve(settings: Settings) -> None:
     """Answer HTTP until SIGTERM or SIGINT. The database must be at the newest revision."""
     logs.configure(settings.log)
+    for sentence in settings.misspelt:
+        _LOG.warning("a variable is no setting", extra={"why": sentence})
     unreadable.install()
     app = create_app(settings)
     app.on_startup.append(_keep_what_is_loaded)

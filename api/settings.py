@@ -1,6 +1,7 @@
 """The api's settings: the environment is read here, once, into frozen values handed down."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -16,7 +17,9 @@ from api.telephone_settings import Carrier, Tolls, carrier_of, demo_caller_of, d
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, host_and_port, make_folders
 from pipelines.providers import ProviderSettings, providers_of
+from pipelines.setting_names import misspelt
 
+_LIVEKIT = ("ws", "wss", "http", "https")
 FOLDERS = ("recordings", "knowledge", "functions", "spool", "run", "logs", "models", "bin")
 
 
@@ -132,6 +135,8 @@ class Settings:
     """A file of what owners are charged instead of the one that came with us."""
     livekit: LiveKit
     secrets: Secrets
+    misspelt: tuple[str, ...]
+    """A sentence for each variable that looks like a setting and is none."""
 
     @property
     def recordings(self) -> Path:
@@ -169,24 +174,25 @@ class Settings:
 
         Raises `SettingsError` with a sentence for a person.
         """
-        read = Environment(os.environ if environ is None else environ)
+        given = os.environ if environ is None else environ
+        read = Environment(given)
         home = read.folder("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))
         make_folders(home, FOLDERS)
-        host = read.text("CALL2ME_HOST", "127.0.0.1")
+        host = _host(read)
         port = read.number("CALL2ME_PORT", 8000, 0, 65_535)
         livekit_port = read.number("CALL2ME_LIVEKIT_PORT", 7880, 1, 65_535)
-        livekit_url = read.text("LIVEKIT_URL", f"ws://127.0.0.1:{livekit_port}").rstrip("/")
+        livekit_url = read.url("LIVEKIT_URL", f"ws://127.0.0.1:{livekit_port}", _LIVEKIT)
         return cls(
             home=home,
             host=host,
             port=port,
-            public_url=read.text("CALL2ME_PUBLIC_URL", f"http://{_address(host)}:{port}").rstrip("/"),
+            public_url=read.url("CALL2ME_PUBLIC_URL", f"http://{_address(host)}:{port}", ("http", "https")),
             own_hosts=tuple(host_and_port(host)[0].lower() for host in read.hosts("CALL2ME_OWN_HOSTS")),
             database_url=_database_url(read.text("CALL2ME_DATABASE_URL", ""), home),
             signup=read.choice(
                 "CALL2ME_SIGNUP", "open" if _is_loopback(host) else "closed", ("open", "closed")
             ),
-            cors_origins=tuple(origin.rstrip("/") for origin in read.several("CALL2ME_CORS_ORIGINS")),
+            cors_origins=_origins(read),
             trusted_proxies=read.number("CALL2ME_TRUSTED_PROXIES", 0, 0, 10),
             has_rate_limits=read.choice("CALL2ME_RATE_LIMITS", "on", ("on", "off")) == "on",
             user_rate_limit=read.number("CALL2ME_USER_RATE_LIMIT", 100, 1, 1_000_000),
@@ -200,12 +206,12 @@ class Settings:
             ),
             language_model=LanguageModel(
                 key=read.text("OPENAI_API_KEY", ""),
-                base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
+                base_url=read.optional_url("OPENAI_BASE_URL"),
                 name=read.text("CALL2ME_LLM_MODEL", ""),
             ),
             providers=providers_of(read),
             mail_url=_mail_url(read),
-            mail_from=read.text("CALL2ME_MAIL_FROM", "Call2Me <call2me@localhost>"),
+            mail_from=read.mailbox("CALL2ME_MAIL_FROM", "Call2Me <call2me@localhost>"),
             google=Google(
                 client_ids=read.several("CALL2ME_GOOGLE_CLIENT_ID"),
                 keys_url=read.url(
@@ -217,9 +223,9 @@ class Settings:
             tolls=tolls_of(read),
             has_livekit_sip=read.choice("CALL2ME_PHONES", "exchange", ("exchange", "livekit")) == "livekit",
             carrier=carrier_of(read),
-            contact_email=read.text("CALL2ME_CONTACT_EMAIL", ""),
+            contact_email=read.mailbox("CALL2ME_CONTACT_EMAIL", ""),
             metrics_port=read.number("CALL2ME_METRICS_PORT", 0, 0, 65_535),
-            otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
+            otlp_endpoint=tracing.check(read.optional_url("OTEL_EXPORTER_OTLP_ENDPOINT")),
             drain_seconds=read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400),
             prices=Path(prices).expanduser() if (prices := read.text("CALL2ME_PRICES", "")) else None,
             payments=payments_of(read),
@@ -227,14 +233,35 @@ class Settings:
             rates=Path(rates).expanduser() if (rates := read.text("CALL2ME_RATES", "")) else None,
             livekit=LiveKit(
                 url=livekit_url,
-                public_url=read.text("LIVEKIT_PUBLIC_URL", livekit_url).rstrip("/"),
+                public_url=read.url("LIVEKIT_PUBLIC_URL", livekit_url, _LIVEKIT),
                 port=livekit_port,
                 udp_port=read.number("CALL2ME_LIVEKIT_UDP_PORT", 7882, 1, 65_535),
                 server=read.text("CALL2ME_LIVEKIT_SERVER", ""),
                 is_ours=read.text("LIVEKIT_URL", "") == "",
             ),
             secrets=read_secrets(read, home),
+            misspelt=tuple(misspelt(given)),
         )
+
+
+def _host(read: Environment) -> str:
+    host = read.text("CALL2ME_HOST", "127.0.0.1")
+    try:
+        named, port = host_and_port(host)
+    except ValueError:
+        named, port = "", None
+    if not named or port is not None:
+        raise SettingsError("CALL2ME_HOST must be an address of this machine, like 127.0.0.1 or 0.0.0.0.")
+    return host
+
+
+def _origins(read: Environment) -> tuple[str, ...]:
+    origins = tuple(origin.rstrip("/") for origin in read.several("CALL2ME_CORS_ORIGINS"))
+    if not all(re.fullmatch(r"https?://[^/\s*]+", origin) for origin in origins):
+        raise SettingsError(
+            "CALL2ME_CORS_ORIGINS must be origins like https://app.example.com, without a path."
+        )
+    return origins
 
 
 def _redis_url(read: Environment) -> str:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
+from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar, cast
@@ -50,6 +52,19 @@ class Environment:
         scheme, separator, rest = raw.partition("://")
         if not separator or scheme not in schemes or not rest:
             raise SettingsError(f"{name} must begin with {' or '.join(f'{known}://' for known in schemes)}.")
+        if not _has_host(raw):
+            raise SettingsError(f"{name} must be an address like {scheme}://host:1234, without spaces.")
+        return raw
+
+    def optional_url(self, name: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
+        """The same, and nothing where it is not set."""
+        return self.url(name, "", schemes) if self.text(name, "") else ""
+
+    def mailbox(self, name: str, default: str) -> str:
+        """An address for mail, perhaps with a name before it."""
+        raw = self.text(name, default)
+        if raw and not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(raw)[1]):
+            raise SettingsError(f"{name} must be an address like Voice <voice@example.com>.")
         return raw
 
     def hosts(self, name: str) -> tuple[str, ...]:
@@ -78,6 +93,14 @@ def host_and_port(named: str) -> tuple[str, int | None]:
     if not parts.hostname or parts.netloc != named or "@" in named or set(named) & set(" *"):
         raise ValueError(named)
     return parts.hostname.rstrip("."), parts.port
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not set(url) & set(" \t")
+    except ValueError:
+        return False
 
 
 def make_folders(home: Path, names: Iterable[str]) -> None:

@@ -68,24 +68,28 @@ class ProviderSettings:
         return bool(self.openai_api_key) and host == "api.openai.com"
 
 
+_WEB = ("http", "https", "ws", "wss")
+"""Speech goes over WebSockets, too."""
+
+
 def providers_of(read: Environment) -> ProviderSettings:
     """Keys and addresses of providers, which api and worker read alike."""
     return ProviderSettings(
         openai_api_key=read.text("OPENAI_API_KEY", ""),
-        openai_base_url=read.text("OPENAI_BASE_URL", "").rstrip("/"),
+        openai_base_url=read.optional_url("OPENAI_BASE_URL"),
         deepgram_api_key=read.text("DEEPGRAM_API_KEY", ""),
-        deepgram_base_url=read.text("DEEPGRAM_BASE_URL", "").rstrip("/"),
+        deepgram_base_url=read.optional_url("DEEPGRAM_BASE_URL", _WEB),
         openrouter_api_key=read.text("OPENROUTER_API_KEY", ""),
         anthropic_api_key=read.text("ANTHROPIC_API_KEY", ""),
         google_api_key=read.text("GOOGLE_API_KEY", ""),
         elevenlabs_api_key=read.text("ELEVEN_API_KEY", ""),
         cartesia_api_key=read.text("CARTESIA_API_KEY", ""),
         base_urls={
-            "openrouter": read.text("OPENROUTER_BASE_URL", "").rstrip("/"),
-            "anthropic": read.text("ANTHROPIC_BASE_URL", "").rstrip("/"),
-            "google": read.text("GOOGLE_BASE_URL", "").rstrip("/"),
-            "elevenlabs": read.text("ELEVEN_BASE_URL", "").rstrip("/"),
-            "cartesia": read.text("CARTESIA_BASE_URL", "").rstrip("/"),
+            "openrouter": read.optional_url("OPENROUTER_BASE_URL"),
+            "anthropic": read.optional_url("ANTHROPIC_BASE_URL"),
+            "google": read.optional_url("GOOGLE_BASE_URL"),
+            "elevenlabs": read.optional_url("ELEVEN_BASE_URL", _WEB),
+            "cartesia": read.optional_url("CARTESIA_BASE_URL", _WEB),
         },
         embeddings=_embeddings(read),
         reranker=_reranker(read),

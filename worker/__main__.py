@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - a sentence for a person, before there are logs
         return 2
     logs.configure(settings.log_format, settings.log_level)
+    if asked.part == "supervisor":  # once, and not for each of its parts
+        for sentence in settings.misspelt:
+            logger.warning("a variable is no setting", extra={"why": sentence})
     if asked.part in places.WITH_A_PLACE:
         number = getattr(asked, "number", 0)
         try:

@@ -15,6 +15,7 @@ import platformdirs
 from pipelines import tracing
 from pipelines.environment import Environment, SettingsError, kept_secrets, make_folders
 from pipelines.providers import ProviderSettings, Vad, providers_of
+from pipelines.setting_names import misspelt
 
 LogFormat = Literal["human", "json"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -78,6 +79,8 @@ class WorkerSettings:
     """Where traces of calls are sent; empty means nowhere."""
     log_format: LogFormat
     log_level: LogLevel
+    misspelt: tuple[str, ...] = ()
+    """A sentence for each variable that looks like a setting and is none."""
 
     @property
     def functions(self) -> Path:
@@ -140,7 +143,8 @@ class WorkerSettings:
 
         Raises `SettingsError` with a sentence for a person.
         """
-        read = Environment(os.environ if environ is None else environ)
+        given = os.environ if environ is None else environ
+        read = Environment(given)
         home = read.folder("CALL2ME_HOME", platformdirs.user_data_dir("call2me"))
         run = home / "run"
         if len(os.fsencode(run / "models.sock")) > MAX_SOCKET_PATH_BYTES:
@@ -166,7 +170,7 @@ class WorkerSettings:
             whisper_model=read.text("CALL2ME_WHISPER_MODEL", ""),
             allowed_hosts=read.hosts("CALL2ME_ALLOW_HOSTS"),
             sip_listen=_sip_listen(read),
-            sip_public_host=read.text("CALL2ME_SIP_PUBLIC_HOST", ""),
+            sip_public_host=_public_host(read),
             sip_certificate=_file(read, "CALL2ME_SIP_CERTIFICATE"),
             sip_private_key=_file(read, "CALL2ME_SIP_PRIVATE_KEY"),
             sip_ca_file=_file(read, "CALL2ME_SIP_CA_FILE"),
@@ -178,9 +182,10 @@ class WorkerSettings:
             max_calls=read.number("CALL2ME_MAX_CALLS", 4 * (os.cpu_count() or 1), 1, 10_000),
             drain_seconds=float(read.number("CALL2ME_DRAIN_SECONDS", 2, 0, 86_400)),
             metrics_port=read.number("CALL2ME_WORKER_METRICS_PORT", 0, 0, 65_535),
-            otlp_endpoint=tracing.check(read.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")),
+            otlp_endpoint=tracing.check(read.optional_url("OTEL_EXPORTER_OTLP_ENDPOINT")),
             log_format=read.choice("CALL2ME_LOG_FORMAT", "human", ("human", "json")),
             log_level=read.choice("CALL2ME_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            misspelt=tuple(misspelt(given)),
         )
 
 
@@ -207,6 +212,13 @@ def _sip_listen(read: Environment) -> tuple[SipAddress, ...]:
         port = int(match["port"]) if match["port"] else 5061 if match["transport"] == "tls" else 5060
         found.append(SipAddress(match["transport"], match["host"], port))  # type: ignore[arg-type]
     return tuple(found)
+
+
+def _public_host(read: Environment) -> str:
+    host = read.text("CALL2ME_SIP_PUBLIC_HOST", "")
+    if host and not re.fullmatch(r"[A-Za-z0-9.:_\[\]-]*[A-Za-z0-9\]]", host):
+        raise SettingsError("CALL2ME_SIP_PUBLIC_HOST must be an address or a name, like 203.0.113.7.")
+    return host
 
 
 def _strangers(read: Environment) -> int | None:

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from pipelines.contract.websocket import Dial, HangUp, Obeyed, Order, TakeUp, Withdraw
+from pipelines.environment import SettingsError
 from pipelines.processes import Backoff, Group, ProcessSpec, Supervised
 from worker import parcels, places, readiness
 from worker.api_link import ApiLink
@@ -102,9 +103,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._ask_to_stop)
         await asyncio.to_thread(parcels.tidy, self._settings.spool)
         if self._settings.metrics_port:
-            self._metrics = Metrics(
-                self._settings.metrics_port, self._introduction.status, lambda: len(self._reporter.call_ids)
-            )
+            self._metrics = self._figures()
         async with self._liveness.listening(), self._children() as group:
             work = asyncio.create_task(self._work(), name="work")
             stop = asyncio.create_task(self._stop_asked.wait(), name="stop asked")
@@ -118,6 +117,16 @@ class Supervisor:
                 ended, _ = await asyncio.gather(work, stop, return_exceptions=True)
             if isinstance(ended, Exception):
                 raise ended  # in here: what it supervised goes on for a successor
+
+    def _figures(self) -> Metrics:
+        port = self._settings.metrics_port
+        try:
+            return Metrics(port, self._introduction.status, lambda: len(self._reporter.call_ids))
+        except OSError as error:
+            raise SettingsError(
+                f"TCP port {port} on 127.0.0.1 cannot be used ({error.strerror}); set "
+                "CALL2ME_WORKER_METRICS_PORT to another port, or to 0 for none."
+            ) from error
 
     def _ask_to_stop(self) -> None:
         if self._stop_asked.is_set() and self._group is not None:

@@ -51,6 +51,12 @@ def python(_settings: Settings) -> Iterator[Finding]:
     yield Finding("python", "ok", what)
 
 
+def names_of_settings(settings: Settings) -> Iterator[Finding]:
+    """Variables that look like settings."""
+    for sentence in settings.misspelt:
+        yield Finding("settings", "note", sentence, "docs/configuration.md has them all")
+
+
 def data_folder(settings: Settings) -> Iterator[Finding]:
     """Where everything is kept: writable, with room, closed to others."""
     free_mb = shutil.disk_usage(settings.home).free // 2**20
@@ -260,6 +266,7 @@ def running(settings: Settings) -> Iterator[Finding]:
 
 ALL: tuple[Examination, ...] = (
     python,
+    names_of_settings,
     data_folder,
     database,
     livekit,

@@ -103,6 +103,8 @@ def ports(settings: Settings) -> list[tuple[str, str, int, socket.SocketKind]]:
         host = "127.0.0.1" if settings.is_loopback else "0.0.0.0"  # noqa: S104 - as the person asked
         wanted.append(("CALL2ME_LIVEKIT_PORT", host, settings.livekit.port, socket.SOCK_STREAM))
         wanted.append(("CALL2ME_LIVEKIT_UDP_PORT", host, settings.livekit.udp_port, socket.SOCK_DGRAM))
+    if settings.metrics_port:
+        wanted.append(("CALL2ME_METRICS_PORT", settings.host, settings.metrics_port, socket.SOCK_STREAM))
     return wanted
 
 
@@ -117,6 +119,10 @@ def port_trouble(name: str, host: str, port: int, kind: socket.SocketKind) -> st
             probe.bind((host.strip("[]"), port))
         except OSError as error:
             what = f"{'TCP' if kind is socket.SOCK_STREAM else 'UDP'} port {port}"
+            if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                return (
+                    f"{what} on {host} cannot be used: that is no address of this machine; set CALL2ME_HOST."
+                )
             if error.errno != errno.EADDRINUSE:
                 return f"{what} on {host} cannot be used ({error.strerror}); set {name} to another port."
             return f"{what} is taken{_holder(port, kind)}: stop that, or set {name} to another port."

@@ -75,6 +75,8 @@ class _Run:
     async def run(self) -> bool:
         """Until stopped; True when a second Ctrl-C cut the stopping short."""
         self._console.say("Starting call2me …")
+        for sentence in self._settings.misspelt:
+            self._console.say(f"  {sentence}")
         group = self._group = Group(backoff=RESTARTS, on_line=self._on_line, on_exit=self._on_exit)
         with self._signals():
             async with group:

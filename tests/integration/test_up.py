@@ -471,6 +471,13 @@ def test_a_part_that_cannot_work_as_configured_is_not_tried_forever(tmp_path: Pa
     sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_WORKER_ID="no spaces allowed")
     assert "worker cannot start: " in sentence
     assert "CALL2ME_WORKER_ID must be" in sentence
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_WORKER_METRICS_PORT=port)
+    assert f"worker cannot start: TCP port {port} on 127.0.0.1 cannot be used" in sentence
+    assert "set CALL2ME_WORKER_METRICS_PORT to another port" in sentence
 
 
 def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_a_home_is_held_by_one_at_a_time_and_given_back(settings: Settings) -> N
 def test_an_address_that_is_not_this_machines_is_no_taken_port() -> None:
     trouble = preflight.port_trouble("CALL2ME_PORT", "192.0.2.77", 8000, socket.SOCK_STREAM)
     assert trouble is not None
-    assert "cannot be used" in trouble
+    assert "no address of this machine; set CALL2ME_HOST" in trouble
+    named = preflight.port_trouble("CALL2ME_PORT", "nowhere.invalid", 8000, socket.SOCK_STREAM)
+    assert "set CALL2ME_HOST" in str(named)
 
 
 def test_two_servers_on_one_port_are_told_before_they_start(settings: Settings) -> None:
@@ -121,6 +123,11 @@ def test_two_servers_on_one_port_are_told_before_they_start(settings: Settings) 
     )
     with pytest.raises(CannotStart, match=f"CALL2ME_PORT and CALL2ME_LIVEKIT_PORT are both {port}"):
         preflight.check(both)
+    figures = Settings.load(
+        {"CALL2ME_HOME": str(settings.home), "CALL2ME_PORT": port, "CALL2ME_METRICS_PORT": port}
+    )
+    with pytest.raises(CannotStart, match=f"CALL2ME_PORT and CALL2ME_METRICS_PORT are both {port}"):
+        preflight.check(figures)
 
 
 # ── what is shown of the log files ───────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ import pytest
 
 from api.settings import FOLDERS, Settings
 from pipelines.environment import SettingsError
+from pipelines.setting_names import NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs" / "configuration.md"
@@ -138,11 +139,37 @@ def test_a_database_url_is_read_as_people_write_it(tmp_path: Path, url: str, rea
         ("CALL2ME_DATABASE_URL", "/a/path"),
         ("CALL2ME_JWT_SECRET", "short"),
         ("CALL2ME_INTERNAL_KEY", "short"),
+        ("CALL2ME_PUBLIC_URL", "voice.example.com"),
+        ("CALL2ME_PUBLIC_URL", "https://voice example.com"),
+        ("CALL2ME_PUBLIC_URL", "https://voice.example.com:port"),
+        ("CALL2ME_HOST", "http://0.0.0.0"),
+        ("CALL2ME_HOST", "0.0.0.0:8000"),
+        ("CALL2ME_CORS_ORIGINS", "app.example.com"),
+        ("CALL2ME_CORS_ORIGINS", "https://app.example.com/path"),
+        ("CALL2ME_CORS_ORIGINS", "*"),
+        ("CALL2ME_MAIL_FROM", "Voice"),
+        ("CALL2ME_CONTACT_EMAIL", "me"),
+        ("LIVEKIT_URL", "livekit.example.com"),
+        ("LIVEKIT_PUBLIC_URL", "rtc://livekit.example.com"),
+        ("OPENAI_BASE_URL", "localhost:11434"),
+        ("DEEPGRAM_BASE_URL", "deepgram"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_its_setting(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{name} must .*\.$"):
         load(tmp_path, **{name: value})
+
+
+def test_a_variable_that_is_nearly_a_setting_is_told_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    told = load(
+        tmp_path, CALL2ME_DRAIN_SECOND="hunter2", CALL2ME_ANYTHING="x", CALL2ME_KEY="sk", PATH="/bin"
+    ).misspelt
+    assert told == (
+        "CALL2ME_ANYTHING is no setting and is ignored.",
+        "CALL2ME_DRAIN_SECOND is no setting and is ignored; is CALL2ME_DRAIN_SECONDS meant?",
+    )
+    assert set(re.findall(r"^### (CALL2ME_\w+)$", DOCS.read_text(), re.MULTILINE)) == NAMES
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"jwt_secret": "x"}', "\xff"])
