@@ -57,6 +57,10 @@ def livekit(api: Api) -> Iterator[LiveKitServer]:
 def worker(api: Api) -> Iterator[RehearsedWorker]:
     """One that is ready and never sends an agent."""
     with RehearsedWorker(api) as running:
+        deadline = time.monotonic() + 20
+        while api.ask("GET", "/v1/livekit/health").json["workers"] == 0:
+            assert time.monotonic() < deadline, "the worker's first word did not come"
+            time.sleep(0.05)
         yield running
 
 
@@ -255,6 +259,40 @@ async def test_a_phone_call_is_watched_from_its_place_in_line_to_its_end(
         worker.tell(script.ended(5))
         await expect(about).to_contain_text("Completed", timeout=10_000)
         assert await page.evaluate("document.activeElement.dataset.call") == call_id
+
+
+async def test_an_agent_says_what_was_written_in_the_page_and_keeps_its_functions(
+    api: Api, person: Person
+) -> None:
+    [agent] = person.ask("GET", "/v1/agents").json
+    path = f"/v1/agents/{agent['agent_id']}"
+    engine = {**agent["response_engine"], "functions": [{"type": "python", "name": "book_table"}]}
+    assert person.ask("PATCH", path, {"response_engine": engine}).status == 200
+    async with browsing() as page:
+        await sign_in(page, api.url, person)
+        await page.get_by_role("link", name="Change what it says").click()
+        prompt, save = page.get_by_label("Prompt"), page.get_by_role("button", name="Save")
+        await expect(prompt).to_have_value(engine["system_prompt"])
+        # Somebody else is quicker: nothing of theirs is lost, and nothing of what was written here.
+        assert person.ask("PATCH", path, {"voice_speed": 1.2}).status == 200
+        await prompt.fill("The pool is open until nine.")
+        await save.click()
+        await expect(page.get_by_role("alert")).to_contain_text("has changed this agent meanwhile")
+        await expect(prompt).to_have_value("The pool is open until nine.")
+        await page.get_by_role("button", name="Back").click()
+        await page.get_by_role("link", name="Change what it says").click()
+        await expect(prompt).to_have_value(engine["system_prompt"])
+        await prompt.fill("The pool is open until nine.")
+        await page.get_by_label("Name").fill("Lifeguard")
+        await page.get_by_label("Said first").fill("Hello, the pool here.")
+        await save.click()
+        await expect(page.get_by_label("Agent")).to_have_text("Lifeguard")
+        await expect(talk_button(page)).to_be_enabled()
+    changed = person.ask("GET", path).json
+    assert (changed["agent_name"], changed["begin_message"]) == ("Lifeguard", "Hello, the pool here.")
+    assert changed["response_engine"]["system_prompt"] == "The pool is open until nine."
+    assert [one["name"] for one in changed["response_engine"]["functions"]] == ["book_table"]
+    assert changed["voice_speed"] == 1.2
 
 
 async def test_a_session_that_ended_asks_to_sign_in_again(

@@ -9,6 +9,15 @@ export interface Agent {
   language?: string;
 }
 
+/** One agent as it was seen, and the tag of that. */
+export interface EditedAgent {
+  tag: string;
+  agent: Agent & {
+    begin_message: string | null;
+    response_engine: { type: string; system_prompt?: string | null } & Record<string, unknown>;
+  };
+}
+
 export interface Ticket {
   token: string;
   url: string;
@@ -91,6 +100,19 @@ export class Api {
   async agents(): Promise<Agent[]> {
     const found = await this.#get<Agent[] | { agents: Agent[] }>("/v1/agents?limit=1000");
     return Array.isArray(found) ? found : found.agents;
+  }
+
+  async agent(agentId: string): Promise<EditedAgent> {
+    const response = await this.session.ask(`/v1/agents/${encodeURIComponent(agentId)}`);
+    return {
+      tag: response.headers.get("ETag") ?? "",
+      agent: (await response.json()) as EditedAgent["agent"],
+    };
+  }
+
+  async changeAgent(seen: EditedAgent, body: Partial<EditedAgent["agent"]>): Promise<void> {
+    const path = `/v1/agents/${encodeURIComponent(seen.agent.agent_id)}`;
+    await this.session.ask(path, { method: "PATCH", body, ifMatch: seen.tag });
   }
 
   async ticket(agentId: string): Promise<Ticket> {

@@ -3,6 +3,7 @@
 import "./style/page.css";
 import "./style/talk.css";
 import "./style/captions.css";
+import { AgentEdit } from "./agent-edit";
 import { Api } from "./api";
 import { CallDetail } from "./call-detail";
 import { Conversation } from "./conversation";
@@ -57,6 +58,17 @@ function showPage(): void {
     detail?.leave();
     detail = null;
     calls.select(callId);
+    const agentId = /^#\/agents\/(\w+)$/.exec(location.hash)?.[1] ?? "";
+    if (agentId) {
+      const edit = new AgentEdit(api, agentId, (hasChanged) => {
+        if (hasChanged) void loadAgents();
+        location.hash = "/";
+      });
+      fill(main, edit.element);
+      edit.focus();
+      void edit.load();
+      return;
+    }
     if (!callId) {
       talk.reset();
       const isReturning = main.childElementCount > 0;

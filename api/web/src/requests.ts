@@ -16,15 +16,18 @@ export class RequestFailed extends Error {
 export class Unreachable extends Error {}
 
 export interface Ask {
-  method?: "GET" | "POST";
+  method?: "GET" | "POST" | "PATCH";
   body?: unknown;
   accessToken?: string | null;
   accept?: string;
+  /** Only while it is as it was when this was its `ETag`. */
+  ifMatch?: string;
 }
 
 export async function send(path: string, ask: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = { Accept: ask.accept ?? "application/json" };
   if (ask.accessToken) headers.Authorization = `Bearer ${ask.accessToken}`;
+  if (ask.ifMatch) headers["If-Match"] = ask.ifMatch;
   const init: RequestInit = {
     method: ask.method ?? "GET",
     headers,

@@ -32,6 +32,19 @@ export const strings = {
     label: "Agent",
     none: "There is no agent yet. Create one through the API, then reload this page.",
     loading: "Loading agents…",
+    edit: "Change what it says",
+  },
+  edit: {
+    title: "What it says",
+    name: "Name",
+    greeting: "Said first",
+    ownWords: "In its own words",
+    prompt: "Prompt: who it is, what it knows, what it should do",
+    hint: "The next call has it. Functions, voice and everything else are changed through the API.",
+    save: "Save",
+    back: "Back",
+    changedMeanwhile:
+      "Somebody else has changed this agent meanwhile. Copy what you wrote, go back and open it again.",
   },
   talk: {
     start: "Talk",

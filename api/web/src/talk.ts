@@ -15,6 +15,7 @@ const CHOSEN = "call2me.agent";
 export class Talk {
   readonly element: HTMLElement;
   readonly #agents = el("select", { id: "agent", class: "select" });
+  readonly #edit = el("a", { class: "button quiet small", href: "#/" }, strings.agent.edit);
   readonly #picker: HTMLElement;
   readonly #start: HTMLButtonElement;
   readonly #type: HTMLButtonElement;
@@ -48,8 +49,12 @@ export class Talk {
       { class: "picker" },
       el("label", { for: "agent" }, strings.agent.label),
       this.#agents,
+      this.#edit,
     );
-    this.#agents.addEventListener("change", () => keep(this.#agents.value));
+    this.#agents.addEventListener("change", () => {
+      keep(this.#agents.value);
+      this.#point();
+    });
     this.#speech = el(
       "section",
       { class: "speech", "aria-label": strings.talk.conversation },
@@ -87,8 +92,13 @@ export class Talk {
     );
     fill(this.#agents, ...options);
     this.#start.disabled = this.#type.disabled = agents.length === 0;
-    this.#agents.disabled = agents.length === 0;
+    this.#agents.disabled = this.#edit.hidden = agents.length === 0;
+    this.#point();
     if (agents.length === 0) this.#notices.warn(strings.agent.none);
+  }
+
+  #point(): void {
+    this.#edit.setAttribute("href", `#/agents/${this.#agents.value}`);
   }
 
   focus(): void {
