@@ -28,6 +28,26 @@ async def house() -> AsyncIterator[tuple[Stage, sip.Engine]]:
         yield stage, carrier
 
 
+async def test_the_caller_of_one_that_no_shard_takes_is_not_left_in_silence() -> None:
+    """Its shard is full, as one may be that holds those who wait, too."""
+    small = "from worker.exchange import shard; shard.MOST_CALLS = 1; "
+    hasty = "from worker.exchange import exchange; exchange.ORPHAN_SECONDS = 1.0; "
+    shard = f"{small}from tests.support.instant_shard import main; main()"
+    exchange = f"{hasty}from worker.__main__ import main; main(['exchange'])"
+    async with (
+        staged(**HOURS, shards=1, shard=shard, exchange=exchange) as (stage, carrier),
+        calling(stage, carrier) as first,
+    ):
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        async with calling(stage, carrier) as second:
+            await stage.until(lambda: second.end)
+        assert (await stage.until(lambda: stage.end_of("c2"))).sip_code == 200
+        assert (stage.events("c2"), stage.briefs.get("c2")) == ([], None)
+        first.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+        assert first.end is None
+
+
 async def test_a_shard_dies_and_the_caller_is_still_there(house: tuple[Stage, sip.Engine]) -> None:
     stage, carrier = house
     async with calling(stage, carrier) as caller:
