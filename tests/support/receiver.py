@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ class Receiver:
     port: int
     answers: list[int | str | dict[str, Any]] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
+    waited_for: list[float] = field(default_factory=list)
+    """Of each that was to be answered slowly: the seconds until whoever asked had hung up."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """POST anything."""
@@ -41,7 +44,7 @@ class Receiver:
             case "redirect":
                 raise web.HTTPTemporaryRedirect(f"{self.url}/elsewhere")
             case "slow":
-                await asyncio.sleep(30)
+                self.waited_for.append(await _left(request))
             case "cut":
                 assert request.transport is not None
                 request.transport.abort()
@@ -57,6 +60,14 @@ class Receiver:
                 request.transport.write(b"\x00\xff not http \r\n\r\n")  # type: ignore[attr-defined]
                 request.transport.close()
         return web.Response()
+
+
+async def _left(request: web.Request) -> float:
+    """The seconds until whoever asked is gone: half a minute, at most."""
+    began = time.monotonic()
+    while time.monotonic() - began < 30 and request.transport is not None:
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
 
 
 @contextlib.asynccontextmanager
