@@ -1,6 +1,7 @@
 """What becomes of calls over real SIP and RTP when a shard or the exchange dies; the carrier is the test."""
 
 import asyncio
+import contextlib
 import functools
 import json
 import signal
@@ -14,7 +15,7 @@ from pipelines.contract.websocket import HangUp
 from tests.integration.sip.test_restored import challenged
 from tests.support.far_end import FarEnd
 from tests.support.speech import words
-from tests.support.telephony import Stage, calling, staged
+from tests.support.telephony import NUMBER, Stage, calling, sockets, staged
 from worker.exchange import sdp, sip
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(180)]
@@ -261,3 +262,54 @@ async def test_a_restarted_exchange_answers_what_its_carrier_asks_for_at_the_end
     assert not asked.get("proxy-authorization")
     assert 'username="alice"' in signed.get("proxy-authorization")
     assert int(signed.get("cseq").split()[0]) > 2000
+
+
+_DIES = """
+import os, signal, time
+from worker.exchange import forwarding, sip
+
+def die(*arguments, **named):
+    time.sleep(0.2)  # what the engine was to send has left by then
+    os.kill(os.getpid(), signal.SIGKILL)
+
+usual = forwarding.bridge
+if {is_bridged}:
+    forwarding.bridge = lambda *arguments: (usual(*arguments), die())
+else:
+    sip.Dialog.answer = die
+from worker.__main__ import main
+main(["exchange"])
+"""
+
+
+@pytest.mark.parametrize("is_bridged", [False, True])
+async def test_who_answers_a_forwarded_call_as_the_exchange_dies_is_let_go_by_the_next_one(
+    is_bridged: bool,
+) -> None:
+    """Their 200 was acknowledged; who called has no answer yet, or has not acknowledged ours."""
+    dies = _DIES.format(is_bridged=is_bridged)
+    async with staged(shards=1, exchange=dies) as (stage, carrier), contextlib.AsyncExitStack() as over:
+        stage.forward = {"to_number": "+14155550177"}
+        mine, theirs = sockets(), sockets()
+        for bound, _ in (mine, theirs):
+            over.callback(bound.close)
+        carrier.invite(
+            f"sip:{NUMBER}@127.0.0.1:{stage.sip_port}",
+            sdp.Ours(mine[1], 7).offer(),
+            caller="sip:+14155550100@carrier",
+        )
+        # An exchange that could take the call does not forward it.
+        stage.processes["shard-1"].kill()
+        person = await asyncio.wait_for(anext(aiter(carrier.invitations())), 20)
+        assert person.invitation is not None
+        person.ring()
+        person.answer(sdp.Ours(theirs[1], 8).answer(sdp.read(person.invitation.body))[0])
+        await asyncio.wait_for(stage.processes["exchange"].wait(), 20)
+        left = {path.name for path in (stage.home / "run" / "dialogs").iterdir()}
+        await stage.start("exchange")
+        seen = []
+        async with asyncio.timeout(30):
+            async for event in person.events():
+                seen.append(type(event))
+        assert seen == [sip.Confirmed, sip.Ended], left
+        await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
