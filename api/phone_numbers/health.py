@@ -12,6 +12,7 @@ from api.phone_numbers import service
 from api.phone_numbers.market_schemas import Checked, NumberHealth
 from api.phone_numbers.schemas import BOUGHT
 from api.phone_numbers.table import ACTIVE, CarrierConnectionRow, PhoneNumberRow
+from api.sip_trunks.explaining import unheard
 from api.sip_trunks.table import SipTrunkRow
 
 _WORDS = {
@@ -91,7 +92,9 @@ async def _line(trunk: SipTrunkRow | None) -> Checked:
     if not trunk.active:
         return Checked(name="line", ok=False, message="Its trunk is not active.")
     if not trunk.registers:
-        return Checked(name="line", ok=True, message="The phone line is up; its trunk needs no registration.")
+        warning = unheard((await phones.trunks()).get(trunk.id, ""))
+        words = f"The phone line is up; its trunk needs no registration.{warning}"
+        return Checked(name="line", ok=True, message=words)
     why_not = (await phones.trunks()).get(trunk.id, "the phone line has not told of this trunk yet")
     words = f"Not usable: {why_not}." if why_not else "Its trunk is registered."
     return Checked(name="line", ok=not why_not, message=words)

@@ -7,7 +7,7 @@ from api.http.routes import Routes
 from api.http.transactions import let_go
 from api.keys import CALLER, GUARD, SESSION
 from api.sip_trunks import registrations, service
-from api.sip_trunks.explaining import explained
+from api.sip_trunks.explaining import explained, unheard
 from api.sip_trunks.schemas import SipTrunk, SipTrunkCreate, SipTrunkUpdate, TrunkChecked
 from api.sip_trunks.service import TooManyTrunks, TrunkNotFound
 from api.sip_trunks.table import SipTrunkRow
@@ -77,10 +77,11 @@ async def _on_the_line(row: SipTrunkRow) -> TrunkChecked:
     if why_not := await phones.phones_why_not():
         return TrunkChecked(success=False, message=f"Nothing was sent to the trunk: {why_not}.")
     if not row.registers:
+        warning = unheard((await phones.trunks()).get(row.id, ""))
         return TrunkChecked(
             success=True,
             message="The phone line is up. The trunk needs no registration, so none was tried: a test call "
-            f"(POST /v1/sip-trunks/{row.id}/test-call) tells whether calls come through.",
+            f"(POST /v1/sip-trunks/{row.id}/test-call) tells whether calls come through.{warning}",
         )
     await registrations.settled(phones, row)
     told = await phones.trunks()

@@ -56,7 +56,8 @@ class Status(Message):
     phones_why_not: str | None = None
     """Why this worker could take or place no phone call now, empty when it could; None: it has no phones."""
     trunks: dict[str, str] = Field(default_factory=dict)
-    """Of trunks that its exchange registers: why each is not registered, empty when it is."""
+    """Of trunks that its exchange registers: why each is not registered, empty when it is. Of others, only
+    those of which it is known that their calls do not arrive."""
     journal: str = ""
     """Which journal its exchange writes phone calls down in; empty while there is no exchange."""
 
@@ -119,6 +120,8 @@ class HangUp(Message):
 
 NOT_YET = "it is not registered yet"
 """Of a trunk that the exchange has only just begun to register."""
+UNHEARD = "nothing here listens for calls over "
+"""Of one that needs no registration; behind it stands the trunk's transport."""
 
 
 class Dial(Message):

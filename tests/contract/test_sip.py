@@ -101,6 +101,19 @@ def test_health_and_the_test_of_a_trunk_say_what_the_exchange_told(
     rules = owner.ask("POST", "/v1/sip/dispatch-rule/create").json
     expected = {"number": number, "agent_id": agent_id, "trunk_id": trunk_id, "registered": True}
     assert (rules["success"], rules["rules"]) == (True, [expected])
+    # Of one that needs no registration is told whether anybody listens for its calls.
+    static = {"sip_register": False, "sip_transport": "tls"}
+    assert owner.ask("PATCH", f"/v1/sip-trunks/{trunk_id}", static).status == 200
+    del line[trunk_id]
+    time.sleep(0.6)
+    assert (checked("test")[0], "CALL2ME_SIP_LISTEN" in checked("test")[1]) == (True, False)
+    line[trunk_id] = "nothing here listens for calls over tls"
+    time.sleep(0.6)
+    assert checked("test") == checked("sync")
+    (is_good, words) = checked("test")
+    assert (is_good, "tls:0.0.0.0:5061 to the worker's CALL2ME_SIP_LISTEN" in words) == (True, True)
+    assert "CALL2ME_SIP_CERTIFICATE" in words
+    assert health(owner)["trunks"][0]["registered"] is None
     owner.ask("PATCH", f"/v1/sip-trunks/{trunk_id}", {"active": False})
     assert owner.ask("POST", "/v1/sip/dispatch-rule/create").json["success"] is False
     assert checked("test")[0] is False

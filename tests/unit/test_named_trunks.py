@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from pipelines.contract.phones import SipTrunk, SipTrunks
 from tests.support.ports import free_port
@@ -22,6 +23,36 @@ class Engine:
 
     def admit(self, admission: Admission) -> None:
         self.admitted = admission
+
+
+@pytest.mark.parametrize(
+    ("listens", "unheard"), [({"udp"}, {"c", "d"}), ({"udp", "tcp", "tls"}, set()), ({"tcp"}, {"a", "d"})]
+)
+async def test_a_trunk_whose_calls_nobody_listens_for_is_told_of(
+    listens: set[str], unheard: set[str]
+) -> None:
+    transports: dict[str, Any] = {"a": "udp", "b": "tcp", "c": "tcp", "d": "tls"}
+    told = [
+        SipTrunk(trunk_id=one, server="192.0.2.7", transport=transport, registers=one == "b")
+        for one, transport in transports.items()
+    ]
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(text=SipTrunks(trunks=tuple(told)).model_dump_json())
+
+    app = web.Application()
+    app.router.add_get("/internal/phones/trunks", answer)
+    engine: Any = Engine()
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        url = str(server.make_url("")).rstrip("/")
+        known = trunks.Trunks(engine, url, http, None, frozenset(listens))
+        running = asyncio.create_task(known.run())
+        await asyncio.wait_for(known.known.wait(), 10)
+        found = known.registrations()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    del found["b"]  # calls come back over the way by which it registers
+    assert found == {one: f"nothing here listens for calls over {transports[one]}" for one in unheard}
 
 
 async def test_a_name_is_looked_up_beside_the_calls_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,8 @@ class Exchange:
         self._settings, self._engine = settings, engine
         self._dialogs = Dialogs(settings.dialogs)
         self._api = Api(settings, http, self._dialogs.told)
-        self._trunks = Trunks(engine, settings.api_url, http, settings.sip_strangers)
+        listens = frozenset(one.transport for one in settings.sip_listen)
+        self._trunks = Trunks(engine, settings.api_url, http, settings.sip_strangers, listens)
         self._shards = Shards(settings.exchange_socket, self._told, self._gone)
         self._outbound = Outbound(self, engine, self._api, self._trunks, self._dialogs)
         self._transfers = Transfers(self, engine, self._api, self._trunks, self._dialogs)

@@ -10,7 +10,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from pipelines.contract.phones import SipTrunk, SipTrunks
-from pipelines.contract.websocket import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD, NOT_YET
+from pipelines.contract.websocket import MAX_TRUNK_PROBLEM, MAX_TRUNKS_TOLD, NOT_YET, UNHEARD
 from worker.exchange import sip
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,10 @@ class Trunks:
         api_url: str,
         http: aiohttp.ClientSession,
         refuse_strangers_with: int | None = None,
+        listens: frozenset[str] = frozenset(("udp", "tcp", "tls")),
     ) -> None:
-        self._refuse_with = refuse_strangers_with
+        """`listens`: the transports that somebody can reach us over who is not registered with."""
+        self._refuse_with, self._listens = refuse_strangers_with, listens
         self._engine, self._api_url, self._http = engine, api_url, http
         self._trunks: dict[str, SipTrunk] = {}
         self._networks: dict[str, tuple[Network, ...]] = {}
@@ -88,8 +90,13 @@ class Trunks:
         return named if at is None else (at, *(named or (f"sip:{trunk.server};transport={trunk.transport}",)))
 
     def registrations(self) -> dict[str, str]:
-        """Of those that register: why each is not registered, empty when it is. Failing ones first."""
+        """Of those that register: why each is not registered, empty when it is; of others, whose calls do not
+        arrive. Failing ones first.
+        """
         told = {one: self._problems.get(one, "") for one, trunk in self._trunks.items() if trunk.registers}
+        for one, trunk in self._trunks.items():
+            if not trunk.registers and trunk.transport not in self._listens:
+                told[one] = f"{UNHEARD}{trunk.transport}"
         failing_first = sorted(told.items(), key=lambda pair: (not pair[1], pair[0]))
         return {one: why[:MAX_TRUNK_PROBLEM] for one, why in failing_first[:MAX_TRUNKS_TOLD]}
 
