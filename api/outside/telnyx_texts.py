@@ -43,9 +43,7 @@ class TelnyxTexts:
         if text.receipts_url:
             asked["webhook_url"] = text.receipts_url
         made = read_one(SentData, await self._line.ask("POST", "/messages", asked, key=text.key))
-        is_usd = made.cost is not None and made.cost.currency.upper() == "USD"
-        cost = micros_of(made.cost.amount) if made.cost is not None and is_usd else None
-        return Accepted(made.id, cost or 0)
+        return Accepted(made.id, _micros(made.cost) or 0)
 
     async def profile(self, name: str, events_url: str, countries: frozenset[str]) -> str:
         """`/messaging_profiles`: looked for by name before it is made, and told our address."""
@@ -116,6 +114,7 @@ class MessageData(BaseModel):
     text: Annotated[str, Field(max_length=100_000)] | None = None
     media: list[Any] | None = None
     errors: list[ErrorData] | None = None
+    cost: CostData | None = None
     autoresponse_type: Loose = ""
 
     def text_in(self) -> TextIn | None:
@@ -142,7 +141,13 @@ class MessageData(BaseModel):
             recipient=self.to[0].phone_number,
             outcome=_OUTCOMES[self.to[0].status],
             why="".join(c if c.isprintable() else " " for c in why)[:200],
+            cost_micros=_micros(self.cost),
         )
+
+
+def _micros(cost: CostData | None) -> int | None:
+    """Micro-dollars; None where it is not told, or in another currency."""
+    return micros_of(cost.amount) if cost is not None and cost.currency.upper() == "USD" else None
 
 
 __all__ = ["MessageData", "TelnyxTexts"]

@@ -29,6 +29,8 @@ class Receipt:
     outcome: Outcome
     why: str = ""
     """Of a failure."""
+    cost_micros: int | None = None
+    """What the carrier takes for it; None where it does not say yet."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ received ──► its turn? ──► in the chat ──► thought of ──�
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,7 +22,7 @@ from api.phone_numbers import service as numbers
 from api.phone_numbers.schemas import BOUGHT
 from api.phone_numbers.table import PhoneNumberRow
 from api.settings import Settings
-from api.sms import segments, service
+from api.sms import pacing, segments, service
 from api.sms.schemas import MOST_CHARACTERS
 from api.sms.table import FAILED, INBOUND, OUTBOUND, SmsRow, SmsThreadRow
 
@@ -73,9 +72,9 @@ async def begin(
         if (answer := told.one_or_none()) is not None:
             return Known(answer.content)
     await service.refuse(session, row.owner_id, row.peer, settings.tolls)
-    if await service.sent_lately(session, row.number, row.peer, timedelta(hours=1)) >= service.MOST_AN_HOUR:
+    if await service.sent_lately(session, row.number, row.peer) >= service.MOST_AN_HOUR:
         raise TooManyAnswers
-    if await service.sent_lately(session, row.number) >= service.MOST_A_MINUTE:
+    if await pacing.is_long(session, row.number, is_answer=True):
         return Busy()
     asked = MessageCreate(content=row.text)
     caller = Caller(row.owner_id, row.owner_id, "user")

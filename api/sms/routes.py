@@ -12,12 +12,13 @@ from api.http.errors import Invalid
 from api.http.rate_limits import Limit
 from api.http.routes import Routes
 from api.http.wire import Wire
-from api.keys import CALLER, CARRIER, SESSION, SETTINGS
+from api.keys import CALLER, CARRIER, DATABASE, SESSION, SETTINGS
 from api.phone_numbers.market import NoCarrier
 from api.phone_numbers.market_routes import NoEvent, NotSigned, event_of
 from api.phone_numbers.market_schemas import Received
 from api.phone_numbers.service import NumberNotFound
 from api.sms import service
+from api.sms.pacing import TooManyTexts
 from api.sms.schemas import Sms, SmsCreate, SmsList, SmsQuery
 from api.wallet.charges import InsufficientBalance
 
@@ -40,7 +41,7 @@ class EventQuery(Wire):
         NumberNotFound,
         service.NotForTexts,
         service.NoSender,
-        service.TooManyTexts,
+        TooManyTexts,
         MustNotCall,
         DestinationRefused,
         SpentToday,
@@ -48,7 +49,10 @@ class EventQuery(Wire):
     ],
 )
 async def send_sms(request: web.Request, body: SmsCreate) -> Sms:
-    """Send a text message from a number that you bought here. Its receipts change its `status`."""
+    """Send a text message from a number that you bought here. Its receipts change its `status`.
+
+    A number sends 60 a minute; what is more waits as `queued`, for ten minutes at most.
+    """
     if request.app[CARRIER] is None:
         raise NoCarrier
     return Sms.of(await service.send(request[SESSION], request[CALLER], body, request.app[SETTINGS]))
@@ -76,5 +80,6 @@ async def receive_sms_event(request: web.Request, query: EventQuery) -> Received
     if event.text is not None:
         await service.receive(session, event.text, request.app[SETTINGS])
     elif event.receipt is not None:
+        request.app[DATABASE].make_durable(session)  # it may be charged
         await service.note_receipt(session, event.receipt, query.sms)
     return Received()

@@ -15,14 +15,14 @@ from api.db.columns import now
 from api.db.engine import after_commit
 from api.db.inserts import insert_new
 from api.http.callers import Caller
-from api.http.errors import BadRequest, Conflict, Invalid, TooManyRequests
+from api.http.errors import BadRequest, Conflict, Invalid
 from api.outside.texts import Accepted, Receipt, TextIn
 from api.phone_numbers import service as numbers
 from api.phone_numbers.answering import Answering, is_blocked
 from api.phone_numbers.schemas import BOUGHT
 from api.phone_numbers.table import ACTIVE, PhoneNumberRow
 from api.settings import Settings
-from api.sms import keywords, queues, segments
+from api.sms import keywords, pacing, queues, segments
 from api.sms.schemas import SmsCreate, SmsQuery
 from api.sms.table import (
     DELIVERED,
@@ -42,8 +42,6 @@ from api.wallet import rates as price_list
 from api.wallet import sms_charges
 from api.wallet.charges import InsufficientBalance
 
-MOST_A_MINUTE = 60
-"""Of one number: more of them look like spam to the networks."""
 MOST_AN_HOUR = 40
 """Answers to one number: two machines that answer each other must come to an end."""
 _RANK = {QUEUED: 0, SENT: 1, UNCONFIRMED: 2, DELIVERED: 3, FAILED: 3}
@@ -58,14 +56,10 @@ class NoSender(BadRequest):
     """Say in from which of your numbers it is to come: none, or more than one, was bought here"""
 
 
-class TooManyTexts(TooManyRequests):
-    """This number has sent 60 messages within a minute"""
-
-
 async def send(
     session: AsyncSession, caller: Caller, wanted: SmsCreate, settings: Settings, agent_id: str | None = None
 ) -> SmsRow:
-    """Write a message down, and hold back its price. It is sent once that is committed.
+    """Write a message down, and hold back its price. It is sent once that is committed and it is its turn.
 
     `agent_id`: of whose talk it tells, where it is not of the agent of its number.
     """
@@ -74,13 +68,13 @@ async def send(
         raise Invalid.at("body", "text", msg=most, type="too_long")
     number = await _sender(session, caller, wanted.sender)
     await refuse(session, caller.owner_id, wanted.to, settings.tolls)
-    if await sent_lately(session, number.number) >= MOST_A_MINUTE:
-        raise TooManyTexts(headers={"Retry-After": "30"})
+    if await pacing.is_long(session, number.number):
+        raise pacing.TooManyTexts(headers={"Retry-After": "60"})
     return await write(session, settings, number, wanted.to, wanted.text, agent_id=agent_id)
 
 
 async def _sender(session: AsyncSession, caller: Caller, asked: str | None) -> PhoneNumberRow:
-    """Locked: so many of a minute are counted one after the other."""
+    """Whose number it is to come from, locked."""
     if asked is None:
         found = await session.exec(
             select(PhoneNumberRow.number)
@@ -109,14 +103,15 @@ async def refuse(session: AsyncSession, owner_id: str, peer: str, rules: Tolls) 
     await spending.check(session, rules, owner_id)
 
 
-async def sent_lately(
-    session: AsyncSession, number: str, peer: str | None = None, within: timedelta = timedelta(minutes=1)
-) -> int:
-    """How many messages a number sent, to everybody or to one."""
+async def sent_lately(session: AsyncSession, number: str, peer: str) -> int:
+    """How many messages a number sent to somebody within an hour."""
     asked = select(func.count()).where(
-        SmsRow.number == number, SmsRow.direction == OUTBOUND, col(SmsRow.created_at) > now() - within
+        SmsRow.number == number,
+        SmsRow.direction == OUTBOUND,
+        SmsRow.peer == peer,
+        col(SmsRow.created_at) > now() - timedelta(hours=1),
     )
-    return (await session.exec(asked if peer is None else asked.where(SmsRow.peer == peer))).one()
+    return (await session.exec(asked)).one()
 
 
 async def write(
@@ -131,6 +126,7 @@ async def write(
     """A message that is to be sent. Raises `InsufficientBalance` before anything is written."""
     agent_id = agent_id or number.agent_id
     agent = await session.get(AgentRow, agent_id) if agent_id is not None else None
+    due_at = await pacing.turn(session, number.number, is_answer=answered is not None)
     row = SmsRow(
         owner_id=number.owner_id,
         number=number.number,
@@ -142,6 +138,7 @@ async def write(
         agent_id=answered.agent_id if answered is not None else agent_id,
         chat_id=answered.chat_id if answered is not None else None,
         answers=answered.id if answered is not None else None,
+        due_at=due_at,
         retention_days=agent.config.get("retention_days") if agent is not None else None,
     )
     is_billed = settings.is_billing  # where this server pays, nobody earns by it
@@ -156,7 +153,8 @@ async def write(
     )
     session.add(row)
     await session.flush()
-    after_commit(session, partial(queues.queue_send, row.id, 1))
+    delay = max((due_at - now()).total_seconds(), 0.0)
+    after_commit(session, partial(queues.queue_send, row.id, 1, delay))
     return row
 
 
@@ -224,7 +222,7 @@ async def _answer_keyword(
     session: AsyncSession, settings: Settings, number: PhoneNumberRow, row: SmsRow, keyword: keywords.Keyword
 ) -> None:
     """One sentence, where it may be sent. What somebody wants is kept all the same."""
-    if await sent_lately(session, row.number, row.peer, timedelta(hours=1)) >= MOST_AN_HOUR:
+    if await sent_lately(session, row.number, row.peer) >= MOST_AN_HOUR:
         return
     with suppress(InsufficientBalance, tolls.DestinationRefused, spending.SpentToday):
         tolls.check(settings.tolls, row.peer)
@@ -245,7 +243,8 @@ def _why_unanswered(number: PhoneNumberRow, peer: str | None, text: TextIn) -> s
 async def note_receipt(session: AsyncSession, receipt: Receipt, sms_id: str) -> bool:
     """What became of a message; false where it is none of ours. `sms_id` is what its address says of it.
 
-    The carrier may tell before it has answered us that it took the message.
+    The carrier may tell before it has answered us that it took the message. Where that tells what it costs,
+    it is charged by it: the answer may be lost for good.
     """
     ours = select(SmsRow).where(
         SmsRow.direction == OUTBOUND, SmsRow.number == receipt.sender, SmsRow.peer == receipt.recipient
@@ -262,6 +261,9 @@ async def note_receipt(session: AsyncSession, receipt: Receipt, sms_id: str) -> 
         row.status, row.updated_at = receipt.outcome, now()
         row.why = (receipt.why or "the carrier could not deliver it") if receipt.outcome == FAILED else None
     session.add(row)
+    if row.is_open and receipt.outcome != FAILED and receipt.cost_micros is not None:
+        await session.flush()
+        await note_accepted(session, row.id, Accepted(receipt.carrier_id, receipt.cost_micros))
     return True
 
 

@@ -21,6 +21,7 @@ class SmsRow(SQLModel, table=True):
         Index("ix_sms_messages_owner", "owner_id", "created_at"),
         Index("ix_sms_messages_pair", "number", "peer", "created_at"),
         Index("ix_sms_messages_open", "is_open", "due_at"),
+        Index("ix_sms_messages_pace", "number", "due_at"),
     )
 
     id: str = Field(default_factory=lambda: new_id("sms", 24), primary_key=True)
@@ -49,7 +50,7 @@ class SmsRow(SQLModel, table=True):
     """There is something to be done: it is to be sent, or to be answered."""
     tries: int = 0
     due_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
-    """When it is to be tried; the sweeper begins what is overdue."""
+    """When it is to be tried, or was tried last; the sweeper begins what is overdue."""
     retention_days: int | None = None
     """How long the agent kept what was written when this was."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -23,7 +23,7 @@ from api.durable import engine
 from api.http.errors import ApiError
 from api.outside.carrier import CarrierRefused, CarrierUnavailable
 from api.outside.texts import TextOut
-from api.sms import answering, means, queues, service
+from api.sms import answering, means, pacing, queues, service
 from api.sms.answering import Busy, Known, NobodyAnswers
 from api.sms.table import FAILED, INBOUND, OUTBOUND, RECEIVED, UNCONFIRMED, SmsRow
 
@@ -53,9 +53,9 @@ async def send(sms_id: str, number: int) -> None:
 @DBOS.step(name="sms.send_once", retries_allowed=True, max_attempts=3)
 async def send_once(sms_id: str, number: int) -> float | None:
     """Ask the carrier; the seconds to the next try, None where there is none."""
-    row, was_tried = await _taken_up(sms_id, number)
+    row, was_tried, delay = await _taken_up(sms_id, number)
     if row is None:
-        return None
+        return delay
     if was_tried and now() - row.created_at > KEYS_KEPT:
         await _unconfirmed(sms_id)
         return None
@@ -82,16 +82,25 @@ async def send_once(sms_id: str, number: int) -> float | None:
     return None
 
 
-async def _taken_up(sms_id: str, number: int) -> tuple[SmsRow | None, bool]:
-    """The message, where it is still to be sent, and whether the carrier was asked before."""
+async def _taken_up(sms_id: str, number: int) -> tuple[SmsRow | None, bool, float | None]:
+    """The message, where it is to be sent now, and whether the carrier was asked before; else in how many
+    seconds, None where it is not to be sent any more.
+    """
     async with engine.reach().database.transaction() as session:
         row = await session.get(SmsRow, sms_id, with_for_update=True)
         if row is None or not row.is_open or row.direction != OUTBOUND:
-            return None, False
+            return None, False, None
         was_tried = row.tries > 0
+        if not was_tried and now() - row.created_at > GIVEN_UP_AFTER:
+            await service.give_up(session, sms_id, FAILED, "its turn did not come within an hour")
+            return None, False, None
+        if (later := await pacing.not_before(session, row)) is not None:
+            row.due_at = later
+            session.add(row)
+            return None, was_tried, (later - now()).total_seconds()
         row.tries, row.due_at = max(row.tries, number), now()
         session.add(row)
-        return row, was_tried
+        return row, was_tried, None
 
 
 async def _unconfirmed(sms_id: str) -> None:

@@ -114,6 +114,26 @@ def test_a_message_goes_out_once_and_is_charged_and_receipts_say_what_became_of_
         ("failed", "Unreachable"),
         ("delivered", None),
     ]
+    # Its answers are lost for good, and the receipt tells of it: charged once, whoever tells first or again.
+    until(lambda: money(person)[1] == 0)
+    paid, third = money(person)[0], stranger()
+    shop.telnyx.fault("POST", "/messages", "lost", times=1_000)
+    lost = sent(person, number, third).json["sms_id"]
+    until(lambda: len(to(shop, third)) == 1)
+    (there,) = to(shop, third)
+    unpriced = {**there, "cost": None}
+    assert told(shop, shop.telnyx.texts.told(unpriced, "sent"), f"?sms={lost}") == 200
+    assert money(person) == (paid, 0.03)
+    for status in ("sent", "delivered"):
+        assert told(shop, shop.telnyx.texts.told(there, status), f"?sms={lost}") == 200
+        assert (round(paid - money(person)[0], 6), money(person)[1]) == (0.03, 0)
+    shop.telnyx.faults.clear()
+    tried = len(shop.telnyx.asked)
+    time.sleep(5)
+    assert all(path != "/messages" for _, path, _ in shop.telnyx.asked[tried + 4 :]), (
+        "and not asked for again"
+    )
+    assert (round(paid - money(person)[0], 6), len(to(shop, third))) == (0.03, 1)
     other = shop.person()
     assert listed(other) == []
     assert sent(other, number, peer).status == 404
@@ -124,7 +144,7 @@ def test_a_message_goes_out_once_and_is_charged_and_receipts_say_what_became_of_
         api_key=person.made("/v1/api-keys", {"name": "SDK"})["api_key"], base_url=shop.api.url
     ) as sdk:
         assert sdk.sms.send(peer, "From the SDK")["from"] == number
-        assert sdk.sms.list(direction="outbound", number=number)["total"] == 3
+        assert sdk.sms.list(direction="outbound", number=number)["total"] == 4
     assert shop.books() == []
 
 
@@ -161,8 +181,9 @@ def test_what_may_not_be_sent_is_refused_and_changes_nothing(shop: Shop) -> None
 
     # What was asked for a day ago, and not answered, is not asked for again: its key may be forgotten.
     shop.telnyx.fault("POST", "/messages", "500", times=1_000)
+    asked = len(shop.telnyx.asked)
     assert sent(person, number, stranger()).status == 201
-    until(lambda: bool(shop.telnyx.asked) and shop.telnyx.asked[-1][1] == "/messages")
+    until(lambda: any(path == "/messages" for _, path, *_ in shop.telnyx.asked[asked:]))
 
     async def a_day_ago(session: AsyncSession) -> None:
         await session.exec(
@@ -174,26 +195,80 @@ def test_what_may_not_be_sent_is_refused_and_changes_nothing(shop: Shop) -> None
     shop.telnyx.faults.clear()
     assert money(person) == before
 
-    async def many(session: AsyncSession) -> None:
-        owner = person.credentials["user"]["user_id"]
-        old = {
-            "owner_id": owner,
-            "number": number,
-            "peer": refused,
-            "direction": "outbound",
-            "is_open": False,
-        }
-        session.add_all([SmsRow(**old, text="x", segments=1, status="sent") for _ in range(60)])
-
-    shop.run(many)
-    busy = sent(person, number, stranger())
-    assert (busy.status, busy.headers["retry-after"]) == (429, "30")
-
-    shop.run(a_day_ago)
     left = int(before[0] / 0.3)
     with_too_little = [sent(person, number, stranger(), "x" * 1530).status for _ in range(left + 1)]
     assert with_too_little == [201] * left + [402]
     assert shop.books() == []
+
+
+def test_a_number_sends_sixty_a_minute_and_what_is_more_waits_within_bounds(shop: Shop) -> None:
+    person, number = ready(shop)
+    owner, before = person.credentials["user"]["user_id"], money(person)
+    row = {"owner_id": owner, "number": number, "peer": stranger(), "direction": "outbound"}
+    row |= {"text": "x", "segments": 1}
+
+    async def sixty(session: AsyncSession) -> None:
+        gone = {**row, "is_open": False, "tries": 1, "status": "sent"}
+        session.add_all([SmsRow(**gone, due_at=now() - timedelta(seconds=54)) for _ in range(60)])
+
+    shop.run(sixty)
+    began, peer = time.monotonic(), stranger()
+    waiting = [sent(person, number, peer, f"Part {part}") for part in range(3)]
+    assert [(one.status, one.json["status"]) for one in waiting] == [(201, "queued")] * 3
+    until(lambda: len(to(shop, peer)) == 3)
+    assert time.monotonic() - began > 3, "a minute after those before them"
+    until(lambda: money(person)[1] == 0)
+    assert round(before[0] - money(person)[0], 6) == 0.09, "each once"
+
+    # An answer goes before what waits; what would wait for too long is refused, and changes nothing.
+    async def ten_minutes(session: AsyncSession) -> None:
+        late = {**row, "is_open": False, "status": "queued"}
+        dues = [now() + timedelta(minutes=minute, seconds=5) for minute in range(2, 12) for _ in range(60)]
+        session.add_all([SmsRow(**late, due_at=due) for due in dues])
+
+    shop.run(ten_minutes)
+    full, told_before = sent(person, number, peer), person.ask("GET", "/v1/sms").json["total"]
+    assert (full.status, full.headers["retry-after"]) == (429, "60")
+    assert person.ask("GET", "/v1/sms").json["total"] == told_before
+    writer = stranger()
+    writes(shop, writer, number, "Are you there?")
+    until(lambda: len(to(shop, writer)) == 1, 60)  # the first chat of a process takes its time
+
+    assert shop.books() == []
+
+
+def test_a_message_that_others_keep_out_goes_later_and_within_an_hour_or_never(shop: Shop) -> None:
+    """As after a time in which nothing went, when all are late together."""
+    person, number = ready(shop)
+    owner, before, peer = person.credentials["user"]["user_id"], money(person), stranger()
+
+    async def sixty(session: AsyncSession, seconds: float) -> None:
+        gone = {"owner_id": owner, "number": number, "peer": stranger(), "direction": "outbound"}
+        gone |= {"text": "x", "segments": 1, "is_open": False, "tries": 1, "status": "sent"}
+        session.add_all([SmsRow(**gone, due_at=now() - timedelta(seconds=seconds)) for _ in range(60)])
+
+    async def kept_out(session: AsyncSession) -> dict[str, float]:
+        found = await session.exec(
+            select(SmsRow.id, SmsRow.due_at).where(SmsRow.number == number, SmsRow.status == "queued")
+        )
+        return {sms_id: (due_at - now()).total_seconds() for sms_id, due_at in found.all()}
+
+    shop.run(lambda session: sixty(session, 54))
+    kept, forgotten = (sent(person, number, peer).json["sms_id"] for _ in range(2))
+    shop.run(lambda session: sixty(session, 0))
+
+    async def an_hour_ago(session: AsyncSession) -> None:
+        old = now() - timedelta(minutes=61)
+        await session.exec(update(SmsRow).where(col(SmsRow.id) == forgotten).values(created_at=old))
+
+    shop.run(an_hour_ago)
+    until(lambda: shop.run(kept_out).keys() == {kept})
+    until(lambda: shop.run(kept_out)[kept] > 30)
+    assert shop.run(kept_out)[kept] < 61
+    (failed,) = [one for one in listed(person, "?limit=200") if one["sms_id"] == forgotten]
+    assert (failed["status"], failed["error"]) == ("failed", "its turn did not come within an hour")
+    assert to(shop, peer) == []
+    assert (money(person)[0], money(person)[1]) == (before[0], 0.03), "what waits is held, what failed is not"
 
 
 def test_a_text_is_answered_by_the_agent_in_one_chat_one_after_the_other(shop: Shop) -> None:

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 17:54:54.711611
+Created: 2026-11-29 18:11:12.193751
 """
 
 from collections.abc import Sequence
@@ -1021,6 +1021,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sms_messages_agent_id"), ["agent_id"], unique=False)
         batch_op.create_index("ix_sms_messages_open", ["is_open", "due_at"], unique=False)
         batch_op.create_index("ix_sms_messages_owner", ["owner_id", "created_at"], unique=False)
+        batch_op.create_index("ix_sms_messages_pace", ["number", "due_at"], unique=False)
         batch_op.create_index("ix_sms_messages_pair", ["number", "peer", "created_at"], unique=False)
 
     op.create_table(
@@ -1684,6 +1685,7 @@ def downgrade() -> None:
     op.drop_table("sms_numbers")
     with op.batch_alter_table("sms_messages", schema=None) as batch_op:
         batch_op.drop_index("ix_sms_messages_pair")
+        batch_op.drop_index("ix_sms_messages_pace")
         batch_op.drop_index("ix_sms_messages_owner")
         batch_op.drop_index("ix_sms_messages_open")
         batch_op.drop_index(batch_op.f("ix_sms_messages_agent_id"))
