@@ -251,10 +251,12 @@ class AgentConfig(_Part):
     enable_recording: bool = False
     record_after_transfer: bool = False
     """Where the call is recorded: also what two say who were put through to each other by us."""
+    transcribe_after_transfer: bool = False
+    """What two say who were put through to each other by us is in the call's transcript."""
     kb_chunks_count: Annotated[int, Field(ge=1, le=10)] = 3
     kb_similarity_threshold: Unit = 0.6
 
     @property
     def is_overheard_after_transfer(self) -> bool:
         """Whether anything is kept of what two say who were put through."""
-        return self.enable_recording and self.record_after_transfer
+        return self.transcribe_after_transfer or (self.enable_recording and self.record_after_transfer)

@@ -41,6 +41,8 @@ from pipelines.turn_taking import TurnTaking
 logger = logging.getLogger(__name__)
 
 _PREPARE_AFTER_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5
+"""That ends a stretch of speech where nobody waits for an answer."""
 """The greeting's first words come first."""
 
 _NAMES = ("username", "name", "first_name", "last_name", "contact_name", "company", "company_name")
@@ -153,6 +155,19 @@ class Pipeline:
         for part in (self.stt, self.llm, self.tts, self.toolbox, self.tongues, *self.closing):
             if part is not None:
                 await part.aclose()
+
+
+def ears(
+    brief: CallBrief, settings: ProviderSettings, warn: Callable[[str, str], None], local: Local | None = None
+) -> tuple[stt.STT[Any], detectors.VAD]:
+    """What this call hears with, and a detector for a recogniser that needs one.
+
+    `warn` is told as in `assemble`. Raises `CannotServe`.
+    """
+    chooser = Chooser(
+        brief.agent, settings, local or Local(settings), warn, _key_terms(brief), call_id=brief.call_id
+    )
+    return chooser.ears(), vad.build(settings.vad, _PAUSE_SECONDS)
 
 
 async def assemble(

@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FiniteFloat
 
-Role = Literal["user", "agent", "supervisor"]
-"""A supervisor is a person who talked in the agent's place."""
+Role = Literal["user", "agent", "supervisor", "person"]
+"""A supervisor is a person who talked in the agent's place, or with two who were put through; a person is
+whom the caller was put through to."""
 
 
 class Utterance(BaseModel):

@@ -12,13 +12,13 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import AgentSession, stt, utils
+from livekit.agents import AgentSession, stt, utils, vad
 
 from pipelines.transcript import Role, Utterance
 from worker.lines.rtp.codecs import Resampler
@@ -34,14 +34,13 @@ _MOST_TEXT = 20_000
 _MOST_STRETCHES = 8
 
 
-def along(session: AgentSession[Any]) -> stt.STT[Any] | None:
-    """The agent's recogniser, in a form that listens along; None where it has none of its own."""
-    recogniser = session.stt
+def along(recogniser: stt.STT[Any] | None, detector: vad.VAD | None) -> stt.STT[Any] | None:
+    """A recogniser in a form that listens along; None where there is none that could."""
     if recogniser is None or recogniser.capabilities.streaming:
         return recogniser
-    if session.vad is None:
+    if detector is None:
         return None
-    return stt.StreamAdapter(stt=recogniser, vad=session.vad)
+    return stt.StreamAdapter(stt=recogniser, vad=detector)
 
 
 @dataclass
@@ -97,17 +96,25 @@ class Overhearing:
     tell: Callable[[Utterance], None]
     """Writes down what was said."""
     warn: Callable[[str, str], None]
+    unheard: tuple[str, str] = (
+        "take_over_unheard",
+        "Not all that was said in the agent's place was understood.",
+    )
+    """What is warned of when a recogniser breaks off."""
     _ears: dict[str, _Ear] = field(default_factory=dict)
 
     def begin(self, session: AgentSession[Any]) -> None:
         """Understand both sides from now on."""
         if self._ears:
             return
-        if (recogniser := along(session)) is None:
+        if (recogniser := along(session.stt, session.vad)) is None:
             self.warn("take_over_unheard", "What a person says in this agent's place is not transcribed.")
             return
+        self.understand(recogniser, {"caller": "user", "agent": "supervisor"})
+
+    def understand(self, recogniser: stt.STT[Any], roles: Mapping[str, Role]) -> None:
+        """Understand these sides from now on, each as what is said by a role. The recogniser streams."""
         said: list[Utterance] = []
-        roles: dict[str, Role] = {"caller": "user", "agent": "supervisor"}
         for side, role in roles.items():
             ear = self._ears[side] = _Ear(role, recogniser.stream(), said)
             ear.understanding = asyncio.create_task(self._understand(ear), name="what is said in a take-over")
@@ -119,6 +126,10 @@ class Overhearing:
     def agent(self, pcm: bytes, sample_rate: int, at: float) -> None:
         """Whoever talks in the agent's place said this."""
         self._hear("agent", pcm, sample_rate)
+
+    def supervisor(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """Somebody who talks with two others said this."""
+        self._hear("supervisor", pcm, sample_rate)
 
     async def end(self, timeout_seconds: float = LAST_WORDS_SECONDS) -> list[Utterance]:
         """Stop; what was said since the beginning, its last words where they are understood in time."""
@@ -146,7 +157,7 @@ class Overhearing:
                 self._understood(ear, event)
         except Exception as error:  # noqa: BLE001 - the two talk on without it
             logger.warning("what was said was not understood", extra={"error": type(error).__name__})
-            self.warn("take_over_unheard", "Not all that was said in the agent's place was understood.")
+            self.warn(*self.unheard)
         finally:
             await ear.words.aclose()
 

@@ -187,7 +187,7 @@ class Supervision:
             return
         if self._taken is not None and self._taken.identity == action.identity:
             raise CannotDo("They talk to the caller: give the call back first")
-        if (recogniser := along(session)) is None:
+        if (recogniser := along(session.stt, session.vad)) is None:
             raise CannotDo("This agent has no recogniser of its own: whisper in writing")
         microphone = await self._listeners().microphone(action.identity, HEARD_RATE)
         self._whispering[action.identity] = asyncio.create_task(

@@ -124,6 +124,8 @@ class ExtensionSettings(Wire):
     limits: Limits | None = None
     record_after_transfer: bool = False
     """With `enable_recording`: also two who were put through to each other. The law may want them told."""
+    transcribe_after_transfer: bool = False
+    """What they say is in the transcript. The law may want them told of that, too."""
     retention_days: RetentionDays | None = None
     """Recordings and transcripts older than this are deleted; nothing: kept until somebody deletes them."""
 
@@ -152,4 +154,5 @@ class ExtensionUpdate(Wire):
     fallback: Fallback | None = None
     limits: Limits | None = None
     record_after_transfer: bool | None = None
+    transcribe_after_transfer: bool | None = None
     retention_days: RetentionDays | None = None

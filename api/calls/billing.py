@@ -24,7 +24,7 @@ async def reserve(
         is_outbound=call.direction == "outbound",
         is_recorded=agent.enable_recording,
         is_realtime=agent.engine.kind == "realtime",
-        is_recorded_after_transfer=agent.is_overheard_after_transfer,
+        is_recorded_after_transfer=agent.enable_recording and agent.record_after_transfer,
     )
     # Where this server pays, nobody earns by it.
     if settings.is_billing and (tenant := await users.tenant_of(session, call.owner_id)) is not None:

@@ -28,22 +28,31 @@ def vtt(entries: list[TranscriptEntry]) -> str:
     return "WEBVTT\n\n" + "\n".join(blocks)
 
 
+_PARTIES = {"user": 0, "person": 2}
+"""Who said it; whoever talked in the agent's place is told as the agent."""
+
+
 def vcon(call: Call, agent_name: str) -> dict[str, Any]:
     """A call as an IETF vCon (draft-ietf-vcon-vcon-container, version 0.0.1).
 
-    Parties are the caller and the agent; a dialog is the recording, where there is one, and every utterance.
+    Parties are the caller, the agent and whom the caller was put through to, if words of theirs are here; a
+    dialog is the recording, where there is one, and every utterance.
     """
     parties: list[dict[str, Any]] = [
         {"role": "caller", **({"tel": call.from_number} if call.from_number else {"name": "Caller"})},
         {"role": "agent", "name": agent_name, **({"tel": call.to_number} if call.to_number else {})},
     ]
+    if any(entry.role == "person" for entry in call.transcript_object):
+        reached = next((one for one in call.transfers if one.outcome == "bridged"), None)
+        named = {"tel": reached.to} if reached is not None else {"name": "Person"}
+        parties.append({"role": "person", **named})
     began = _moment(call.start_timestamp) or call.created_at
     dialog: list[dict[str, Any]] = [
         {
             "type": "text",
             "start": entry.timestamp.isoformat(),
             "duration": max(0, entry.end_ms - entry.start_ms) / 1000,
-            "parties": [0 if entry.role == "user" else 1],
+            "parties": [_PARTIES.get(entry.role, 1)],
             "mediatype": "text/plain",
             "body": entry.text,
             "encoding": "none",

@@ -45,7 +45,7 @@ def used(events: Sequence[CallEvent]) -> dict[str, float]:
 def usage_of(call: CallRow, events: Sequence[CallEvent]) -> CallUsageRow:
     """The figures of a call. What several attempts used is added up."""
     utterances = [event.utterance for event in events if isinstance(event, UtteranceHeard)]
-    talk_ms: dict[str, float] = {"user": 0.0, "agent": 0.0, "supervisor": 0.0}
+    talk_ms: dict[str, float] = {"user": 0.0, "agent": 0.0, "supervisor": 0.0, "person": 0.0}
     for utterance in utterances:
         if not utterance.is_typed:
             spoken = (utterance.ended_at - utterance.started_at).total_seconds() * 1000

@@ -24,8 +24,9 @@ class TranscriptQuery(Wire):
 class TranscriptEntry(Wire):
     """One utterance. `start_ms` and `end_ms` count from the moment the agent began to listen."""
 
-    role: Literal["agent", "user", "supervisor", "note"]
-    """A `supervisor` is a person who talked in the agent's place. A `note` was said by nobody: it tells who
+    role: Literal["agent", "user", "supervisor", "person", "note"]
+    """A `supervisor` is a person who talked in the agent's place, a `person` whom the caller was put through
+    to (`transcribe_after_transfer`). A `note` was said by nobody: it tells who
     took the call over, and when it was given back."""
     text: str
     timestamp: datetime

@@ -313,7 +313,9 @@ async def _apply(
 
 def _ends_words(event: CallEvent) -> bool:
     """Whether all that its attempt heard is known now."""
-    return isinstance(event, CallLost) or (isinstance(event, CallEnded) and not event.is_overheard)
+    if isinstance(event, CallEnded):
+        return not event.is_overheard or bool(event.usage)  # else nobody listened for words
+    return isinstance(event, CallLost)
 
 
 async def _tell(on_lost: Callable[[str], None], call_id: str) -> None:

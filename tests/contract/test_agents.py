@@ -106,6 +106,7 @@ FULL: dict[str, Any] = {
     "key_terms": ["Ortiz"],
     "noise_suppression": True,
     "record_after_transfer": True,
+    "transcribe_after_transfer": True,
     "ivr_navigation": {"goal": "Reach the desk.", "max_menus": 3, "max_wait_ms": 60_000},
     "voice_volume": 0.5,
     "pronunciations": [{"word": "Ortiz", "say": "or-TEEZ", "language": "en"}],

@@ -32,7 +32,8 @@ def test_two_who_were_put_through_are_one_call_with_what_was_before(
     house: House, owner: Person, tmp_path: Path
 ) -> None:
     agent_id, number, trunk_id = bound(owner)
-    kept = {"enable_recording": True, "record_after_transfer": True}
+    kept = {"enable_recording": True, "record_after_transfer": True, "transcribe_after_transfer": True}
+    kept["enable_vcon_export"] = True
     assert owner.ask("PATCH", f"/v1/agents/{agent_id}", kept).json["record_after_transfer"] is True
     call_id = rings(house, trunk_id, number, "kept@carrier").json["call_id"]
     assert house.worker.overhears(call_id, "early").status == 404, "no agent has had it yet"
@@ -47,19 +48,30 @@ def test_two_who_were_put_through_are_one_call_with_what_was_before(
     left = script.ended(5, "transferred", "transferred")
     assert house.worker.tell({**left, "is_bridged": True, "has_recording": True}).json["refused"] == {}
     assert house.worker.upload(call_id, recorded(tmp_path / "1.ogg", 500), attempt=1).status == 204
+    second_script = Script(call_id, attempt=2)
+    spoken = [("user", "It has not come.", 10, 12), ("person", "Which number?", 12, 14)]
+    house.worker.tell(*(second_script.said(*one) for one in spoken))
     # It dies; nobody takes the call up but the exchange, which has it, and names another.
-    assert house.worker.tell(Script(call_id, attempt=2).lost(20)).json["refused"] == {}
+    assert house.worker.tell(second_script.lost(20)).json["refused"] == {}
     assert house.worker.upload(call_id, recorded(tmp_path / "2.ogg", 900), attempt=2).status == 204
     second = house.worker.overhears(call_id, "overhear-2").json
     assert second["attempt"] == 3
     assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress"
     goes(house, call_id, "ended", 200, "OK", at=moment(65))
     assert house.worker.overhears(call_id, "overhear-3").status == 409
-    last = Script(call_id, attempt=3).ended(65, "transferred", "transferred")
-    assert house.worker.tell({**last, "is_bridged": True, "is_overheard": True}).status == 200
+    third = Script(call_id, attempt=3)
+    words = third.said("person", "Goodbye then.", 62, 63)
+    last = {**third.ended(65, "transferred", "transferred"), "is_bridged": True, "is_overheard": True}
+    assert house.worker.tell(words, {**last, "usage": {"stt_seconds": 9.0}}).status == 200
     assert house.worker.upload(call_id, recorded(tmp_path / "3.ogg", 1300), attempt=3).status == 204
     call = until(lambda: (c := owner.ask("GET", f"/v1/calls/{call_id}").json)["call_analysis"] and c, 20)
     assert (call["call_status"], call["duration_ms"]) == ("transferred", 65_000)
+    said = [(one["role"], one["text"]) for one in call["transcript_object"]]
+    assert said == [*((role, text) for role, text, *_ in spoken), ("person", "Goodbye then.")]
+    until(lambda: "Person: Goodbye then." in owner.ask("GET", f"/v1/calls/{call_id}").json["transcript"])
+    vcon = owner.ask("GET", f"/v1/calls/{call_id}/vcon").json
+    assert vcon["parties"][2] == {"role": "person", "name": "Person"}
+    assert [one["parties"] for one in vcon["dialog"] if one["type"] == "text"] == [[0], [2], [2]]
     sound = decoded(owner.ask("GET", f"/v1/calls/{call_id}/recording", headers={"Accept": "audio/ogg"}).raw)
     assert sound.shape[1] > 3 * 48_000 * 0.9
     (line_,) = [

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,7 @@ class Keeper:
     def __init__(self, call_id: str, job_id: str) -> None:
         self.job = call_id, job_id
         self.heard: dict[str, list[bytes]] = {"caller": [], "person": []}
+        self.words = Counter[str]()
         self._over = asyncio.Event()
         self.is_over = False
 
@@ -66,6 +68,12 @@ class Keeper:
 
     def agent(self, pcm: bytes, sample_rate: int, at: float) -> None:
         self.heard["person"].append(pcm)
+
+    def person(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        self.words["person"] += 1
+
+    def supervisor(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        self.words["supervisor"] += 1
 
     def end(self) -> None:
         self._over.set()
@@ -255,6 +263,8 @@ async def test_what_is_said_is_kept_whether_or_not_somebody_listens(house: House
     await until(
         lambda: any(np.array_equal(np.frombuffer(one, np.int16), voice) for one in keeper.heard["person"])
     )
+    assert keeper.words["person"] >= 5
+    assert keeper.words["supervisor"] >= 1
     # Nobody listens any more, and it is kept on; so it is for another exchange.
     assert await house.does(GiveBack()) == ""
     room.is_over = True

@@ -1,7 +1,7 @@
 """What two say who were put through to each other, kept as an attempt of their call's own.
 
-heard ──► waits ──► the api says what is kept ──► the recording: caller left, the other right
-                                                  spool: the attempt's last event, delivered like a call's own
+heard ──► waits ──► the api says what is kept ─┬─► the recording: caller left, the other right
+                                               └─► ears ──► the spool: utterances, delivered like a call's own
 
 Nothing that they say waits for the api: what was heard meanwhile is kept with the rest.
 """
@@ -11,14 +11,15 @@ import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pipelines.contract.brief import BriefRequest, CallBrief
-from pipelines.contract.events import CallEnded, WarningRaised
+from pipelines.contract.events import CallEnded
 from worker import brief as briefs
+from worker import roomless
+from worker.exchange.words import Words, now, warned
+from worker.host import Host
 from worker.lines.line import AudioTap
 from worker.recording import PHONE_RATE, Recording, Side
-from worker.settings import WorkerSettings
 from worker.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -82,23 +83,36 @@ class _Waiting:
 
 
 class Overheard:
-    """Two of them. An `AudioTap` whose agent is the other person; `run` until `end`."""
+    """Two of them; `run` until `end`. Whoever hears them tells it, as `lines.listening_bridge.Overhears`."""
 
-    def __init__(self, settings: WorkerSettings, call_id: str, job_id: str) -> None:
-        self._settings, self._call_id, self._job_id = settings, call_id, job_id
-        self._waiting = _Waiting()
-        self._tap: AudioTap | None = self._waiting
+    def __init__(self, host: Host, call_id: str, job_id: str) -> None:
+        self._host, self._call_id, self._job_id = host, call_id, job_id
+        self._waiting: _Waiting | None = _Waiting()
+        self._recording: Recording | None = None
+        self._words: Words | None = None
         self._over = asyncio.Event()
 
     def caller(self, pcm: bytes, sample_rate: int, at: float) -> None:
         """The caller said this."""
-        if self._tap is not None:
-            self._tap.caller(pcm, sample_rate, at)
+        for tap in (self._waiting, self._recording, self._words):
+            if tap is not None:
+                tap.caller(pcm, sample_rate, at)
 
     def agent(self, pcm: bytes, sample_rate: int, at: float) -> None:
-        """The other one said this, or somebody who talks with both."""
-        if self._tap is not None:
-            self._tap.agent(pcm, sample_rate, at)
+        """The caller heard this: the other one, and whoever talks with both."""
+        for tap in (self._waiting, self._recording):
+            if tap is not None:
+                tap.agent(pcm, sample_rate, at)
+
+    def person(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """The other one said this."""
+        if self._words is not None:
+            self._words.agent(pcm, sample_rate, at)
+
+    def supervisor(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """Somebody who talks with both said this."""
+        if self._words is not None:
+            self._words.supervisor(pcm, sample_rate, at)
 
     def end(self) -> None:
         """They do not talk any more, or are not heard here."""
@@ -106,25 +120,28 @@ class Overheard:
 
     async def run(self) -> None:
         """Keep what is to be kept."""
+        # As in a job: there providers find what they reach the network with.
+        await roomless.begin(self._run(), self._job_id)
+
+    async def _run(self) -> None:
+        if (brief := await self._brief()) is None:
+            self._waiting = None
+            return
+        spool = Spool.open(self._host.settings.spool, self._call_id, brief.attempt)
         try:
-            if (brief := await self._brief()) is None:
-                return
-            spool = Spool.open(self._settings.spool, self._call_id, brief.attempt)
-            try:
-                await self._keep(brief, spool)
-            finally:
-                spool.close()
+            await self._keep(brief, spool)
         finally:
-            self._tap = None
+            spool.close()
 
     async def _brief(self) -> CallBrief | None:
         """What is kept; None where nothing can be. Asked for as long as they talk, and once more."""
-        request = BriefRequest(worker_id=self._settings.worker_id, job_id=self._job_id)
+        settings = self._host.settings
+        request = BriefRequest(worker_id=settings.worker_id, job_id=self._job_id)
         while True:
             is_last = self._over.is_set()
             try:
                 return await briefs.ask_overheard(
-                    self._settings.api_url, self._settings.internal_key, self._call_id, request
+                    settings.api_url, settings.internal_key, self._call_id, request
                 )
             except (briefs.CallGone, briefs.CallOver, briefs.CallTaken) as error:
                 why = type(error).__name__
@@ -139,34 +156,36 @@ class Overheard:
                     await self._over.wait()
 
     async def _keep(self, brief: CallBrief, spool: Spool) -> None:
-        recorded_ms, failure = 0, ""
-        recording = None
-        if brief.agent.enable_recording and brief.agent.record_after_transfer:
-            recording = Recording(
-                spool.recording,
-                PHONE_RATE,
-                began_at=self._waiting.began_at,
-                agent_slack_seconds=SLACK_SECONDS,
+        agent, waiting = brief.agent, self._waiting or _Waiting()
+        recorded_ms = 0
+        if agent.enable_recording and agent.record_after_transfer:
+            self._recording = Recording(
+                spool.recording, PHONE_RATE, began_at=waiting.began_at, agent_slack_seconds=SLACK_SECONDS
             )
-            self._waiting.pass_on(recording)
-        self._tap, self._waiting = recording, _Waiting()
+            waiting.pass_on(self._recording)
+        words = Words(self._host, brief, spool) if agent.transcribe_after_transfer else None
+        if words is not None and words.begin():
+            waiting.pass_on(words)
+            self._words = words
+        self._waiting = None
         try:
             await self._over.wait()
         finally:
-            self._tap = None
+            recording, self._recording, self._words = self._recording, None, None
+            if words is not None:
+                await words.end()
             if recording is not None:
-                recorded_ms, failure = await recording.close(), recording.failure
-            now = {"call_id": "", "attempt": 0, "sequence": 0, "at": datetime.now(UTC)}
-            if failure:
-                message = failure[:1000]
-                spool.append(WarningRaised(**now, code="recording_incomplete", message=message))
+                recorded_ms = await recording.close()
+                if recording.failure:
+                    spool.append(warned("recording_incomplete", recording.failure))
             spool.append(
                 CallEnded(
-                    **now,
+                    **now(),
                     status="transferred",
                     reason="transferred",
                     has_recording=recorded_ms > 0,
                     is_bridged=True,
                     is_overheard=True,
+                    usage=words.usage if words is not None else {},
                 )
             )

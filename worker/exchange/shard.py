@@ -77,9 +77,7 @@ class Shard:
         self._host = host
         self._rooms = ListeningRooms(host.settings)
         self._clock = Clock()
-        self._bridged = BridgedLines(
-            self._rooms, self._clock, self._tell, functools.partial(Overheard, host.settings)
-        )
+        self._bridged = BridgedLines(self._rooms, self._clock, self._tell, functools.partial(Overheard, host))
         self._calls: dict[str, _Held] = {}
         self._legs: dict[str, _Leg] = {}
         self._letting_go: set[asyncio.Task[None]] = set()

@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from worker.lines.line import AudioTap
 from worker.lines.listening import LineListeners, ListeningRooms
@@ -98,6 +99,16 @@ class _Side:
         """Each side gets the reports of the other."""
 
 
+class Overhears(AudioTap, Protocol):
+    """Who keeps what two say. Its `agent` is told what the caller hears: the person, and a third."""
+
+    def person(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """Whom the caller was put through to said this."""
+
+    def supervisor(self, pcm: bytes, sample_rate: int, at: float) -> None:
+        """Whoever talks with both said this."""
+
+
 class BridgedLine:
     """Both sides, for as long as somebody listens. `on_over` is told when nobody does any more."""
 
@@ -107,8 +118,8 @@ class BridgedLine:
         self.listeners = LineListeners(rooms, caller.stream.rate, sides=WITH_PERSON)
         self._clock = clock
         self.on_over: Callable[[], None] = lambda: None
-        self.tap: AudioTap | None = None
-        """Told what the caller says, and what the caller hears."""
+        self.tap: Overhears | None = None
+        """Told what is said, whether or not somebody listens."""
         self.is_open = False
         """Whether an exchange was given its ends."""
         self._was_attended = False
@@ -169,7 +180,7 @@ class BridgedLine:
                     tell(pcm)
                     if side is caller:
                         self._tell_caller(pcm)
-                    elif not self._mixes:
+                    else:
                         self._tell_person(pcm)
                     if self.listeners.has_talker:
                         other.other.push(pcm)
@@ -190,7 +201,7 @@ class BridgedLine:
             for side in self._sides:
                 mixed = side.other.over(voice)
                 if mixed is not None and side is self._sides[0]:
-                    self._tell_person(mixed)
+                    self._tell_mixed(mixed, voice)
                 if side.listens:
                     side.stream.say(mixed)
                 else:
@@ -202,10 +213,19 @@ class BridgedLine:
             self.tap.caller(pcm, rate, time.time() - len(pcm) / 2 / rate)
 
     def _tell_person(self, pcm: bytes) -> None:
-        """They, and whoever talks with both."""
         if self.tap is not None:
             rate = self._sides[1].stream.rate
-            self.tap.agent(pcm, rate, time.time() - len(pcm) / 2 / rate)
+            at = time.time() - len(pcm) / 2 / rate
+            self.tap.person(pcm, rate, at)
+            if not self._mixes:
+                self.tap.agent(pcm, rate, at)
+
+    def _tell_mixed(self, pcm: bytes, voice: bytes | None) -> None:
+        if self.tap is not None:
+            rate, at = self._sides[0].stream.rate, time.time()
+            self.tap.agent(pcm, rate, at - len(pcm) / 2 / rate)
+            if voice is not None:
+                self.tap.supervisor(voice, rate, at - len(voice) / 2 / rate)
 
     def _stop_mixing(self) -> None:
         self._mixes = False

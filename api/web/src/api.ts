@@ -54,7 +54,7 @@ export interface CallSummary {
 
 export interface Call extends CallSummary {
   transcript_object: {
-    role: "user" | "agent" | "supervisor" | "note";
+    role: "user" | "agent" | "supervisor" | "person" | "note";
     text: string;
     utterance_id?: string;
     start_ms?: number;

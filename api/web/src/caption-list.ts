@@ -7,7 +7,7 @@ import { strings } from "./strings";
 
 export interface Line extends Omit<Caption, "side"> {
   /** A supervisor talked in the agent's place; a note was said by nobody. */
-  side: Caption["side"] | "supervisor" | "note";
+  side: Caption["side"] | "supervisor" | "person" | "note";
   wasInterrupted?: boolean;
 }
 
@@ -99,6 +99,7 @@ function content(line: Line): (HTMLElement | null)[] {
 
 function who(line: Line): string {
   if (line.side === "supervisor") return strings.supervisorSide;
+  if (line.side === "person") return strings.personSide;
   return line.side === "user" ? strings.you : strings.agentSide;
 }
 

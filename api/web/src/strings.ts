@@ -86,6 +86,7 @@ export const strings = {
   you: "You",
   agentSide: "Agent",
   supervisorSide: "Supervisor",
+  personSide: "Put through to",
   typed: "typed",
   interrupted: "interrupted",
   latency: {

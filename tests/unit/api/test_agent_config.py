@@ -59,6 +59,7 @@ def test_all_that_may_be_said_of_an_agent_is_handed_down() -> None:
         ({"key_terms": ["Ortiz"]}, "hearing.key_terms", ("Ortiz",)),
         ({"noise_suppression": True}, "hearing.noise_suppression", True),
         ({"record_after_transfer": True}, "record_after_transfer", True),
+        ({"transcribe_after_transfer": True}, "transcribe_after_transfer", True),
         ({"voice_volume": 0.5}, "voice.volume", 0.5),
         ({"background_sound": "office"}, "voice.background_sound", "office"),
         ({"background_volume": 0.1}, "voice.background_volume", 0.1),
