@@ -8,15 +8,12 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
@@ -24,128 +21,12 @@ import pytest
 from bench.parts.caller import Caller
 from tests.support.engineless import without_engine
 from tests.support.ports import free_port
-from tests.support.stack import COMMAND, ROOT, environment, ports_of
 from tests.support.telephony import calling
+from tests.support.up import Up, is_alive, listed, nobody_is_left, post, printed_value, running
 from worker.exchange import sip
 
-READY_SECONDS = 120.0
 LONGER_THAN_PARTING_SECONDS = 9.0
 """The worker is given 5 s more than calls have."""
-
-
-class Up:
-    """A running `call2me up` and what it printed."""
-
-    def __init__(self, home: Path, **settings: str) -> None:
-        self.home = home
-        self.env = environment(home, **ports_of(home), **settings)
-        self.lines: list[str] = []
-        self.seen: dict[int, psutil.Process] = {}
-        self.learned: list[str] = []
-        self.process = subprocess.Popen(
-            [*COMMAND, "up"],
-            env=self.env,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            self.lines.extend(line.rstrip() for line in self.process.stdout)
-
-    @property
-    def printed(self) -> str:
-        return "\n".join(self.lines)
-
-    def until(self, claim: Callable[[], Any], seconds: float = READY_SECONDS) -> Any:
-        """Wait for a claim, remembering every process on the way."""
-        deadline = time.monotonic() + seconds
-        while not (found := claim()):
-            self.remember()
-            assert self.process.poll() is None, f"up ended with {self.process.returncode}:\n{self.printed}"
-            assert time.monotonic() < deadline, f"not in time:\n{self.printed}"
-            time.sleep(0.1)
-        self.remember()
-        return found
-
-    def until_ready(self) -> None:
-        self.until(lambda: "Ready to talk" in self.printed)
-        self.until(lambda: "Stop        Ctrl-C" in self.printed)
-
-    def remember(self) -> None:
-        """Note every process below it, to see later that none is left."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.process.pid).children(recursive=True):
-                self.seen[child.pid] = child
-
-    def left(self) -> list[psutil.Process]:
-        """Those that still run."""
-        return [each for each in self.seen.values() if is_alive(each)]
-
-    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command on the same home."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            env=self.env,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = json.loads(self.ask("status", "--json").stdout)
-        return status
-
-    def stop(self, number: int = signal.SIGINT) -> float:
-        """Ask it to stop and return the seconds it took."""
-        self.remember()
-        begun = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(30)
-        self._reading.join(5)
-        return time.monotonic() - begun
-
-    def end(self) -> None:
-        """Leave nothing, whatever a test did."""
-        self.remember()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for process in self.left():
-            process.kill()
-        self._reading.join(5)
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def nobody_is_left(up: Up) -> None:
-    """Who was killed is gone within a moment, and on a busy machine a little later."""
-    deadline = time.monotonic() + 10
-    while up.left() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert [process.cmdline() for process in up.left()] == []
-
-
-@contextlib.contextmanager
-def running(home: Path, **settings: str) -> Iterator[Up]:
-    up = Up(home, **settings)
-    try:
-        yield up
-    finally:
-        up.end()
 
 
 @pytest.fixture(scope="module")
@@ -169,31 +50,6 @@ def started(first: Up) -> Path:
     if first.process.poll() is None:
         first.stop()
     return first.home
-
-
-def printed_value(up: Up, name: str) -> str:
-    return next(found[1] for line in up.lines if (found := re.fullmatch(rf" +{name} {{2,}}(\S+)", line)))
-
-
-def post(up: Up, path: str, body: dict[str, Any], key: str = "", *, seconds: float = 10) -> dict[str, Any]:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{up.env['CALL2ME_PORT']}{path}",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
-    )
-    with urllib.request.urlopen(request, timeout=seconds) as reply:  # noqa: S310 - our own address
-        found: dict[str, Any] = json.load(reply)
-        return found
-
-
-def listed(up: Up, resource: str, key: str = "") -> Any:
-    """What the owner of the key has of it; of the printed one by default."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{up.env['CALL2ME_PORT']}/v1/{resource}",
-        headers={"Authorization": f"Bearer {key or printed_value(up, 'API key')}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
-        return json.load(reply)
 
 
 def test_the_first_start_prints_a_link_a_login_and_a_key_that_work(first: Up) -> None:
@@ -415,79 +271,3 @@ def test_ctrl_c_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
         assert up.stop() < 10
         assert up.process.returncode == 0
         assert up.left() == []
-
-
-def refused(home: Path, **settings: str) -> str:
-    """What `up` says when it cannot start: one sentence, exit code 1, and nothing left."""
-    env = environment(home, **settings)
-    done = subprocess.run(
-        [*COMMAND, "up"], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "starting it again" not in done.stdout + done.stderr
-    sentence = done.stderr.strip()
-    assert sentence.startswith("Error: ")
-    assert "\n" not in sentence
-    return sentence
-
-
-@pytest.mark.parametrize(
-    ("setting", "kind"),
-    [
-        ("CALL2ME_PORT", socket.SOCK_STREAM),
-        ("CALL2ME_LIVEKIT_PORT", socket.SOCK_STREAM),
-        ("CALL2ME_LIVEKIT_UDP_PORT", socket.SOCK_DGRAM),
-    ],
-)
-def test_a_port_that_is_taken_is_named_with_who_has_it(
-    tmp_path: Path, setting: str, kind: socket.SocketKind
-) -> None:
-    ports = ports_of(tmp_path)
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", int(ports[setting])))
-        if kind is socket.SOCK_STREAM:
-            taken.listen()
-        sentence = refused(tmp_path, **ports)
-    assert f"port {ports[setting]} is taken" in sentence
-    assert f"set {setting} to another port" in sentence
-    if os.geteuid() == 0:
-        assert f"(process {os.getpid()})" in sentence
-
-
-def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    sentence = refused(tmp_path / "file" / "home")
-    assert f"The data folder {tmp_path / 'file' / 'home'} cannot be used" in sentence
-    assert "CALL2ME_HOME" in sentence
-
-
-def test_a_livekit_server_that_does_not_run_is_named(tmp_path: Path) -> None:
-    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_LIVEKIT_SERVER="/bin/false")
-    assert "CALL2ME_LIVEKIT_SERVER is /bin/false, which is no livekit-server" in sentence
-
-
-def test_a_part_that_cannot_work_as_configured_is_not_tried_forever(tmp_path: Path) -> None:
-    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_WORKER_ID="no spaces allowed")
-    assert "worker cannot start: " in sentence
-    assert "CALL2ME_WORKER_ID must be" in sentence
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_WORKER_METRICS_PORT=port)
-    assert f"worker cannot start: TCP port {port} on 127.0.0.1 cannot be used" in sentence
-    assert "set CALL2ME_WORKER_METRICS_PORT to another port" in sentence
-
-
-def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
-    url = "postgresql://nobody@127.0.0.1:1/none"
-    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_DATABASE_URL=url)
-    assert "The database could not be prepared" in sentence
-
-
-def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
-    file = tmp_path / "letter.txt"
-    file.write_bytes(b"Dear Ada, " * 1000)
-    sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_DATABASE_URL=f"sqlite:///{file}")
-    assert "file is not a database" in sentence
