@@ -24,6 +24,18 @@ _UNABLE = ("08", "53", "57")
 """Classes of PostgreSQL's SQLSTATE: no connection, no room (for one more connection, too), stopped or
 starting; with asyncpg SQLAlchemy has no exception of its own for them."""
 
+POLLED = frozenset(
+    {
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/ready",
+        "/internal/knowledge/versions",
+        "/internal/phones/trunks",
+    }
+)
+"""Asked every few seconds by workers and by who watches. What went well is no news: in a quiet night it would
+push everything else out of the log files."""
 _LOG = logging.getLogger(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 
@@ -71,7 +83,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
             metrics.answered(request.method, route, status, seconds)
         if (caller := request.get(CALLER)) is not None and caller.key_id:
             request.app[KEY_USAGE].note(caller.key_id, status, seconds * 1000)
-        _LOG.info(
+        _LOG.log(
+            logging.DEBUG if route in POLLED and 200 <= status < 300 else logging.INFO,
             "request answered",
             extra={
                 "method": request.method,

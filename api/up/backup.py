@@ -50,7 +50,9 @@ def take(settings: Settings, target: Path) -> str:
         draft.rename(target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise CannotStart(f"The backup could not be written: {error.strerror or error}.") from error
+        raise CannotStart(
+            f"The backup could not be written to {target}: {error.strerror or error}."
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
     apart = f" Recordings and knowledge are in {settings.bucket}, not in it." if settings.bucket else ""

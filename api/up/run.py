@@ -10,10 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import click
-
 from api.settings import Settings
-from api.up import first_start, livekit_config, status
+from api.up import first_start, livekit_config, status, telling
 from api.up.command import spelled
 from api.up.console import Console, last_words
 from api.up.errors import CannotStart
@@ -177,20 +175,8 @@ class _Run:
             wait.cancel()
 
     def _tell(self, prepared: first_start.Prepared) -> None:
-        settings = self._settings
-        say = self._console.say
-        link = status.sign_in_address(settings, prepared.link)
-        say(f"\nReady to talk after {time.monotonic() - self._begun:.1f} s.\n")
-        say(f"  Open        {click.style(link, bold=True)}")
-        say(f"              signs you in once, within the hour; `{spelled('user link')}` makes another")
-        if prepared.owner is not None:
-            say(f"  Login       {prepared.owner.email}")
-            say(f"  Password    {prepared.owner.password}")
-            say(f"  API key     {prepared.owner.api_key}")
-            say("              both are shown only now: keep them")
-        say(f"  API         {settings.public_url}/docs")
-        say(f"  Logs        {settings.logs}")
-        say("  Stop        Ctrl-C\n")
+        seconds = time.monotonic() - self._begun
+        telling.tell(self._settings, prepared, seconds, self._console.say, is_kept=telling.is_kept())
 
     def _livekit(self, server: Found) -> ProcessSpec:
         return ProcessSpec(

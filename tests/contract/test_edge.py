@@ -12,7 +12,12 @@ from tests.support.api import AGENT, Api, Person
 
 def test_every_answer_carries_a_request_id_and_so_does_its_log_line(api: Api) -> None:
     seen = set()
-    for path in ("/health", "/nowhere", "/v1/agents", "/openapi.json"):
+    for path in (
+        "/ready",
+        "/nowhere",
+        "/v1/agents",
+        "/openapi.json",
+    ):  # the first: nobody could answer a call
         request_id = api.ask("GET", path).headers["x-request-id"]
         assert request_id.startswith("req_")
         seen.add(request_id)
@@ -24,7 +29,9 @@ def test_every_answer_carries_a_request_id_and_so_does_its_log_line(api: Api) ->
     bad = api.ask("GET", "/health", headers={"X-Request-ID": "a b\tc"}).headers["x-request-id"]
     assert bad.startswith("req_")
     lines = [json.loads(line) for line in api.log.read_text().splitlines()]
-    assert seen <= {line.get("request_id") for line in lines if line["message"] == "request answered"}
+    answered = [line for line in lines if line["message"] == "request answered"]
+    assert seen <= {line.get("request_id") for line in answered}
+    assert "/health" not in {line["route"] for line in answered}, "asked every few seconds, and no news"
 
 
 def test_every_answer_carries_the_security_headers(api: Api) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -15,10 +17,11 @@ from sqlalchemy.exc import OperationalError
 
 from api.db.migrate import OrphanedRows
 from api.settings import Settings
-from api.up import console, preflight, status, status_text
+from api.up import console, preflight, status, status_text, telling
 from api.up.console import Console, important, last_words
 from api.up.database import told
 from api.up.errors import CannotStart
+from api.up.first_start import Owner, Prepared
 from tests.support.ports import free_port
 
 
@@ -128,6 +131,29 @@ def test_two_servers_on_one_port_are_told_before_they_start(settings: Settings) 
     )
     with pytest.raises(CannotStart, match=f"CALL2ME_PORT and CALL2ME_METRICS_PORT are both {port}"):
         preflight.check(figures)
+
+
+@pytest.mark.parametrize(("log_format", "is_kept"), [("human", False), ("human", True), ("json", False)])
+def test_credentials_are_shown_to_a_person_and_written_into_no_journal(
+    settings: Settings, log_format: str, is_kept: bool
+) -> None:
+    at = Settings.load({"CALL2ME_HOME": str(settings.home), "CALL2ME_LOG_FORMAT": log_format})
+    owner = Owner(email="owner@example.com", password="a good horse", api_key="sk_call2me_1")
+    said: list[str] = []
+    telling.tell(at, Prepared(link="once_1", owner=owner), 5.0, said.append, is_kept=is_kept)
+    text = "\n".join(said)
+    is_shown = not is_kept and log_format == "human"
+    assert [secret in text for secret in ("once_1", "a good horse", "sk_call2me_1")] == [is_shown] * 3
+    assert "user link" in text
+    assert "Stop        Ctrl-C" in text
+
+
+def test_a_socket_to_print_to_is_systemds_journal() -> None:
+    asked = [sys.executable, "-c", "from api.up.telling import is_kept; import sys; sys.exit(is_kept())"]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert subprocess.run(asked, stdout=theirs.fileno(), check=False, timeout=30).returncode == 1
+    assert subprocess.run(asked, stdout=subprocess.PIPE, check=False, timeout=30).returncode == 0
 
 
 # ── what is shown of the log files ───────────────────────────────────────────────────────────────
