@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 import yaml
 
 from api.cli import main
+from api.settings import Settings
 from api.up.run import PARTING_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +61,26 @@ def test_a_stop_waits_longer_than_running_calls_get() -> None:
     (patience,) = re.findall(r"^TimeoutStopSec=(\d+)$", page, re.MULTILINE)
     (given_there,) = re.findall(r"^CALL2ME_DRAIN_SECONDS=(\d+)", page, re.MULTILINE)
     assert int(patience) >= int(given_there) + PARTING_SECONDS + 10
+
+
+def test_the_documented_environment_is_one_that_systemd_and_we_can_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    (block,) = re.findall(r"```sh\n(CALL2ME_HOME=.*?)```", page, re.DOTALL)
+    lines = [line for line in block.splitlines() if not line.startswith("#")]
+    assert [line for line in lines if " #" in line] == [], (
+        "systemd would take the comment for the value's end"
+    )
+    given = dict(line.split("=", 1) for line in lines)
+    read = {name: value.strip('"') for name, value in given.items()}
+    settings = Settings.load({**read, "CALL2ME_HOME": str(tmp_path)})
+    assert (settings.trusted_proxies, settings.signup, settings.misspelt) == (1, "closed", ())
+    assert set(given) - KNOWN == {"NODE_IP"}
+    sourced = subprocess.run(
+        ["sh", "-c", f"set -a\n{block}\nexec env"], capture_output=True, text=True, check=True, timeout=10
+    ).stdout.splitlines()
+    assert [line for line in sourced if line.startswith("CALL2ME_MAIL_FROM=")] == [
+        "CALL2ME_MAIL_FROM=Voice <voice@example.com>"
+    ]
 
 
 def test_what_is_built_here_is_not_sent_to_the_builder() -> None:
