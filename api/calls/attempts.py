@@ -116,10 +116,10 @@ async def replaced_at(session: AsyncSession, call_ids: list[str]) -> dict[tuple[
     return {(call_id, attempt): at for call_id, attempt, at in found.all() if at is not None}
 
 
-async def waiting(session: AsyncSession) -> list[tuple[str, CallAttemptRow]]:
-    """The newest attempts of running calls that have no job, and the names of their rooms."""
+async def waiting(session: AsyncSession) -> list[tuple[datetime | None, CallAttemptRow]]:
+    """The newest attempts of running calls that have no job, and when the lines ended that did."""
     found = await session.exec(
-        select(CallRow.room_name, CallAttemptRow)
+        select(CallRow.line_ended_at, CallAttemptRow)
         .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
         .where(
             CallAttemptRow.attempt == CallRow.attempt,
@@ -127,7 +127,7 @@ async def waiting(session: AsyncSession) -> list[tuple[str, CallAttemptRow]]:
             col(CallRow.status).in_(RUNNING),
         )
     )
-    return [(room_name or "", row) for room_name, row in found.all()]
+    return list(found.all())
 
 
 async def claim_dispatch(session: AsyncSession, call_id: str) -> tuple[CallRow, str | None, datetime] | None:

@@ -50,11 +50,11 @@ def bridge(call: CallRow, at: datetime) -> bool:
     return end(call, TRANSFERRED, TRANSFERRED, max(at, call.line_ended_at))
 
 
-def conclude(call: CallRow, status: str, reason: str) -> bool:
-    """The api presumes that a call is over. False when it already is."""
+def conclude(call: CallRow, status: str, reason: str, at: datetime | None = None) -> bool:
+    """The api presumes that a call is over, since now unless told. False when it already is."""
     if call.is_over:
         return False
-    _close(call, status, reason, now())
+    _close(call, status, reason, at or now())
     call.is_presumed = True
     return True
 

@@ -188,7 +188,7 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
             # Nobody answered, so no agent will ever tell of an end.
             if call.forwarded_to is not None and not call.is_over:
                 await forwarding.failed(session, call, news.sip_reason, _when(news))
-            await over(session, call_id, _status(call, news), _reason(call, news))
+            await over(session, call_id, _status(call, news), _reason(call, news), call.line_ended_at)
     session.add(call)
 
 
@@ -238,7 +238,7 @@ def _status(call: CallRow, news: PhoneTold) -> str:
 def _reason(call: CallRow, news: PhoneTold) -> str:
     if news.is_unsure and not has_rung(call):
         return f"{UNSURE}: {news.sip_reason}"
-    if call.answered_at is not None and news.sip_code == 200:
+    if news.sip_code == 200:
         return "error: somebody answered, and no agent was there in time"
     code = f"sip_{news.sip_code}" if news.sip_code else "error"
     return f"{code}: {news.sip_reason}" if news.sip_reason else code

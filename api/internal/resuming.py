@@ -51,8 +51,10 @@ class Resuming:
         """Resume those that wait, give up those that waited for too long."""
         async with self._database.transaction(writes=False) as session:
             waiting = await attempts.waiting(session)
-        for _, row in waiting:
-            if now() - row.asked_at > timedelta(seconds=attempts.WAIT_SECONDS):
+        for line_ended_at, row in waiting:
+            if line_ended_at is not None:
+                await self._has_left(row.call_id)
+            elif now() - row.asked_at > timedelta(seconds=attempts.WAIT_SECONDS):
                 await self._give_up(row.call_id, "failed", "error: its process died and no other took it up")
             elif can_dispatch and attempts.is_due(row.dispatched_at):
                 self.soon(row.call_id)
@@ -82,6 +84,17 @@ class Resuming:
             _LOG.warning("a call could not be resumed, trying again", extra={"call_id": call_id})
         except Exception:  # noqa: BLE001 - the next look tries again
             _LOG.exception("resuming failed", extra={"call_id": call_id})
+
+    async def _has_left(self, call_id: str) -> None:
+        """Whoever was on the phone hung up while no process had the call: it is over since then."""
+        async with self._database.transaction() as session:
+            found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
+            call = found.one_or_none()
+            if call is not None and call.line_ended_at is not None:
+                reason = call.hang_up_reason or "user_hangup"
+                # Presumed: what the process before had to say of its end may still lie in its spool.
+                lifecycle.conclude(call, "completed", reason, call.line_ended_at)
+                session.add(call)
 
     async def _give_up(self, call_id: str, status: str, reason: str) -> None:
         async with self._database.transaction() as session:

@@ -106,11 +106,15 @@ def test_an_answered_call_is_a_call_like_any_other(house: House, owner: Person) 
     dialled(house, silent)
     goes(house, silent, "answered", 200, "OK")
     goes(house, silent, "ended", 200, "")  # as while the api was away
-    call = owner.ask("GET", f"/v1/calls/{silent}").json
-    assert (call["call_status"], call["disconnection_reason"]) == (
-        "failed",
-        "error: somebody answered, and no agent was there in time",
-    )
+    unheard = owner.made("/v1/calls", body)["call_id"]
+    dialled(house, unheard)
+    goes(house, unheard, "ended", 200, "")  # that it was answered was never told
+    for call_id in (silent, unheard):
+        call = owner.ask("GET", f"/v1/calls/{call_id}").json
+        assert (call["call_status"], call["disconnection_reason"]) == (
+            "failed",
+            "error: somebody answered, and no agent was there in time",
+        )
 
 
 @pytest.mark.usefixtures("line")

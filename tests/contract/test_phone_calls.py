@@ -1,5 +1,6 @@
 """Calls that come in as an exchange and the api tell each other of them; the exchange is the test's."""
 
+import time
 from typing import Any
 
 import pytest
@@ -135,6 +136,29 @@ def test_a_call_whose_process_died_is_taken_up_by_the_exchange(house: House, own
     assert brief["transcript"][0]["text"] == "I need a room."
     assert owner.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress"
     house.worker.status["call_ids"] = []
+
+
+@pytest.mark.usefixtures("line")
+def test_whoever_hangs_up_while_no_process_has_their_call_has_ended_it_then(
+    house: House, owner: Person
+) -> None:
+    _, number, trunk_id = bound(owner)
+    call_id = rings(house, trunk_id, number, "left@carrier").json["call_id"]
+    house.worker.brief(call_id)
+    script = Script(call_id)
+    house.worker.tell(script.started(), script.said("user", "I need a room.", 1, 2), script.lost(3))
+    assert owner.ask("GET", f"/v1/calls/{call_id}").json["attempt"] == 2
+    left_at = time.time()
+    goes(house, call_id, "ended", 200, "OK")
+
+    def over() -> dict[str, Any] | None:
+        told: dict[str, Any] = owner.ask("GET", f"/v1/calls/{call_id}").json
+        return told if told["end_timestamp"] else None
+
+    call = until(over, 10)
+    assert (call["call_status"], call["disconnection_reason"]) == ("completed", "user_hangup")
+    # Not the half minute later when nobody waits for another process any more: that would be charged.
+    assert abs(call["end_timestamp"] / 1000 - left_at) < 2
 
 
 def test_a_call_that_was_handed_to_a_person_says_so(house: House, owner: Person) -> None:
