@@ -2,6 +2,8 @@
 
 python examples/custom_llm.py        then: response_engine {"type": "custom-llm",
                                            "llm_websocket_url": "ws://127.0.0.1:9000/"}
+
+The runtime reaches it on this machine only where it was started with CALL2ME_ALLOW_HOSTS=127.0.0.1:9000.
 """
 
 import asyncio

@@ -23,6 +23,7 @@ def refuse_unknown(engine: Any, known: Collection[str] | None) -> None:
                 "functions",
                 number,
                 "name",
-                msg=f"No worker has a function {name}; there are: {there}.",
+                msg=f"No worker has a function {name}; there are: {there}. A file that was just added counts "
+                "within seconds; `call2me functions check` says whether it loads.",
                 input=name,
             )

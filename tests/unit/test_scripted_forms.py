@@ -227,6 +227,26 @@ async def test_the_function_of_the_first_tutorial_is_filled_in(
     assert json.loads(arguments)["time"] == "07:00"
 
 
+@function_tool
+async def take_message(name: str, message: str) -> str:
+    """Take a message for somebody who is not there.
+
+    Args:
+        name: The caller's name.
+        message: What the message is.
+    """
+    return f"The message of {name} is noted: {message}"
+
+
+async def test_what_somebody_wants_to_do_is_not_what_they_want_noted(embedder: MiniLmEmbedder) -> None:
+    talk = Talk("You answer for Northwind.", tools=[take_message], embedder=embedder)
+    assert await talk.say("I want to leave a message") == "What is your name?"
+    assert await talk.say("Ada Lovelace") == "What is the message?"
+    read_back = await talk.say("Please tell Anna that I will be late")
+    assert "late" in read_back
+    assert "to leave" not in read_back
+
+
 async def test_without_tools_nothing_is_promised(embedder: MiniLmEmbedder) -> None:
     talk = Talk(PROMPT, KNOWLEDGE, embedder=embedder)
     assert (await talk.say("I'd like to book an appointment for Tuesday.")).startswith(REFUSAL)

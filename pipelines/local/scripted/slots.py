@@ -305,6 +305,7 @@ def _fill_object(
             and when.day is None
             and when.at is None
             and not said[0].isdigit()
+            and not said.startswith("to ")  # what they want to do is no thing
         ):
             found[slot.name] = Value(said, said, names_a_thing=True)
             return
