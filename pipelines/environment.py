@@ -1,5 +1,6 @@
 """Reading settings, the same way for the api and the worker; each of them says which."""
 
+import errno
 import json
 import os
 import re
@@ -110,7 +111,9 @@ def make_folders(home: Path, names: Iterable[str]) -> None:
         for folder in (home, *(home / name for name in names)):
             folder.mkdir(exist_ok=True, mode=0o700)
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise PermissionError(13, os.strerror(13))
+                is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+                why = errno.EROFS if is_read_only else errno.EACCES
+                raise OSError(why, os.strerror(why))
     except OSError as error:
         raise SettingsError(
             f"The data folder {home} cannot be used ({error.strerror}); "

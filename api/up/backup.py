@@ -41,7 +41,8 @@ def take(settings: Settings, target: Path) -> str:
         raise CannotStart(f"{target} is there already; name another file.")
     draft = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        with tempfile.TemporaryDirectory(prefix="backup-", dir=settings.run) as folder:
+        # Beside the target, where there must be room anyway; the disk of the data may be full.
+        with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
             snapshots = Path(folder)
             kind = _snapshot(settings, snapshots)
             with _private(draft) as written, tarfile.open(fileobj=written, mode="w|") as tar:
@@ -53,6 +54,8 @@ def take(settings: Settings, target: Path) -> str:
         raise CannotStart(
             f"The backup could not be written to {target}: {error.strerror or error}."
         ) from error
+    except sqlite3.Error as error:
+        raise CannotStart(f"The backup could not be written to {target}: {error}.") from error
     finally:
         draft.unlink(missing_ok=True)
     apart = f" Recordings and knowledge are in {settings.bucket}, not in it." if settings.bucket else ""

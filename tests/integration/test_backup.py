@@ -111,6 +111,26 @@ def _replaced(home: Path, file: Path) -> None:
         assert old.execute("SELECT count(*) FROM users").fetchone()[0] == 1
 
 
+def _on_a_full_disk(home: Path, file: Path) -> str:
+    """What `backup` says where no file may become larger than 64 kB."""
+    script = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+from api.cli import main
+main(["backup", {str(file)!r}])
+"""
+    environment = {**os.environ, "CALL2ME_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr, done.stderr.count("\n")) == (1, False, 1), (
+        done.stderr
+    )
+    return done.stderr
+
+
 def _rewritten(source: Path, target: Path, change: Any) -> None:
     with tarfile.open(source) as read, tarfile.open(target, "w") as written:
         for entry in read:
@@ -144,6 +164,9 @@ def test_a_backup_that_is_not_whole_changes_nothing(tmp_path: Path) -> None:
     for name, change in changes.items():
         bad.append(tmp_path / f"{name}.tar")
         _rewritten(file, bad[-1], change)
+    (tmp_path / "full").mkdir()
+    assert "could not be written to" in _on_a_full_disk(home, tmp_path / "full" / "b.tar")
+    assert list((tmp_path / "full").iterdir()) == []
     with contextlib.closing(sqlite3.connect(home / "call2me.sqlite")) as older:
         older.execute("ALTER TABLE calls DROP COLUMN forwarded_to")
     bad.append(tmp_path / "older.tar")
