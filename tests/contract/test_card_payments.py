@@ -5,10 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.payment_servers import (
-    STRIPE_SECRET,
-    Event,
-)
+from tests.support.payment_stand_in import Event
+from tests.support.stripe_server import STRIPE_SECRET
 from tests.support.till import Till, balance, moves, payments
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.api import PASSWORD, ROOT, Person
 from tests.support.house import ENGLISH_AGENT, House, running_house
-from tests.support.payment_servers import STRIPE_SECRET, FakeStripe, serving
+from tests.support.payment_stand_in import serving
 from tests.support.rehearsed_worker import Script
+from tests.support.stripe_server import STRIPE_SECRET, FakeStripe
 from tests.support.telnyx import KEY as TELNYX_KEY
 from tests.support.telnyx import telnyx
 

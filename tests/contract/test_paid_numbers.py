@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.api import AGENT, Api, Person, running_api
 from tests.support.letters import wait_for
-from tests.support.payment_servers import STRIPE_SECRET, FakeStripe, serving
+from tests.support.payment_stand_in import serving
+from tests.support.stripe_server import STRIPE_SECRET, FakeStripe
 from tests.support.telnyx import KEY, FakeTelnyx, telnyx
 
 

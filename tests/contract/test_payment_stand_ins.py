@@ -19,10 +19,8 @@ from paddle_billing.Resources.Transactions.Operations.Price.TransactionNonCatalo
     TransactionNonCatalogProduct,
 )
 
-from tests.support.payment_servers import (
-    PADDLE_SECRET,
-    STRIPE_SECRET,
-)
+from tests.support.paddle_server import PADDLE_SECRET
+from tests.support.stripe_server import STRIPE_SECRET
 from tests.support.till import Till
 
 

@@ -12,7 +12,9 @@ from api.db.engine import Database
 from api.wallet import ledger
 from tests.support.api import Api, Person, running_api
 from tests.support.dying_payments import EVENT_POINTS, RECHARGE_POINTS, Mortal, mortal
-from tests.support.payment_servers import PADDLE_SECRET, STRIPE_SECRET, Event, FakePaddle, FakeStripe, serving
+from tests.support.paddle_server import PADDLE_SECRET, FakePaddle
+from tests.support.payment_stand_in import Event, serving
+from tests.support.stripe_server import STRIPE_SECRET, FakeStripe
 
 
 def paid_through_deaths(mortal: Mortal, api: Api, event: Event) -> None:

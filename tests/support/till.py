@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.api import Api, Person, running_api
-from tests.support.payment_servers import (
-    PADDLE_SECRET,
-    STRIPE_SECRET,
-    Event,
-    FakePaddle,
-    FakeStripe,
-    serving,
-)
+from tests.support.paddle_server import PADDLE_SECRET, FakePaddle
+from tests.support.payment_stand_in import Event, serving
+from tests.support.stripe_server import STRIPE_SECRET, FakeStripe
 
 
 @dataclass
