@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.contract.websocket import HangUp
 from tests.integration.sip.test_restored import challenged
+from tests.support.far_call import FarCall
 from tests.support.far_end import FarEnd
 from tests.support.speech import words
 from tests.support.telephony import NUMBER, Stage, calling, sockets, staged
@@ -247,15 +248,26 @@ async def test_a_restarted_exchange_answers_what_its_carrier_asks_for_at_the_end
         await stage.until(lambda: "answered" in stage.states("o1"))
         await stage.until(lambda: far.calls[0].of("ACK"))
         far.calls[0].answers["BYE"] = challenged
+        kept = stage.home / "run" / "dialogs" / "o1.json"
+        await stage.until(kept.exists)
+        shards = [process for name, process in stage.processes.items() if name != "exchange"]
+        for shard in shards:
+            shard.send_signal(
+                signal.SIGSTOP
+            )  # so that the first exchange dies before anybody claims the call
         for _ in range(2):  # what the second one goes on with is what the first one kept
-            await stage.until(lambda: list((stage.home / "run" / "dialogs").glob("*.json")))
+            before = kept.read_text()
             stage.processes["exchange"].kill()
             await stage.processes["exchange"].wait()
             await stage.start("exchange")
-            await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("o1",))
+            await stage.until(lambda before=before: kept.read_text() != before)
+        for shard in shards:
+            shard.send_signal(signal.SIGCONT)
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("o1",))
         assert stage.liveness.phone_order(HangUp(call_id="o1", reason="asked"))
         await stage.until(lambda: stage.end_of("o1"))
         await stage.until(lambda: len(far.calls[0].of("BYE")) == 2)
+        await dies_as_it_sends(stage, far)
     finally:
         far.close()
     asked, signed = far.calls[0].of("BYE")
@@ -313,3 +325,28 @@ async def test_who_answers_a_forwarded_call_as_the_exchange_dies_is_let_go_by_th
                 seen.append(type(event))
         assert seen == [sip.Confirmed, sip.Ended], left
         await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
+async def dies_as_it_sends(stage: Stage, far: FarEnd) -> None:
+    """The exchange has signed its INVITE, and does not live to see anything of it."""
+
+    async def rings(call: FarCall) -> None:
+        if not call.invite.get("proxy-authorization"):
+            call.far.send(far.port, challenged(call.invite), call.source)
+            return
+        stage.processes["exchange"].kill()
+        call.reply(180, "Ringing")
+        await call.until(lambda: bool(call.of("CANCEL")), 30)
+        while len(call.of("ACK")) < 1:
+            call.reply(487, "Request Terminated")
+            await call.until(lambda: bool(call.of("ACK")), 0.5)
+
+    far.on("+14155550199", rings)
+    stage.dial("+14155550199", call_id="sent")
+    await asyncio.wait_for(stage.processes["exchange"].wait(), 15)
+    await stage.start("exchange")
+    end = await stage.until(lambda: stage.end_of("sent"))
+    assert (end.sip_reason, end.is_unsure) == ("the exchange was restarted while it rang", False)
+    await asyncio.wait_for(far.calls[-1].done.wait(), 15)
+    (cancel,) = far.calls[-1].of("CANCEL")
+    assert cancel.branch == far.calls[-1].invite.branch
+    assert len(far.calls) == 3, "one that was answered, and one that was challenged and signed"
+    await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))

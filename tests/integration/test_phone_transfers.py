@@ -77,9 +77,10 @@ async def _follow(person: Person) -> None:
 
 
 @contextlib.asynccontextmanager
-async def called(carrier: sip.Engine) -> AsyncIterator[Person]:
-    """Somebody whose telephone rings."""
+async def called(carrier: sip.Engine, before: Callable[[], None] = lambda: None) -> AsyncIterator[Person]:
+    """Somebody whose telephone rings; `before` it something happens."""
     person = Person(await asyncio.wait_for(anext(carrier.invitations()), 30))
+    before()
     person.dialog.ring()
     following = asyncio.create_task(_follow(person))
     try:
@@ -226,10 +227,7 @@ async def test_nobody_rings_on_for_an_exchange_that_died(house: tuple[Stage, sip
     async with calling(stage, carrier) as caller:
         await asks_for_somebody(stage, caller)
         (await referred(stage, caller)).refuse(603)
-        async with called(carrier) as person:
-            rings_at = time.time()
-            await stage.until(lambda: caller.phone.first_sound(rings_at))
-            stage.processes["exchange"].kill()
+        async with called(carrier, stage.processes["exchange"].kill) as person:
             await stage.processes["exchange"].wait()
             await stage.start("exchange")
             end = await stage.until(lambda: person.end)

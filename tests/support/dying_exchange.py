@@ -1,11 +1,12 @@
 """An exchange that is killed: it has one call, writes a snapshot of it to its output, and waits for its end.
 
-python -m tests.support.dying_exchange PORT URI PROXY     places a call
-python -m tests.support.dying_exchange PORT               takes one
+python -m tests.support.dying_exchange PORT URI PROXY [JOURNAL]     places a call
+python -m tests.support.dying_exchange PORT                         takes one
 """
 
 import asyncio
 import sys
+from pathlib import Path
 
 from tests.support.carrier import CREDENTIAL
 from worker.exchange.sip import Admission, Answered, Confirmed, Engine, Listener
@@ -13,21 +14,28 @@ from worker.exchange.sip import Admission, Answered, Confirmed, Engine, Listener
 SDP = b"v=0\r\no=us 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 41000 RTP/AVP 0\r\n"
 
 
-async def main(port: int, uri: str | None, proxy: str | None) -> None:
+async def main(port: int, uri: str = "", proxy: str = "", journal: str = "") -> None:
     """Until it is killed."""
     admission = Admission(sources=("127.0.0.0/8",))
     async with Engine([Listener("udp", "127.0.0.1", port)], admission=admission) as engine:
-        if uri is None or proxy is None:
+        if not uri:
             print("ready", flush=True)  # noqa: T201
             dialog = await anext(aiter(engine.invitations()))
             dialog.answer(SDP)
         else:
             caller = "sip:+15551234@127.0.0.1"
-            dialog = engine.invite(uri, SDP, caller=caller, proxies=[proxy], credential=CREDENTIAL)
+            dialog = engine.invite(
+                uri,
+                SDP,
+                caller=caller,
+                proxies=[proxy],
+                credential=CREDENTIAL,
+                journal=Path(journal) if journal else None,
+            )
         async for event in dialog.events():
             if isinstance(event, Answered | Confirmed):
                 print(dialog.snapshot(), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), *(sys.argv[2:4] if len(sys.argv) > 3 else (None, None))))
+    asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))

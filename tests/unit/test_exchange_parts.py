@@ -153,14 +153,18 @@ def test_a_journal_that_was_torn_costs_one_call_and_no_more(tmp_path: Path) -> N
 
 
 def test_whoever_may_have_been_called_is_known_until_the_api_was_told(tmp_path: Path) -> None:
-    dialogs = Dialogs(tmp_path / "dialogs")
+    dialogs, sent = Dialogs(tmp_path / "dialogs"), list[str]()
     assert not dialogs.may_have_rung("o1")
     assert dialogs.places("o1")
     assert dialogs.places("o2")
-    dialogs.rings("o2", "sent")
+    dialogs.rings("o2").write_text("sent")
+    dialogs.rings("o2").with_suffix(".new").touch()
     for _ in range(2):  # an exchange that dies before it has told leaves the next one to tell it
-        assert {*Dialogs(tmp_path / "dialogs").rang()} == {"o1", "o2"}
+        rang = Dialogs(tmp_path / "dialogs").rang()
+        assert {call_id: one.was_called for call_id, one in rang.items()} == {"o1": False, "o2": True}
         assert dialogs.may_have_rung("o1")
+        sent.append(rang["o2"].sent)
+    assert sent == ["sent", ""], "it is cancelled once"
     dialogs.forget("o2")
     assert dialogs.may_have_rung("o2")
     for call_id in ("o1", "o2", "never"):

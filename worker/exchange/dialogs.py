@@ -1,9 +1,8 @@
 """What is known of each call, on disk: a restarted exchange goes on with it, or tells that it rang.
 
-placed    o1.dial ─┬──────────────────────────────────────────► until the api knows how it ended; it holds a
-                   │                                              word once the INVITE has left
-rings     o1.rings └──┬─► until it is answered
-answered  o1.json     └──┬─► until it is over
+placed    o1.dial ──┬───────────────┬──────────► until the api knows how it ended; empty: nobody was called
+rings     o1.rings  └─┬─► becomes it ┘             written by the engine before the INVITE leaves
+answered  o1.json     └─────┬─► until it is over
 
 One file a call, written whole before it counts and removed when the call is over. No credential is in it:
 the trunk's is asked for again.
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 64 * 1024
 _MOST_NAME = 64
-_CALLED = "called"
 
 
 class Kept(BaseModel):
@@ -65,9 +63,9 @@ class Rang:
     """Somebody whom an exchange that died was to call."""
 
     sent: str = ""
-    """What left and may ring on (`sip.Engine.abandon`); empty: not known, or it was over."""
+    """What may ring on (`sip.Engine.abandon`); empty: nothing does."""
     was_called: bool = False
-    """False: nothing says whether an INVITE ever left."""
+    """False: no INVITE left, unless the machine lost its power as it did."""
 
 
 class Dialogs:
@@ -97,18 +95,9 @@ class Dialogs:
         with contextlib.suppress(OSError):
             (self._folder / f"{call_id}.dial").unlink()
 
-    def rings(self, call_id: str, sent: str) -> None:
-        """Somebody rings; `sent` is what `sip.Engine.abandon` needs.
-
-        Until the call is kept or forgotten, that is all there is of it.
-        """
-        path = self._folder / f"{call_id}.rings"
-        try:
-            _write(path, sent)
-            if (placed := path.with_suffix(".dial")).exists() and not placed.stat().st_size:
-                placed.write_text(_CALLED)  # which stays when it rings no more
-        except OSError:
-            logger.error("a call that rings was not written down", extra={"call_id": call_id})
+    def rings(self, call_id: str) -> Path:
+        """Where the engine writes whom it calls, before it does (`sip.Engine.invite`)."""
+        return self._folder / f"{call_id}.rings"
 
     def rang(self) -> dict[str, Rang]:
         """Whom an exchange before us was calling when it died, or had called and not told of.
@@ -116,30 +105,42 @@ class Dialogs:
         That they rang is forgotten by this; that they were called, once the api was `told`.
         """
         rang = {}
+        for path in self._folder.glob("*.new"):
+            path.unlink(missing_ok=True)  # of what was never written wholly
         for path in sorted(self._folder.glob("*.rings")):
             with contextlib.suppress(OSError):
                 if not path.with_suffix(".json").exists():
                     with path.open(encoding="utf-8", errors="replace") as file:
                         rang[path.stem] = Rang(file.read(_MOST_BYTES), was_called=True)
-                path.unlink()
+                self._rings_no_more(path.stem)
         for path in sorted(self._folder.glob("*.dial")):
             if not path.with_suffix(".json").exists():
                 with contextlib.suppress(OSError):
                     rang.setdefault(path.stem, Rang(was_called=path.stat().st_size > 0))
         return rang
 
+    def _rings_no_more(self, call_id: str) -> None:
+        """It stays until the api knows, where it is to. Raises OSError."""
+        rings, placed = self.rings(call_id), self._folder / f"{call_id}.dial"
+        if not placed.exists():
+            rings.unlink(missing_ok=True)
+        elif rings.exists():
+            rings.rename(placed)
+
     def keep(self, call: Kept) -> None:
         """Write it down. A full disk must not end a call: it would only not survive us."""
         path = self._folder / f"{call.call_id}.json"
         try:
             _write(path, call.model_dump_json())
-            path.with_suffix(".rings").unlink(missing_ok=True)
+            self._rings_no_more(call.call_id)
         except OSError:
             logger.error("a dialog was not written down", extra={"call_id": call.call_id})
 
     def forget(self, call_id: str) -> None:
         """The call is over."""
-        for kind in ("json", "rings"):
+        with contextlib.suppress(OSError):
+            self._rings_no_more(call_id)
+        for kind in ("json", "new"):
             with contextlib.suppress(OSError):
                 (self._folder / f"{call_id}.{kind}").unlink()
 

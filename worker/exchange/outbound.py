@@ -107,12 +107,8 @@ class Outbound:
             credential=credential_of(trunk),
             headers=(*order.headers.items(), *asserted(trunk, caller)),
             ring_seconds=float(order.ring_seconds),
-            sent=lambda sent: self._sent(order.call_id, sent),
+            journal=self._dialogs.rings(order.call_id),
         )
-
-    def _sent(self, call_id: str, sent: str) -> None:
-        if call_id in self.ringing:
-            self._dialogs.rings(call_id, sent)
 
     async def _follow(
         self,

@@ -89,6 +89,8 @@ class Restoration:
                 dialog = self._engine.restore(
                     kept.snapshot, credential=None if trunk is None else credential_of(trunk)
                 )
+                # An exchange after us must not count on from where we began.
+                self._dialogs.keep(kept.model_copy(update={"snapshot": dialog.snapshot()}))
             except sip.SipError:
                 logger.warning("a dialog could not be restored", extra={"call_id": kept.call_id})
                 self._dialogs.forget(kept.call_id)
@@ -160,7 +162,6 @@ class Restoration:
         call.talker = shard
         self._exchange.calls[call_id] = call
         shard.call_ids.add(call_id)
-        call.keep()  # a third exchange must not count on from where this one began
         self._goes_on(call)
         if frame.wish != call.media.ours:
             self._exchange.spawn(self._exchange.hold(call, shard, frame.wish))

@@ -178,7 +178,7 @@ class Transfers:
                 credential=credential_of(trunk),
                 headers=(*headers, *asserted(trunk, onward.from_number)),
                 ring_seconds=min(RING_SECONDS, seconds),
-                sent=lambda sent: self._sent(leg_id, sent),
+                journal=self._dialogs.rings(leg_id),
             )
         except sip.SipError as error:
             for one in sockets:
@@ -237,10 +237,6 @@ class Transfers:
             person.close()
             if not outcome.done():
                 outcome.set_result(why_not or "Nobody answered there")
-
-    def _sent(self, leg_id: str, sent: str) -> None:
-        if leg_id in self.ringing:
-            self._dialogs.rings(leg_id, sent)
 
     def _answered(self, person: PhoneCall, body: bytes) -> str:
         """Why the two cannot talk; empty when they can."""

@@ -1,6 +1,8 @@
 """Bindings at a registrar: made, kept, lost, removed."""
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 from tests.integration.sip.conftest import MakeEngine
@@ -135,3 +137,33 @@ async def test_what_was_granted_is_read_beside_whatever_else_a_registrar_says(
     assert isinstance(first, Registered)
     assert first.expires_seconds == 77
     await registration.unregister()
+
+
+async def test_a_connection_that_ends_with_the_grant_is_made_anew_at_once(engine: Engine) -> None:
+    opened: Counter[int] = Counter()
+
+    async def grants(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at = writer.get_extra_info("sockname")[1]
+        opened[at] += 1
+        is_first = opened[at] == 1
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked = Message(head)
+                granted = [f"Contact: {asked.get('contact')};expires=120"]
+                writer.write(response(asked, 200, "OK", "t", headers=granted))
+                if is_first:
+                    break
+        writer.close()
+
+    # Many at once: some end before their registration has looked.
+    servers = [await asyncio.start_server(grants, "127.0.0.1", 0) for _ in range(40)]
+    ports = [server.sockets[0].getsockname()[1] for server in servers]
+    registrations = [
+        engine.register(Account(f"sip:127.0.0.1:{port};transport=tcp", CREDENTIAL)) for port in ports
+    ]
+    async with asyncio.timeout(5):
+        while opened != dict.fromkeys(ports, 2):
+            await asyncio.sleep(0.02)
+    await asyncio.gather(*(registration.unregister() for registration in registrations))
+    for server in servers:
+        server.close()

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.sip.conftest import MakeEngine
 from tests.support.carrier import CREDENTIAL, Carrier
 from tests.support.ear import Ear
+from tests.support.far_call import FarCall
 from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
 from tests.support.sip_messages import Message, response, sdp
@@ -108,6 +109,81 @@ async def test_a_call_that_came_to_us_goes_on_in_another_process(
     assert bye is not None
     assert bye.code == 200
     assert (await again.hear(Ended)).by == "far"
+
+
+async def test_what_was_sent_in_the_moment_of_death_is_cancelled(
+    make_engine: MakeEngine, far: FarEnd, tmp_path: Path
+) -> None:
+    journal = tmp_path / "o1.rings"
+    asked: list[Message] = []
+
+    async def rings(call: FarCall) -> None:
+        asked.append(call.invite)
+        assert call.invite.branch in journal.read_text(), "it is written down before it leaves"
+        if call.invite.user == "asked" and not call.invite.get("proxy-authorization"):
+            call.far.send(far.port, challenged(call.invite), call.source)
+            return
+        first.process.kill()
+        call.answers["ACK"] = lambda ack: acknowledged.set()
+        await call.until(lambda: bool(call.of("CANCEL")), 20)
+        while not acknowledged.is_set():
+            call.reply(487, "Request Terminated")
+            await call.until(acknowledged.is_set, 0.5)
+
+    for user in ("plain", "asked"):
+        acknowledged = asyncio.Event()
+        far.on(user, rings)
+        port = free_port(socket.SOCK_DGRAM)
+        where = f"sip:127.0.0.1:{far.port}"
+        first = await dying(port, f"sip:{user}@127.0.0.1:{far.port}", where, journal)
+        await asyncio.wait_for(first.process.wait(), 20)
+        engine = await make_engine(Listener("udp", "127.0.0.1", port))
+        assert await engine.abandon(journal.read_text()) == ""
+        (cancel,) = far.calls[-1].of("CANCEL")
+        assert cancel.branch == asked[-1].branch
+        assert cancel.get("cseq").split()[0] == asked[-1].get("cseq").split()[0]
+        assert await asyncio.wait_for(acknowledged.wait(), 5)
+        assert journal.stat().st_mode & 0o777 == 0o600
+        assert not journal.with_suffix(".new").exists()
+    assert [invite.user for invite in asked] == ["plain", "asked", "asked"]
+    # Who never got it gets no other one: a telephone would ring anew.
+    there = len(far.calls)
+    never = journal.read_text().replace(asked[-1].get("call-id"), "never-sent")
+    assert "481" in await engine.abandon(never)
+    assert len(far.calls) == there
+
+
+async def test_nobody_is_called_whom_nothing_would_be_known_of(
+    engine: Engine, far: FarEnd, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dialogs"
+
+    async def asks(call: FarCall) -> None:
+        if not call.invite.get("proxy-authorization"):
+            folder.rename(tmp_path / "gone")
+            call.far.send(far.port, challenged(call.invite), call.source)
+            return
+        call.reply(180, "Ringing")
+        await call.until(lambda: bool(call.of("CANCEL")))
+        call.reply(487, "Request Terminated")
+
+    far.on("somebody", asks)
+    for invites in (0, 2):
+        ear = Ear(
+            engine.invite(
+                f"sip:somebody@127.0.0.1:{far.port}",
+                sdp().encode(),
+                caller="sip:1@127.0.0.1",
+                credential=CREDENTIAL,
+                journal=folder / "o1.rings",
+            )
+        )
+        ended = await ear.hear(Ended)
+        assert (ended.by, ended.reason) == ("transport", "the call could not be written down")
+        assert len(far.calls) == invites, "what cannot be written anew is taken back"
+        folder.mkdir()
+    await asyncio.wait_for(far.calls[-1].done.wait(), 5)
+    assert far.calls[-1].of("CANCEL")
 
 
 async def test_a_snapshot_that_is_none(engine: Engine) -> None:

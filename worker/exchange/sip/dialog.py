@@ -55,7 +55,6 @@ class Dialog:
         invitation: Invitation | None = None,
         body: bytes = b"",
         redial: Callable[[int], int] | None = None,
-        sent: Callable[[str], None] | None = None,
     ) -> None:
         self.call_id = call_id
         self.direction = direction
@@ -74,7 +73,6 @@ class Dialog:
         self._is_confirmed = False
         self._body = body
         self._redial = redial
-        self._sent = sent
         self._session = SessionKeeper(
             port.timing.min_session_seconds,
             hold=port.hold,
@@ -102,9 +100,6 @@ class Dialog:
             return
         headers = Headers(event.headers)
         match event.kind:
-            case "sent":
-                if self._sent is not None:
-                    self._sent(event.text)
             case "progress":
                 self._tell(Progress(event.code, event.text, headers, event.body, tag(headers.first("To"))))
             case "answered":

@@ -1,7 +1,7 @@
 """All of SIP in one process: a thread of its own, seen from the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -148,7 +148,7 @@ class Engine:
         contact: str | None = None,
         call_id: str | None = None,
         ring_seconds: float = 180.0,
-        sent: Callable[[str], None] | None = None,
+        journal: Path | None = None,
     ) -> Dialog:
         """Sends an INVITE and returns at once; the rest is told by `Dialog.events`. BadUri, Overloaded.
 
@@ -157,8 +157,9 @@ class Engine:
         The next is tried on no connection, on no answer over UDP and on 503. `headers` go on the
         authenticated INVITE too. `contact` replaces our own ("sip:+1555@198.51.100.7:5060", behind NAT). Not
         answered within `ring_seconds`: CANCEL and `Ended(by="timeout", code=408)`. A 302 ends it; following
-        it is the caller's. `sent` is told what `abandon` needs, whenever an INVITE of this call leaves: again
-        after a challenge and at the next address."""
+        it is the caller's. `journal` is a file that has what `abandon` needs before an INVITE of this call
+        leaves, written anew after a challenge and for the next address; whoever calls removes it. Where it
+        cannot be written nobody is called: `Ended(by="transport")`."""
         said = clean(headers)
         clean([("name", caller_name or ""), ("Call-ID", call_id or "")])
 
@@ -176,6 +177,7 @@ class Engine:
                     contact,
                     known,
                     ring_seconds,
+                    journal,
                 )
 
         def redial(minimum: int) -> int:
@@ -193,16 +195,17 @@ class Engine:
             remote_uri=uri,
             body=body,
             redial=redial,
-            sent=sent,
         )
         self._dialogs[key] = dialog
         return dialog
 
     async def abandon(self, sent: str) -> str:
-        """Ends a call that another process was placing when it died; see `invite`. Empty, or why not. BadUri.
+        """Ends a call that another process was placing when it died; `sent` is its journal (`invite`). Empty,
+        or why not. BadUri.
 
-        Its INVITE is repeated, which the far side answers with what it thinks of it, and cancelled; an answer
-        that crosses is acknowledged and ended. Returns when that is done, after two minutes at most."""
+        It is cancelled. Where the far side knows of it, its INVITE is repeated to see it to its end: an
+        answer that has crossed is acknowledged and ended. Returns when that is done, after two minutes at
+        most."""
         with in_our_words():
             order = self.native.abandon(sent)
         trouble = (await self.reply_to(order)).reason

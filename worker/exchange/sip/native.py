@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, cast
 
 from worker.exchange.sip.errors import BadUri, EngineMissing, NotNow, Overloaded, SipError
@@ -72,6 +73,7 @@ class Native(Protocol):
         contact: str | None,
         call_id: str | None,
         ring_seconds: float,
+        journal: Path | None,
         /,
     ) -> tuple[int, str]: ...
     def ring(self, key: int, headers: list[Header], body: bytes, /) -> None: ...

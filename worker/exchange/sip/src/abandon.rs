@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! that process   INVITE ──► 100, 180 …  ✝
-//! this one       INVITE again, with its branch and tags ──► 180 ──► CANCEL ──► 487 ──► ACK
-//!                                                       └──► 200 ──► ACK, BYE
+//! this one       CANCEL, with its branch and tags ─┬─ 200: INVITE again ─┬─► 487 ──► ACK
+//!                                                  │                     └─► 200 ──► ACK, BYE
+//!                                                  └─ 481: it never came there, or is over
 //! ```
 //!
-//! The far side takes the second for a repetition of the first; from then on it is the crate's transaction.
+//! Whoever has the first INVITE takes the second for a repetition of it; from then on it is the crate's transaction.
+//! Whoever has not must not get another: a telephone would ring anew.
 
-use crate::calls::{Call, Core};
+use crate::calls::Core;
 use crate::outbound::PATIENCE;
-use crate::targets::Target;
+use crate::targets::{DESTINATION, Target};
 use crate::wire;
 use rsipstack::dialog::DialogId;
 use rsipstack::dialog::dialog::{DialogInner, DialogState};
@@ -22,25 +24,14 @@ use rsipstack::transport::SipAddr;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::time::timeout;
 
-/// What another process needs for it, whenever the INVITE has changed: it is sent anew when it is challenged.
-pub fn written(call: &Call) -> Option<String> {
-    let invite = match call.dialog()? {
-        dialog if dialog.state().can_cancel() => dialog.initial_request(),
-        _ => return None,
-    };
-    let sequence = invite.cseq_header().ok()?.seq().ok()?;
-    if call.sent.swap(sequence, Ordering::SeqCst) == sequence {
-        return None;
-    }
-    let address = call.destination.lock().clone()?;
-    let target = Target { address, name: None };
+/// What another process needs for it.
+pub fn written(invite: &Request, destination: &SipAddr) -> Option<String> {
     let told = json!({
         "invite": invite.to_string(),
-        "transport": wire::transport_name(target.transport()),
-        "address": target.socket()?.to_string(),
+        "transport": wire::transport_name(destination.r#type?),
+        "address": destination.get_socketaddr().ok()?.to_string(),
     });
     Some(told.to_string())
 }
@@ -85,10 +76,10 @@ pub async fn end(core: Arc<Core>, abandoned: Abandoned) -> Result<(), String> {
         transaction.tu_sender.clone(),
     )
     .map_err(plain)?;
-    *inner.remote_uri.lock() = target.address.into();
-    *inner.state.lock() = DialogState::Calling(id);
+    *inner.remote_uri.lock() = target.address.clone().into();
+    *inner.state.lock() = DialogState::Trying(id); // else the CANCEL would wait for an answer to the INVITE
     let dialog = InviteDialog::from_inner(Arc::new(inner));
-    dialog.cancel().await.map_err(plain)?; // sent once there is a provisional answer
+    DESTINATION.scope(target.address, dialog.cancel()).await.map_err(plain)?;
     let seen = timeout(PATIENCE * 2, dialog.process_invite(&mut transaction)).await;
     // Answers are repeated until the ACK has arrived.
     timeout(PATIENCE, async { while transaction.receive().await.is_some() {} }).await.ok();

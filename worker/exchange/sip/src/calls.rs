@@ -1,7 +1,7 @@
 //! What is known of each call, and where a request that comes in belongs.
 
-use crate::abandon;
 use crate::events::{Event, Outbox};
+use crate::journal::Journal;
 use crate::targets::Targets;
 use crate::wire::{self, Pairs};
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use rsipstack::transaction::transaction::TransactionEventSender;
 use rsipstack::transport::{SipAddr, SipConnection};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// The INVITE that we have not finally answered yet.
@@ -34,8 +34,10 @@ pub struct Call {
     /// The flow an inbound call came on.
     pub connection: Option<SipConnection>,
     pub credential: Mutex<Option<Credential>>,
-    /// Where its INVITE went: a CANCEL has to go there, too.
-    pub destination: Mutex<Option<SipAddr>>,
+    /// Outbound: where its INVITE is written down before it leaves, for another process to cancel.
+    pub journal: Option<Journal>,
+    /// It could not be, and the call was taken back.
+    pub is_unwritten: AtomicBool,
     pub is_answered: AtomicBool,
     pub is_over: AtomicBool,
     /// The far side has said something, or we have.
@@ -45,8 +47,6 @@ pub struct Call {
     pub cancelled: Notify,
     /// Outbound calls are tried at one address after the other; what earlier tries still say is not told.
     pub attempt: AtomicUsize,
-    /// CSeq of the INVITE that Python was told of last.
-    pub sent: AtomicU32,
     /// How many re-INVITEs and UPDATEs are under way, ours and theirs (RFC 3261 §14).
     pub offers_of_ours: AtomicUsize,
     pub offers_of_theirs: AtomicUsize,
@@ -67,14 +67,14 @@ impl Call {
             ringing: Mutex::new(None),
             connection,
             credential: Mutex::new(None),
-            destination: Mutex::new(None),
+            journal: None,
+            is_unwritten: AtomicBool::new(false),
             is_answered: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             is_heard: AtomicBool::new(false),
             is_cancelled: AtomicBool::new(false),
             cancelled: Notify::new(),
             attempt: AtomicUsize::new(0),
-            sent: AtomicU32::new(0),
             offers_of_ours: AtomicUsize::new(0),
             offers_of_theirs: AtomicUsize::new(0),
             farewell: Mutex::default(),
@@ -155,6 +155,11 @@ impl Calls {
         let books = self.books.lock();
         let key = books.by_tag.get(&(call_id.to_string(), tag.to_string()))?;
         books.by_key.get(key).cloned()
+    }
+
+    /// A call of ours, by the INVITE that begins it.
+    pub fn placed_by(&self, invite: &Request) -> Option<Arc<Call>> {
+        self.inside(&wire::call_id(invite)?, &wire::from_tag(invite)?)
     }
 
     pub fn begun_by(&self, request: &Request) -> Option<Arc<Call>> {
@@ -276,16 +281,6 @@ impl Core {
             headers,
             ..Event::default()
         });
-    }
-
-    /// Tells what another process would have to end, should this one not live to see an answer.
-    pub fn tell_sent(&self, call: &Call) {
-        if !call.is_inbound
-            && !call.is(|call| &call.is_cancelled)
-            && let Some(text) = abandon::written(call)
-        {
-            self.outbox.tell(Event { kind: "sent", key: call.key, text, ..Event::default() });
-        }
     }
 
     /// From now on nothing reaches the call any more.

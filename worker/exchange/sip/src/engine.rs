@@ -1,5 +1,6 @@
 //! The SIP thread: sockets, the endpoint on them, and the tasks that serve it.
 
+use crate::abandon;
 use crate::admission::{Doorkeeper, Gate};
 use crate::calls::{Calls, Core, Local};
 use crate::challenges;
@@ -7,9 +8,10 @@ use crate::events::Outbox;
 use crate::inbound;
 use crate::listening::{self, Door};
 use crate::targets::{Locator, Reach, Resolver, Targets};
+use crate::wire;
 use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog_layer::DialogLayer;
-use rsipstack::sip::{HeadersExt, HostWithPort, SipMessage, ToTypedHeader, Transport};
+use rsipstack::sip::{HeadersExt, HostWithPort, Method, Request, SipMessage, ToTypedHeader, Transport};
 use rsipstack::transaction::endpoint::{EndpointOption, MessageInspector};
 use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{
@@ -17,7 +19,7 @@ use rsipstack::transport::{
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -51,15 +53,35 @@ pub struct Started {
 }
 
 /// Looks at each message on its way. Requests of ours get our own address of the right transport into their Via: the
-/// crate takes that of its first listener wherever a locator decides.
-struct Clerk(Vec<(Transport, HostWithPort)>);
+/// crate takes that of its first listener wherever a locator decides. An INVITE that makes a telephone ring is written
+/// down as it leaves, and before it does.
+struct Clerk {
+    vias: Vec<(Transport, HostWithPort)>,
+    calls: Arc<Calls>,
+}
+
+impl Clerk {
+    fn note(&self, invite: &Request, destination: &SipAddr) {
+        let is_first = invite.method == Method::Invite && wire::to_tag(invite).is_none();
+        let Some(call) = is_first.then(|| self.calls.placed_by(invite)).flatten() else { return };
+        let Some(journal) = call.journal.as_ref().filter(|_| !call.is(|call| &call.is_over)) else { return };
+        let (via, text) = (invite.via_header().ok(), abandon::written(invite, destination));
+        let written = via.zip(text).is_some_and(|(via, text)| journal.write(via.value(), &text).is_ok());
+        if !written {
+            call.is_unwritten.store(true, Ordering::SeqCst);
+            call.is_cancelled.store(true, Ordering::SeqCst);
+            call.cancelled.notify_one();
+        }
+    }
+}
 
 impl MessageInspector for Clerk {
     fn before_send(&self, mut message: SipMessage, destination: Option<&SipAddr>) -> SipMessage {
         let SipMessage::Request(request) = &mut message else { return message };
         challenges::spelled(request);
-        let Some(transport) = destination.and_then(|destination| destination.r#type) else { return message };
-        let ours = self.0.iter().find(|(of, _)| *of == transport).map(|(_, address)| address.clone());
+        let Some(destination) = destination else { return message };
+        let Some(transport) = destination.r#type else { return message };
+        let ours = self.vias.iter().find(|(of, _)| *of == transport).map(|(_, address)| address.clone());
         if let Ok(via) = request.via_header_mut() {
             via.update_first_value(|value| {
                 let mut via = value.typed()?;
@@ -74,6 +96,7 @@ impl MessageInspector for Clerk {
             })
             .ok();
         }
+        self.note(request, destination);
         message
     }
 
@@ -138,7 +161,7 @@ pub async fn start(
         .with_transport_layer(layer)
         .with_user_agent(&settings.user_agent)
         .with_option(option)
-        .with_inspector(Box::new(Clerk(vias)))
+        .with_inspector(Box::new(Clerk { vias, calls: calls.clone() }))
         .with_target_locator(Box::new(Locator(targets.clone())))
         .with_transport_inspector(Box::new(doorkeeper))
         .build();

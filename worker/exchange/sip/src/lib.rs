@@ -7,6 +7,7 @@ mod challenges;
 mod engine;
 mod events;
 mod inbound;
+mod journal;
 mod listening;
 mod outbound;
 mod registration;
@@ -19,6 +20,7 @@ mod wire;
 use admission::{Gate, Rules};
 use calls::{Call, Core};
 use events::{Event, Outbox};
+use journal::Journal;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyLookupError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -27,6 +29,7 @@ use rsipstack::sip::{Method, Uri};
 use rsipstack::transaction::{CallIdFormat, make_call_id};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -258,6 +261,8 @@ impl Engine {
     }
 
     #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (uri, body, caller, caller_name, proxies, secret, headers, contact, call_id, ring_seconds,
+        journal = None))]
     fn invite(
         &self,
         uri: &str,
@@ -270,6 +275,7 @@ impl Engine {
         contact: Option<&str>,
         call_id: Option<String>,
         ring_seconds: f64,
+        journal: Option<PathBuf>,
     ) -> PyResult<(u64, String)> {
         let (core, handle) = self.core()?;
         let plan = outbound::Plan {
@@ -286,7 +292,9 @@ impl Engine {
         let call_id = call_id.unwrap_or_else(|| {
             make_call_id(Some(engine::CALL_ID_SUFFIX), CallIdFormat::default()).value().to_string()
         });
-        let call = Arc::new(Call::new(core.calls.next_key(), call_id.clone(), false, None));
+        let journal = journal.map(Journal::new);
+        let call = Call { journal, ..Call::new(core.calls.next_key(), call_id.clone(), false, None) };
+        let call = Arc::new(call);
         let key = call.key;
         core.calls.add(&call);
         self.order(&handle, outbound::dial(core.clone(), call.clone(), plan))

@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// SIP's own patience with a transaction, and a little.
 pub const PATIENCE: Duration = Duration::from_secs(34);
 
+const UNWRITTEN: &str = "the call could not be written down";
+
 /// Bytes of a request that goes over UDP.
 const LARGEST: usize = 1300;
 
@@ -84,7 +86,12 @@ pub async fn dial(core: Arc<Core>, call: Arc<Call>, plan: Plan) {
                 let is_last = nth + 1 == targets.len();
                 let target = &fitting(&core, &call, &plan, target).await;
                 match attempt(&core, &call, &plan, target, nth, is_last, deadline).await {
-                    Outcome::Settled => return,
+                    Outcome::Settled => {
+                        if call.is(|call| &call.is_unwritten) {
+                            core.tell_end(&call, "transport", 503, UNWRITTEN.into(), Pairs::new());
+                        }
+                        return;
+                    }
                     Outcome::Failed { by, code, text, headers } => {
                         core.tell_end(&call, by, code, text, headers);
                         core.forget(&call);
@@ -159,10 +166,12 @@ async fn attempt(
     if let Err(text) = connected {
         return Outcome::Next { text };
     }
+    if call.journal.as_ref().is_some_and(|journal| journal.reserve().is_err()) {
+        return Outcome::Failed { by: "transport", code: 503, text: UNWRITTEN.into(), headers: Pairs::new() };
+    }
     let (sender, states) = core.layer.new_dialog_state_channel();
     call.attempt.store(nth, Ordering::SeqCst);
     call.is_heard.store(false, Ordering::SeqCst);
-    *call.destination.lock() = Some(target.address.clone());
     core.targets.note(&plan.uri, &target.address);
     let sent = core.layer.do_invite_async(option(core, call, plan, target), sender);
     let (dialog, mut answer) = match sent {
@@ -171,8 +180,6 @@ async fn attempt(
     };
     *call.dialog.lock() = Some(dialog.clone());
     core.calls.add_tag(call, dialog.id().local_tag);
-    call.sent.store(0, Ordering::SeqCst);
-    core.tell_sent(call);
     tokio::spawn(watch(core.clone(), call.clone(), states, nth));
 
     let silence = Instant::now() + core.try_next;

@@ -65,11 +65,10 @@ pub async fn keep(core: Arc<Core>, mut binding: Binding) {
             _ = stopped.cancelled() => break,
         };
         let since = Instant::now();
-        let flow = current.as_ref().and_then(|(_, target)| core.targets.flow(target));
         let is_lost = tokio::select! {
             _ = sleep(wait) => false,
             _ = stopped.cancelled() => break,
-            _ = until_lost(flow) => true,
+            _ = until_lost(&core, &current) => true,
             _ = binding.renewed.notified() => true,
         };
         if is_lost
@@ -92,10 +91,14 @@ pub async fn keep(core: Arc<Core>, mut binding: Binding) {
     core.outbox.tell(Event { kind: "gone", key: binding.key, ..Event::default() });
 }
 
-/// Returns when a connection has ended; never where there is none.
-async fn until_lost(flow: Option<CancellationToken>) {
-    match flow {
-        Some(flow) => flow.cancelled().await,
+/// Returns when the connection to there has ended, which it may have before we look; never where none is needed.
+async fn until_lost(core: &Core, current: &Option<(Registration, Target)>) {
+    match current.as_ref().filter(|(_, target)| target.transport() != Transport::Udp) {
+        Some((_, target)) => {
+            if let Some(flow) = core.targets.flow(target) {
+                flow.cancelled().await;
+            }
+        }
         None => std::future::pending().await,
     }
 }

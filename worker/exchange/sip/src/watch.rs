@@ -15,7 +15,6 @@ pub async fn watch(core: Arc<Core>, call: Arc<Call>, mut states: DialogStateRece
         if call.attempt.load(Ordering::SeqCst) != attempt {
             return;
         }
-        core.tell_sent(&call);
         match state {
             DialogState::Trying(_) => call.is_heard.store(true, Ordering::SeqCst),
             DialogState::Early(_, response) if !call.is_inbound => {
