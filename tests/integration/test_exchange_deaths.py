@@ -325,6 +325,8 @@ async def test_who_answers_a_forwarded_call_as_the_exchange_dies_is_let_go_by_th
                 seen.append(type(event))
         assert seen == [sip.Confirmed, sip.Ended], left
         await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
+
+
 async def dies_as_it_sends(stage: Stage, far: FarEnd) -> None:
     """The exchange has signed its INVITE, and does not live to see anything of it."""
 

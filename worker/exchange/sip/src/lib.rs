@@ -14,28 +14,30 @@ mod registration;
 mod requests;
 mod snapshot;
 mod targets;
+mod threads;
 mod watch;
 mod wire;
 
 use admission::{Gate, Rules};
 use calls::{Call, Core};
+use engine::Listener;
 use events::{Event, Outbox};
 use journal::Journal;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyLookupError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rsipstack::dialog::dialog::DialogSnapshotState;
-use rsipstack::sip::{Method, Uri};
+use rsipstack::sip::{Method, Transport};
 use rsipstack::transaction::{CallIdFormat, make_call_id};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use targets::Reach;
-use tokio::runtime::{Builder, Handle};
+use threads::Running;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wire::{Pairs, Secret};
@@ -44,13 +46,6 @@ use wire::{Pairs, Secret};
 const ORDERS: usize = 20_000;
 
 type Address = (String, String, u16, Option<(String, u16)>, Vec<u8>, Vec<u8>);
-
-struct Running {
-    core: Arc<Core>,
-    handle: Handle,
-    token: CancellationToken,
-    threads: Vec<JoinHandle<()>>,
-}
 
 #[pyclass(frozen, module = "call2me_sip")]
 struct Engine {
@@ -66,18 +61,18 @@ fn bad(error: String) -> PyErr {
     PyValueError::new_err(error)
 }
 
-fn uris(texts: &[String]) -> PyResult<Vec<Uri>> {
-    texts.iter().map(|text| wire::uri(text).map_err(bad)).collect()
-}
-
-fn networks(texts: &[String]) -> PyResult<Vec<ipnet::IpNet>> {
-    let read = |text: &String| text.parse().or_else(|_| text.parse().map(|ip: std::net::IpAddr| ip.into()));
-    texts.iter().map(|text| read(text).map_err(|_| bad(format!("no network: {text:?}")))).collect()
-}
-
-fn socket(host: &str, port: u16) -> PyResult<SocketAddr> {
-    let ip = host.parse().map_err(|_| bad(format!("no IP address: {host:?}")))?;
-    Ok(SocketAddr::new(ip, port))
+fn described((transport, host, port, advertised, certificate, private_key): Address) -> PyResult<Listener> {
+    let transport = wire::transport(&transport).map_err(bad)?;
+    if transport == Transport::Tls {
+        engine::is_pair(&certificate, &private_key).map_err(PyOSError::new_err)?;
+    }
+    Ok(Listener {
+        transport,
+        address: wire::socket(&(host, port)).map_err(bad)?,
+        advertised: advertised.as_ref().map(wire::socket).transpose().map_err(bad)?,
+        certificate,
+        private_key,
+    })
 }
 
 impl Engine {
@@ -148,26 +143,10 @@ impl Engine {
         pending_limit: usize,
         t1_seconds: f64,
     ) -> PyResult<Vec<(String, String, u16)>> {
-        let mut wanted = Vec::new();
-        for (transport, host, port, advertised, certificate, private_key) in listeners {
-            let transport = wire::transport(&transport).map_err(bad)?;
-            if transport == rsipstack::sip::Transport::Tls {
-                engine::is_pair(&certificate, &private_key).map_err(PyOSError::new_err)?;
-            }
-            wanted.push(engine::Listener {
-                transport,
-                address: socket(&host, port)?,
-                advertised: advertised.map(|(host, port)| socket(&host, port)).transpose()?,
-                certificate,
-                private_key,
-            });
-        }
+        let listeners = listeners.into_iter().map(described).collect::<PyResult<_>>()?;
         let settings = engine::Settings {
             user_agent,
-            nameservers: nameservers
-                .iter()
-                .map(|(host, port)| socket(host, *port))
-                .collect::<PyResult<_>>()?,
+            nameservers: nameservers.iter().map(wire::socket).collect::<Result<_, _>>().map_err(bad)?,
             authorities,
             connect: Duration::from_secs_f64(connect_seconds),
             try_next: Duration::from_secs_f64(try_next_seconds),
@@ -175,55 +154,21 @@ impl Engine {
             reach: self.reach.lock().clone(),
             pending_limit,
         };
-        let token = CancellationToken::new();
         let (gate, outbox) = (self.gate.clone(), self.outbox.clone());
-        let (told, heard) = std::sync::mpsc::channel();
-        let stopped = token.clone();
-        let serve = move || {
-            let runtime = match Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(told.send(Err(error.to_string()))),
-            };
-            let handle = runtime.handle().clone();
-            runtime.block_on(async move {
-                let started = engine::start(wanted, settings, gate, outbox, stopped.clone()).await;
-                let is_up = started.is_ok();
-                told.send(started.map(|started| (started, handle))).ok();
-                if is_up {
-                    stopped.cancelled().await;
-                }
-            });
-            // What is still under way ends here: nobody would hear of it.
-            runtime.shutdown_background();
-        };
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.into()).spawn(body)
-        };
-        let serving = spawn("sip", Box::new(serve))?;
-        let started = py.detach(move || heard.recv());
-        let (started, handle) = match started {
-            Ok(Ok(started)) => started,
-            Ok(Err(error)) => return Err(PyOSError::new_err(error)),
-            Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
-        };
-        let outbox = self.outbox.clone();
-        let delivering = spawn("sip-events", Box::new(move || outbox.deliver(sink)))?;
-        let threads = vec![serving, delivering];
-        *self.running.lock() = Some(Running { core: started.core, handle, token, threads });
-        let addresses = started.addresses.into_iter();
-        Ok(addresses.map(|(of, at)| (wire::transport_name(of), at.ip().to_string(), at.port())).collect())
+        let begun = py.detach(|| Running::begin(listeners, settings, gate, outbox, sink));
+        let (running, addresses) = begun.map_err(PyOSError::new_err)?;
+        *self.running.lock() = Some(running);
+        let named =
+            |(of, at): (Transport, SocketAddr)| (wire::transport_name(of), at.ip().to_string(), at.port());
+        Ok(addresses.into_iter().map(named).collect())
     }
 
     /// Closes the sockets and ends both threads.
     fn stop(&self, py: Python<'_>) {
-        let Some(running) = self.running.lock().take() else { return };
-        self.outbox.close();
-        running.token.cancel();
-        py.detach(|| {
-            for thread in running.threads {
-                thread.join().ok();
-            }
-        });
+        if let Some(running) = self.running.lock().take() {
+            self.outbox.close();
+            py.detach(|| running.end());
+        }
     }
 
     #[pyo3(signature = (sources, refuse_with, per_second, burst, connections = 32))]
@@ -237,7 +182,7 @@ impl Engine {
     ) -> PyResult<()> {
         let sources = match sources {
             None => None,
-            Some(texts) => Some(networks(&texts)?),
+            Some(texts) => Some(wire::networks(&texts).map_err(bad)?),
         };
         self.gate.set(Rules { sources, refuse_with, per_second, burst, connections });
         Ok(())
@@ -245,7 +190,7 @@ impl Engine {
 
     /// Where the names that are given from the next `start` on may not lead, and the names that may all the same.
     fn keep_names_from(&self, refused: Vec<String>, exempt: Vec<(String, u16)>) -> PyResult<()> {
-        *self.reach.lock() = Reach { refused: networks(&refused)?, exempt };
+        *self.reach.lock() = Reach { refused: wire::networks(&refused).map_err(bad)?, exempt };
         Ok(())
     }
 
@@ -283,7 +228,7 @@ impl Engine {
             body,
             caller: wire::uri(caller).map_err(bad)?,
             caller_name,
-            proxies: uris(&proxies)?,
+            proxies: wire::uris(&proxies).map_err(bad)?,
             credential: secret.map(wire::credential),
             headers,
             contact: contact.map(wire::uri).transpose().map_err(bad)?,
@@ -377,7 +322,7 @@ impl Engine {
 
     fn options(&self, uri: &str, proxies: Vec<String>, seconds: f64) -> PyResult<u64> {
         let (core, handle) = self.core()?;
-        let (uri, proxies) = (wire::uri(uri).map_err(bad)?, uris(&proxies)?);
+        let (uri, proxies) = (wire::uri(uri).map_err(bad)?, wire::uris(&proxies).map_err(bad)?);
         let order = core.calls.next_key();
         let patience = Duration::from_secs_f64(seconds);
         self.order(&handle, requests::options(core.clone(), uri, proxies, patience, order))?;
@@ -399,7 +344,7 @@ impl Engine {
             key: core.calls.next_key(),
             registrar: wire::uri(registrar).map_err(bad)?,
             secret,
-            proxies: uris(&proxies)?,
+            proxies: wire::uris(&proxies).map_err(bad)?,
             expires,
             contact_user,
             stopped: stopped.clone(),

@@ -1,8 +1,10 @@
 //! Between the crate's types and the plain ones that Python sees.
 
+use ipnet::IpNet;
 use rsipstack::dialog::authenticate::Credential;
 use rsipstack::sip::headers::make_header;
 use rsipstack::sip::{Header, Headers, HeadersExt, Request, Response, StatusCode, Transport, Uri};
+use std::net::{IpAddr, SocketAddr};
 
 pub type Pairs = Vec<(String, String)>;
 /// User name, password, user name of the digest when it is another.
@@ -38,6 +40,20 @@ pub fn uri(text: &str) -> Result<Uri, String> {
         Some(scheme) if scheme == "sip" || scheme == "sips" => Ok(uri),
         _ => Err(format!("no SIP URI: {text:?}")),
     }
+}
+
+pub fn uris(texts: &[String]) -> Result<Vec<Uri>, String> {
+    texts.iter().map(|text| uri(text)).collect()
+}
+
+pub fn networks(texts: &[String]) -> Result<Vec<IpNet>, String> {
+    let read = |text: &String| text.parse().or_else(|_| text.parse().map(|ip: IpAddr| ip.into()));
+    texts.iter().map(|text| read(text).map_err(|_| format!("no network: {text:?}"))).collect()
+}
+
+pub fn socket((host, port): &(String, u16)) -> Result<SocketAddr, String> {
+    let ip = host.parse().map_err(|_| format!("no IP address: {host:?}"))?;
+    Ok(SocketAddr::new(ip, *port))
 }
 
 pub fn transport(name: &str) -> Result<Transport, String> {
