@@ -18,6 +18,7 @@ NUMBERS = [f"+90532000{n:03}{n % 5}" for n in range(12)]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_campaign_that_meets_a_death_at_every_step_calls_everybody_once(tmp_path: Path) -> None:
     with running_api(tmp_path / "home", **SECRET) as api:
         person = api.person()

@@ -56,6 +56,7 @@ def busy(worker: RehearsedWorker, call_id: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_campaign_whose_api_dies_around_each_order_calls_everybody_once(tmp_path: Path) -> None:
     exchange = Exchange()
     with running_api(tmp_path / "home", **SECRET) as api:

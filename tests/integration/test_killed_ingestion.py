@@ -20,6 +20,7 @@ SECRET = {"CALL2ME_JWT_SECRET": "j" * 40}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_document_that_meets_a_death_at_every_step_is_read_once(tmp_path: Path) -> None:
     """One document, killed at the first point, begun again and killed at the second, and so on."""
     home = tmp_path / "home"
@@ -40,6 +41,7 @@ def test_a_document_that_meets_a_death_at_every_step_is_read_once(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_site_that_meets_a_death_at_every_step_is_read_once(tmp_path: Path, site: str) -> None:
     home = tmp_path / "home"
     allowed = SECRET | {"CALL2ME_ALLOW_HOSTS": site.removeprefix("http://").rstrip("/")}

@@ -56,6 +56,7 @@ async def faults(url: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_one_payment_is_one_credit_and_one_recharge_one_charge(database_url: str, tmp_path: Path) -> None:
     stripe, paddle = FakeStripe(), FakePaddle()
     with serving(stripe), serving(paddle):

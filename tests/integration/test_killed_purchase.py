@@ -24,7 +24,7 @@ def becomes(person: Person, path: str, status: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_purchase_that_meets_a_death_at_every_line_is_one_purchase(tmp_path: Path) -> None:
     with telnyx() as account:
         account.sell(GOOD)

@@ -17,6 +17,7 @@ SERVER = "tests.support.dialling_api"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_due_call_that_meets_a_death_at_every_step_is_placed_once(tmp_path: Path) -> None:
     with running_api(tmp_path / "home", **SECRET) as api:
         person = api.person()

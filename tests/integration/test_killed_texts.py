@@ -16,7 +16,7 @@ PEER, WRITER, DESK = "+13125559001", "+13125559002", "+13125559003"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_texts_that_meet_a_death_at_every_line_are_sent_and_answered_once(tmp_path: Path) -> None:
     with telnyx() as account:
         settings = {"CALL2ME_JWT_SECRET": "j" * 40, **settings_of(account, tmp_path / "rates.json")}
