@@ -101,10 +101,17 @@ async def test_two_who_were_put_through_are_kept_also_when_the_process_that_does
                         expected = range(numbers[0], numbers[0] + len(numbers))
                         assert numbers == [number & 0xFFFF for number in expected], "nobody noticed"
                         assert len(numbers) > 100
+                    # Another exchange relays them, and the shard that hears them goes on.
+                    stage.processes["exchange"].kill()
+                    await stage.processes["exchange"].wait()
+                    await stage.start("exchange")
+                    since = len(phone.heard)
+                    await stage.until(lambda: len(phone.heard) > since + 50, 30)
                     phone.hush()
                     phone.say(second)
                     await stage.until(lambda: ("person", TALK["heard"][0]) in stage.said("c1", 3))
         await stage.until(lambda: (e := stage.events("c1", 3)) and e[-1].kind == "call_ended")
+        assert len(stage.overheard["c1"]) == 2
         ended = stage.events("c1", 3)[-1]
         assert isinstance(ended, CallEnded)
         assert (ended.has_recording, ended.is_bridged, ended.is_overheard) == (True, True, True)
@@ -115,7 +122,8 @@ async def test_two_who_were_put_through_are_kept_also_when_the_process_that_does
         await is_clean(stage)
     callers, persons = loud(left, CALLERS), loud(right, PERSONS)
     for is_loud in (callers, persons):
-        *handed_on, killed, _spoken = sorted(pauses(is_loud))
+        # The longer ones: while words were said in the place of the tone, and until there was an exchange.
+        *handed_on, killed, _, _ = sorted(pauses(is_loud))
         assert max(handed_on, default=0.0) < HANDED_ON_SECONDS
         assert killed < KILLED_SECONDS
     assert not loud(left, PERSONS).any(), "each on a side of their own"
