@@ -99,7 +99,12 @@ def host_and_port(named: str) -> tuple[str, int | None]:
 def _has_host(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0 and not set(url) & set(" \t")
+        has_port = parts.port is not None  # raises where it is no number of a port
+        return (
+            bool(parts.hostname)
+            and (has_port or not parts.netloc.endswith(":"))
+            and not set(url) & set(" \t")
+        )
     except ValueError:
         return False
 
