@@ -104,6 +104,8 @@ class Supervisor:
         await asyncio.to_thread(parcels.tidy, self._settings.spool)
         if self._settings.metrics_port:
             self._metrics = self._figures()
+        if phones.is_on(self._settings):
+            phones.check(self._settings)
         async with self._liveness.listening(), self._children() as group:
             work = asyncio.create_task(self._work(), name="work")
             stop = asyncio.create_task(self._stop_asked.wait(), name="stop asked")

@@ -73,6 +73,15 @@ def test_a_part_that_cannot_work_as_configured_is_not_tried_forever(tmp_path: Pa
     assert "set CALL2ME_WORKER_METRICS_PORT to another port" in sentence
 
 
+def test_an_address_of_telephones_that_something_else_has_is_named(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        listen = f"udp:127.0.0.1:{taken.getsockname()[1]}"
+        sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_SIP_LISTEN=listen)
+    assert f"worker cannot start: {listen} cannot be listened on (Address already in use)" in sentence
+    assert "set CALL2ME_SIP_LISTEN to another address" in sentence
+
+
 def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     url = "postgresql://nobody@127.0.0.1:1/none"
     sentence = refused(tmp_path, **ports_of(tmp_path), CALL2ME_DATABASE_URL=url)

@@ -4,12 +4,15 @@
 """
 
 import json
+import socket
 import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 
 from pipelines.environment import SettingsError
-from worker.settings import WorkerSettings
+from pipelines.processes import place
+from worker import places
+from worker.settings import SipAddress, WorkerSettings
 
 ENGINE = "call2me_sip"
 
@@ -28,6 +31,29 @@ def why_not(settings: WorkerSettings) -> str:
 def is_on(settings: WorkerSettings) -> bool:
     """Whether there are phones."""
     return settings.has_phones and not why_not(settings)
+
+
+def check(settings: WorkerSettings) -> None:
+    """Raise `SettingsError` when something else has an address of ours."""
+    if place.holder(places.of(settings, "exchange")) is not None:
+        return  # an exchange whose supervisor died has them
+    for one in settings.sip_listen:
+        try:
+            _try(one)
+        except OSError as error:
+            raise SettingsError(
+                f"{one.transport}:{one.host}:{one.port} cannot be listened on ({error.strerror}): stop what "
+                "has it, or set CALL2ME_SIP_LISTEN to another address."
+            ) from error
+
+
+def _try(address: SipAddress) -> None:
+    host = address.host.strip("[]")
+    kind = socket.SOCK_DGRAM if address.transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, address.port))
 
 
 def main() -> int:
