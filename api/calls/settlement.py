@@ -6,7 +6,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents.table import AgentRow
-from api.calls import retries
+from api.calls import outbox, retries
 from api.calls.table import CallEventRow, CallRow, CallUsageRow
 from api.db.columns import now
 from api.db.inserts import insert_new
@@ -98,3 +98,5 @@ async def mark_settled(session: AsyncSession, call_id: str) -> None:
     call.retention_days = found.one_or_none()
     call.settled_at = call.updated_at = now()
     call.redial_at = retries.due(call)
+    # Of an end that was only presumed nobody has told yet; told already, it is not told again.
+    await outbox.happened(session, call, (), has_ended=True)
