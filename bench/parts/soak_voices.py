@@ -1,0 +1,150 @@
+"""Ears, mind and voice of a soak, over the vendors' wire protocols: whatever is said has a number.
+
+What a caller says is heard as `Question one two.`; its answer is `Answer three four.`, and the voice says
+that as a tone whose pitch is the number, so that a telephone knows which answers it heard.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+from aiohttp import WSMsgType, web
+
+from bench.parts.instant import LOUD, RATE_IN, RATE_OUT, models
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TONE_SECONDS = 1.2
+LOWEST_HERTZ, STEP_HERTZ, PITCHES = 500, 20, 100
+OTHER_HERTZ = 300
+"""Of whatever is no answer: the greeting, an apology."""
+QUIET_SECONDS = 0.4
+_WORDS = re.compile(r"(?:question|answer|note)((?: (?:" + "|".join(DIGITS) + r"))+)", re.IGNORECASE)
+
+
+def spelled(kind: str, number: int) -> str:
+    """`Answer one two.`"""
+    return f"{kind} {' '.join(DIGITS[int(digit)] for digit in str(number))}."
+
+
+def number_in(text: str, kind: str) -> int | None:
+    """The last number of this kind in a text."""
+    found = [match for match in _WORDS.finditer(text) if match[0].lower().startswith(kind.lower())]
+    if not found:
+        return None
+    return int("".join(str(DIGITS.index(word.lower())) for word in found[-1][1].split()))
+
+
+def pitch_of(number: int) -> int:
+    """Hertz."""
+    return LOWEST_HERTZ + STEP_HERTZ * (number % PITCHES)
+
+
+@dataclass
+class Voices:
+    """Counts whatever is said."""
+
+    last: int = 0
+
+    def _next(self) -> int:
+        self.last += 1
+        return self.last
+
+    async def listen(self, request: web.Request) -> web.WebSocketResponse:
+        """Deepgram's /v1/listen."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        is_speech, quiet, clock = False, 0.0, 0.0
+        async for message in socket:
+            if message.type is WSMsgType.TEXT and json.loads(message.data).get("type") == "CloseStream":
+                break
+            if message.type is not WSMsgType.BINARY:
+                continue
+            pcm = np.frombuffer(message.data, "<i2").astype(np.float32)
+            clock += len(pcm) / RATE_IN
+            if len(pcm) and float(np.sqrt(np.mean(pcm**2))) > LOUD:
+                is_speech, quiet = True, 0.0
+                continue
+            quiet += len(pcm) / RATE_IN
+            if is_speech and quiet >= QUIET_SECONDS:
+                is_speech = False
+                await socket.send_json(_heard(spelled("Question", self._next()), clock))
+        await socket.close()
+        return socket
+
+    async def think(self, request: web.Request) -> web.StreamResponse:
+        """OpenAI's /chat/completions: an answer, or what a call was about."""
+        body = await request.json()
+        if not body.get("stream"):
+            told = {"summary": "They talked.", "successful": True, "sentiment": "neutral", "fields": {}}
+            message = {"role": "assistant", "content": json.dumps(told)}
+            usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            return web.json_response({"id": "soak", "choices": [choice], "usage": usage})
+        reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await reply.prepare(request)
+        head = {"id": "soak", "object": "chat.completion.chunk", "created": int(time.time()), "model": "soak"}
+        said = {"role": "assistant", "content": spelled("Answer", self._next())}
+        for delta, reason in ((said, None), ({}, "stop")):
+            choice = {"index": 0, "delta": delta, "finish_reason": reason}
+            await reply.write(b"data: " + json.dumps({**head, "choices": [choice]}).encode() + b"\n\n")
+        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+        await reply.write(b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\n")
+        await reply.write(b"data: [DONE]\n\n")
+        return reply
+
+
+def _heard(text: str, clock: float) -> dict[str, object]:
+    words = [
+        {"word": word, "start": clock, "end": clock, "confidence": 1.0, "punctuated_word": word}
+        for word in text.split()
+    ]
+    return {
+        "type": "Results",
+        "channel_index": [0, 1],
+        "start": 0.0,
+        "duration": clock,
+        "is_final": True,
+        "speech_final": True,
+        "channel": {"alternatives": [{"transcript": text, "confidence": 1.0, "words": words}]},
+        "metadata": {"request_id": "soak"},
+    }
+
+
+async def _speak(request: web.Request) -> web.Response:
+    """OpenAI's /audio/speech."""
+    number = number_in(str((await request.json()).get("input")), "answer")
+    at = np.arange(int(TONE_SECONDS * RATE_OUT)) / RATE_OUT
+    hertz = OTHER_HERTZ if number is None else pitch_of(number)
+    sound = (np.sin(2 * np.pi * hertz * at) * 8_000).astype("<i2").tobytes()
+    return web.Response(body=sound, content_type="audio/pcm")
+
+
+@contextlib.asynccontextmanager
+async def voices() -> AsyncIterator[dict[str, str]]:
+    """Serve until the block ends; the settings that lead there."""
+    made, app = Voices(), web.Application()
+    app.router.add_get("/v1/listen", made.listen)
+    app.router.add_post("/v1/chat/completions", made.think)
+    app.router.add_post("/v1/audio/speech", _speak)
+    app.router.add_get("/v1/models", models)
+    # Whoever asks may be killed meanwhile: that is no error of this server's.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield {
+            "OPENAI_API_KEY": "soak",
+            "OPENAI_BASE_URL": url,
+            "DEEPGRAM_API_KEY": "soak",
+            "DEEPGRAM_BASE_URL": f"{url}/listen",
+        }
+    finally:
+        await asyncio.wait_for(runner.cleanup(), 5)
