@@ -27,10 +27,11 @@ from bench.parts.soak_house import House, Verdict
 from bench.parts.soak_load import Load, receiving
 from bench.parts.soak_phones import NUMBER, Carrier
 from bench.parts.soak_voices import voices
-from tests.support.payment_servers import STRIPE_SECRET, FakeStripe, serving
+from tests.support.payment_stand_in import serving
 from tests.support.ports import free_port
 from tests.support.postgres import postgres
 from tests.support.stack import ROOT
+from tests.support.stripe_server import STRIPE_SECRET, FakeStripe
 from worker.exchange import sip
 
 KINDS = ("up", "api", "supervisor", "agents", "exchange", "shard", "models", "text", "livekit")

@@ -15,7 +15,8 @@ from aiohttp import web
 from bench.parts.soak_house import House
 from bench.parts.soak_phones import Carrier
 from bench.parts.soak_voices import spelled
-from tests.support.payment_servers import Event, FakeStripe
+from tests.support.payment_stand_in import Event
+from tests.support.stripe_server import FakeStripe
 
 ORDER_SECONDS = 60.0
 
