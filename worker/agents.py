@@ -16,6 +16,7 @@ from livekit.agents import AgentServer, AutoSubscribe, JobContext, JobExecutorTy
 from livekit.agents.utils import http_context
 from pydantic import ValidationError
 
+from pipelines import connections
 from pipelines.contract.brief import AGENT_NAME, JobMetadata
 from pipelines.providers import OFFERS, why_not
 from pipelines.tools import developer
@@ -42,6 +43,7 @@ def prepare(settings: WorkerSettings, process: JobProcess) -> None:
     """Make a fresh process ready for a call: its loop, its logs, the developers' functions."""
     logs.hush()
     tracing.follow(settings)
+    _read_certificates()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     functions = developer.load(settings.functions, kept_code(settings.run))
     knows = knowledge.knows(settings)
@@ -161,9 +163,15 @@ def preload(settings: WorkerSettings) -> None:
     os.environ["LIVEKIT_API_KEY"] = settings.livekit_api_key
     os.environ["LIVEKIT_API_SECRET"] = settings.livekit_api_secret
     http_context._set_default_cert_env()
-    http_context._create_ssl_context()  # reads every certificate there is: not in the middle of a call
+    _read_certificates()
     for module in [*_preloaded(settings), "livekit.agents.ipc._preload"]:
         importlib.import_module(module)
+
+
+def _read_certificates() -> None:
+    """Every one there is, for the two ways in which providers are asked: not in the middle of a call."""
+    http_context._create_ssl_context()
+    connections.certificates()
 
 
 def _preloaded(settings: WorkerSettings) -> list[str]:

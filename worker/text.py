@@ -11,6 +11,7 @@ from pathlib import Path
 
 from livekit.agents.llm import FunctionCall
 
+from pipelines import connections
 from pipelines import text_turn as turns
 from pipelines.local.embedder import ModelsEmbedder
 from pipelines.local.parts import Local
@@ -36,6 +37,7 @@ Tell = Callable[[FromText], Awaitable[None]]
 
 def serve(settings: WorkerSettings) -> None:
     """Answer until standard input ends: the api is gone, or wants this process no more."""
+    connections.certificates()  # before anybody waits
     source, sink = os.dup(0), os.dup(1)
     # What a developer's function prints or reads is none of the api's lines.
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -6,6 +6,7 @@ from livekit.agents import stt
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import openai
 
+from pipelines.llm.openai import SPOKEN_TIMEOUT, sdk
 from pipelines.providers import language_code
 from pipelines.stt import Listening
 
@@ -14,7 +15,7 @@ class Transcriptions(openai.STT):
     """The plugin's, which leaves its connections open."""
 
     async def aclose(self) -> None:
-        """Close the connections too."""
+        """Close the connections too, as far as they are this call's own."""
         await super().aclose()
         await self._client.close()
 
@@ -27,8 +28,7 @@ def build(wanted: Listening) -> stt.STT[Any]:
         model=wanted.model or "gpt-4o-mini-transcribe",
         language=language_code(wanted.language),
         prompt=prompt or NOT_GIVEN,
-        api_key=wanted.settings.openai_api_key or "none",
-        base_url=wanted.settings.openai_base_url or NOT_GIVEN,
+        client=sdk(wanted.settings.openai_api_key, wanted.settings.openai_base_url, SPOKEN_TIMEOUT),
         # An utterance that this machine cut out; no second detector at the other end.
         use_realtime=False,
         vad=None,

@@ -6,18 +6,27 @@ from livekit.agents import tts
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import openai
 
+from pipelines.llm.openai import SPOKEN_TIMEOUT, sdk
 from pipelines.tts import Speaking
 from pipelines.voices import DEFAULT_OPENAI_VOICE
 
 
+class Speech(openai.TTS):
+    """The plugin's, which closes no client that it was given."""
+
+    async def aclose(self) -> None:
+        """Close the connections too, as far as they are this call's own."""
+        await super().aclose()
+        await self._client.close()
+
+
 def build(wanted: Speaking) -> tts.TTS[Any]:
     """gpt-4o-mini-tts, a sentence at a time."""
-    return openai.TTS(
+    return Speech(
         model="gpt-4o-mini-tts",
         voice=wanted.voice or DEFAULT_OPENAI_VOICE,
         speed=wanted.speed,
         instructions=wanted.options.instructions or NOT_GIVEN,
-        api_key=wanted.settings.openai_api_key or "none",
-        base_url=wanted.settings.openai_base_url or NOT_GIVEN,
+        client=sdk(wanted.settings.openai_api_key, wanted.settings.openai_base_url, SPOKEN_TIMEOUT),
         response_format="pcm",
     )
