@@ -212,7 +212,6 @@ async def test_a_storm_of_goodbyes_ends_no_call_but_its_own(house: tuple[Sender,
     for _ in range(50):
         sender.socket.sendto(again, sender.to)
     invite = sender.message()
-    sender.socket.sendto(invite, sender.to)
-    async with asyncio.timeout(10):
-        while await sender.answered(b"", 5) != 486:
-            pass
+    async with asyncio.timeout(20):
+        while await sender.answered(invite, 0.5) != 486:
+            pass  # lost in the storm, or an answer to it: said again, as a telephone does
