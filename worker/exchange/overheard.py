@@ -172,6 +172,8 @@ class Overheard:
             await self._over.wait()
         finally:
             recording, self._recording, self._words = self._recording, None, None
+            if recording is not None:
+                recording.stop()  # the last words are waited for, and nobody is heard meanwhile
             if words is not None:
                 await words.end()
             if recording is not None:
