@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.agents import service as agents
@@ -194,6 +194,9 @@ async def told(session: AsyncSession, call_id: str, news: PhoneTold) -> None:
 
 async def told_places(session: AsyncSession, news: PlacesTold) -> None:
     """Many callers stand somewhere else in the queue. The same words again change nothing."""
+    moved = col(CallRow.id).in_([one.call_id for one in news.places])
+    # In the order that everybody locks several calls in; theirs in the queue is another.
+    await session.exec(select(CallRow.id).where(moved).order_by(col(CallRow.id)).with_for_update())
     for one in news.places:
         told_one = PhoneTold(worker_id=news.worker_id, state="queued", place=one.place, at=one.at)
         with suppress(PhoneCallGone):
