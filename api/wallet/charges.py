@@ -24,17 +24,17 @@ class InsufficientBalance(PaymentRequired):
 
 Part = Literal["base", "telephony", "outbound", "recording", "realtime"]
 _BY_THE_AGENT: frozenset[Part] = frozenset(("recording", "realtime"))
-"""What nobody does any more in a call whose agent has left: no model hears then, and nothing is recorded
-unless its agent is set to."""
-
+"""What nobody does any more in a call whose agent has left: no realtime model hears then, and nothing is
+recorded unless its agent is set to."""
 
 _UNHEARD = (
-    "Two people were put through to each other: nothing was recorded and no model listened from then on, so "
-    "those minutes have no part for that."
+    "Two people were put through to each other: nothing was recorded and no realtime model listened from "
+    "then on, so those minutes have no part for that."
 )
 _AND_RECORDED = (
     "Two people were put through to each other: they were recorded, as their agent says "
-    "(`record_after_transfer`), and no model listened from then on, so those minutes have no part for that."
+    "(`record_after_transfer`), and no realtime model listened from then on, so those minutes have no part "
+    "for that."
 )
 
 
