@@ -44,8 +44,8 @@ def vcon(call: Call, agent_name: str) -> dict[str, Any]:
     ]
     if any(entry.role == "person" for entry in call.transcript_object):
         reached = next((one for one in call.transfers if one.outcome == "bridged"), None)
-        named = {"tel": reached.to} if reached is not None else {"name": "Person"}
-        parties.append({"role": "person", **named})
+        to = "Person" if reached is None else reached.to
+        parties.append({"role": "person", "tel" if to.startswith("+") else "name": to})
     began = _moment(call.start_timestamp) or call.created_at
     dialog: list[dict[str, Any]] = [
         {

@@ -45,8 +45,10 @@ def test_two_who_were_put_through_are_one_call_with_what_was_before(
     first = house.worker.overhears(call_id, "overhear-1").json
     assert (first["attempt"], first["agent"]["record_after_transfer"]) == (2, True)
     assert house.worker.overhears(call_id, "overhear-1").json["attempt"] == 2, "asked twice is once"
+    tried = script.tried(5, "bridged", to="sip:desk@pbx.example.com", mode="cold")
     left = script.ended(5, "transferred", "transferred")
-    assert house.worker.tell({**left, "is_bridged": True, "has_recording": True}).json["refused"] == {}
+    told = house.worker.tell(tried, {**left, "is_bridged": True, "has_recording": True})
+    assert told.json["refused"] == {}
     assert house.worker.upload(call_id, recorded(tmp_path / "1.ogg", 500), attempt=1).status == 204
     second_script = Script(call_id, attempt=2)
     spoken = [("user", "It has not come.", 10, 12), ("person", "Which number?", 12, 14)]
@@ -70,7 +72,7 @@ def test_two_who_were_put_through_are_one_call_with_what_was_before(
     assert said == [*((role, text) for role, text, *_ in spoken), ("person", "Goodbye then.")]
     until(lambda: "Person: Goodbye then." in owner.ask("GET", f"/v1/calls/{call_id}").json["transcript"])
     vcon = owner.ask("GET", f"/v1/calls/{call_id}/vcon").json
-    assert vcon["parties"][2] == {"role": "person", "name": "Person"}
+    assert vcon["parties"][2] == {"role": "person", "name": "sip:desk@pbx.example.com"}, "no number"
     assert [one["parties"] for one in vcon["dialog"] if one["type"] == "text"] == [[0], [2], [2]]
     sound = decoded(owner.ask("GET", f"/v1/calls/{call_id}/recording", headers={"Accept": "audio/ogg"}).raw)
     assert sound.shape[1] > 3 * 48_000 * 0.9
@@ -80,6 +82,7 @@ def test_two_who_were_put_through_are_one_call_with_what_was_before(
         if one["call_id"] == call_id
     ]
     assert "recorded only in" in line_["description"]
+    assert "no realtime model listened" in line_["explanation"]["without_the_agent"], "a recogniser did"
     orders = [one for one in list(house.worker.orders) if one.get("call_id") == call_id]
     assert not [one for one in orders if one.get("kind") == "take_up"]
     house.worker.status["call_ids"] = []
