@@ -16,7 +16,7 @@ from api.phone_numbers import service as numbers
 from api.phone_numbers.table import PhoneNumberRow
 from api.sip.schemas import DispatchRule, SipDispatch, SipHealth, TrunkHealth
 from api.sip_trunks import service as trunks
-from api.sip_trunks.explaining import explained
+from api.sip_trunks.explaining import explained, unheard
 from api.sip_trunks.table import SipTrunkRow
 from api.voice.service import TOKEN_SECONDS
 
@@ -111,7 +111,7 @@ def _trunk(row: SipTrunkRow, told: Mapping[str, str], *, is_up: bool) -> TrunkHe
     if not is_up:
         detail = "There is no phone line."
     elif not row.registers:
-        detail = "Its calls come to our address; it needs no registration."
+        detail = f"Its calls come to our address; it needs no registration.{unheard(told.get(row.id, ''))}"
     else:
         why_not = told.get(row.id, NOT_TOLD)
         detail = f"Not usable: {explained(why_not)}." if why_not else "It is registered."

@@ -113,7 +113,8 @@ def test_health_and_the_test_of_a_trunk_say_what_the_exchange_told(
     (is_good, words) = checked("test")
     assert (is_good, "tls:0.0.0.0:5061 to the worker's CALL2ME_SIP_LISTEN" in words) == (True, True)
     assert "CALL2ME_SIP_CERTIFICATE" in words
-    assert health(owner)["trunks"][0]["registered"] is None
+    (told,) = health(owner)["trunks"]
+    assert (told["registered"], "CALL2ME_SIP_LISTEN" in told["detail"]) == (None, True)
     owner.ask("PATCH", f"/v1/sip-trunks/{trunk_id}", {"active": False})
     assert owner.ask("POST", "/v1/sip/dispatch-rule/create").json["success"] is False
     assert checked("test")[0] is False
