@@ -120,9 +120,8 @@ def port_trouble(name: str, host: str, port: int, kind: socket.SocketKind) -> st
         except OSError as error:
             what = f"{'TCP' if kind is socket.SOCK_STREAM else 'UDP'} port {port}"
             if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-                return (
-                    f"{what} on {host} cannot be used: that is no address of this machine; set CALL2ME_HOST."
-                )
+                which = "CALL2ME_SIP_LISTEN" if name == "CALL2ME_SIP_LISTEN" else "CALL2ME_HOST"
+                return f"{what} on {host} cannot be used: that is no address of this machine; set {which}."
             if error.errno != errno.EADDRINUSE:
                 return f"{what} on {host} cannot be used ({error.strerror}); set {name} to another port."
             return f"{what} is taken{_holder(port, kind)}: stop that, or set {name} to another port."

@@ -112,6 +112,8 @@ def test_an_address_that_is_not_this_machines_is_no_taken_port() -> None:
     assert "no address of this machine; set CALL2ME_HOST" in trouble
     named = preflight.port_trouble("CALL2ME_PORT", "nowhere.invalid", 8000, socket.SOCK_STREAM)
     assert "set CALL2ME_HOST" in str(named)
+    elsewhere = preflight.port_trouble("CALL2ME_SIP_LISTEN", "192.0.2.77", 5060, socket.SOCK_DGRAM)
+    assert "set CALL2ME_SIP_LISTEN" in str(elsewhere)
 
 
 def test_two_servers_on_one_port_are_told_before_they_start(settings: Settings) -> None:
