@@ -26,9 +26,9 @@ NAMES = frozenset(
     """.split()
 )
 NOT_SETTINGS = frozenset(
-    {"CALL2ME_LIFE_FD", "CALL2ME_LIFE_WAIT", "CALL2ME_API_KEY", "CALL2ME_KEY", "CALL2ME_URL"}
+    "CALL2ME_LIFE_FD CALL2ME_LIFE_WAIT CALL2ME_API_KEY CALL2ME_KEY CALL2ME_URL CALL2ME_WEBHOOK_SECRET".split()
 )
-"""Said by our own processes to each other, and by programs that call the api."""
+"""Said by our own processes to each other, and to programs that call the api or that it calls."""
 
 
 def misspelt(environ: Mapping[str, str]) -> list[str]:

@@ -163,7 +163,12 @@ def test_a_bad_value_is_one_sentence_that_names_its_setting(tmp_path: Path, name
 
 def test_a_variable_that_is_nearly_a_setting_is_told_with_the_one_that_is_meant(tmp_path: Path) -> None:
     told = load(
-        tmp_path, CALL2ME_DRAIN_SECOND="hunter2", CALL2ME_ANYTHING="x", CALL2ME_KEY="sk", PATH="/bin"
+        tmp_path,
+        CALL2ME_DRAIN_SECOND="hunter2",
+        CALL2ME_ANYTHING="x",
+        CALL2ME_KEY="sk",
+        CALL2ME_WEBHOOK_SECRET="whsec",
+        PATH="/bin",
     ).misspelt
     assert told == (
         "CALL2ME_ANYTHING is no setting and is ignored.",
