@@ -52,7 +52,7 @@ def say(text: str) -> None:
 async def _kill(house: House, chance: random.Random, kinds: set[str]) -> None:
     while kinds:
         await asyncio.sleep(chance.uniform(*BETWEEN_SECONDS))
-        say(f"killed: {house.kill_one(chance, kinds)}")
+        say(f"killed: {house.kill_one(chance, kinds) or 'nothing, none of them runs'}")
 
 
 async def _prepared(house: House, load: Load, receiver_url: str, carrier_port: int) -> None:

@@ -176,8 +176,10 @@ class House:
         return sorted_
 
     def kill_one(self, chance: random.Random, kinds: set[str]) -> str:
-        """Kill one of ours, each kind as likely as the next."""
+        """Kill one of ours, each kind as likely as the next; which, empty where none of them is there now."""
         here = {kind: found for kind, found in sorted(self.by_kind().items()) if not kinds or kind in kinds}
+        if not here:
+            return ""
         kind = chance.choice(sorted(here))
         victim = chance.choice(sorted(here[kind], key=lambda one: one.pid))
         with contextlib.suppress(psutil.Error):

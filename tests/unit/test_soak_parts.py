@@ -1,7 +1,11 @@
-"""What a soak judges by: which answers a telephone has heard."""
+"""What a soak judges by: which answers a telephone has heard, and what was killed."""
+
+import random
+from pathlib import Path
 
 import numpy as np
 
+from bench.parts.soak_house import House
 from bench.parts.soak_phones import answers_in
 from bench.parts.soak_voices import OTHER_HERTZ, TONE_SECONDS, number_in, pitch_of, spelled
 from tests.support.rtp import Sender, tone
@@ -23,3 +27,9 @@ def test_a_telephone_knows_which_answers_it_heard_whole() -> None:
         phone = Telephone(mine, ("127.0.0.1", 9))
         phone.heard = [(float(at), packet) for at, packet in enumerate(sent.packets(line))]
         assert [number for _, number in answers_in(phone)] == [7, 42]
+
+
+def test_where_none_of_the_wanted_processes_runs_nothing_is_killed_yet(tmp_path: Path) -> None:
+    house = House(tmp_path, {})
+    assert house.kill_one(random.Random(1), {"text"}) == ""  # noqa: S311 - the same again for the same seed
+    assert house.killed == []
