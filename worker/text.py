@@ -61,8 +61,9 @@ async def _serve(settings: WorkerSettings, source: int, sink: int) -> None:
         await writer.drain()
 
     talks = Talks(settings, tell)
-    async for line in reader:
-        talks.take(line)
+    async with connections.kept():
+        async for line in reader:
+            talks.take(line)
 
 
 class Talks:

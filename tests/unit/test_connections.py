@@ -183,6 +183,23 @@ async def test_calls_with_one_key_share_what_is_open_and_nobody_closes_it_for_th
     assert provider.refused == []
 
 
+async def test_a_process_of_many_calls_keeps_what_is_open_from_one_to_the_next(provider: Provider) -> None:
+    async with connections.kept():
+        for _ in range(3):
+            thinks = mind(provider)
+            assert await answered(thinks)
+            await thinks.aclose()
+        assert provider.handshakes == 1
+        still = mind(provider)
+        assert await answered(still)
+    assert await answered(still), "who is not done yet may go on"
+    await still.aclose()
+    assert provider.handshakes == 1
+    async with asyncio.timeout(5):
+        while not provider.sockets[0].is_closing():
+            await asyncio.sleep(0.01)
+
+
 async def test_another_key_never_has_the_same_connection(provider: Provider) -> None:
     ours, theirs = mind(provider), mind(provider, "another-key")
     assert await answered(ours)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import uvloop
 
+from pipelines import connections
 from pipelines.tools import developer
 from worker import agents, call, knowledge, logs, memory, roomless, tracing
 from worker.exchange.bridged_lines import BridgedLines, OfBridged
@@ -279,7 +280,8 @@ async def serve_calls(host: Host) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, shard.stop)
-    await shard.run()
+    async with connections.kept():
+        await shard.run()
     await tracing.flush()
 
 
