@@ -81,6 +81,7 @@ class Introduction:
                     }
                 )
             ),
+            alive=self._liveness.alive,
             phones_why_not=self.phones_why_not,
             trunks=exchange.trunks if exchange is not None else {},
             journal=exchange.journal if exchange is not None else "",

@@ -85,6 +85,15 @@ class Liveness:
         return {here.call_id: here for here in held if here is not None}
 
     @property
+    def alive(self) -> dict[str, int]:
+        """The newest attempt at each call that holds its socket and has its brief."""
+        newest: dict[str, int] = {}
+        for here in (connection.here for connection in self._connections.values()):
+            if here is not None and here.attempt:
+                newest[here.call_id] = max(here.attempt, newest.get(here.call_id, 0))
+        return newest
+
+    @property
     def agents(self) -> list[AgentsHere]:
         """What each agent server last said, those that answer."""
         moment = time.monotonic()

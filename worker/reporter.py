@@ -59,7 +59,7 @@ class Reporter:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """`http` carries the internal key. `is_connected` says which calls hold their liveness socket,
-        `on_refused` is told of attempts that the api wants nothing more of, `on_change` of new `call_ids`.
+        `on_refused` is told of attempts whose processes are to leave, `on_change` of new `call_ids`.
         """
         self._folder = folder
         self._worker_id = worker_id
@@ -208,6 +208,8 @@ class Reporter:
             self._failed("an answer that is no receipt")
             raise Unreachable from error
         for parcel in {id(sent.parcel): sent.parcel for sent in events}.values():
+            if parcel.key.attempt <= receipt.replaced.get(parcel.key.call_id, 0):
+                self._on_refused(parcel.key)  # each time: the first may not have found its process
             is_refused = parcel.key.attempt <= receipt.refused.get(parcel.key.call_id, 0)
             if is_refused and not parcel.is_refused:
                 logger.warning("the api wants no more of a call", extra={"call_id": parcel.key.call_id})

@@ -3,9 +3,14 @@
     attempt 1  ──briefed──► talks ──its process dies──┐ replaced
     attempt 2                                         └─ waits ──dispatched──► briefed ──► talks
 
+    attempt 1  ──briefed──► talks ──its worker is silent──┬──────it lives──────────► talks on
+    attempt 2                                             └─ waits ──withdrawn──┘
+
 The row of a call is locked by whoever asks here, so that a call has one newest attempt.
 """
 
+import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
@@ -15,6 +20,8 @@ from api.calls.table import RUNNING, CallAttemptRow, CallRow
 from api.db.columns import now
 from api.http.errors import Gone
 
+_LOG = logging.getLogger(__name__)
+
 MOST_DEATHS = 3
 """A call that kills every process it gets must not take all of them along: at the last of these it ends."""
 WAIT_SECONDS = 30.0
@@ -23,10 +30,32 @@ MOST_BESIDE = 50
 """Processes that hear one call after it was put through."""
 AGAIN_SECONDS = 4.0
 """A dispatch that nobody answered by then is repeated."""
+LEAVING_SECONDS = 15.0
+"""For a process that lives to hear that another has its call. What happens in it later belongs to no call."""
 
 
 class CallTaken(Gone):
     """Another process has this call"""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """An attempt that another follows. Its process is dead, or lives and does not know of it yet."""
+
+    at: datetime
+    followed_at: datetime | None
+    """When somebody was sent in its place; until then nobody but it had the line."""
+    taken_at: datetime | None
+    """When that one had its brief."""
+
+    def is_in_time(self, call: CallRow, moment: datetime) -> bool:
+        """Whether what happened in it then belongs to the call: until it had to know that it is replaced."""
+        ends = [at for at in (self.taken_at, call.ended_at if call.is_over else None) if at is not None]
+        return moment <= self.at or not ends or moment <= min(ends) + timedelta(seconds=LEAVING_SECONDS)
+
+    def has_the_line(self, moment: datetime) -> bool:
+        """Whether it could know then how the call goes on; later it may only have been put out of it."""
+        return self.followed_at is None or moment <= self.followed_at
 
 
 async def take(session: AsyncSession, call: CallRow, worker_id: str, job_id: str, asked: int) -> int:
@@ -76,13 +105,22 @@ async def beside(session: AsyncSession, call: CallRow, worker_id: str, job_id: s
     return call.attempt
 
 
-async def follow(session: AsyncSession, call: CallRow, lost_attempt: int, *, is_death: bool = True) -> bool:
-    """Let another attempt follow one whose process is gone.
+async def follow(
+    session: AsyncSession,
+    call: CallRow,
+    lost_attempt: int,
+    *,
+    is_death: bool = True,
+    is_presumed: bool = False,
+    waited_seconds: float = 0.0,
+) -> bool:
+    """Let another attempt follow one whose process is gone, or is presumed to be.
 
     False when none may: the call is over, there is no room to meet in, somebody ordered the end, or too
-    many died. Nothing happens when one follows already.
+    many died. One that follows already goes on to. `waited_seconds` were waited for its worker before.
     """
     if lost_attempt < call.attempt:
+        await _is_gone(session, call, lost_attempt)
         return True
     call.deaths += is_death
     session.add(call)
@@ -90,7 +128,40 @@ async def follow(session: AsyncSession, call: CallRow, lost_attempt: int, *, is_
     may_go_on = has_line and call.hang_up_reason is None and call.deaths < MOST_DEATHS
     if call.is_over or not may_go_on:
         return False
-    _next(session, call, await session.get(CallAttemptRow, (call.id, call.attempt)))
+    made = _next(session, call, await session.get(CallAttemptRow, (call.id, call.attempt)))
+    made.is_presumed = is_presumed
+    made.asked_at -= timedelta(seconds=waited_seconds)
+    return True
+
+
+async def _is_gone(session: AsyncSession, call: CallRow, attempt: int) -> None:
+    """What was presumed of an attempt is known now."""
+    following = await session.get(CallAttemptRow, (call.id, attempt + 1))
+    if following is not None and following.is_presumed:
+        following.is_presumed = False
+        session.add(following)
+
+
+async def withdraw(session: AsyncSession, call: CallRow, attempt: int) -> bool:
+    """The process of this attempt lives: nobody follows it, unless somebody was sent already.
+
+    The call's row must be locked. True when the attempt is the newest again.
+    """
+    following = await session.get(CallAttemptRow, (call.id, call.attempt))
+    mine = await session.get(CallAttemptRow, (call.id, attempt))
+    if following is None or mine is None or call.is_over or attempt != call.attempt - 1:
+        return False
+    if not following.is_presumed or following.job_id is not None or following.dispatched_at is not None:
+        return False
+    await session.delete(following)
+    await session.flush()  # its number is free again
+    mine.replaced_at = None
+    call.attempt = attempt
+    call.deaths = max(0, call.deaths - 1)
+    call.updated_at = now()
+    session.add(mine)
+    session.add(call)
+    _LOG.info("a call that was called lost goes on", extra={"call_id": call.id, "attempt": attempt})
     return True
 
 
@@ -106,20 +177,24 @@ def _next(session: AsyncSession, call: CallRow, replaced: CallAttemptRow | None)
     return made
 
 
-async def replaced_at(session: AsyncSession, call_ids: list[str]) -> dict[tuple[str, int], datetime]:
-    """When attempts at these calls were replaced, those that were."""
-    found = await session.exec(
-        select(CallAttemptRow.call_id, CallAttemptRow.attempt, CallAttemptRow.replaced_at).where(
-            col(CallAttemptRow.call_id).in_(call_ids), col(CallAttemptRow.replaced_at).is_not(None)
-        )
-    )
-    return {(call_id, attempt): at for call_id, attempt, at in found.all() if at is not None}
+async def replaced(session: AsyncSession, call_ids: list[str]) -> dict[tuple[str, int], Replaced]:
+    """Of attempts at these calls, those that others follow."""
+    found = await session.exec(select(CallAttemptRow).where(col(CallAttemptRow.call_id).in_(call_ids)))
+    rows = {(row.call_id, row.attempt): row for row in found.all()}
+    told: dict[tuple[str, int], Replaced] = {}
+    for (call_id, attempt), row in rows.items():
+        if row.replaced_at is not None:
+            next_ = rows.get((call_id, attempt + 1))
+            taken_at = next_.briefed_at if next_ is not None else row.replaced_at
+            followed_at = (next_.dispatched_at or taken_at) if next_ is not None else row.replaced_at
+            told[call_id, attempt] = Replaced(row.replaced_at, followed_at, taken_at)
+    return told
 
 
-async def waiting(session: AsyncSession) -> list[tuple[datetime | None, CallAttemptRow]]:
-    """The newest attempts of running calls that have no job, and when the lines ended that did."""
+async def waiting(session: AsyncSession) -> list[tuple[str | None, datetime | None, CallAttemptRow]]:
+    """The newest attempts of running calls that have no job, with whose they were and when the line ended."""
     found = await session.exec(
-        select(CallRow.line_ended_at, CallAttemptRow)
+        select(CallRow.worker_id, CallRow.line_ended_at, CallAttemptRow)
         .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
         .where(
             CallAttemptRow.attempt == CallRow.attempt,

@@ -156,9 +156,11 @@ async def analyse_again(session: AsyncSession, caller: Caller, call_id: str) -> 
     return call, await analysis.again(session, call)
 
 
-async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple[list[str], list[CallRow]]:
-    """The processes of these calls are gone. Returns which wait for another now, and which are over:
-    concluded as failed.
+async def lose(
+    session: AsyncSession, call_ids: list[str], reason: str, waited_seconds: float = 0.0
+) -> tuple[list[str], list[CallRow]]:
+    """The processes of these calls are gone, as it seems. Returns which wait for another now, and which
+    are over: concluded as failed.
     """
     found = await session.exec(
         select(CallRow)
@@ -173,7 +175,9 @@ async def lose(session: AsyncSession, call_ids: list[str], reason: str) -> tuple
             # No agent would be missed; the exchange that relayed it is gone, or says more when it is back.
             lifecycle.conclude(call, lifecycle.TRANSFERRED, lifecycle.TRANSFERRED)
             session.add(call)
-        elif await attempts.follow(session, call, call.attempt):
+        elif await attempts.follow(
+            session, call, call.attempt, is_presumed=True, waited_seconds=waited_seconds
+        ):
             waiting.append(call.id)
         elif lifecycle.conclude(call, "failed", reason):
             over.append(call)

@@ -163,7 +163,9 @@ class CallAttemptRow(SQLModel, table=True):
     dispatched_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     briefed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     replaced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """From here on nothing that happens in it counts."""
+    """When another became the newest (`attempts.Replaced`)."""
+    is_presumed: bool = False
+    """The one before was only silent: nobody has said that its process is gone, and it may live."""
 
 
 class CallEventRow(SQLModel, table=True):

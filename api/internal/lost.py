@@ -7,10 +7,14 @@ call's row decides between two that see it at once.
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy.orm import load_only
 from sqlmodel import col, select
 
+from api.calls import attempts
 from api.calls.service import lose
 from api.calls.table import RUNNING, CallAttemptRow, CallRow
 from api.db.columns import now
@@ -22,6 +26,9 @@ _LOG = logging.getLogger(__name__)
 
 GONE_SECONDS = 3.0
 """Without a status for this long, and without a goodbye, a worker is gone and its calls are lost."""
+PHONE_SECONDS = 15.0
+"""The same for a call on the phone: nobody but its worker's exchange could let another process go on with it.
+Its shards go on without their supervisor for as long; one that dies is told of by the supervisor at once."""
 GOODBYE_SECONDS = 15.0
 """What a worker that said goodbye has left to deliver the last of its calls."""
 BRIEFED_SECONDS = 10.0
@@ -32,6 +39,16 @@ BRIDGED_SECONDS = 30.0
 """The same for one that the exchange has put through: a new exchange goes on with it."""
 SETTLING_IN_SECONDS = 10.0
 """After our own start nobody is called gone: workers come back in their own time."""
+
+_LOOKED_AT: Any = (
+    CallRow.id,
+    CallRow.worker_id,
+    CallRow.call_type,
+    CallRow.room_name,
+    CallRow.bridged_at,
+    CallRow.line_ended_at,
+    CallRow.hang_up_reason,
+)
 
 
 class LostCalls:
@@ -46,7 +63,8 @@ class LostCalls:
         """Running calls that nobody runs any more get another process, or fail; returns those that failed."""
         async with self._database.transaction(writes=False) as session:
             running = await session.exec(
-                select(CallRow.id, CallRow.worker_id, CallAttemptRow.briefed_at, CallRow.bridged_at)
+                select(CallRow, CallAttemptRow.briefed_at)
+                .options(load_only(*_LOOKED_AT))
                 .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
                 .where(
                     col(CallRow.status).in_(RUNNING),
@@ -57,19 +75,18 @@ class LostCalls:
             found = running.all()
             rows = (await session.exec(select(WorkerRow))).all() if found else []
         workers = {row.id: row for row in rows}
-        lost: dict[str, list[str]] = {}
-        for call_id, worker_id, briefed_at, bridged_at in found:
-            patience = MISSING_SECONDS if bridged_at is None else BRIDGED_SECONDS
-            worker = workers.get(worker_id or "")
-            if reason := self._why_lost(call_id, worker, briefed_at or now(), patience):
-                lost.setdefault(reason, []).append(call_id)
-        self._missing_since = {
-            id_: at for id_, at in self._missing_since.items() if id_ in {c for c, *_ in found}
-        }
+        lost: dict[tuple[str, float], list[str]] = {}
+        for call, briefed_at in found:
+            worker = workers.get(call.worker_id or "")
+            reason, waited = self._why_lost(call, worker, briefed_at or now())
+            if reason:
+                lost.setdefault((reason, waited), []).append(call.id)
+        ids = {call.id for call, _ in found}
+        self._missing_since = {id_: at for id_, at in self._missing_since.items() if id_ in ids}
         over: list[CallRow] = []
-        for reason, call_ids in lost.items():
+        for (reason, waited), call_ids in lost.items():
             async with self._database.transaction() as session:
-                waiting, concluded = await lose(session, call_ids, reason)
+                waiting, concluded = await lose(session, call_ids, reason, waited)
             over += concluded
             for call_id in waiting:
                 _LOG.warning("call lost, another process takes it up", extra={"call_id": call_id})
@@ -79,18 +96,40 @@ class LostCalls:
                 await self._rooms.delete_room(call.room_name or "")
         return [call.id for call in over]
 
-    def _why_lost(
-        self, call_id: str, worker: WorkerRow | None, briefed_at: datetime, patience_seconds: float
-    ) -> str:
+    async def found_again(self, worker_id: str, alive: Mapping[str, int]) -> None:
+        """A worker says which attempts at its calls live: what was presumed of them is withdrawn."""
+        async with self._database.transaction(writes=False) as session:
+            presumed = await session.exec(
+                select(CallRow.id)
+                .join(CallAttemptRow, col(CallAttemptRow.call_id) == col(CallRow.id))
+                .where(
+                    col(CallRow.id).in_(list(alive)),
+                    CallRow.worker_id == worker_id,
+                    CallAttemptRow.attempt == CallRow.attempt,
+                    col(CallAttemptRow.is_presumed).is_(True),
+                    col(CallAttemptRow.job_id).is_(None),
+                )
+            )
+            call_ids = presumed.all()
+        for call_id in call_ids:
+            async with self._database.transaction() as session:
+                found = await session.exec(select(CallRow).where(CallRow.id == call_id).with_for_update())
+                if (call := found.one_or_none()) is not None:
+                    await attempts.withdraw(session, call, alive[call_id])
+
+    def _why_lost(self, call: CallRow, worker: WorkerRow | None, briefed_at: datetime) -> tuple[str, float]:
+        """Why it is lost, empty if it is not; and for how long its worker alone was waited for."""
         moment = now()
         if worker is None:
             is_young = moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS)
-            return "" if is_young else "error: the worker is gone"
-        allowed = GOODBYE_SECONDS if worker.said_goodbye else GONE_SECONDS
-        if moment - worker.seen_at > timedelta(seconds=allowed):
-            return "error: the worker is gone"
-        if call_id in worker.call_ids or moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS):
-            self._missing_since.pop(call_id, None)
-            return ""
-        since = self._missing_since.setdefault(call_id, time.monotonic())
-        return "error: the call's process is gone" if time.monotonic() - since > patience_seconds else ""
+            return "" if is_young else "error: the worker is gone", 0.0
+        waits = call.is_phone and call.line_ended_at is None and call.hang_up_reason is None
+        allowed = PHONE_SECONDS if waits else GONE_SECONDS
+        if moment - worker.seen_at > timedelta(seconds=GOODBYE_SECONDS if worker.said_goodbye else allowed):
+            return "error: the worker is gone", 0.0 if worker.said_goodbye else allowed - GONE_SECONDS
+        if call.id in worker.call_ids or moment - briefed_at < timedelta(seconds=BRIEFED_SECONDS):
+            self._missing_since.pop(call.id, None)
+            return "", 0.0
+        since = self._missing_since.setdefault(call.id, time.monotonic())
+        patience = MISSING_SECONDS if call.bridged_at is None else BRIDGED_SECONDS
+        return "error: the call's process is gone" if time.monotonic() - since > patience else "", 0.0

@@ -8,20 +8,27 @@ again for those that nobody took up, also after this process was killed half-way
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.calls import attempts, lifecycle, workflows
-from api.calls.table import CallRow
+from api.calls.table import CallAttemptRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
+from api.internal.lost import GONE_SECONDS
+from api.internal.table import WorkerRow
 from api.outside.phones import Phones, PhonesUnavailable
 from api.outside.rooms import RoomGone, Rooms, RoomsUnavailable
 from pipelines.contract.brief import AGENT_NAME, JobMetadata
 
 _LOG = logging.getLogger(__name__)
 
+BACK_SECONDS = 3.0
+"""A worker that was silent and is back has this long to say which of its calls live: nobody is sent meanwhile
+in the place of one that was only presumed to be dead."""
 NOBODY_SECONDS = 15.0
 """A caller whose network was lost as well may come back into an empty room for this long."""
 
@@ -51,12 +58,15 @@ class Resuming:
         """Resume those that wait, give up those that waited for too long."""
         async with self._database.transaction(writes=False) as session:
             waiting = await attempts.waiting(session)
-        for line_ended_at, row in waiting:
+            present = await _present(session) if waiting else {}
+        for worker_id, line_ended_at, row in waiting:
             if line_ended_at is not None:
                 await self._has_left(row.call_id)
             elif now() - row.asked_at > timedelta(seconds=attempts.WAIT_SECONDS):
                 await self._give_up(row.call_id, "failed", "error: its process died and no other took it up")
-            elif can_dispatch and attempts.is_due(row.dispatched_at):
+            elif (
+                can_dispatch and attempts.is_due(row.dispatched_at) and not _may_live(row, worker_id, present)
+            ):
                 self.soon(row.call_id)
 
     async def _resume(self, call_id: str) -> None:
@@ -105,3 +115,17 @@ class Resuming:
                 session.add(call)
         if has_ended:
             await workflows.start_settlement(call_id)
+
+
+async def _present(session: AsyncSession) -> dict[str, datetime]:
+    """Workers that speak now, and since when."""
+    since = now() - timedelta(seconds=GONE_SECONDS)
+    found = await session.exec(select(WorkerRow.id, WorkerRow.connected_at).where(WorkerRow.seen_at > since))
+    return dict(found.all())
+
+
+def _may_live(row: CallAttemptRow, worker_id: str | None, present: Mapping[str, datetime]) -> bool:
+    """Whether its worker may still have to say that the attempt before lives."""
+    if not row.is_presumed or (connected_at := present.get(worker_id or "")) is None:
+        return False
+    return now() - max(connected_at, row.asked_at) < timedelta(seconds=BACK_SECONDS)

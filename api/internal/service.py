@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 
 from sqlmodel import col, select, update
@@ -18,6 +17,7 @@ from api.db.engine import after_commit
 from api.db.inserts import insert_new
 from api.http.errors import Conflict, NotFound
 from api.http.metrics import Metrics
+from api.internal import welcome
 from api.knowledge_base import versions
 from api.schedules import requests as scheduled
 from api.settings import Settings
@@ -210,8 +210,8 @@ async def accept(
 ) -> BatchReceipt:
     """Keep a batch's events, each once, and let those that are new have their effect.
 
-    Refused is what belongs to a call that is gone, and what happened in an attempt after another replaced
-    it. `on_lost` is told, after the commit, of calls that wait for a process.
+    Refused is what belongs to a call that is gone, and what happened in an attempt after it had to know
+    that another replaced it. `on_lost` is told, after the commit, of calls that wait for a process.
     """
     wanted = sorted({event.call_id for event in batch.events})
     found = await session.exec(
@@ -219,31 +219,16 @@ async def accept(
         select(CallRow).where(col(CallRow.id).in_(wanted)).order_by(col(CallRow.id)).with_for_update()
     )
     calls = {call.id: call for call in found.all()}
-    is_old = any(call.attempt > 1 for call in calls.values())
-    replaced = await attempts.replaced_at(session, wanted) if is_old else {}
-    welcome: list[CallEvent] = []
-    refused: dict[str, int] = {}
-    for event in batch.events:
-        if event.call_id in calls and _is_in_time(event, replaced):
-            welcome.append(event)
-        else:
-            refused[event.call_id] = max(event.attempt, refused.get(event.call_id, 0))
-    new = await _keep(session, welcome)
-    after_commit(session, partial(_count, metrics, new))
+    told = await welcome.sort(session, batch.events, calls)
+    new = await _keep(session, told.welcome)
+    after_commit(session, partial(_count, metrics, [one for one in new if not told.is_put_out(one)]))
     for call_id, call in calls.items():
         if mine := [event for event in new if event.call_id == call_id]:
-            await _apply(session, call, mine, on_lost)
-    return BatchReceipt(accepted=len(new), refused=refused)
-
-
-def _is_in_time(event: CallEvent, replaced: dict[tuple[str, int], datetime]) -> bool:
-    """False for what happened in an attempt after another had taken its place.
-
-    A worker that was cut off for a while still has what was said before that; its supervisor's word that
-    the process is dead, whenever it comes, is no news and no harm.
-    """
-    at = replaced.get((event.call_id, event.attempt))
-    return at is None or event.at <= at or isinstance(event, CallLost)
+            has_ended = await _apply(
+                session, call, [one for one in mine if not told.is_put_out(one)], on_lost
+            )
+            await _tell_of(session, call, mine, has_ended=has_ended)
+    return BatchReceipt(accepted=len(new), refused=told.refused, replaced=told.replaced)
 
 
 async def _keep(session: AsyncSession, events: Sequence[CallEvent]) -> list[CallEvent]:
@@ -279,7 +264,8 @@ async def _note(session: AsyncSession, call: CallRow, event: FunctionCalled | Wa
 
 async def _apply(
     session: AsyncSession, call: CallRow, events: Sequence[CallEvent], on_lost: Callable[[str], None]
-) -> None:
+) -> bool:
+    """Let events have their effect on their call. True if it is over now, and was not told to be before."""
     has_ended = False
     for event in events:
         if isinstance(event, CallStarted):
@@ -297,6 +283,13 @@ async def _apply(
                 after_commit(session, partial(_tell, on_lost, call.id))
             else:
                 has_ended |= lifecycle.end(call, "failed", _why_lost(call, event), event.at)
+    return has_ended
+
+
+async def _tell_of(
+    session: AsyncSession, call: CallRow, events: Sequence[CallEvent], *, has_ended: bool
+) -> None:
+    """Have what was written of a call before, and whoever follows it, know these events, too."""
     if call.settled_at is not None:
         await settlement.refresh(session, call)  # its worker was cut off for a while
         # With the shared sync, unlike other money: docs/decisions/one-sync-for-many-commits.md says why.

@@ -182,6 +182,8 @@ class Workers:
         await self._write(worker_id, available=available, **told)
 
     async def _note(self, worker_id: str, status: Status) -> None:
+        if status.alive:  # first, so that nobody is sent in the place of one that lives
+            await self._lost.found_again(worker_id, status.alive)
         await self._write(
             worker_id,
             is_ready=status.is_ready,

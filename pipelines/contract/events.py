@@ -203,3 +203,6 @@ class BatchReceipt(Message):
     accepted: int
     refused: dict[str, int] = Field(default_factory=dict)
     """Call id to an attempt: of this attempt and those before it, no more events are taken."""
+    replaced: dict[str, int] = Field(default_factory=dict)
+    """The same of attempts whose processes are to leave, since others have their calls. What they have to
+    tell until then is still taken."""

@@ -51,6 +51,8 @@ class Status(Message):
     """True only when this worker could answer a call now."""
     why_not: str = ""
     call_ids: tuple[str, ...] = ()
+    alive: dict[str, int] = Field(default_factory=dict)
+    """Calls whose processes are connected now, and as which attempt."""
     processes: dict[str, int] = Field(default_factory=dict)
     """Name of a part to its process id."""
     phones_why_not: str | None = None

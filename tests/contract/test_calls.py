@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import call2me
@@ -9,7 +10,7 @@ import pytest
 
 from tests.contract.conftest import House
 from tests.support.api import Person
-from tests.support.rehearsed_worker import Script
+from tests.support.rehearsed_worker import START, Script
 
 YEARS = 1e9
 """Seconds until a moment that no clock here has seen."""
@@ -33,7 +34,7 @@ def talked(house: House, call_id: str) -> Script:
         script.called("book_appointment", 6.0),
         script.warned("llm_unavailable", 6.5),
     )
-    assert reply.json == {"accepted": 7, "refused": {}}
+    assert reply.json == {"accepted": 7, "refused": {}, "replaced": {}}
     return script
 
 
@@ -136,9 +137,9 @@ def test_events_of_an_attempt_that_was_replaced_are_refused(house: House, caller
     assert brief["attempt"] == 2
     assert [utterance["text"] for utterance in brief["transcript"]] == ["Before."]
     in_time = house.worker.tell(first.said("user", "In time.", 3, 4))
-    assert in_time.json == {"accepted": 1, "refused": {}}, "it only came late"
+    assert in_time.json == {"accepted": 1, "refused": {}, "replaced": {call_id: 1}}, "it only came late"
     late = house.worker.tell(first.said("user", "Too late.", YEARS, YEARS + 1))
-    assert late.json == {"accepted": 0, "refused": {call_id: 1}}
+    assert late.json == {"accepted": 0, "refused": {call_id: 1}, "replaced": {}}
     second = Script(call_id, attempt=2)
     assert house.worker.tell(second.said("user", "Again.", 5, 6)).json["accepted"] == 1
     assert (
@@ -147,12 +148,49 @@ def test_events_of_an_attempt_that_was_replaced_are_refused(house: House, caller
     )
 
 
+def test_what_a_process_says_that_was_replaced_and_lives_is_kept_until_it_hears_of_it(
+    house: House, caller: Person
+) -> None:
+    """In the order in which it was said, once, with no second end and no second charge."""
+
+    def in_seconds(seconds: float) -> float:
+        return (datetime.now(UTC) - START).total_seconds() + seconds
+
+    call_id = house.call(caller)
+    first, second = Script(call_id), Script(call_id, attempt=2)
+    house.worker.tell(first.started(in_seconds(-9)), first.said("user", "Before.", 1, in_seconds(-8)))
+    assert house.worker.brief(call_id, "another job").json["attempt"] == 2
+    house.worker.tell(second.started(in_seconds(0)), second.said("user", "After.", 5, in_seconds(4)))
+    meanwhile = first.said("user", "Meanwhile.", 3, in_seconds(2))
+    for accepted in (1, 0):
+        reply = house.worker.tell(meanwhile)
+        assert reply.json == {"accepted": accepted, "refused": {}, "replaced": {call_id: 1}}
+    assert house.worker.tell(first.ended(in_seconds(3))).json["replaced"] == {call_id: 1}
+    assert caller.ask("GET", f"/v1/calls/{call_id}").json["call_status"] == "in_progress", "it was put out"
+    assert house.worker.tell(second.ended(in_seconds(6), reason="agent_hangup")).json["accepted"] == 1
+    assert settled(caller, call_id)["disconnection_reason"] == "agent_hangup"
+    deadline = time.monotonic() + 10
+    while not (paid := caller.ask("GET", "/v1/wallet/transactions?type=usage").json["transactions"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    late = first.said("agent", "It was cut off for a while.", 4, in_seconds(5))
+    assert house.worker.tell(late).json["accepted"] == 1
+    stale = first.said("user", "To nobody.", 7, in_seconds(40))
+    assert house.worker.tell(stale).json == {"accepted": 0, "refused": {call_id: 1}, "replaced": {}}
+    call = caller.ask("GET", f"/v1/calls/{call_id}").json
+    assert call["transcript"] == (
+        "User: Before.\nUser: Meanwhile.\nAgent: It was cut off for a while.\nUser: After."
+    )
+    assert caller.ask("GET", "/v1/wallet/transactions?type=usage").json["transactions"] == paid
+    assert [one["explanation"]["billed_seconds"] for one in paid] == [16]
+
+
 def test_events_of_a_call_that_nobody_knows_are_refused_and_the_others_kept(
     house: House, caller: Person
 ) -> None:
     call_id = house.call(caller)
     reply = house.worker.tell(Script("call_0123456789abcdef").started(), Script(call_id).started())
-    assert reply.json == {"accepted": 1, "refused": {"call_0123456789abcdef": 1}}
+    assert reply.json == {"accepted": 1, "refused": {"call_0123456789abcdef": 1}, "replaced": {}}
 
 
 def test_what_a_person_typed_is_kept_without_nul(house: House, caller: Person) -> None:

@@ -87,7 +87,7 @@ async def _one_killed_call(stack: Stack, seconds: float, number: int) -> None:
 async def test_a_call_outlives_its_agent_server_the_supervisor_and_the_api_on_the_way(
     tmp_path: Path,
 ) -> None:
-    """One call, one caller: the agent server with its nursery, then the supervisor, then process and api."""
+    """One call, one caller: the agent server with its nursery; a supervisor that stands still, and dies."""
     async with running(tmp_path / "home") as stack:
         ticket = await stack.post("/v1/livekit/token", {})
         async with Caller.joined(ticket["url"], ticket["token"]) as caller:
@@ -99,7 +99,17 @@ async def test_a_call_outlives_its_agent_server_the_supervisor_and_the_api_on_th
             await _heard_again(caller, "agent server")
             await _asked_and_answered(caller)
             process = await process_of(ticket["call_id"])
-            os.kill((await stack.status())["processes"]["worker"]["pid"], signal.SIGKILL)
+            supervisor = (await stack.status())["processes"]["worker"]["pid"]
+            os.kill(supervisor, signal.SIGSTOP)
+            try:
+                await _attempt(stack, ticket["call_id"], 3)  # it has been silent for three seconds
+                await _asked_and_answered(caller)
+            finally:
+                os.kill(supervisor, signal.SIGCONT)
+            await _attempt(stack, ticket["call_id"], 2)
+            await _all_said(stack, ticket["call_id"], 3)
+            assert process.is_running()
+            os.kill(supervisor, signal.SIGKILL)
             killed = time.perf_counter()
             ended = await caller.say(spoken(HOURS))  # while nobody supervises
             heard = await caller.hear(after=ended)
@@ -108,13 +118,13 @@ async def test_a_call_outlives_its_agent_server_the_supervisor_and_the_api_on_th
             print(f"supervisor killed: back after {time.perf_counter() - killed:.2f} s")  # noqa: T201
             assert process.is_running()
             await caller.quiet(seconds=1)
-            await _all_said(stack, ticket["call_id"], 3)
+            await _all_said(stack, ticket["call_id"], 4)
             await stack.post(f"/v1/calls/{ticket['call_id']}/say", {"text": "Your table is ready now."})
             await caller.hear(after=time.perf_counter())
             await caller.quiet(seconds=1)
         call = await stack.ended(ticket["call_id"], timeout=20)
     assert (call["call_status"], call["disconnection_reason"]) == ("completed", "user_hangup"), call
-    assert call["attempt"] == 2, "the supervisor's death cost no attempt"
+    assert call["attempt"] == 2, "neither the supervisor's silence nor its death cost an attempt"
     assert "Agent: Your table is ready now." in call["transcript"]
 
 
@@ -148,6 +158,12 @@ async def _asked_and_answered(caller: Caller) -> None:
     ended = await caller.say(spoken(HOURS))
     await caller.hear(after=ended)
     await caller.quiet(seconds=1)
+
+
+async def _attempt(stack: Stack, call_id: str, number: int) -> None:
+    async with asyncio.timeout(15):
+        while (await stack.get(f"/v1/calls/{call_id}"))["attempt"] != number:
+            await asyncio.sleep(0.1)
 
 
 async def _all_said(stack: Stack, call_id: str, questions: int) -> None:

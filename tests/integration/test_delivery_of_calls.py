@@ -203,6 +203,23 @@ async def test_a_call_that_the_api_wants_no_more_of_is_dropped_with_its_files(ho
     assert api.recordings == {}
 
 
+async def test_a_call_that_another_process_has_is_left_and_what_it_said_until_then_arrives(
+    home: Path,
+) -> None:
+    async with FakeApi().up() as api, hosting(home, api) as host:
+        async with calling(home, "call_1") as replaced, calling(home, "call_2"):
+            await until(lambda: {call for call, _ in api.events} == {"call_1", "call_2"})
+            assert host.liveness.alive == {"call_1": 1, "call_2": 1}
+            api.replaced = {"call_1": 1}
+            assert await replaced.wait() == 0
+            await until(lambda: "call_1" in api.recordings)
+            assert host.liveness.alive == {"call_2": 1}
+        stored = api.of("call_1")
+        assert [event["sequence"] for event in stored] == list(range(len(stored)))
+        assert (stored[-1]["kind"], stored[-1]["is_handed_over"]) == ("call_lost", True)
+        await until(lambda: host.is_empty)
+
+
 async def test_what_a_dead_call_left_torn_is_cut_and_the_loss_told(home: Path) -> None:
     spool = Spool.open(home / "spool", "call_1", 3)
     spool.append(utterance(1))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.calls import attempts
+from api.calls import attempts, service
 from api.calls.table import CallAttemptRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
@@ -15,6 +15,7 @@ from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.workers import Workers
 from api.outside.phones import NoPhones
+from pipelines.contract.websocket import Hello, Status
 from tests.support.rehearsed_calls import RehearsedRooms, add, call_of, taken
 
 
@@ -47,6 +48,79 @@ async def test_a_call_is_lost_with_its_worker(
     found = await call_of(database, call.id)
     assert found is not None
     assert (found.status, found.attempt) == ("in_progress", 2 if is_lost else 1), "another may take it up"
+
+
+async def test_a_call_on_the_phone_waits_longer_for_its_worker(
+    database: Database, rooms: RehearsedRooms
+) -> None:
+    """Only the exchange of that worker could let another process have it."""
+    phone = {"room_name": None, "call_type": "phone_call"}
+    waits = [taken("silent", **phone), taken("silent", **phone, bridged_at=now())]
+    lost = [
+        taken("silent", **phone, line_ended_at=now()),
+        taken("silent", **phone, hang_up_reason="asked to"),
+        taken("silent", call_type="phone_call"),  # in a room: by livekit-sip
+        taken("gone", **phone),
+    ]
+    named = [call.id for call in (*waits, *lost)]
+    silent, gone = (worker(ago, id=id_, call_ids=named) for ago, id_ in ((14.0, "silent"), (15.5, "gone")))
+    await add(database, *waits, *lost, silent, gone)
+    assert await Workers(database, rooms).find_lost() == [lost[1].id]
+    found = [await call_of(database, id_) for id_ in named]
+    assert [(call.status, call.attempt) for call in found if call] == [
+        ("in_progress", 1),
+        ("in_progress", 1),
+        ("in_progress", 2),
+        ("failed", 1),
+        ("in_progress", 2),
+        ("in_progress", 2),
+    ]
+    async with database.transaction(writes=False) as session:
+        asked_at = {row.call_id: row.asked_at for _, _, row in await attempts.waiting(session)}
+    assert (now() - asked_at[lost[0].id]).total_seconds() < 10
+    assert (now() - asked_at[lost[3].id]).total_seconds() >= 12, "that is part of its half minute"
+
+
+async def test_a_call_that_was_called_lost_and_lives_goes_on_as_if_nothing_had_been(
+    database: Database, rooms: RehearsedRooms
+) -> None:
+    """A worker that is back and did not say yet what lives has a moment; of the dead it tells at once."""
+    lives, died, taken_up, sent = (taken(room_name=name) for name in ("lives", "died", "taken", "sent"))
+    calls = (lives, died, taken_up, sent)
+    ids = [call.id for call in calls]
+    await add(database, *calls, worker(3.5, call_ids=ids), worker(id="another"))
+    workers = Workers(database, rooms)
+    assert await workers.find_lost() == []
+    assert [(await call_of(database, id_)).attempt for id_ in ids] == [2, 2, 2, 2]  # type: ignore[union-attr]
+    async with database.transaction() as session:
+        row = await session.get(CallRow, taken_up.id)
+        assert row is not None
+        assert await attempts.take(session, row, "another", "job-2", 2) == 2
+        assert await attempts.claim_dispatch(session, sent.id) is not None
+    await workers._greet(Hello(worker_id="w", version="1"))
+    async with database.transaction() as session:
+        row = await session.get(CallRow, died.id)
+        assert row is not None
+        assert await attempts.follow(session, row, 1), "its supervisor says that it is dead"
+    resuming = Resuming(database, rooms, NoPhones())
+    await resumed(resuming)
+    assert rooms.dispatched == [{"call_id": died.id, "attempt": 2}], "of the others it may still say more"
+    said = Status(is_ready=True, call_ids=tuple(ids), alive=dict.fromkeys(ids, 1))
+    await workers._note("another", said)
+    await workers._note("w", said)
+    await workers._note("w", said)
+    found = [await call_of(database, id_) for id_ in ids]
+    assert [(call.attempt, call.deaths) for call in found if call] == [(1, 0), (2, 1), (2, 1), (2, 1)]
+    async with database.transaction(writes=False) as session:
+        assert (lives.id, 1) not in await attempts.replaced(session, ids)
+        assert {row.call_id for _, _, row in await attempts.waiting(session)} == {died.id, sent.id}
+    assert await workers.find_lost() == []
+    # Gone again: it is followed as any other, by an attempt of the same number.
+    async with database.transaction() as session:
+        assert await service.lose(session, [lives.id], "gone") == ([lives.id], [])
+    again = await call_of(database, lives.id)
+    assert again is not None
+    assert (again.attempt, again.deaths) == (2, 1)
 
 
 async def test_a_call_that_lost_too_many_processes_is_over(database: Database, rooms: RehearsedRooms) -> None:

@@ -217,6 +217,7 @@ async def test_killed_its_successor_goes_on_with_its_children_and_finishes_the_c
             assert {*after.values()} - {successor.pid} == {*before.values()} - {process.pid}
             await until(lambda: api.of("call_1")[-1]["kind"] == "call_lost")
             assert "call_2" in api.statuses[-1].call_ids
+            assert api.statuses[-1].alive == {"call_2": 1}
             await until(lambda: "call_1" in api.recordings)
             # One of those that it did not start itself.
             os.kill(after["agents"], signal.SIGKILL)

@@ -42,6 +42,8 @@ class FakeApi:
     poison: str = ""
     """A batch that holds these characters is a 422."""
     refuses: set[str] = field(default_factory=set)
+    replaced: dict[str, int] = field(default_factory=dict)
+    """As in `BatchReceipt`, of every batch."""
     attempts: dict[str, int] = field(default_factory=dict)
     """Which attempt a brief for a call is; a call that is not here is a 404."""
     events: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
@@ -123,7 +125,8 @@ class FakeApi:
         if not self.drops_recordings_only:
             self._drop(request)
         refused = {event.call_id: event.attempt for event in batch.events if event.call_id in self.refuses}
-        return web.json_response({"accepted": accepted, "refused": refused})
+        told = {"accepted": accepted, "refused": refused, "replaced": self.replaced}
+        return web.json_response(told)
 
     async def _take_recording(self, request: web.Request) -> web.Response:
         call_id = request.match_info["call_id"]

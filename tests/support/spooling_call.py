@@ -50,7 +50,8 @@ def ended(*, has_recording: bool = False) -> CallEnded:
 def handed_over() -> CallLost:
     """Another process goes on."""
     now = datetime.now(UTC)
-    return CallLost(call_id="", attempt=1, sequence=0, at=now, reason="handed over", is_handed_over=True)
+    told = {"reason": "handed over", "is_handed_over": True, "has_recording": True}
+    return CallLost(call_id="", attempt=1, sequence=0, at=now, **told)
 
 
 async def main(home: Path, call_id: str, attempt: int, events: int) -> None:

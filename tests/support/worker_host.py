@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from pipelines.contract.websocket import HangUp
 from tests.support.fake_api import KEY, FakeApi
 from worker.liveness import Liveness
 from worker.presence import CallHere
@@ -72,8 +73,13 @@ async def hosting(home: Path, api: FakeApi) -> AsyncIterator[WorkerHost]:
         lost.append(here)
         reporter.look_now()
 
+    def refused(key: SpoolKey) -> None:
+        liveness.hang_up(HangUp(call_id=key.call_id, reason="replaced", hands_over=True), key.attempt)
+
     async with aiohttp.ClientSession(headers={"X-Internal-Key": KEY}) as http:
-        reporter = Reporter(home / "spool", "worker-1", api.url, http, is_connected=is_connected)
+        reporter = Reporter(
+            home / "spool", "worker-1", api.url, http, is_connected=is_connected, on_refused=refused
+        )
         liveness = Liveness(home / "run" / "calls.sock", on_change=reporter.look_now, on_lost=gone)
         async with liveness.listening():
             running = asyncio.create_task(reporter.run())

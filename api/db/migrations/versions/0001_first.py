@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Created: 2026-11-29 18:11:12.193751
+Created: 2026-11-29 19:05:44.152632
 """
 
 from collections.abc import Sequence
@@ -576,6 +576,7 @@ def upgrade() -> None:
         sa.Column("dispatched_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("briefed_at", api.db.columns.UtcDateTime(), nullable=True),
         sa.Column("replaced_at", api.db.columns.UtcDateTime(), nullable=True),
+        sa.Column("is_presumed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["call_id"], ["calls.id"], name=op.f("fk_call_attempts_call_id_calls"), ondelete="CASCADE"
         ),
