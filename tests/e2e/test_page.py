@@ -252,9 +252,16 @@ async def test_a_phone_call_is_watched_from_its_place_in_line_to_its_end(
             await expect(about).to_contain_text(f"Waits for a free line, place {place}", timeout=10_000)
         script = Script(call_id)
         assert worker.brief(call_id).status == 200
-        worker.tell(script.started(), script.said("agent", "Hello there.", 1, 2))
+        said = script.said("agent", "Hello there.", 1, 2)
+        turn = script.turn(said["utterance"]["utterance_id"], 400, 2)
+        worker.tell(script.started(), said, turn)
         await expect(page.get_by_text("Hello there.")).to_be_visible(timeout=10_000)
         await expect(about).to_contain_text("In progress")
+        timing = page.locator("details.timing")
+        await timing.locator("summary").click()
+        worker.tell(script.said("user", "Good morning.", 3, 4))
+        await expect(page.get_by_text("Good morning.")).to_be_visible(timeout=10_000)
+        await expect(timing).to_have_attribute("open", "")  # though all of it was asked for again
         await page.get_by_role("button", name="from +14155550143").focus()
         worker.tell(script.ended(5))
         await expect(about).to_contain_text("Completed", timeout=10_000)

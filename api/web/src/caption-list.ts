@@ -59,7 +59,8 @@ export class CaptionList {
 
   #put(line: Line): void {
     const known = this.#shown.get(line.id);
-    if (known?.line === line) return;
+    // Of a call that goes on all lines come anew: what was opened or chosen in one of them stays.
+    if (known && (known.line === line || JSON.stringify(known.line) === JSON.stringify(line))) return;
     const item = known?.item ?? el("li");
     if (!known) this.#list.append(item);
     if (line.side === "note") {
