@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.chats.answering import AgentGone, ChatBusy
 from api.chats.talks import AnswerLost, TooManyChats
+from api.contacts import service as contacts
 from api.db.columns import now
 from api.db.engine import after_commit
 from api.durable import engine
@@ -91,8 +92,8 @@ async def _taken_up(sms_id: str, number: int) -> tuple[SmsRow | None, bool, floa
         if row is None or not row.is_open or row.direction != OUTBOUND:
             return None, False, None
         was_tried = row.tries > 0
-        if not was_tried and now() - row.created_at > GIVEN_UP_AFTER:
-            await service.give_up(session, sms_id, FAILED, "its turn did not come within an hour")
+        if not was_tried and (why_not := await _why_not(session, row)):
+            await service.give_up(session, sms_id, FAILED, why_not)
             return None, False, None
         if (later := await pacing.not_before(session, row)) is not None:
             row.due_at = later
@@ -101,6 +102,19 @@ async def _taken_up(sms_id: str, number: int) -> tuple[SmsRow | None, bool, floa
         row.tries, row.due_at = max(row.tries, number), now()
         session.add(row)
         return row, was_tried, None
+
+
+async def _why_not(session: AsyncSession, row: SmsRow) -> str:
+    """Why a message that has waited for its turn is not sent any more; empty where it is."""
+    if now() - row.created_at > GIVEN_UP_AFTER:
+        return "its turn did not come within an hour"
+    is_of_a_keyword = row.answers is not None and row.chat_id is None  # STOP itself is answered
+    try:
+        if not is_of_a_keyword:
+            await contacts.refuse_barred(session, row.owner_id, row.peer)
+    except contacts.MustNotCall as error:
+        return str(error)
+    return ""
 
 
 async def _unconfirmed(sms_id: str) -> None:

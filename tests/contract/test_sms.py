@@ -215,8 +215,15 @@ def test_a_number_sends_sixty_a_minute_and_what_is_more_waits_within_bounds(shop
     began, peer = time.monotonic(), stranger()
     waiting = [sent(person, number, peer, f"Part {part}") for part in range(3)]
     assert [(one.status, one.json["status"]) for one in waiting] == [(201, "queued")] * 3
+    # Whoever wants no more gets nothing that waits, either.
+    stopped = stranger()
+    late = sent(person, number, stopped).json["sms_id"]
+    writes(shop, stopped, number, "STOP", autoresponse_type="OPT_OUT")
     until(lambda: len(to(shop, peer)) == 3)
     assert time.monotonic() - began > 3, "a minute after those before them"
+    until(lambda: {one["sms_id"]: one["status"] for one in listed(person)}[late] == "failed")
+    assert "do-not-call list" in {one["sms_id"]: one["error"] for one in listed(person)}[late]
+    assert to(shop, stopped) == []
     until(lambda: money(person)[1] == 0)
     assert round(before[0] - money(person)[0], 6) == 0.09, "each once"
 
