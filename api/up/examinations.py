@@ -152,6 +152,9 @@ def offline_models(settings: Settings) -> Iterator[Finding]:
 
 def phones(settings: Settings) -> Iterator[Finding]:
     """The SIP engine, a wheel of its own that is built where a Rust toolchain is, and where it listens."""
+    if settings.has_livekit_sip:
+        yield Finding("phones", "ok", "livekit-sip has them (CALL2ME_PHONES), whatever is installed here")
+        return
     if find_spec("call2me_sip") is None:
         has_rust = shutil.which("cargo") is not None
         mend = (

@@ -1,6 +1,7 @@
 """`call2me doctor`: what it finds of each part, and how that is mended."""
 
 import asyncio
+import dataclasses
 import shutil
 import socket
 from pathlib import Path
@@ -48,6 +49,11 @@ def test_the_doctor_says_how_to_get_phones(
     (finding,) = examinations.phones(settings)
     assert finding.verdict == "note"
     assert finding.mend.startswith(mend)
+
+
+def test_the_doctor_wants_no_engine_where_livekit_sip_has_the_phones(settings: Settings) -> None:
+    (finding,) = examinations.phones(dataclasses.replace(settings, has_livekit_sip=True))
+    assert (finding.verdict, finding.mend) == ("ok", "")
 
 
 def test_the_doctor_says_whether_telephones_reach_the_engine(
