@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 
 import psutil
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from pipelines import connections
 from pipelines.contract.brief import AGENT_NAME, JobMetadata
+from pipelines.local.languages import espeak_program, espeak_voice
 from pipelines.providers import OFFERS, why_not
 from pipelines.tools import developer
 from worker import call, knowledge, logs, tracing
@@ -166,6 +168,8 @@ def preload(settings: WorkerSettings) -> None:
     _read_certificates()
     for module in [*_preloaded(settings), "livekit.agents.ipc._preload"]:
         importlib.import_module(module)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        espeak_voice("en")  # runs espeak-ng for its list of voices, and remembers it
 
 
 def _read_certificates() -> None:
@@ -176,9 +180,12 @@ def _read_certificates() -> None:
 
 def _preloaded(settings: WorkerSettings) -> list[str]:
     """What every call needs, imported once and shared by all processes of calls."""
-    modules = ["worker.agents", "livekit.local_inference"]
+    # anyio's: each client over HTTP loads it with its first request.
+    modules = ["worker.agents", "livekit.local_inference", "anyio._backends._asyncio"]
     if settings.providers.models_socket is not None:
-        modules += [f"pipelines.local.{name}" for name in ("whisper", "hibari", "espeak")]
+        modules += [f"pipelines.local.{name}" for name in ("whisper", "hibari")]
+    if espeak_program() is not None:
+        modules.append("pipelines.local.espeak")
     given = settings.providers
     here = [offer for offer in OFFERS if not why_not(offer, given) and offer.provider != "openai-realtime"]
     modules += [f"pipelines.{offer.kind}.{offer.provider}" for offer in here]

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from aiohttp import web
 from livekit.agents import APIConnectionError, APIConnectOptions, llm
+from livekit.agents.utils import http_context
 
 from pipelines import connections, options
 from pipelines import llm as llms
@@ -22,27 +23,21 @@ from pipelines.outbound import Guard
 from pipelines.providers import ProviderSettings
 from pipelines.tools.developer import Functions
 from tests.support.certificates import certificate
+from tests.support.rehearsal import SECRET
 from tests.support.stack import free_port
 from tests.support.wire.openai import OpenAIWire
 from tests.support.wire.server import KEY, ProviderServer
-from worker import roomless
+from worker import agents, roomless
+from worker.settings import WorkerSettings
 
 # google-genai's own
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 
 ONCE = APIConnectOptions(max_retry=0, timeout=5.0)
-EVERY_KEY = ProviderSettings(
-    openai_api_key="k",
-    deepgram_api_key="k",
-    openrouter_api_key="k",
-    anthropic_api_key="k",
-    google_api_key="k",
-    elevenlabs_api_key="k",
-    cartesia_api_key="k",
-)
+KEYS = ("OPENAI", "DEEPGRAM", "OPENROUTER", "ANTHROPIC", "GOOGLE", "ELEVEN", "CARTESIA")
 
 
-def agents() -> list[AgentConfig]:
+def wanted() -> list[AgentConfig]:
     """One that hears, thinks and speaks with all there is, and one that does it with one model."""
     engine = {"provider": "openai", "model": "gpt-4o"}
     hears = {"provider": "openai", "fallbacks": [{"provider": name} for name in ("cartesia", "elevenlabs")]}
@@ -51,11 +46,11 @@ def agents() -> list[AgentConfig]:
     return [AgentConfig.model_validate(one) for one in (ordinary, at_once)]
 
 
-async def assembled(agent: AgentConfig) -> set[str]:
+async def assembled(agent: AgentConfig, settings: ProviderSettings) -> set[str]:
     """Assemble a pipeline and close it: the providers that are in it."""
     guard = Guard()
     pipeline = await assemble(
-        CallBrief(call_id="c", agent=agent), EVERY_KEY, Functions(), datetime.now(UTC), guard=guard
+        CallBrief(call_id="c", agent=agent), settings, Functions(), datetime.now(UTC), guard=guard
     )
     async with guard.session():
         chains = [getattr(part, "chain", None) for part in (pipeline.stt, pipeline.llm, pipeline.tts)]
@@ -65,31 +60,50 @@ async def assembled(agent: AgentConfig) -> set[str]:
     return providers
 
 
-async def test_a_second_call_reads_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_made_for_a_call_reads_no_certificates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in (
+        "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE",
+        "LIVEKIT_URL",
+        "LIVEKIT_API_KEY",
+        "LIVEKIT_API_SECRET",
+    ):
+        monkeypatch.setenv(name, "")  # to be as it was, once this is over
+    settings = WorkerSettings.load(
+        {
+            "CALL2ME_HOME": str(tmp_path),
+            "CALL2ME_API_URL": "http://127.0.0.1:1",
+            "CALL2ME_INTERNAL_KEY": "internal",
+            "CALL2ME_LOCAL_MODELS": "off",
+            "LIVEKIT_API_KEY": "key",
+            "LIVEKIT_API_SECRET": SECRET,
+            **{f"{name}_API_KEY": "k" for name in KEYS},
+        }
+    )
+    connections._certificates.cache_clear()
+    http_context._ssl_context_for.cache_clear()
+    agents.preload(settings)
     read: list[str] = []
-
-    async def call() -> set[str]:
-        return set().union(*[await assembled(agent) for agent in agents()])
-
-    async def first() -> None:
-        providers.update(await call())
-
-    async def second() -> None:
-        for name in ("load_verify_locations", "load_default_certs", "set_default_verify_paths"):
-            monkeypatch.setattr(ssl.SSLContext, name, lambda *told, of=name, **more: read.append(of))
-        try:
-            await call()
-            assert read == []
-            ssl.create_default_context()
-            assert read, "what reads them would have been seen"
-        finally:
-            monkeypatch.undo()
-
     providers: set[str] = set()
-    await roomless.begin(first(), "first")
-    wanted = {"openai", "openrouter", "anthropic", "gemini", "deepgram", "cartesia", "elevenlabs"}
-    assert wanted <= providers, "the real clients of all of them were made"
-    await roomless.begin(second(), "second")
+
+    async def call() -> None:
+        for agent in wanted():
+            providers.update(await assembled(agent, settings.providers))
+        async with connections.client("", "k", httpx2.Timeout(3.0)) as http:
+            with pytest.raises(httpx2.ConnectError):
+                await http.get(f"http://127.0.0.1:{free_port()}")
+
+    with monkeypatch.context() as patched:
+        for name in ("load_verify_locations", "load_default_certs", "set_default_verify_paths"):
+            patched.setattr(ssl.SSLContext, name, lambda *told, of=name, **more: read.append(of))
+        await roomless.begin(call(), "first")
+        await roomless.begin(call(), "second")
+        assert read == []
+        ssl.create_default_context()
+        assert read, "what reads them would have been seen"
+    every = {"openai", "openrouter", "anthropic", "gemini", "deepgram", "cartesia", "elevenlabs"}
+    assert every <= providers, "the real clients of all of them were made"
 
 
 def test_who_is_trusted_is_what_a_client_of_its_own_would_have_read(
