@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,8 @@ from worker.exchange import sip
 pytestmark = [pytest.mark.e2e, pytest.mark.phones, pytest.mark.timeout(300)]
 
 NUMBER = "+905331112233"
+SILENT_SECONDS = 6.0
+"""A call in a room is called lost after three."""
 ASKED = "What are your opening hours on Saturday?"
 
 
@@ -44,7 +47,7 @@ async def test_a_telephone_talks_with_the_agent_even_when_its_process_is_killed(
         await asyncio.sleep(4)  # the exchange asks for trunks every three seconds
         async with calling(SimpleNamespace(sip_port=sip_port), carrier, NUMBER) as caller:  # type: ignore[arg-type]
             call_id = await _running(stack)
-            await _answer(caller)
+            await _answer_unsupervised(stack, caller, call_id)
             ssrc = caller.phone.heard[-1][1].ssrc
             shard = await process_of(call_id)
             killed_at = time.time()
@@ -80,6 +83,27 @@ async def _running(stack: Stack) -> str:
         while not (calls := (await stack.get("/v1/calls"))["calls"]):
             await asyncio.sleep(0.1)
     return str(calls[0]["call_id"])
+
+
+async def _answer_unsupervised(stack: Stack, caller: Caller, call_id: str) -> None:
+    """Nobody is called lost whose supervisor alone is silent, and what they say is kept."""
+    supervisor = (await stack.status())["processes"]["worker"]["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        answered = asyncio.create_task(_answer(caller))
+        await asyncio.sleep(SILENT_SECONDS)
+        assert (await stack.get(f"/v1/calls/{call_id}"))["attempt"] == 1
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    await answered
+    async with asyncio.timeout(20):
+        while not any(
+            entry["role"] == "user"
+            for entry in (await stack.get(f"/v1/calls/{call_id}")).get("transcript_object", ())
+        ):
+            await asyncio.sleep(0.1)
+        while (await stack.status())["processes"]["worker"]["pid"] != supervisor:
+            await asyncio.sleep(0.1)
 
 
 async def _answer(caller: Caller) -> None:
