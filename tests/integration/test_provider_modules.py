@@ -89,6 +89,17 @@ async def test_a_model_streams_its_answer(
     assert given.items() <= server.chats[0].items()
 
 
+async def test_the_first_connection_to_gemini_is_opened_where_it_is_asked_later(
+    server: ProviderServer,
+) -> None:
+    async with model(server, "gemini", "gemini-2.5-flash", {}) as mind:
+        mind.prewarm()
+        async with asyncio.timeout(5):
+            while not server.listed:
+                await asyncio.sleep(0.01)
+    assert server.refused == []
+
+
 async def test_functions_called_at_once_come_as_separate_calls(server: ProviderServer) -> None:
     @function_tool
     async def book(day: str) -> str:

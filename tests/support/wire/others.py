@@ -47,6 +47,7 @@ class OthersWire:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/v1/messages", self.messages)
+        app.router.add_get("/v1beta/models", self.gemini_models)
         app.router.add_post("/v1beta/models/{model}", self.gemini)
         app.router.add_get("/v1/text-to-speech/{voice}/multi-stream-input", self.elevenlabs)
         app.router.add_get("/tts/websocket", self.cartesia)
@@ -93,6 +94,12 @@ class OthersWire:
         return reply
 
     # ── Gemini ──
+    async def gemini_models(self, request: web.Request) -> web.Response:
+        if request.headers.get("x-goog-api-key") != KEY:
+            return self._refuse(400, "API key not valid")
+        self._server.listed += 1
+        return web.json_response({"models": [{"name": "models/gemini-2.5-flash"}]})
+
     async def gemini(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("x-goog-api-key") != KEY:
             return self._refuse(400, "API key not valid")

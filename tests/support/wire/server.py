@@ -27,6 +27,8 @@ class ProviderServer:
     status: int = 200
     faults: dict[str, Fault] = field(default_factory=dict)
     """How `chat`, `speech`, `transcriptions`, `listen` and `speak` fail."""
+    listed: int = 0
+    """How often Gemini's models were asked for, which is how a connection to it is opened."""
     chats: list[dict[str, Any]] = field(default_factory=list)
     speeches: list[dict[str, Any]] = field(default_factory=list)
     transcriptions: list[dict[str, Any]] = field(default_factory=list)
