@@ -133,8 +133,9 @@ class _Call:
             recording = Recording(path, self._recorded_rate)
         try:
             ending = await self._talk(session, pipeline, recording)
-            if recording is not None and ending.is_bridged:
-                recording.stop()  # whoever hears the two goes on from here
+            if recording is not None and (ending.is_bridged or ending.at is not None):
+                # Whoever hears the two goes on from here, or the other side is gone.
+                recording.stop()
         finally:
             await endings.close(session, pipeline, words_are_owed=self._told.is_owed_words)
             recorded_ms = await recording.close() if recording is not None else 0

@@ -22,6 +22,7 @@ from pipelines.contract.events import (
     EVENT,
     CallEnded,
     CallEvent,
+    CallStarted,
     FunctionCalled,
     MediaMeasured,
     UtteranceHeard,
@@ -29,6 +30,7 @@ from pipelines.contract.events import (
 )
 from pipelines.tools.developer import Functions
 from tests.support.fake_providers import Call, FakeParts, ListSTT, TableLLM, ToneTTS
+from tests.support.recordings import RATE, decoded
 from tests.support.rehearsal import KEY, SECRET
 from tests.support.rtp import Sender, key_packets
 from tests.support.speech import words
@@ -199,9 +201,9 @@ async def test_a_phone_asks_and_hears_the_answer(ring: Any, tmp_path: Path) -> N
 
 
 async def test_a_call_is_over_when_they_hang_up_and_not_once_their_last_words_are_understood(
-    ring: Any,
+    ring: Any, tmp_path: Path
 ) -> None:
-    async with ring(heard=("What are your hours?",)) as held:
+    async with ring(heard=("What are your hours?",), enable_recording=True) as held:
         await held.until(lambda: len(held.said()) == 1)
         held.stt.is_ready.clear()
         held.phone.say(words("What are your opening hours?"))
@@ -214,6 +216,9 @@ async def test_a_call_is_over_when_they_hang_up_and_not_once_their_last_words_ar
     assert held.said()[-1] == ("user", "What are your hours?")
     (ended,) = held.of(CallEnded)
     assert abs(ended.at.timestamp() - left_at) < 0.5, "nobody pays for what is waited for afterwards"
+    (began,) = held.of(CallStarted)
+    recorded = decoded(tmp_path / "spool" / "c1.1.ogg").shape[1] / RATE
+    assert recorded - (ended.at - began.at).total_seconds() < 0.8, "and nothing is recorded of it"
 
 
 async def test_sound_leaves_on_a_steady_clock(ring: Any) -> None:
