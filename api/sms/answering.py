@@ -155,7 +155,7 @@ async def _add_what_was_sent(session: AsyncSession, row: SmsRow, chat: ChatRow) 
 
 
 async def number_of(session: AsyncSession, row: SmsRow) -> PhoneNumberRow | None:
-    """The number that a message came to, while it is its owner's and works."""
+    """The number of a message, while it is its owner's and works."""
     found = await session.exec(
         select(PhoneNumberRow).where(
             PhoneNumberRow.number == row.number,

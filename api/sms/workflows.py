@@ -108,6 +108,8 @@ async def _why_not(session: AsyncSession, row: SmsRow) -> str:
     """Why a message that has waited for its turn is not sent any more; empty where it is."""
     if now() - row.created_at > GIVEN_UP_AFTER:
         return "its turn did not come within an hour"
+    if await answering.number_of(session, row) is None:
+        return "its number is its owner's no more, or out of use"
     is_of_a_keyword = row.answers is not None and row.chat_id is None  # STOP itself is answered
     try:
         if not is_of_a_keyword:
