@@ -15,7 +15,9 @@ from pipelines.contract.websocket import HangUp
 from tests.integration.sip.test_restored import challenged
 from tests.support.far_call import FarCall
 from tests.support.far_end import FarEnd
+from tests.support.pjsip import pjsip
 from tests.support.speech import words
+from tests.support.telephone import telephone
 from tests.support.telephony import NUMBER, Stage, calling, sockets, staged
 from worker.exchange import sdp, sip
 
@@ -102,6 +104,137 @@ async def test_the_exchange_dies_and_calls_go_on(house: tuple[Stage, sip.Engine]
         events = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
         assert events[-1].reason == "user_hangup"
         await stage.until(lambda: stage.end_of("c1"))
+
+
+async def dies_unacknowledged(stage: Stage, far: FarEnd, call_id: str, offer: str) -> tuple[FarCall, int]:
+    """Call and be answered, but for the ACK, by an exchange that dies; and how many answers came before."""
+    begun = far.begin(stage.sip_port, NUMBER, body=offer)
+    assert await begun.hears(200)
+    stage.processes["exchange"].kill()
+    await stage.processes["exchange"].wait()
+    # What it was just writing does not count.
+    kept = {path.name for path in (stage.home / "run" / "dialogs").iterdir() if path.suffix != ".new"}
+    assert kept == {f"{call_id}.json" if offer else f"{call_id}.asks"}
+    await asyncio.sleep(0.1)  # what was under way has come by then
+    answers = begun.codes().count(200)
+    await stage.start("exchange")
+    assert await begun.until(lambda: begun.codes().count(200) > answers, 15)
+    return begun, answers
+
+
+async def test_who_was_answered_in_the_moment_of_death_is_answered_again() -> None:
+    hasty = "from tests.support.hasty_exchange import main; main()"  # whoever sends no ACK has three seconds
+    far, (mine, address) = FarEnd(), sockets()
+    await far.start()
+    async with staged(**HOURS, exchange=hasty) as (stage, _), contextlib.AsyncExitStack() as over:
+        over.callback(far.close)
+        over.callback(mine.close)
+        offer = sdp.Ours(address, 7).offer().decode()
+        begun, answers = await dies_unacknowledged(stage, far, "c1", offer)
+        assert len({(one.tag("to"), one.body) for one in begun.responses if one.code == 200}) == 1
+        begun.ack()
+        await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.call_ids == ("c1",))
+        media = sdp.read(begun.final.body.encode())
+        async with telephone(mine, media.remote) as phone:
+            await stage.until(lambda: len(stage.said("c1")) == 1)
+            await stage.until(lambda: phone.first_sound(0.0))
+            phone.say(words("What are your opening hours?"))
+            await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+            assert begun.codes().count(200) > answers
+            await begun.request("BYE")
+            ended = await stage.until(lambda: (e := stage.events("c1")) and e[-1].kind == "call_ended" and e)
+            assert ended[-1].reason == "user_hangup"
+        # Who sends no ACK is hung up, as ever; and so is who has sent no offer, once there is one.
+        silent, _ = await dies_unacknowledged(stage, far, "c2", offer)
+        assert await silent.until(lambda: bool(silent.of("BYE")), 15)
+        await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
+        asked, _ = await dies_unacknowledged(stage, far, "c3", "")
+        asked.ack(sdp.Ours(address, 7).answer(sdp.read(asked.final.body.encode()))[0].decode())
+        assert await asked.until(lambda: bool(asked.of("BYE")), 15)
+        ends = [(200, ""), (408, "No ACK"), (0, "the exchange was restarted")]
+        for call_id, (code, reason) in zip(("c1", "c2", "c3"), ends, strict=True):
+            end = await stage.until(functools.partial(stage.end_of, call_id))
+            assert (end.sip_code, end.sip_reason) == (code, reason)
+        await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
+        assert [stage.states(call_id).count("ended") for call_id in ("c1", "c2", "c3")] == [1, 1, 1]
+        assert len(stage.rang) == 3
+
+
+_ANSWERS_AND_DIES = """
+import os, signal, time
+from worker.exchange import sip
+
+usual = sip.Dialog.answer
+
+def answer(*arguments, **named):
+    usual(*arguments, **named)
+    time.sleep(0.2)  # the answer has left by then, and no shard knows of the call
+    os.kill(os.getpid(), signal.SIGKILL)
+
+sip.Dialog.answer = answer
+from worker.__main__ import main
+main(["exchange"])
+"""
+
+
+async def test_a_real_telephone_has_the_agent_though_the_exchange_answered_and_died() -> None:
+    async with staged(**HOURS, exchange=_ANSWERS_AND_DIES) as (stage, _), pjsip({"+1415": {}}) as caller:
+        caller.do("dial", value=f"sip:{NUMBER}@127.0.0.1:{stage.sip_port}")
+        await asyncio.wait_for(stage.processes["exchange"].wait(), 15)
+        await stage.start("exchange")
+        await caller.talks()
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        await caller.listens()
+        caller.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+        caller.do("hang_up")
+        assert (await stage.until(lambda: stage.end_of("c1"))).sip_code == 200
+        await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
+        assert stage.states("c1") == ["ended"]
+
+
+async def test_who_was_not_answered_yet_is_told_so_by_the_next_exchange() -> None:
+    far, (mine, address) = FarEnd(), sockets()
+    await far.start()
+    async with staged(**HOURS, most_calls=1) as (stage, carrier), contextlib.AsyncExitStack() as over:
+        over.callback(far.close)
+        over.callback(mine.close)
+        first = await over.enter_async_context(calling(stage, carrier))
+        await stage.until(lambda: len(stage.said("c1")) == 1)
+        offer = sdp.Ours(address, 7).offer().decode()
+        stage.queue = {"is_answered": False}
+        waits = far.begin(stage.sip_port, NUMBER, body=offer)
+        assert await waits.hears(183)
+        stage.queue = None
+        rings = far.begin(stage.sip_port, NUMBER, body=offer)
+        assert await rings.hears(180)
+        await stage.until(lambda: stage.places("c2") and "c2" in stage.liveness.calls)
+        stage.processes["exchange"].kill()
+        await stage.processes["exchange"].wait()
+        dialogs = stage.home / "run" / "dialogs"
+        assert sorted(path.suffix for path in dialogs.iterdir()) == [".asks", ".comes", ".json"]
+        assert {path.stat().st_mode & 0o777 for path in dialogs.iterdir()} == {0o600}
+        stage.is_deaf = True  # that is told once the api listens
+        began = time.monotonic()
+        await stage.start("exchange")
+        for call in (waits, rings):
+            assert await call.hears(503, 10)
+            call.ack()
+            assert call.final.get("retry-after") == "5"
+            assert len({one.tag("to") for one in call.responses if one.code > 100}) == 1
+            call.again()
+        assert time.monotonic() - began < 4.0
+        stage.is_deaf = False
+        end = await stage.until(lambda: stage.end_of("c2"))
+        assert (end.sip_code, end.sip_reason) == (503, "the exchange was restarted while it rang")
+        ended = await stage.until(lambda: (e := stage.events("c2")) and e[-1].kind == "call_ended" and e)
+        assert ended[-1].reason == "line_lost"
+        first.phone.say(words("What are your opening hours?"))
+        await stage.until(lambda: ("agent", "Nine to five.") in stage.said("c1"), 20)
+        assert [path.name for path in dialogs.iterdir()] == ["c1.json"]
+        assert stage.states("c2").count("ended") == 1
+        assert len(stage.rang) == 2, "what is repeated is no other call"
+        assert first.end is None
 
 
 async def test_what_cannot_go_on_after_a_restart_ends_with_a_reason(house: tuple[Stage, sip.Engine]) -> None:
@@ -295,17 +428,17 @@ main(["exchange"])
 
 
 @pytest.mark.parametrize("is_bridged", [False, True])
-async def test_who_answers_a_forwarded_call_as_the_exchange_dies_is_let_go_by_the_next_one(
+async def test_who_answers_a_forwarded_call_as_the_exchange_dies_is_let_go_or_goes_on(
     is_bridged: bool,
 ) -> None:
-    """Their 200 was acknowledged; who called has no answer yet, or has not acknowledged ours."""
+    """Their 200 was acknowledged; who called has no answer yet, or has one and its ACK was lost with us."""
     dies = _DIES.format(is_bridged=is_bridged)
     async with staged(shards=1, exchange=dies) as (stage, carrier), contextlib.AsyncExitStack() as over:
         stage.forward = {"to_number": "+14155550177"}
         mine, theirs = sockets(), sockets()
         for bound, _ in (mine, theirs):
             over.callback(bound.close)
-        carrier.invite(
+        caller = carrier.invite(
             f"sip:{NUMBER}@127.0.0.1:{stage.sip_port}",
             sdp.Ours(mine[1], 7).offer(),
             caller="sip:+14155550100@carrier",
@@ -319,11 +452,15 @@ async def test_who_answers_a_forwarded_call_as_the_exchange_dies_is_let_go_by_th
         await asyncio.wait_for(stage.processes["exchange"].wait(), 20)
         left = {path.name for path in (stage.home / "run" / "dialogs").iterdir()}
         await stage.start("exchange")
-        seen = []
+        if is_bridged:
+            await stage.until(lambda: (e := stage.liveness.exchange) is not None and e.bridged == ("c1",))
+            await caller.hang_up()
+        seen: list[sip.Event] = []
         async with asyncio.timeout(30):
-            async for event in person.events():
-                seen.append(type(event))
-        assert seen == [sip.Confirmed, sip.Ended], left
+            for dialog in (person, caller):
+                seen += [event async for event in dialog.events()]
+        ends = [event.code for event in seen if isinstance(event, sip.Ended)]
+        assert ends == [200, 200 if is_bridged else 503], left
         await stage.until(lambda: not list((stage.home / "run" / "dialogs").iterdir()))
 
 

@@ -1,7 +1,7 @@
-"""An exchange that is killed: it has one call, writes a snapshot of it to its output, and waits for its end.
+"""An exchange that is killed: it has one call, writes snapshots of it to its output, and waits for its end.
 
 python -m tests.support.dying_exchange PORT URI PROXY [JOURNAL]     places a call
-python -m tests.support.dying_exchange PORT                         takes one
+python -m tests.support.dying_exchange PORT                         takes one; one for "late" rings on
 """
 
 import asyncio
@@ -17,11 +17,16 @@ SDP = b"v=0\r\no=us 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r
 async def main(port: int, uri: str = "", proxy: str = "", journal: str = "") -> None:
     """Until it is killed."""
     admission = Admission(sources=("127.0.0.0/8",))
-    async with Engine([Listener("udp", "127.0.0.1", port)], admission=admission) as engine:
+    listeners = [Listener(transport, "127.0.0.1", port) for transport in ("udp", "tcp")]
+    async with Engine(listeners, admission=admission) as engine:
         if not uri:
-            print("ready", flush=True)  # noqa: T201
+            say("ready")
             dialog = await anext(aiter(engine.invitations()))
-            dialog.answer(SDP)
+            assert dialog.invitation is not None
+            say(dialog.snapshot())
+            dialog.ring()
+            if not dialog.invitation.uri.startswith("sip:late@"):
+                dialog.answer(SDP, journal=lambda: say(dialog.snapshot()))
         else:
             caller = "sip:+15551234@127.0.0.1"
             dialog = engine.invite(
@@ -34,7 +39,12 @@ async def main(port: int, uri: str = "", proxy: str = "", journal: str = "") -> 
             )
         async for event in dialog.events():
             if isinstance(event, Answered | Confirmed):
-                print(dialog.snapshot(), flush=True)  # noqa: T201
+                say(dialog.snapshot())
+
+
+def say(text: str) -> None:
+    """At once."""
+    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

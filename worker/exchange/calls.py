@@ -108,10 +108,12 @@ class PhoneCall:
 
     def keep(self) -> None:
         """Write down what another exchange needs to go on with it."""
+        if not self.dialog.is_answered:
+            return  # that somebody calls is written down already (`Dialogs.coming`)
         try:
             snapshot = self.dialog.snapshot()
         except sip.SipError:
-            return  # not answered, or not acknowledged yet
+            return  # over
         self.dialogs.keep(
             Kept(
                 call_id=self.call_id,

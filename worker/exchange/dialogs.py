@@ -2,21 +2,27 @@
 
 placed    o1.dial ──┬───────────────┬──────────► until the api knows how it ended; empty: nobody was called
 rings     o1.rings  └─┬─► becomes it ┘             written by the engine before the INVITE leaves
-answered  o1.json     └─────┬─► until it is over
+answered  o1.json     └─────┬─► until it is over   before our 200 leaves
+came      ….comes ──┐       │                      somebody calls, and the api is asked whose call it is
+waits     c1.asks   └─► ──┬─┘                      they have no answer, or none that is agreed on
+                          └────────────────────► until the api knows how it ended
 
 One file a call, written whole before it counts and removed when the call is over. No credential is in it:
 the trunk's is asked for again.
 """
 
 import contextlib
+import hashlib
 import logging
 import os
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from worker.exchange import sip
 from worker.lines.rtp.media import Address, CodecName, Media, OurDirection
 
 logger = logging.getLogger(__name__)
@@ -68,6 +74,15 @@ class Rang:
     """False: no INVITE left, unless the machine lost its power as it did."""
 
 
+@dataclass(frozen=True)
+class Came:
+    """A call that came to an exchange which died before it could talk. `snapshot` is the engine's."""
+
+    snapshot: str
+    call_id: str = ""
+    """Empty: the api has not said yet whose it is."""
+
+
 class Dialogs:
     """The folder of them."""
 
@@ -92,8 +107,58 @@ class Dialogs:
 
     def told(self, call_id: str) -> None:
         """The api knows how a call ended, or nobody was called for it."""
+        for kind in ("dial", "asks"):
+            with contextlib.suppress(OSError):
+                (self._folder / f"{call_id}.{kind}").unlink()
+
+    @contextlib.contextmanager
+    def coming(self, dialog: sip.Dialog) -> Iterator[None]:
+        """Somebody calls, and nobody knows yet whose call it is; until `is_of`, or until this ends."""
+        path = self._coming(dialog)
+        self._write_call(path, dialog)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def is_of(self, dialog: sip.Dialog, call_id: str) -> None:
+        """Whose call it is that came: it stays until it is answered, or the api knows how it ended."""
         with contextlib.suppress(OSError):
-            (self._folder / f"{call_id}.dial").unlink()
+            self._coming(dialog).rename(self._folder / f"{call_id}.asks")
+
+    def _coming(self, dialog: sip.Dialog) -> Path:
+        # A Call-ID is whatever somebody else has thought of.
+        return self._folder / f"{hashlib.sha256(dialog.call_id.encode()).hexdigest()[:32]}.comes"
+
+    def asks(self, call_id: str, dialog: sip.Dialog) -> None:
+        """It is answered with an offer of ours: what they make of it comes with the ACK."""
+        self._write_call(self._folder / f"{call_id}.asks", dialog)
+
+    def _write_call(self, path: Path, dialog: sip.Dialog) -> None:
+        """A full disk must not end a call, nor must one that is over by now end us."""
+        try:
+            _write(path, dialog.snapshot())
+        except OSError:
+            logger.error("a call that came was not written down")
+        except sip.SipError:
+            logger.debug("a call was over before it was written down")
+
+    def came(self) -> list[Came]:
+        """Who called an exchange before us, and was not talked to yet.
+
+        They are forgotten by this; where the api knows of the call, once it was `told`.
+        """
+        found = []
+        for path in sorted((*self._folder.glob("*.comes"), *self._folder.glob("*.asks"))):
+            is_known = path.suffix == ".asks"
+            with contextlib.suppress(OSError):
+                if not path.with_suffix(".json").exists():
+                    with path.open(encoding="utf-8", errors="replace") as file:
+                        found.append(Came(file.read(_MOST_BYTES), path.stem if is_known else ""))
+                if not is_known or path.with_suffix(".json").exists():
+                    path.unlink()
+        return found
 
     def rings(self, call_id: str) -> Path:
         """Where the engine writes whom it calls, before it does (`sip.Engine.invite`)."""
@@ -133,6 +198,7 @@ class Dialogs:
         try:
             _write(path, call.model_dump_json())
             self._rings_no_more(call.call_id)
+            (self._folder / f"{call.call_id}.asks").unlink(missing_ok=True)
         except OSError:
             logger.error("a dialog was not written down", extra={"call_id": call.call_id})
 

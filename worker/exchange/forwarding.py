@@ -71,7 +71,7 @@ class Forwarding:
             if call.is_over:
                 return "The person who called has hung up"
             try:
-                call.dialog.answer(body, credential=credential_of(call.trunk))
+                call.dialog.answer(body, credential=credential_of(call.trunk), journal=call.keep)
             except sip.SipError as error:
                 return str(error)
             self._api.tell_soon(call.call_id, "answered", 200, "OK")

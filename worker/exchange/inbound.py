@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from pipelines.contract.phones import PhoneRang, PhoneRoute, SipTrunk
@@ -58,16 +59,17 @@ class Inbound:
 
     async def take(self, dialog: sip.Dialog, spawn: Spawn) -> None:
         """One INVITE."""
-        try:
-            code = await self._admitted(dialog, spawn)
-        except sip.SipError as error:
-            logger.info("a call was gone before it was answered", extra={"error": type(error).__name__})
-            return
-        if code and not dialog.is_over:
+        with self._dialogs.coming(dialog):
             try:
-                dialog.reject(code, headers=RETRY if code in (486, 503) else ())
-            except sip.SipError:
-                logger.debug("a refusal came too late")
+                code = await self._admitted(dialog, spawn)
+            except sip.SipError as error:
+                logger.info("a call was gone before it was answered", extra={"error": type(error).__name__})
+                return
+            if code and not dialog.is_over:
+                try:
+                    dialog.reject(code, headers=RETRY if code in (486, 503) else ())
+                except sip.SipError:
+                    logger.debug("a refusal came too late")
 
     async def _admitted(self, dialog: sip.Dialog, spawn: Spawn) -> int:
         """0, or the code to refuse with."""
@@ -155,6 +157,7 @@ class Inbound:
         if isinstance(found, int):
             return found
         route, trunk = found
+        self._dialogs.is_of(dialog, route.call_id)
         if route.forward is not None and not dialog.is_over:
             return self._forwarding.begin(dialog, route, trunk, offer)
         return self._answer(dialog, route, trunk, offer, source, spawn)
@@ -214,21 +217,29 @@ class Inbound:
             self._api.tell_soon(route.call_id, "ended", 503, "every port for sound is taken")
             return 503
         is_early = offer is not None and route.queue is not None and not route.queue.is_answered
+        answered = _Answered(dialog, route, trunk, sockets, ours, source)
+        call: PhoneCall | None = None
+        journal: Callable[[], None] = partial(self._dialogs.asks, route.call_id, dialog)
         try:
-            body, media = (ours.offer(), None) if offer is None else ours.answer(offer)
+            if offer is None:
+                body = ours.offer()
+            else:
+                body, media = ours.answer(offer)
+                call = self._call(answered, media)
+                journal = call.keep
             if is_early:
                 dialog.ring(body=body)
             else:
-                dialog.answer(body, credential=credential_of(trunk))
+                dialog.answer(body, credential=credential_of(trunk), journal=journal)
         except (sdp.NoCodec, sip.SipError) as error:
             _close(sockets)
+            self._dialogs.forget(route.call_id)
             self._api.tell_soon(route.call_id, "ended", 488, type(error).__doc__ or "")
             return 488
-        answered = _Answered(dialog, route, trunk, sockets, ours, source, body if is_early else b"")
-        if media is None:
+        if call is None:
             spawn(self._agree(answered, spawn))
         else:
-            self._begin(answered, media, spawn)
+            self._begin(call, route, spawn, body if is_early else b"")
         return 0
 
     async def _agree(self, answered: "_Answered", spawn: Spawn) -> None:
@@ -244,7 +255,7 @@ class Inbound:
                 if isinstance(event, sip.Confirmed):
                     media = answered.ours.agreed(sdp.read(event.body))
                     sdp.check_address(media.remote, answered.source, answered.ours.sockets)
-                    self._begin(answered, media, spawn)
+                    self._begin(self._call(answered, media), answered.route, spawn)
                     return
         except (sdp.BadSdp, sdp.NoCodec, sdp.ForbiddenAddress) as error:
             _close(answered.sockets)
@@ -253,21 +264,23 @@ class Inbound:
         finally:
             self._under_way -= answered.route.queue is None
 
-    def _begin(self, answered: "_Answered", media: Media, spawn: Spawn) -> None:
-        route, dialog, trunk = answered.route, answered.dialog, answered.trunk
-        call = PhoneCall(
-            route.call_id,
-            dialog,
-            trunk,
+    def _call(self, answered: "_Answered", media: Media) -> PhoneCall:
+        return PhoneCall(
+            answered.route.call_id,
+            answered.dialog,
+            answered.trunk,
             answered.sockets,
             answered.ours,
             media,
             self._dialogs,
-            apart=route.apart,
+            apart=answered.route.apart,
         )
+
+    def _begin(self, call: PhoneCall, route: PhoneRoute, spawn: Spawn, early: bytes = b"") -> None:
+        """`early` is our answer, where it was only early media."""
         if route.queue is not None:
-            call.number = _called(dialog.invitation, trunk)
-            self.waiting.begin(call, spawn, answered.early)
+            call.number = _called(call.dialog.invitation, call.trunk)
+            self.waiting.begin(call, spawn, early)
         if not self._exchange.begin(call):
             spawn(call.hang_up())
         spawn(self._exchange.follow(call))
@@ -283,8 +296,6 @@ class _Answered:
     sockets: tuple[socket.socket, socket.socket]
     ours: sdp.Ours
     source: str
-    early: bytes = b""
-    """Our answer, where it was only early media."""
 
 
 def _called(invitation: sip.Invitation | None, trunk: SipTrunk) -> str:

@@ -1,7 +1,9 @@
 """Goes on with what an exchange before us left: who rang, who talked, who was put through to each other.
 
-journal ─► dialog restored ─┬─ a shard says that it holds the call        ► goes on where it was
+journal ─► not answered yet ─► 503, at once
+        ─► dialog restored ─┬─ a shard says that it holds the call        ► goes on where it was
                             ├─ both were put through to each other        ► bridged again, on the same ports
+                            ├─ it was answered, and no more               ► answered again, and a shard has it
                             ├─ the api names another attempt: `left_by_both`  ► another shard has it
                             └─ nobody wants it for `CLAIM_SECONDS`        ► hung up, and the api is told
 """
@@ -18,7 +20,7 @@ from pipelines.contract.phones import SipTrunk
 from worker.exchange import sdp, sip
 from worker.exchange.api import Api
 from worker.exchange.calls import PhoneCall
-from worker.exchange.dialogs import Dialogs, Kept
+from worker.exchange.dialogs import Came, Dialogs, Kept
 from worker.exchange.frames import Holding, Over, is_leg
 from worker.exchange.ports import Ports, Unavailable
 from worker.exchange.shards import ConnectedShard
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 CLAIM_SECONDS = 10.0
 """For shards to say which calls they hold, after the exchange was restarted."""
+SHARDS_SECONDS = 2.0
+"""For shards to find the exchange again."""
 TRUNKS_SECONDS = 5.0
 """For the api to tell of the trunks, after a restart with calls under way."""
 RESTARTED = "the exchange was restarted"
@@ -40,6 +44,8 @@ class _Exchange(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> object: ...
     async def follow(self, call: PhoneCall) -> None: ...
+    def begin(self, call: PhoneCall) -> bool: ...
+    def why_closed(self) -> str: ...
     def waits_again(self, call: PhoneCall) -> None: ...
     async def hold(self, call: PhoneCall, shard: ConnectedShard, wish: OurDirection) -> None: ...
 
@@ -72,6 +78,8 @@ class Restoration:
 
     async def run(self) -> None:
         """Go on with the dialogs of an exchange before us, with what answers their carriers' challenges."""
+        for came in self._dialogs.came():
+            self._let_go(came)  # before they repeat their INVITE, and it is taken for another call
         for call_id, rang in self._dialogs.rang().items():
             if rang.sent:
                 self._exchange.spawn(self._abandon(call_id, rang.sent))
@@ -98,6 +106,24 @@ class Restoration:
                 continue
             self._unclaimed[kept.call_id] = kept, dialog
         self._bridge_again()
+
+    def _let_go(self, came: Came) -> None:
+        """Nobody waits for an exchange that is gone: their carrier tries another way, or says so."""
+        code, why = 503, "the exchange was restarted while it rang"
+        try:
+            dialog = self._engine.restore(came.snapshot)
+            if dialog.is_answered:
+                code, why = 0, RESTARTED
+                self._exchange.spawn(_hang_up(dialog))
+            else:
+                dialog.reject(code, headers=(("Retry-After", "5"),))
+        except sip.SipError as error:
+            logger.warning(
+                "a call that came could not be refused",
+                extra={"call_id": came.call_id, "why": type(error).__name__},
+            )
+        if came.call_id:
+            self._api.tell_soon(came.call_id, "ended", code, why)
 
     async def _abandon(self, call_id: str, sent: str) -> None:
         """No telephone rings on for an exchange that is gone."""
@@ -141,10 +167,20 @@ class Restoration:
 
     async def end_unclaimed(self) -> None:
         """Shards say which calls they still hold; what nobody holds is over."""
-        await asyncio.sleep(CLAIM_SECONDS)
+        await asyncio.sleep(SHARDS_SECONDS)
+        for call_id, (kept, _) in list(self._unclaimed.items()):
+            if not kept.taken and not kept.is_forwarded and not self._exchange.why_closed():
+                self._begin(call_id)
+        await asyncio.sleep(CLAIM_SECONDS - SHARDS_SECONDS)
         for call_id, (kept, dialog) in list(self._unclaimed.items()):
             del self._unclaimed[call_id]
             self._end(kept, dialog, "its process was gone when the exchange came back")
+
+    def _begin(self, call_id: str) -> None:
+        """It was answered in the moment of death: unless a shard has got its sockets, none knows of it."""
+        call = self.left_by_both(call_id)
+        if call is not None and not self._exchange.begin(call):
+            self._exchange.spawn(call.hang_up())
 
     def claimed(
         self, shard: ConnectedShard, frame: Holding, sockets: tuple[socket.socket, socket.socket]
@@ -207,6 +243,13 @@ class Restoration:
             number=kept.number,
             waits_since=kept.waits_since,
         )
+
+
+async def _hang_up(dialog: sip.Dialog) -> None:
+    """Once our answer is acknowledged: before that no BYE may be sent (RFC 3261 §15)."""
+    async for event in dialog.events():
+        if isinstance(event, sip.Confirmed):
+            await dialog.hang_up()
 
 
 def _close(sockets: tuple[socket.socket, ...]) -> None:

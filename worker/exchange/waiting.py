@@ -50,7 +50,7 @@ class Waiting:
             return
         if early:
             try:
-                call.dialog.answer(early, credential=credential_of(call.trunk))
+                call.dialog.answer(early, credential=credential_of(call.trunk), journal=call.keep)
             except sip.SipError:
                 return  # they have hung up just now: the dialog says so
         call.keep()

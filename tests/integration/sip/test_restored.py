@@ -1,22 +1,24 @@
 """A call outlives the process that had it."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.sip.conftest import MakeEngine
+from tests.integration.sip.conftest import MakeEngine, next_invitation
 from tests.support.carrier import CREDENTIAL, Carrier
 from tests.support.ear import Ear
 from tests.support.far_call import FarCall
 from tests.support.far_end import FarEnd
 from tests.support.ports import free_port
 from tests.support.sip_messages import Message, response, sdp
-from worker.exchange.sip import BadSnapshot, Credential, Ended, Engine, Listener, Offer
+from worker.exchange.sip import BadSnapshot, Confirmed, Credential, Ended, Engine, Listener, Offer, Timing
 
 ROOT = Path(__file__).parents[3]
 
@@ -93,7 +95,8 @@ async def test_a_call_that_came_to_us_goes_on_in_another_process(
     begun = far.begin(port, "agent", body=sdp())
     assert await begun.hears(200)
     begun.ack()
-    snapshot = await first.line()
+    for _ in range(3):  # as it came, as it was answered, and as it was acknowledged
+        snapshot = await first.line()
     await first.die()
     begun.answers["BYE"] = challenged
     engine = await make_engine(Listener("udp", "127.0.0.1", port))
@@ -109,6 +112,121 @@ async def test_a_call_that_came_to_us_goes_on_in_another_process(
     assert bye is not None
     assert bye.code == 200
     assert (await again.hear(Ended)).by == "far"
+
+
+async def begun_and_left(
+    make_engine: MakeEngine, far: FarEnd, user: str, snapshots: int, **settings: Any
+) -> tuple[FarCall, str, Engine]:
+    """A call to a process that wrote down so much of it and died; and the one after it."""
+    port = free_port(socket.SOCK_DGRAM)
+    first = await dying(port)
+    assert await first.line() == "ready"
+    routes = [f"<sip:127.0.0.1:{far.port};lr;ftag=x>"]
+    begun = far.begin(port, user, body=sdp(), routes=routes, headers=['Proxy-Authorization: Digest x="pass"'])
+    for _ in range(snapshots):
+        snapshot = await first.line()
+    assert await begun.hears(200 if snapshots == 2 else 180)
+    await first.die()
+    assert "pass" not in snapshot
+    assert len(snapshot) < 3000
+    return begun, snapshot, await make_engine(Listener("udp", "127.0.0.1", port), **settings)
+
+
+async def nobody_calls(engine: Engine) -> None:
+    """Nothing that has come was taken for a call."""
+    with pytest.raises(TimeoutError):
+        await next_invitation(engine, 0.3)
+
+
+async def test_who_was_not_answered_yet_is_refused_by_another_process(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    begun, snapshot, engine = await begun_and_left(make_engine, far, "late", 1)
+    dialog = engine.restore(snapshot)
+    assert not dialog.is_answered
+    begun.again()
+    dialog.reject(503, headers=[("Retry-After", "5")])
+    assert await begun.hears(503)
+    assert begun.final.get("retry-after") == "5"
+    begun.ack()
+    assert (await Ear(dialog).hear(Ended)).by == "us"
+    begun.again()
+    await nobody_calls(engine)
+    assert len({answer.tag("to") for answer in begun.responses if answer.code > 100}) == 1
+    # One that is repeated before anybody has come to its snapshot.
+    begun, snapshot, engine = await begun_and_left(make_engine, far, "late", 1)
+    begun.again()
+    repeated = await next_invitation(engine)
+    with pytest.raises(BadSnapshot):
+        engine.restore(snapshot)
+    assert await begun.hears(503)
+    assert (await Ear(repeated).hear(Ended)).code == 503
+
+
+async def test_an_answer_without_its_ack_is_repeated_by_another_process(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    begun, snapshot, engine = await begun_and_left(make_engine, far, "agent", 2)
+    before = begun.codes().count(200)
+    ear = Ear(engine.restore(snapshot, credential=CREDENTIAL))
+    assert ear.dialog.is_answered
+    assert await begun.until(lambda: begun.codes().count(200) >= before + 3)
+    begun.again()
+    begun.ack()
+    await ear.hear(Confirmed)
+    await nobody_calls(engine)
+    answers = [answer for answer in begun.responses if answer.code == 200]
+    assert len({(one.tag("to"), one.body, one.get("contact"), one.get("allow")) for one in answers}) == 1
+    assert answers[-1].all("record-route") == answers[0].all("record-route")
+    begun.answers["BYE"] = challenged
+    await ear.dialog.hang_up()
+    assert 'username="alice"' in begun.of("BYE")[-1].get("proxy-authorization")
+    assert (await ear.hear(Ended)).by == "us"
+    assert engine.stats().dialogs == 0
+
+
+async def test_an_answer_that_is_never_acknowledged_ends_in_another_process_too(
+    make_engine: MakeEngine, far: FarEnd
+) -> None:
+    begun, snapshot, engine = await begun_and_left(
+        make_engine, far, "agent", 2, timing=Timing(t1_seconds=1 / 32)
+    )
+    ended = await Ear(engine.restore(snapshot)).hear(Ended)
+    assert (ended.by, ended.code) == ("timeout", 408)
+    assert await begun.until(lambda: bool(begun.of("BYE")))
+
+
+async def test_a_caller_over_tcp_is_answered_where_they_can_be_reached(make_engine: MakeEngine) -> None:
+    heard: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heard.put_nowait(Message(head))
+        writer.close()
+
+    async with await asyncio.start_server(listens, "127.0.0.1", 0) as server:
+        for place, user in ((server.sockets[0].getsockname()[1], "late"), (free_port(), "late")):
+            port = free_port()
+            first = await dying(port)
+            assert await first.line() == "ready"
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            lines = [f"INVITE sip:{user}@127.0.0.1:{port} SIP/2.0"]
+            lines += [f"Via: SIP/2.0/TCP 127.0.0.1:{place};rport;branch=z9hG4bK{place}"]
+            lines += ["Max-Forwards: 70", "From: <sip:1@127.0.0.1>;tag=f", f"To: <sip:{user}@127.0.0.1>"]
+            lines += [f"Call-ID: {place}", "CSeq: 1 INVITE", f"Contact: <sip:1@127.0.0.1:{place}>"]
+            writer.write("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode())
+            snapshot = await first.line()
+            await first.die()
+            engine = await make_engine(Listener("tcp", "127.0.0.1", port))
+            dialog = engine.restore(snapshot)
+            dialog.reject(503)
+            ended = await Ear(dialog).hear(Ended)
+            writer.close()
+            if place == server.sockets[0].getsockname()[1]:
+                assert (await asyncio.wait_for(heard.get(), 5)).code == 503
+                assert ended.code == 503
+        assert engine.stats().dialogs == 0, "who cannot be reached any more is forgotten"
 
 
 async def test_what_was_sent_in_the_moment_of_death_is_cancelled(

@@ -72,6 +72,8 @@ class Dialog:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._is_confirmed = False
         self._body = body
+        self._said: list[Header] = []
+        """Of our 200, as long as it may have to be sent again by another process."""
         self._redial = redial
         self._session = SessionKeeper(
             port.timing.min_session_seconds,
@@ -108,7 +110,7 @@ class Dialog:
                 self._session.start(session_timer.granted(headers))
                 self._tell(Answered(event.code, headers, event.body))
             case "confirmed":
-                self._is_confirmed = True
+                self._is_confirmed, self._said = True, []
                 self._tell(Confirmed(event.body))
             case "request":
                 self._asked(event, headers)
@@ -201,21 +203,34 @@ class Dialog:
             self._port.native.ring(self._key, [*clean(headers), *typed(body)], body)
 
     def answer(
-        self, body: bytes, *, headers: Iterable[Header] = (), credential: Credential | None = None
+        self,
+        body: bytes,
+        *,
+        headers: Iterable[Header] = (),
+        credential: Credential | None = None,
+        journal: Callable[[], None] | None = None,
     ) -> None:
         """200. Repeated by the engine until the ACK comes; none for 32 s: BYE and `Ended(by="timeout")`.
 
-        `credential` answers challenges to our requests later in this dialog. NotNow when it is too late."""
+        `credential` answers challenges to our requests later in this dialog. `journal` is called before it is
+        sent: another process repeats it with the `snapshot` of then. NotNow when it is too late."""
         self._must_be_ringing()
         asked = self.invitation.headers if self.invitation else Headers()
         timing, timer = session_timer.answered(asked, self._port.timing.session_seconds)
-        said = [*clean(headers), ("Allow", session_timer.ALLOW), *timing, *typed(body)]
-        with in_our_words():
-            self._port.native.answer(self._key, said, body, native.secret(credential))
-        self.is_answered = True
+        self._said = [*clean(headers), ("Allow", session_timer.ALLOW), *timing, *typed(body)]
         self._body = body
         self._session.learn(asked)
         self._session.start(timer)
+        self.is_answered = True
+        try:
+            if journal is not None:
+                journal()
+            with in_our_words():
+                self._port.native.answer(self._key, self._said, body, native.secret(credential))
+        except BaseException:
+            self.is_answered = False
+            self._session.start(None)
+            raise
 
     def reject(self, code: int = 603, *, headers: Iterable[Header] = ()) -> None:
         """Any final code from 300 up; headers are for Reason, Retry-After, Contact of a redirection. NotNow
@@ -316,10 +331,11 @@ class Dialog:
         """All that another process needs to go on with this dialog, as JSON of 1 to 2 kB; no credential is in
         it.
 
-        NotNow unless answered (inbound: and acknowledged). Take one after `Answered` or `Confirmed`, and
-        after each `Offer`, `reinvite` and `update`. What was sent since does no harm: a restored dialog
-        counts on from further up (CSeq may jump, RFC 3261 §12.2.1.1)."""
-        if not self._is_confirmed or self.is_over:
+        NotNow before the answer to a call of ours. Take one after `Answered` or `Confirmed`, and after each
+        `Offer`, `reinvite` and `update`. What was sent since does no harm: a restored dialog counts on from
+        further up (CSeq may jump, RFC 3261 §12.2.1.1). One that came in has one from its beginning: as long
+        as it is not answered it can be refused, and a 200 is repeated until it is acknowledged."""
+        if self.is_over or (self.direction == "outbound" and not self._is_confirmed):
             raise NotNow
         with in_our_words():
             dialog = json.loads(self._port.native.snapshot(self._key))
@@ -331,6 +347,7 @@ class Dialog:
                 "local_uri": self.local_uri,
                 "remote_uri": self.remote_uri,
                 "body": self._body.decode("utf-8", "replace"),
+                "said": self._said if self.is_answered and not self._is_confirmed else None,
                 "takes_updates": self._session.takes_updates,
                 "timer": timer and [timer.seconds, timer.we_refresh, timer.since],
             },
@@ -345,7 +362,10 @@ class Dialog:
             if kept["version"] != 1:
                 raise BadSnapshot(f"a snapshot of version {kept['version']!r}")
             timer = SessionTimer(*kept["timer"]) if kept["timer"] else None
-            key = port.native.restore(json.dumps(kept["dialog"]), native.secret(credential))
+            is_begun = "invite" in kept["dialog"]
+            said = [(str(name), str(value)) for name, value in (is_begun and kept["said"]) or ()]
+            secret = native.secret(credential)
+            key = port.native.restore(json.dumps(kept["dialog"]), secret)
             dialog = cls(
                 port,
                 key,
@@ -355,9 +375,12 @@ class Dialog:
                 remote_uri=kept["remote_uri"],
                 body=kept["body"].encode(),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if said:
+                port.native.answer(key, said, dialog._body, secret)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise BadSnapshot(str(error)) from error
-        dialog.is_answered = dialog._is_confirmed = True
+        dialog._said, dialog._is_confirmed = said, not is_begun
+        dialog.is_answered = bool(said) or not is_begun
         dialog._session.takes_updates = kept["takes_updates"]
         dialog._session.start(timer)
         return dialog, key

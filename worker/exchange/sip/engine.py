@@ -233,6 +233,9 @@ class Engine:
     def restore(self, snapshot: str, *, credential: Credential | None = None) -> Dialog:
         """A dialog of another process, or of this one before it died, goes on here. BadSnapshot.
 
+        One whose 200 was not acknowledged repeats that, and tells of its ACK or its end as it would have; one
+        that was not answered waits for `reject`.
+
         Requests of the far side reach it from now on, so the listeners must have the address it was on. Over
         TCP and TLS requests of ours open a new connection; behind NAT the far side cannot reach us over the
         old one."""

@@ -12,6 +12,7 @@ mod listening;
 mod outbound;
 mod registration;
 mod requests;
+mod resume;
 mod snapshot;
 mod targets;
 mod threads;
@@ -372,19 +373,24 @@ impl Engine {
 
     fn snapshot(&self, key: u64) -> PyResult<String> {
         let (_, _, call) = self.call(key)?;
-        let snapshot = call.dialog().map(|dialog| dialog.snapshot());
-        match snapshot.filter(|snapshot| snapshot.state == DialogSnapshotState::Confirmed) {
-            Some(snapshot) => Ok(snapshot::write(&snapshot).to_string()),
-            None => Err(PyLookupError::new_err("the call is not up")),
-        }
+        let written = resume::write(&call).or_else(|| {
+            let snapshot = call.dialog().map(|dialog| dialog.snapshot());
+            let snapshot = snapshot.filter(|snapshot| snapshot.state == DialogSnapshotState::Confirmed)?;
+            Some(snapshot::write(&snapshot))
+        });
+        let written = written.ok_or_else(|| PyLookupError::new_err("the call is not up"))?;
+        Ok(written.to_string())
     }
 
     /// The key of the dialog that goes on here.
     fn restore(&self, text: &str, secret: Option<Secret>) -> PyResult<u64> {
         let (core, handle) = self.core()?;
-        let value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-        let snapshot = snapshot::read(&value).map_err(bad)?;
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
         let _inside = handle.enter();
+        if let Some(invite) = value["invite"].as_str() {
+            return Ok(resume::take(&core, &value, invite).map_err(bad)?.key);
+        }
+        let snapshot = snapshot::read(&value).map_err(bad)?;
         let call = snapshot::restore(&core, snapshot, secret.map(wire::credential)).map_err(bad)?;
         Ok(call.key)
     }

@@ -12,7 +12,7 @@ use rsipstack::dialog::invite_dialog::InviteDialog;
 use rsipstack::sip::headers::{CSeq, CallId, Contact, From, Route, To};
 use rsipstack::sip::{Header, Method, Request, Response, ToTypedHeader, Version};
 use rsipstack::transaction::key::TransactionRole;
-use rsipstack::transaction::transaction::transaction_event_sender_noop;
+use rsipstack::transaction::transaction::{TransactionEventSender, transaction_event_sender_noop};
 use rsipstack::transport::SipConnection;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -76,13 +76,15 @@ pub fn read(value: &Value) -> Result<DialogSnapshot, String> {
 }
 
 /// The crate's own way back drops the credential: a challenged BYE would fail. So we make the dialog ourselves.
-fn rebuild(
+/// `begun`: of one whose INVITE has no ACK yet, that, and who answers it.
+pub fn rebuild(
     core: &Core,
     snapshot: DialogSnapshot,
     states: DialogStateSender,
     credential: Option<Credential>,
     ahead: u32,
     flow: Option<SipConnection>,
+    begun: Option<(Request, TransactionEventSender)>,
 ) -> Result<InviteDialog, String> {
     let remote = Contact::new(format!("<{}>", snapshot.remote_uri));
     let cseq = snapshot.local_cseq.checked_add(ahead).ok_or("CSeq is too large")?;
@@ -101,15 +103,20 @@ fn rebuild(
         .into(),
         body: Vec::new(),
     };
+    let state = match begun {
+        Some(_) => DialogState::Trying(snapshot.id.clone()),
+        None => DialogState::Confirmed(snapshot.id.clone(), Response::default()),
+    };
+    let (initial, answers) = begun.unwrap_or_else(|| (initial, transaction_event_sender_noop()));
     let inner = DialogInner::new(
         snapshot.role,
-        snapshot.id.clone(),
+        snapshot.id,
         initial,
         core.endpoint.clone(),
         states,
         credential,
         snapshot.local_contact,
-        transaction_event_sender_noop(),
+        answers,
     )
     .map_err(|error| error.to_string())?;
     inner.set_server_connection(flow);
@@ -118,7 +125,7 @@ fn rebuild(
     *inner.remote_contact.lock() = snapshot.remote_contact.or(Some(remote));
     *inner.route_set.lock() = snapshot.route_set;
     *inner.to.lock() = snapshot.to;
-    *inner.state.lock() = DialogState::Confirmed(snapshot.id, Response::default());
+    *inner.state.lock() = state;
     Ok(InviteDialog::from_inner(Arc::new(inner)))
 }
 
@@ -135,7 +142,7 @@ pub fn restore(
     let call = Arc::new(Call::new(core.calls.next_key(), snapshot.id.call_id.clone(), is_inbound, None));
     let tag = snapshot.id.local_tag.clone();
     let (sender, states) = core.layer.new_dialog_state_channel();
-    *call.dialog.lock() = Some(rebuild(core, snapshot, sender, credential, AHEAD, None)?);
+    *call.dialog.lock() = Some(rebuild(core, snapshot, sender, credential, AHEAD, None, None)?);
     call.is_answered.store(true, Ordering::SeqCst);
     call.is_heard.store(true, Ordering::SeqCst);
     core.calls.add(&call);
@@ -149,8 +156,8 @@ pub fn take_credential(core: &Arc<Core>, call: &Arc<Call>, attempt: usize) {
     let Some(credential) = call.credential.lock().clone() else { return };
     let Some(dialog) = call.dialog() else { return };
     let (sender, states) = core.layer.new_dialog_state_channel();
-    let Ok(rebuilt) = rebuild(core, dialog.snapshot(), sender, Some(credential), 0, call.connection.clone())
-    else {
+    let flow = call.connection.clone();
+    let Ok(rebuilt) = rebuild(core, dialog.snapshot(), sender, Some(credential), 0, flow, None) else {
         return;
     };
     *call.dialog.lock() = Some(rebuilt);
