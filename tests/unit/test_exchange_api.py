@@ -1,6 +1,8 @@
 """What the api is asked and told by an exchange: of each call in order, and none keeps the others waiting."""
 
 import asyncio
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from pipelines.contract.phones import MOST_PLACES, PhoneRang, PhoneTold, PlacesTold, SipTrunk
 from worker.exchange import api
 from worker.exchange.calls import PhoneCall
+from worker.exchange.dialogs import Dialogs
 from worker.exchange.inbound import Inbound
 from worker.exchange.queue import Queue, Waiter
 from worker.exchange.sip.messages import Headers, Invitation
@@ -162,6 +165,7 @@ async def refusal(
         invitation=Invitation("sip:+14155550100@us", headers, b"", ("192.0.2.1", 5060), "udp"),
         call_id="abc",
         is_over=False,
+        snapshot=lambda: "{}",
         reject=lambda code, headers: refused.append((code, headers)),
     )
     known: Any = SimpleNamespace(calling_from=lambda host: trunks)
@@ -169,10 +173,13 @@ async def refusal(
         is_full=False, why_closed=lambda: why_closed or why_shut, why_shut=lambda: why_shut
     )
     nothing: Any = None
-    async with TestServer(app) as server, aiohttp.ClientSession() as http:
-        settings: Any = SimpleNamespace(api_url=str(server.make_url("")).rstrip("/"), worker_id="w1")
-        inbound = Inbound(house, api.Api(settings, http), known, nothing, 24, nothing)
-        await inbound.take(dialog, nothing)
+    with tempfile.TemporaryDirectory() as folder:
+        dialogs = Dialogs(Path(folder) / "dialogs")
+        async with TestServer(app) as server, aiohttp.ClientSession() as http:
+            settings: Any = SimpleNamespace(api_url=str(server.make_url("")).rstrip("/"), worker_id="w1")
+            inbound = Inbound(house, api.Api(settings, http), known, dialogs, 24, nothing)
+            await inbound.take(dialog, nothing)
+        assert dialogs.came() == [], "who has an answer is no longer in the journal"
     ((code, sent),) = refused
     assert [name for name, _ in sent] == (["Retry-After"] if code in (486, 503) else [])
     return code, asked

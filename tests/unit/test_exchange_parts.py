@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pipelines.contract.websocket import Withdraw
 from tests.support.rtp import media
 from worker.exchange.calls import international, name_in, number_in
-from worker.exchange.dialogs import Dialogs, Kept
+from worker.exchange.dialogs import Came, Dialogs, Kept
 from worker.exchange.frames import FROM_EXCHANGE, HangUpLine, Here, Over, Take
 from worker.exchange.link import Link, taken
 from worker.exchange.outbound import Outbound
@@ -172,6 +173,29 @@ def test_whoever_may_have_been_called_is_known_until_the_api_was_told(tmp_path: 
         assert not dialogs.may_have_rung(call_id)
     (tmp_path / "dialogs").rmdir()
     assert not dialogs.places("o3"), "nobody is called whom nothing would be known of"
+
+
+def test_who_calls_is_in_the_journal_until_they_are_answered_or_the_api_was_told(tmp_path: Path) -> None:
+    folder = tmp_path / "dialogs"
+    dialogs = Dialogs(folder)
+    dialog: Any = SimpleNamespace(call_id="../../x", snapshot=lambda: "came")
+    with dialogs.coming(dialog):
+        assert Dialogs(folder).came() == [Came("came")]
+        assert Dialogs(folder).came() == [], "it is refused once"
+    with dialogs.coming(dialog):
+        dialogs.is_of(dialog, "c1")
+    assert [path.name for path in folder.iterdir()] == ["c1.asks"]
+    for _ in range(2):  # an exchange that dies before it has told leaves the next one to tell it
+        assert Dialogs(folder).came() == [Came("came", "c1")]
+    (folder / "c1.json").touch()
+    assert Dialogs(folder).came() == [], "it was answered"
+    (folder / "c1.json").unlink()
+    dialogs.asks("c1", dialog)
+    assert (folder / "c1.asks").stat().st_mode & 0o777 == 0o600
+    dialogs.told("c1")
+    folder.rmdir()
+    with dialogs.coming(dialog):  # it is taken all the same, and does not outlive us
+        dialogs.is_of(dialog, "c1")
 
 
 def test_an_order_is_withdrawn_only_by_the_journal_that_would_have_it(tmp_path: Path) -> None:
