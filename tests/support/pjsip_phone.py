@@ -168,11 +168,7 @@ class Phone:
         settings.medConfig.noVad = True
         settings.medConfig.ecTailLen = 0
         endpoint.libInit(settings)
-        transport = pj.TransportConfig()
-        transport.boundAddress = transport.publicAddress = "127.0.0.1"
-        udp = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
-        self._port = transport.port = int(endpoint.transportGetInfo(udp).localName.rsplit(":", 1)[1])
-        endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
+        self._port = next(port for _ in range(5) if (port := _listens(endpoint)))
         endpoint.libStart()
         endpoint.audDevManager().setNullDev()
         for codec in endpoint.codecEnum2():
@@ -231,6 +227,20 @@ class Phone:
         self.accounts.clear()
         gc.collect()
         self.endpoint.libDestroy()
+
+
+def _listens(endpoint: Any) -> int:
+    """On one port over UDP and TCP; 0: one that is free for UDP is not for TCP."""
+    transport = pj.TransportConfig()
+    transport.boundAddress = transport.publicAddress = "127.0.0.1"
+    udp = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+    transport.port = int(endpoint.transportGetInfo(udp).localName.rsplit(":", 1)[1])
+    try:
+        endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
+    except pj.Error:
+        endpoint.transportClose(udp)
+        return 0
+    return int(transport.port)
 
 
 def main() -> None:
