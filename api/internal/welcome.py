@@ -52,9 +52,10 @@ async def sort(session: AsyncSession, events: Sequence[CallEvent], calls: Mappin
 
 
 async def _lives(session: AsyncSession, call: CallRow, event: CallEvent, by: attempts.Replaced) -> bool:
-    if event.at <= by.at or isinstance(event, CallLost):
-        return False
-    return await attempts.withdraw(session, call, event.attempt)
+    """Whether it lived on after it was presumed to be dead, or to its orderly end."""
+    if isinstance(event, CallEnded) or (event.at > by.at and not isinstance(event, CallLost)):
+        return await attempts.withdraw(session, call, event.attempt)
+    return False
 
 
 def _is_in_time(call: CallRow, event: CallEvent, by: attempts.Replaced) -> bool:

@@ -10,12 +10,16 @@ from api.calls import attempts, service
 from api.calls.table import CallAttemptRow, CallRow
 from api.db.columns import now
 from api.db.engine import Database
+from api.http.metrics import Metrics
 from api.internal import lost as watching
+from api.internal import service as events
 from api.internal.resuming import Resuming
 from api.internal.table import WorkerRow
 from api.internal.workers import Workers
 from api.outside.phones import NoPhones
+from pipelines.contract.events import CallEnded, CallLost, EventBatch, UtteranceHeard
 from pipelines.contract.websocket import Hello, Status
+from pipelines.transcript import Utterance
 from tests.support.rehearsed_calls import RehearsedRooms, add, call_of, taken
 
 
@@ -121,6 +125,50 @@ async def test_a_call_that_was_called_lost_and_lives_goes_on_as_if_nothing_had_b
     again = await call_of(database, lives.id)
     assert again is not None
     assert (again.attempt, again.deaths) == (2, 1)
+
+
+@pytest.mark.usefixtures("durable")
+async def test_what_happens_in_a_call_that_was_called_lost_says_that_it_lives(
+    database: Database, rooms: RehearsedRooms
+) -> None:
+    """Its supervisor is back, and its first delivery is quicker than its first status."""
+    talks, died, over, sent = (taken(room_name=name) for name in ("talks", "died", "over", "sent"))
+    calls = (talks, died, over, sent)
+    ids = [call.id for call in calls]
+    ended_at = now() - timedelta(seconds=1)
+    await add(database, *calls, worker(3.5, call_ids=ids))
+    await Workers(database, rooms).find_lost()
+    async with database.transaction() as session:
+        assert await attempts.claim_dispatch(session, sent.id) is not None
+    said: list[Any] = [
+        UtteranceHeard(
+            call_id=call.id,
+            attempt=1,
+            sequence=number,
+            at=now(),
+            utterance=Utterance(
+                utterance_id=f"u{number}", role="user", text="Hello?", started_at=now(), ended_at=now()
+            ),
+        )
+        for number, call in ((1, talks), (1, died), (1, sent))
+    ]
+    said.append(CallLost(call_id=died.id, attempt=1, sequence=2, at=now(), reason="killed"))
+    told = {"status": "completed", "reason": "user_hangup"}
+    said.append(CallEnded(call_id=over.id, attempt=1, sequence=1, at=ended_at, **told))
+    said.append(CallEnded(call_id=sent.id, attempt=1, sequence=2, at=now(), **told))
+    resumed_soon: list[str] = []
+    async with database.transaction() as session:
+        batch = EventBatch(worker_id="w", events=said)
+        receipt = await events.accept(session, batch, Metrics(), resumed_soon.append)
+    assert (receipt.accepted, receipt.refused, receipt.replaced) == (6, {}, {sent.id: 1})
+    assert resumed_soon == [died.id]
+    found = [await call_of(database, id_) for id_ in ids]
+    assert [(call.status, call.attempt, call.deaths) for call in found if call] == [
+        ("in_progress", 1, 0),
+        ("in_progress", 2, 1),
+        ("completed", 1, 0),
+        ("in_progress", 2, 1),  # it was put out of its room
+    ]
 
 
 async def test_a_call_that_lost_too_many_processes_is_over(database: Database, rooms: RehearsedRooms) -> None:
