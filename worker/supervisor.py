@@ -46,6 +46,7 @@ STOP_SECONDS = 1.0
 EXCHANGE_STOP_SECONDS = 5.0
 """To hang up what is left, and to tell carriers that it is gone."""
 DELIVER_SECONDS = 1.5
+DRAIN_LOOK_SECONDS = 0.2
 RESTARTS = Backoff(first_seconds=0.3, longest_seconds=10.0, healthy_seconds=20.0)
 
 
@@ -183,12 +184,7 @@ class Supervisor:
         self._introduction.is_draining = True
         self._changed()
         logger.info("stopping", extra={"calls": len(self._liveness.calls)})
-        stopping = asyncio.create_task(group.stop(), name="stop processes")
-        await asyncio.sleep(0)  # from now on nothing that ends is started again
-        if (exchange := group.processes.get("exchange")) is not None:
-            # It is stopped after its shards, and turns callers away from now on: one shard is stopped
-            # after the other, and those that are still there would take them.
-            exchange.ask_to_stop()
+        stopping = asyncio.create_task(self._stop(group), name="stop processes")
         await asyncio.wait([stopping], timeout=self._settings.drain_seconds)
         if self._liveness.calls:
             await self._part_with_calls()
@@ -197,6 +193,19 @@ class Supervisor:
             async with asyncio.timeout(DELIVER_SECONDS):
                 await self._reporter.until_idle()
         await self._link.say_goodbye()
+
+    async def _stop(self, group: Group) -> None:
+        """Stop all, after telephone calls had their time: who was put through talks on over the exchange alone."""
+        for part in group.processes.values():
+            part.give_up()
+        if (exchange := group.processes.get("exchange")) is not None:
+            # It turns callers away from now on, so no shard gets another; asked once more, it hurries.
+            exchange.ask_to_stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.drain_seconds):
+                    while (here := self._liveness.exchange) is not None and here.call_ids:  # noqa: ASYNC110
+                        await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        await group.stop()
 
     async def _part_with_calls(self) -> None:
         """Hand them to another worker, if there is one; else tell them to end."""

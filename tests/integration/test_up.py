@@ -11,7 +11,7 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,12 +21,15 @@ import pytest
 from bench.parts.caller import Caller
 from tests.support.engineless import without_engine
 from tests.support.ports import free_port
-from tests.support.telephony import calling
+from tests.support.telephone import telephone
+from tests.support.telephony import Caller as Telephoner
+from tests.support.telephony import calling, sockets
 from tests.support.up import Up, is_alive, listed, nobody_is_left, post, printed_value, running
-from worker.exchange import sip
+from worker.exchange import sdp, sip
 
 LONGER_THAN_PARTING_SECONDS = 9.0
 """The worker is given 5 s more than calls have."""
+EVERYBODY = sip.Admission(sources=None, per_second=100, burst=100)
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +207,15 @@ async def test_without_a_sip_engine_browsers_and_texts_are_answered_and_phones_s
         up.stop()
 
 
-@pytest.mark.phones
-async def test_a_call_has_its_time_when_everything_is_asked_to_stop(first: Up, started: Path) -> None:
-    everybody = sip.Admission(sources=None, per_second=100, burst=100)
-    port, rtp, number = free_port(socket.SOCK_DGRAM), free_port() // 2 * 2, "+905331112255"
+@contextlib.asynccontextmanager
+async def telephoned(
+    first: Up, home: Path, carrier: sip.Engine, number: str, **agent: object
+) -> AsyncIterator[tuple[Up, Telephoner, str]]:
+    """Everything runs, with a minute for calls when it is to stop, and somebody has called a new agent.
+
+    It must have been asked to stop when this ends: the caller hangs up, and nothing is left.
+    """
+    port, rtp = free_port(socket.SOCK_DGRAM), free_port() // 2 * 2
     phones = {
         "CALL2ME_SIP_LISTEN": f"udp:127.0.0.1:{port}",
         "CALL2ME_RTP_PORTS": f"{rtp}-{min(rtp + 100, 65_535)}",
@@ -215,30 +223,81 @@ async def test_a_call_has_its_time_when_everything_is_asked_to_stop(first: Up, s
         "CALL2ME_DRAIN_SECONDS": "60",
     }
     key = printed_value(first, "API key")
-    async with sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=everybody) as carrier:
-        with running(started, **phones) as up:
-            up.until_ready()
-            server = f"127.0.0.1:{carrier.addresses[0][2]}"
-            trunk = post(up, "/v1/sip-trunks", {"name": "Desk", "sip_server": server}, key)
-            bound = {"number": number, "agent_id": listed(up, "agents", key)[0]["agent_id"]}
-            post(up, "/v1/phone-numbers", {**bound, "trunk_id": trunk["trunk_id"]}, key)
-            await asyncio.sleep(4)  # the exchange asks for trunks every three seconds
-            async with calling(SimpleNamespace(sip_port=port), carrier, number) as caller:  # type: ignore[arg-type]
-                up.remember()
-                up.process.send_signal(signal.SIGTERM)
-                await asyncio.sleep(LONGER_THAN_PARTING_SECONDS)
-                heard = len(caller.phone.heard)
-                await asyncio.sleep(0.5)
-                assert len(caller.phone.heard) > heard + 15
-                assert not any(isinstance(event, sip.Ended) for event in caller.seen)
-            await asyncio.to_thread(up.process.wait, 12)
-            assert "Running calls have 60 s to end (CALL2ME_DRAIN_SECONDS)" in up.printed
-            assert (up.process.returncode, up.left()) == (0, [])
-    with contextlib.closing(sqlite3.connect(started / "call2me.sqlite")) as database:
-        told = database.execute(
-            "SELECT status, disconnection_reason FROM calls WHERE to_number = ?", (number,)
+    with running(home, **phones) as up:
+        up.until_ready()
+        server = f"127.0.0.1:{carrier.addresses[0][2]}"
+        trunk = post(up, "/v1/sip-trunks", {"name": number, "sip_server": server}, key)
+        engine = {"type": "call2me-llm", "system_prompt": "You answer the telephone."}
+        made = post(
+            up,
+            "/v1/agents",
+            {"agent_name": "Desk", "voice_id": "default", "response_engine": engine, **agent},
+            key,
         )
-        assert told.fetchall() == [("completed", "user_hangup")]
+        bound = {"number": number, "agent_id": made["agent_id"], "trunk_id": trunk["trunk_id"]}
+        post(up, "/v1/phone-numbers", bound, key)
+        await asyncio.sleep(4)  # the exchange asks for trunks every three seconds
+        async with calling(SimpleNamespace(sip_port=port), carrier, number) as caller:  # type: ignore[arg-type]
+            yield up, caller, key
+        await asyncio.to_thread(up.process.wait, 12)
+        assert "Running calls have 60 s to end (CALL2ME_DRAIN_SECONDS)" in up.printed
+        assert (up.process.returncode, up.left()) == (0, [])
+
+
+async def hears_on_after_sigterm(up: Up, caller: Telephoner) -> None:
+    """Longer than whoever has no call would be waited for."""
+    up.remember()
+    up.process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(LONGER_THAN_PARTING_SECONDS)
+    heard = len(caller.phone.heard)
+    await asyncio.sleep(0.5)
+    assert len(caller.phone.heard) > heard + 15
+    assert not any(isinstance(event, sip.Ended) for event in caller.seen)
+
+
+def ends_of(home: Path, number: str) -> list[tuple[str, str]]:
+    """Of calls to a number."""
+    with contextlib.closing(sqlite3.connect(home / "call2me.sqlite")) as database:
+        asked = "SELECT status, disconnection_reason FROM calls WHERE to_number = ?"
+        return database.execute(asked, (number,)).fetchall()
+
+
+@pytest.mark.phones
+async def test_a_call_has_its_time_when_everything_is_asked_to_stop(first: Up, started: Path) -> None:
+    number = "+905331112255"
+    async with (
+        sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=EVERYBODY) as carrier,
+        telephoned(first, started, carrier, number) as (up, caller, _),
+    ):
+        await hears_on_after_sigterm(up, caller)
+    assert ends_of(started, number) == [("completed", "user_hangup")]
+
+
+@pytest.mark.phones
+async def test_two_who_were_put_through_have_their_time_too(first: Up, started: Path) -> None:
+    number = "+14155550123"
+    desk = {"name": "Desk", "type": "phone", "value": "+14155550177"}
+    async with (
+        sip.Engine([sip.Listener("udp", "127.0.0.1", 0)], admission=EVERYBODY) as carrier,
+        telephoned(first, started, carrier, number, transfer_targets=[desk]) as (up, caller, key),
+    ):
+        call_id = next(
+            one["call_id"] for one in listed(up, "calls", key)["calls"] if one["to_number"] == number
+        )
+        asked = None
+        while asked is None:  # 409 until the agent can be told
+            with contextlib.suppress(urllib.error.HTTPError):
+                await asyncio.to_thread(post, up, f"/v1/calls/{call_id}/transfer", {"target": "Desk"}, key)
+            await asyncio.sleep(0.5)
+            asked = next((each for each in caller.seen if isinstance(each, sip.Referred)), None)
+        asked.refuse(603)
+        person = await asyncio.wait_for(anext(carrier.invitations()), 15)
+        mine, address = sockets()
+        answer, media = sdp.Ours(address, 3).answer(sdp.read(person.invitation.body))
+        person.answer(answer)
+        async with telephone(mine, media.remote):
+            await hears_on_after_sigterm(up, caller)
+    assert ends_of(started, number) == [("transferred", "transferred")]
 
 
 def test_nothing_outlives_an_up_that_was_killed(started: Path) -> None:
