@@ -41,9 +41,9 @@ from pipelines.turn_taking import TurnTaking
 logger = logging.getLogger(__name__)
 
 _PREPARE_AFTER_SECONDS = 0.5
+"""The greeting's first words come first."""
 _PAUSE_SECONDS = 0.5
 """That ends a stretch of speech where nobody waits for an answer."""
-"""The greeting's first words come first."""
 
 _NAMES = ("username", "name", "first_name", "last_name", "contact_name", "company", "company_name")
 """Variables that hold what somebody is called."""

@@ -195,7 +195,7 @@ class Supervisor:
         await self._link.say_goodbye()
 
     async def _stop(self, group: Group) -> None:
-        """Stop all, after telephone calls had their time: who was put through talks on over the exchange alone."""
+        """Stop all, after telephone calls had their time; some are on the exchange alone."""
         for part in group.processes.values():
             part.give_up()
         if (exchange := group.processes.get("exchange")) is not None:
