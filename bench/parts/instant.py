@@ -27,9 +27,10 @@ LOUD = 300.0
 QUIET_SECONDS = 0.1
 
 
-def _tone(seconds: float = 1.5) -> bytes:
+def tone(seconds: float = 1.5, hertz: float = 440) -> bytes:
+    """int16 mono at `RATE_OUT`."""
     at = np.arange(int(seconds * RATE_OUT)) / RATE_OUT
-    return (np.sin(2 * np.pi * 440 * at) * 8_000).astype("<i2").tobytes()
+    return (np.sin(2 * np.pi * hertz * at) * 8_000).astype("<i2").tobytes()
 
 
 async def listen(request: web.Request) -> web.WebSocketResponse:
@@ -56,13 +57,13 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
         is_over = quiet >= QUIET_SECONDS and clock - quiet - began >= lasts
         if speaking and (is_over or quiet >= _SURELY_SECONDS):
             speaking = False
-            await socket.send_json(_results(clock))
+            await socket.send_json(results(EXPECTED.popleft()[0] if EXPECTED else WORDS, clock))
     await socket.close()
     return socket
 
 
-def _results(clock: float) -> dict[str, object]:
-    text = EXPECTED.popleft()[0] if EXPECTED else WORDS
+def results(text: str, clock: float) -> dict[str, object]:
+    """What Deepgram says of an utterance that is over."""
     words = [
         {"word": word, "start": clock, "end": clock, "confidence": 1.0, "punctuated_word": word}
         for word in text.split()
@@ -82,6 +83,11 @@ def _results(clock: float) -> dict[str, object]:
 async def complete(request: web.Request) -> web.StreamResponse:
     """OpenAI's /chat/completions, streamed."""
     await request.read()
+    return await streamed(request, ANSWER)
+
+
+async def streamed(request: web.Request, answer: str) -> web.StreamResponse:
+    """A model's answer, as OpenAI streams it."""
     reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await reply.prepare(request)
     head = {
@@ -90,7 +96,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
         "created": int(time.time()),
         "model": "instant",
     }
-    for delta, reason in (({"role": "assistant", "content": ANSWER}, None), ({}, "stop")):
+    for delta, reason in (({"role": "assistant", "content": answer}, None), ({}, "stop")):
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
         await reply.write(b"data: " + json.dumps({**head, "choices": [choice]}).encode() + b"\n\n")
     usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
@@ -102,7 +108,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
 async def speak(request: web.Request) -> web.Response:
     """OpenAI's /audio/speech: a tone at once."""
     await request.read()
-    return web.Response(body=_tone(), content_type="audio/pcm")
+    return web.Response(body=tone(), content_type="audio/pcm")
 
 
 async def models(_: web.Request) -> web.Response:

@@ -9,14 +9,13 @@ import contextlib
 import json
 import logging
 import re
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import numpy as np
 from aiohttp import WSMsgType, web
 
-from bench.parts.instant import LOUD, RATE_IN, RATE_OUT, models
+from bench.parts.instant import LOUD, RATE_IN, models, results, streamed, tone
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TONE_SECONDS = 1.2
@@ -73,7 +72,7 @@ class Voices:
             quiet += len(pcm) / RATE_IN
             if is_speech and quiet >= QUIET_SECONDS:
                 is_speech = False
-                await socket.send_json(_heard(spelled("Question", self._next()), clock))
+                await socket.send_json(results(spelled("Question", self._next()), clock))
         await socket.close()
         return socket
 
@@ -86,43 +85,14 @@ class Voices:
             usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             return web.json_response({"id": "soak", "choices": [choice], "usage": usage})
-        reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await reply.prepare(request)
-        head = {"id": "soak", "object": "chat.completion.chunk", "created": int(time.time()), "model": "soak"}
-        said = {"role": "assistant", "content": spelled("Answer", self._next())}
-        for delta, reason in ((said, None), ({}, "stop")):
-            choice = {"index": 0, "delta": delta, "finish_reason": reason}
-            await reply.write(b"data: " + json.dumps({**head, "choices": [choice]}).encode() + b"\n\n")
-        usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
-        await reply.write(b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\n")
-        await reply.write(b"data: [DONE]\n\n")
-        return reply
-
-
-def _heard(text: str, clock: float) -> dict[str, object]:
-    words = [
-        {"word": word, "start": clock, "end": clock, "confidence": 1.0, "punctuated_word": word}
-        for word in text.split()
-    ]
-    return {
-        "type": "Results",
-        "channel_index": [0, 1],
-        "start": 0.0,
-        "duration": clock,
-        "is_final": True,
-        "speech_final": True,
-        "channel": {"alternatives": [{"transcript": text, "confidence": 1.0, "words": words}]},
-        "metadata": {"request_id": "soak"},
-    }
+        return await streamed(request, spelled("Answer", self._next()))
 
 
 async def _speak(request: web.Request) -> web.Response:
     """OpenAI's /audio/speech."""
     number = number_in(str((await request.json()).get("input")), "answer")
-    at = np.arange(int(TONE_SECONDS * RATE_OUT)) / RATE_OUT
     hertz = OTHER_HERTZ if number is None else pitch_of(number)
-    sound = (np.sin(2 * np.pi * hertz * at) * 8_000).astype("<i2").tobytes()
-    return web.Response(body=sound, content_type="audio/pcm")
+    return web.Response(body=tone(TONE_SECONDS, hertz), content_type="audio/pcm")
 
 
 @contextlib.asynccontextmanager

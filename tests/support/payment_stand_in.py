@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Event:
 
 
 @dataclass
-class StandIn:
+class StandIn(ABC):
     """What both share: requests seen, things made, numbers given."""
 
     url: str = ""
@@ -57,9 +58,9 @@ class StandIn:
         """An id that looks like theirs."""
         return f"{kind}_{next(self._number):026d}"
 
+    @abstractmethod
     def answer(self, method: str, path: str, raw: bytes, headers: dict[str, str]) -> Answer:
         """What they would answer."""
-        raise NotImplementedError
 
 
 @contextmanager
